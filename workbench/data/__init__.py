@@ -1,0 +1,14 @@
+"""Data: corpora, tokenizers, shards, windows. Nothing here imports torch."""
+
+from workbench.data.prepared import PreparedData, find_prepared
+
+__all__ = ["PreparedData", "find_prepared", "prepare"]
+
+
+def __getattr__(name: str) -> object:
+    """`prepare` brings the writing half along only when it is asked for."""
+    if name == "prepare":
+        from workbench.data.preparation import prepare
+
+        return prepare
+    raise AttributeError(name)

@@ -1,0 +1,135 @@
+"""Windows of tokens: which ones are unique, in which order each epoch reads them.
+
+Everything is a pure function of seeds and counters. There is no permutation in memory, no
+generator to restore: sample number n of a run is the same window on any rank and after any resume.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+_ROUNDS = 6
+_U64 = np.uint64
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser (Steele, Lea & Flood 2014); uint64 wraps, as it should."""
+    x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
+    return x ^ (x >> _U64(31))
+
+
+def _round_keys(key: tuple[int, ...]) -> NDArray[np.uint64]:
+    state = np.zeros(1, np.uint64)
+    for part in key:
+        state = _mix(state + _U64(part & (2**64 - 1)) + _U64(0x9E3779B97F4A7C15))
+    counters = np.arange(1, _ROUNDS + 1, dtype=np.uint64)
+    return _mix(state + counters * _U64(0x9E3779B97F4A7C15))
+
+
+def permuted(index: Ints, n: int, key: tuple[int, ...]) -> Ints:
+    """Where a keyed shuffle of 0..n-1 sends each index, without making the shuffle.
+
+    A Feistel network permutes the smallest even power of two that holds n, whatever its round
+    function; indices that land outside 0..n-1 walk on until they are inside (cycle walking,
+    Black & Rogaway 2002).
+
+    Args:
+        index: int64, each in 0..n-1.
+        n: size of the set.
+        key: integers; another key gives another shuffle.
+
+    Returns:
+        int64 of the same shape. Distinct indices go to distinct places.
+    """
+    half = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
+    shift, mask = _U64(half), _U64((1 << half) - 1)
+    keys = _round_keys(key)
+    value = np.asarray(index, dtype=np.int64).astype(np.uint64)
+    outside = np.ones(value.shape, dtype=bool)
+    while outside.any():
+        x = value[outside]
+        left, right = x >> shift, x & mask
+        for round_key in keys:
+            left, right = right, left ^ (_mix(right + round_key) & mask)
+        value[outside] = (left << shift) | right
+        outside = value >= _U64(n)
+    return value.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive samples of a run: tokens [B, L], epoch [B], sample [B], all int64."""
+
+    tokens: Ints
+    epoch: Ints
+    sample: Ints
+
+
+class WindowStream:
+    """The endless stream of training windows of one run.
+
+    The pool is the training text cut into windows of `seq_len`. The unique windows are the first
+    `unique_tokens // seq_len` of its shuffle by the data seed, so that a smaller budget is a
+    subset of a larger one. Each epoch reads them in a fresh order, keyed by the order seed.
+    """
+
+    def __init__(
+        self,
+        tokens: NDArray[np.unsignedinteger],
+        *,
+        seq_len: int,
+        unique_tokens: int,
+        data_seed: int,
+        order_seed: int,
+    ) -> None:
+        """Raises:
+        ValueError: the budget is less than a window or more than the text.
+        """
+        self.pool_size = len(tokens) // seq_len
+        self.n_windows = unique_tokens // seq_len
+        if not 0 < self.n_windows <= self.pool_size:
+            raise ValueError(
+                f"{self.n_windows} unique windows out of a text of {self.pool_size} windows"
+            )
+        self.windows = tokens[: self.pool_size * seq_len].reshape(self.pool_size, seq_len)
+        self.data_seed = data_seed
+        self.order_seed = order_seed
+
+    def identify(self, start: int, count: int) -> tuple[Ints, Ints]:
+        """(epoch, unique window) of samples start..start+count-1, both int64 [count]."""
+        number = np.arange(start, start + count, dtype=np.int64)
+        epoch, place = number // self.n_windows, number % self.n_windows
+        sample = np.empty(count, np.int64)
+        for this in np.unique(epoch):
+            chosen = epoch == this
+            key = (_EPOCH, self.order_seed, int(this))
+            sample[chosen] = permuted(place[chosen], self.n_windows, key)
+        return epoch, sample
+
+    def batch(self, start: int, count: int) -> Batch:
+        """Samples start..start+count-1 with their tokens."""
+        epoch, sample = self.identify(start, count)
+        window = permuted(sample, self.pool_size, (_POOL, self.data_seed))
+        return Batch(self.windows[window].astype(np.int64), epoch, sample)
+
+
+class ValidationWindows:
+    """Fixed held-out windows: the same for every seed, objective and budget."""
+
+    def __init__(
+        self, held_out: NDArray[np.unsignedinteger], *, seq_len: int, n_tokens: int
+    ) -> None:
+        """Draw `n_tokens // seq_len` distinct windows, or all where there are fewer."""
+        pool_size = len(held_out) // seq_len
+        count = min(n_tokens // seq_len, pool_size)
+        windows = held_out[: pool_size * seq_len].reshape(pool_size, seq_len)
+        drawn = permuted(np.arange(count), pool_size, (_VALIDATION,)) if count else []
+        self.tokens: Ints = windows[drawn].astype(np.int64)
+
+
+# Streams of shuffles that share seeds but nothing else.
+_POOL, _EPOCH, _VALIDATION = 1, 2, 3

@@ -1,0 +1,1 @@
+"""Tasks on held-out text, scored by likelihood."""

@@ -1,0 +1,45 @@
+"""The metrics a run can record: unit, direction, meaning."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One kind of number. `higher_is_better` is None where neither direction is better."""
+
+    name: str
+    unit: str
+    higher_is_better: bool | None
+    description: str
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("train_loss", "nats a token", False, "loss of one step's batch, as trained on"),
+        Metric("val_loss", "nats a token", False, "held-out NLL (AR) or NELBO (diffusion)"),
+        Metric("val_bpb", "bits a byte", False, "held-out loss per byte of text"),
+        Metric("cloze_acc", "fraction", True, "4-way cloze questions answered correctly"),
+        Metric("cloze_nll_true", "nats a token", False, "NLL of the true endings"),
+        Metric("cloze_nll_other", "nats a token", None, "mean NLL of the other endings"),
+        Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
+        Metric("lr", "", None, "learning rate"),
+        Metric("grad_norm", "", None, "norm of the gradient before clipping"),
+    )
+}
+
+_ACCURACY_ENDINGS = ("_acc", "_acc_norm", "_accuracy", "pass@1")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more is better. A metric from elsewhere is judged by its name: accuracies end in
+    `_acc` or `_acc_norm`; anything else is taken for a loss."""
+    known = METRICS.get(metric)
+    if known is not None:
+        return bool(known.higher_is_better)
+    return metric.endswith(_ACCURACY_ENDINGS)
+
+
+def unit(metric: str) -> str:
+    """The metric's unit, empty where it has none or is unknown."""
+    return METRICS[metric].unit if metric in METRICS else ""

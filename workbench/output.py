@@ -1,0 +1,81 @@
+"""Rows to stdout: a table for people, JSON and CSV for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def emit(
+    rows: Sequence[dict[str, Any]],
+    fmt: str,
+    *,
+    document: Any = None,
+    title: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Write rows to stdout.
+
+    Args:
+        fmt: "table", "json" or "csv".
+        document: what JSON shows instead of the rows, where the contract has more.
+        columns: which keys, in which order; all of the first row's by default.
+    """
+    if fmt == "json":
+        json.dump(rows if document is None else document, sys.stdout, indent=2, default=str)
+        print()
+        return
+    names = list(columns or (rows[0] if rows else ()))
+    if fmt == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([_plain(row.get(name)) for name in names] for row in rows)
+        return
+    _table(rows, names, title)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, default=str)
+    return "" if value is None else value
+
+
+def pretty(value: Any) -> str:
+    """A cell for people: nothing for a missing value, six digits for a number."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        if value == round(value) and 10_000 <= abs(value) < 1e12:
+            return f"{value:,.0f}"
+        return f"{value:,.2f}" if 10_000 <= abs(value) < 1e9 else f"{value:.5g}"
+    return str(_plain(value))
+
+
+def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        print("(no rows)")
+        return
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in names:
+        numeric = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+        table.add_column(
+            Text(name), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
+    for row in rows:
+        table.add_row(*(Text(pretty(row.get(name))) for name in names))
+    # A pipe has no width: nothing is cut there.
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    if not sys.stdout.isatty():
+        measured = console.measure(table).maximum
+        console = Console(width=max(measured, 40))
+    console.print(table)

@@ -1,0 +1,58 @@
+"""Where a run's numbers come from: code, versions, machine, command."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("workbench", "torch", "torchtitan", "torchdata", "numpy", "tokenizers")
+
+
+def provenance(recipe_text: str) -> dict[str, Any]:
+    """What to keep beside a run, gathered without importing any of the packages it names."""
+    import hashlib
+
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "recipe_sha256": hashlib.sha256(recipe_text.encode()).hexdigest(),
+        "git": _git(Path(__file__).parent),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Revision and whether files differ from it, or None outside a checkout of the workbench."""
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        # An installed package may lie inside somebody else's repository.
+        ask("ls-files", "--error-unmatch", "provenance.py")
+        return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,120 @@
+"""Checks between keys: combinations that no run could train."""
+
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.recipe.messages import suggestion
+from workbench.recipe.models import OBJECTIVES, TASKS, CompareConfig, RunConfig, resolved_model
+from workbench.sizes import SIZES
+
+
+def check_compare(compare: CompareConfig, origin: str) -> None:
+    """A side that is a name is an objective's."""
+    for side in ("baseline", "challenger"):
+        value = getattr(compare, side)
+        if isinstance(value, str) and value not in OBJECTIVES:
+            raise InputError(
+                f"{origin}: compare.{side} = \"{value}\"{suggestion(value, OBJECTIVES) or ':'} "
+                f"expected one of {', '.join(OBJECTIVES)}, or a table of keys and values."
+            )
+
+
+def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
+    """Refuse a run whose keys contradict each other.
+
+    Raises:
+        InputError: names the keys and values, and what would fit.
+    """
+    for check in (_budget, _shape, _tasks, _parallelism):
+        problem = check(config)
+        if problem:
+            raise InputError(f"{where}: {problem}")
+
+
+def _budget(config: RunConfig) -> str | None:
+    data, training = config.data, config.training
+    if (training.total_tokens is None) == (training.epochs is None):
+        given = "both are given" if training.epochs is not None else "neither is given"
+        return f"training.total_tokens or training.epochs, exactly one: {given}."
+    if data.unique_tokens < data.seq_len:
+        return (
+            f"data.unique_tokens = {data.unique_tokens}: fewer than one window of "
+            f"data.seq_len = {data.seq_len}."
+        )
+    if data.validation_tokens < data.seq_len:
+        return (
+            f"data.validation_tokens = {data.validation_tokens}: fewer than one window of "
+            f"data.seq_len = {data.seq_len}."
+        )
+    total = training.total_tokens or round((training.epochs or 0) * data.unique_tokens)
+    if total < config.tokens_per_step:
+        key = "total_tokens" if training.total_tokens else "epochs"
+        return (
+            f"training.{key} = {getattr(training, key)}: {total} tokens are fewer than one batch "
+            f"of training.batch_size x data.seq_len = {config.tokens_per_step}."
+        )
+    return None
+
+
+def _shape(config: RunConfig) -> str | None:
+    model = config.model
+    if model.size is not None and model.size not in SIZES:
+        return (
+            f"model.size = \"{model.size}\"{suggestion(model.size, SIZES) or ':'} expected one of "
+            f"{', '.join(SIZES)}, or give width, layers and heads."
+        )
+    resolved = resolved_model(model)
+    for key in ("width", "layers", "heads"):
+        if getattr(resolved, key) is None:
+            return f"model.{key} is missing: give it, or a named model.size."
+    assert resolved.width and resolved.heads
+    if resolved.width % resolved.heads:
+        return (
+            f"model.heads = {resolved.heads} does not divide model.width = {resolved.width}."
+        )
+    if resolved.width // resolved.heads % 2:
+        return (
+            f"model.width / model.heads = {resolved.width // resolved.heads}: rotary embeddings "
+            "need an even number of dimensions a head."
+        )
+    return None
+
+
+def _tasks(config: RunConfig) -> str | None:
+    for task in config.evaluation.tasks:
+        if task not in TASKS:
+            return (
+                f"evaluation.tasks: unknown task \"{task}\"{suggestion(task, TASKS) or '.'} "
+                f"Tasks are {', '.join(TASKS)}."
+            )
+    if "cloze" in config.evaluation.tasks and config.data.seq_len < 4:
+        return f"evaluation.tasks: cloze needs data.seq_len of 4 or more, not {config.data.seq_len}."
+    return None
+
+
+def _parallelism(config: RunConfig) -> str | None:
+    parallelism, training = config.parallelism, config.training
+    model = resolved_model(config.model)
+    ranks, tensor = parallelism.data_ranks, parallelism.tensor
+    if training.batch_size % ranks:
+        return (
+            f"training.batch_size = {training.batch_size} is not divisible by "
+            f"parallelism.shard x parallelism.replicate = {ranks}."
+        )
+    per_rank = training.batch_size // ranks
+    if training.micro_batch_size and per_rank % training.micro_batch_size:
+        return (
+            f"training.micro_batch_size = {training.micro_batch_size} does not divide the "
+            f"{per_rank} sequences of a rank."
+        )
+    assert model.heads
+    if model.heads % tensor:
+        return f"parallelism.tensor = {tensor} does not divide model.heads = {model.heads}."
+    if model.ffn and model.ffn % tensor:
+        return f"parallelism.tensor = {tensor} does not divide model.ffn = {model.ffn}."
+    if tensor > 1 and parallelism.sequence_parallel and config.data.seq_len % tensor:
+        return (
+            f"parallelism.tensor = {tensor} does not divide data.seq_len = {config.data.seq_len}, "
+            "which parallelism.sequence_parallel needs."
+        )
+    return None

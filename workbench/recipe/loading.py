@@ -1,0 +1,193 @@
+"""From a TOML file to a study of validated, resolved runs."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from workbench.errors import InputError
+from workbench.recipe.checks import check_compare, check_run
+from workbench.recipe.messages import explain, suggestion
+from workbench.recipe.models import (
+    FOREIGN_KEYS,
+    CompareConfig,
+    RunConfig,
+    StudyConfig,
+    resolved_model,
+)
+from workbench.recipe.sweep import expand, set_dotted, unsweep
+
+_TABLES = ("study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A study: what is asked, which runs are compared, and the runs."""
+
+    study: StudyConfig
+    compare: CompareConfig
+    runs: list[RunConfig]
+    text: str
+    """The file as it was read, overrides appended as comments: kept with the results."""
+    origin: str
+    """Where the recipe came from, for messages."""
+
+
+def recipe_folder() -> Path:
+    """The shipped recipes: beside the package in a checkout, inside it in an installed wheel."""
+    installed = Path(__file__).parent.parent / "recipes"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
+def shipped_recipes() -> list[str]:
+    """Names that `load_recipe` takes in place of a path."""
+    folder = recipe_folder()
+    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.toml"))
+
+
+def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read, override, expand, validate and resolve a recipe.
+
+    Args:
+        source: a path, or the name of a shipped recipe such as "quickstart".
+        overrides: "dotted.key=value" with a TOML value; a bare word is a string.
+
+    Raises:
+        InputError: names file, key, value and what is allowed.
+    """
+    path = _find(source)
+    document, text = _read(path)
+    overrides = overrides or []
+    for override in overrides:
+        _override(document, override)
+    origin = str(path)
+    for table in document:
+        if table not in _TABLES:
+            raise InputError(
+                f"{origin}: unknown table [{table}]{suggestion(table, _TABLES)}. "
+                f"Tables are {', '.join(_TABLES)}."
+            )
+    study = _model(StudyConfig, document.get("study"), "study", origin)
+    compare = _model(CompareConfig, document.get("compare", {}), "compare", origin)
+    check_compare(compare, origin)
+    base = {k: v for k, v in document.items() if k not in ("study", "compare", "sweep")}
+    runs: dict[str, RunConfig] = {}
+    for combination in expand(document.get("sweep", {}), base, origin):
+        config = resolve(combination.document, origin, combination.choices)
+        runs.setdefault(canonical_json(config), config)
+    kept = text + "".join(f"\n# --set {override}" for override in overrides)
+    return Recipe(study, compare, list(runs.values()), kept, origin)
+
+
+def resolve(
+    document: dict[str, Any], origin: str, choices: dict[str, Any] | None = None
+) -> RunConfig:
+    """One run, with every default that depends on another key filled in."""
+    where = _where(origin, choices)
+    try:
+        config = RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise InputError(explain(error, RunConfig, where)) from None
+    check_run(config, document, where)
+    training = config.training
+    total = training.total_tokens
+    if total is None:
+        total = round((training.epochs or 0) * config.data.unique_tokens)
+    training = training.model_copy(update={"total_tokens": total, "epochs": None})
+    config = config.model_copy(update={"training": training, "model": resolved_model(config.model)})
+    steps = config.steps
+    filled = {
+        "warmup_steps": min(1000, round(0.02 * steps))
+        if training.warmup_steps is None
+        else training.warmup_steps,
+        "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
+    }
+    config = config.model_copy(update={"training": training.model_copy(update=filled)})
+    return _without_foreign(config)
+
+
+def _without_foreign(config: RunConfig) -> RunConfig:
+    keys = list(FOREIGN_KEYS[config.training.objective])
+    if "cloze" not in config.evaluation.tasks:
+        keys += ["evaluation.cloze_questions", "evaluation.cloze_draws"]
+    for key in keys:
+        table, name = key.split(".")
+        part: BaseModel = getattr(config, table)
+        config = config.model_copy(update={table: part.model_copy(update={name: None})})
+    return config
+
+
+def canonical_json(config: RunConfig) -> str:
+    """One text for equal runs. Absent keys are left out, so that a key added later, absent by
+    default, leaves the identity of old runs as it was."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    document["model"].pop("size", None)  # a name for a shape that stands beside it
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a recipe is a .toml file.")
+    if path.exists():
+        return path
+    shipped = recipe_folder() / f"{source}.toml"
+    if path.suffix != ".toml" and shipped.is_file():
+        return shipped
+    names = shipped_recipes()
+    raise InputError(
+        f"there is no recipe {source}{suggestion(str(source), names)}. "
+        f"Give the path of a .toml file or one of the shipped recipes: {', '.join(names)}."
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return tomllib.loads(text), text
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    key = key.strip()
+    if not equals or not key or "." not in key:
+        raise InputError(
+            f"--set {override}: expected dotted.key=value, such as training.seed=1."
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    table, _, rest = key.partition(".")
+    if table not in _TABLES:
+        raise InputError(f"--set {override}: unknown table {table}{suggestion(table, _TABLES)}.")
+    if table == "sweep":
+        sweep = document.setdefault("sweep", {})
+        sweep[rest.strip('"')] = parsed
+    else:
+        set_dotted(document, key, parsed)
+        unsweep(document, key)
+
+
+def _model(cls: type[Any], value: Any, table: str, origin: str) -> Any:
+    if value is None:
+        raise InputError(f"{origin}: the table [{table}] is missing.")
+    try:
+        return cls.model_validate(value)
+    except ValidationError as error:
+        raise InputError(explain(error, cls, _where(origin, None), prefix=table)) from None
+
+
+def _where(origin: str, choices: dict[str, Any] | None) -> str:
+    if not choices:
+        return origin
+    return f"{origin} (sweep: {', '.join(f'{k} = {json.dumps(v)}' for k, v in choices.items())})"

@@ -1,0 +1,61 @@
+"""Validation errors in the words of a recipe."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """", did you mean 'x'?" where a known name is close, else nothing."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that a location points into."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)
+
+
+def explain(
+    error: ValidationError, model: type[BaseModel], where: str, *, prefix: str = ""
+) -> str:
+    """One line a problem: file, dotted key, what was read, what is allowed."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        location = tuple(part for part in problem["loc"] if not str(part).startswith("function-"))
+        key = ".".join(str(part) for part in ((prefix, *location) if prefix else location))
+        lines.append(f"{where}: {_explain_one(problem, key, model, location)}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _explain_one(
+    problem: Any, key: str, model: type[BaseModel], location: tuple[int | str, ...]
+) -> str:
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = fields_at(model, location[:-1])
+        near = suggestion(str(location[-1]), known)
+        return f"unknown key {key}{near or '.'} Keys here are {', '.join(known)}."
+    if kind == "missing":
+        return f"{key} is missing."
+    read = json.dumps(value, default=str)
+    if kind == "literal_error":
+        near = suggestion(value, context["expected"].replace("'", "").split(" or ")[0].split(", "))
+        return f"{key} = {read}{near or ':'} expected {context['expected']}."
+    if kind == "string_pattern_mismatch":
+        return (
+            f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."
+        )
+    if kind.startswith("model_") or kind == "dict_type":
+        return f"{key} = {read}: expected a table."
+    message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{key} = {read}: expected {message}."

@@ -1,0 +1,217 @@
+"""What a recipe can say: one frozen model a table, and the checks between their keys."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from workbench.sizes import SIZES, ModelShape, default_ffn
+
+Count = Annotated[int, Field(strict=True, gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+
+OBJECTIVES = ("ar", "mdlm")
+TASKS = ("cloze",)
+
+
+class Table(BaseModel):
+    """A table of a recipe: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudyConfig(Table):
+    """`[study]`: what is asked. Not part of a run's identity."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)] = Field(
+        description="Letters, digits, '.', '_' and '-', without a leading dot."
+    )
+    question: str = ""
+    source: str = ""
+
+
+class DataConfig(Table):
+    """`[data]`: which text, cut how, and how much of it is unique."""
+
+    corpus: Text = Field(
+        description="'python-stdlib', a path or glob of .txt, .jsonl or .parquet, or 'hf:org/name'."
+    )
+    document: Literal["file", "line", "blank-line"] = Field(
+        "file", description="What one document of a text file is. The split is by document."
+    )
+    tokenizer: Text = Field("bytes", description="'bytes', or a path to a tokenizer.json.")
+    text_key: Text = Field("text", description="The text's field in .jsonl, .parquet and hub data.")
+    unique_tokens: Count = Field(description="Distinct training tokens. Smaller budgets nest.")
+    seq_len: Count = Field(description="Tokens a window.")
+    validation_tokens: Count = Field(description="Held-out tokens that each evaluation reads.")
+    seed: Seed = Field(0, description="Draws the unique windows from the corpus.")
+
+
+class ModelConfig(Table):
+    """`[model]`: a named size, or the shape itself; a shape's keys override a named size's."""
+
+    size: Text | None = Field(None, description="One of: " + ", ".join(SIZES) + ".")
+    width: Count | None = None
+    layers: Count | None = None
+    heads: Count | None = None
+    ffn: Count | None = Field(None, description="Default: floor(8 width / 3 / 64) * 64.")
+    tied: Flag | None = Field(None, description="One matrix for embedding and output.")
+    vocab_size: Count | None = Field(
+        None, description="For planning without the data; padded. Read from the tokenizer else."
+    )
+    rope_theta: Positive = 1e4
+    norm_eps: Positive = 1e-6
+    init_std: Positive = 0.02
+    qk_norm: Flag = True
+
+    @property
+    def shape(self) -> ModelShape:
+        """The shape of a resolved model.
+
+        Raises:
+            ValueError: a key of the shape, or the vocabulary, is not known yet.
+        """
+        parts = (self.layers, self.width, self.heads, self.ffn, self.vocab_size)
+        if None in parts:
+            raise ValueError("the model's shape is not resolved")
+        return ModelShape(*parts, tied=bool(self.tied), qk_norm=self.qk_norm)  # type: ignore[arg-type]
+
+
+class TrainingConfig(Table):
+    """`[training]`: objective, budget, optimiser. Defaults are the paper's where it has them."""
+
+    objective: Literal["ar", "mdlm"]
+    total_tokens: Count | None = Field(None, description="The token budget; or give epochs.")
+    epochs: Positive | None = Field(None, description="Total tokens over unique tokens.")
+    batch_size: Count = Field(description="Sequences a step, over all ranks.")
+    micro_batch_size: Count | None = Field(
+        None, description="Sequences a rank passes at once; the rest is accumulated."
+    )
+    lr: Positive = Field(description="Peak learning rate of AdamW.")
+    min_lr_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Last learning rate over the peak."
+    )
+    warmup_steps: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+        None, description="Default: 2 % of the steps, at most 1,000."
+    )
+    decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")
+    weight_decay: NonNegative = 0.1
+    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    grad_clip: Positive = 1.0
+    seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
+    noise_schedule: Literal["linear", "cosine"] | None = Field(
+        "linear", description="mdlm: the probability of masking over time."
+    )
+    loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
+        "elbo_t", description="mdlm: how masked tokens count in the loss."
+    )
+    threads: Count = Field(1, description="CPU threads a rank. Other numbers give other bits.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 on a GPU, float32 on a CPU."
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: Flag = Field(False, description="torch.compile: slower to start, faster to train.")
+    log_every: Count = Field(10, description="Steps between records of the training loss.")
+    checkpoint_every: Count | None = Field(
+        None, description="Steps between checkpoints. Default: a tenth of the run."
+    )
+
+
+class EvaluationConfig(Table):
+    """`[evaluation]`: when and what to measure on held-out text."""
+
+    points: Count = Field(16, description="Evaluations, evenly spaced; the first step counts too.")
+    tasks: tuple[Text, ...] = Field((), description="Any of: " + ", ".join(TASKS) + ".")
+    validation_batch_size: Count | None = Field(
+        None, description="Sequences a rank scores at once. Default: the training batch."
+    )
+    validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
+    cloze_questions: Count | None = 256
+    cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _list_of_names(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class ParallelismConfig(Table):
+    """`[parallelism]`: how many processes train one run, and what each holds."""
+
+    shard: Count = Field(1, description="FSDP2: ranks that share the weights.")
+    replicate: Count = Field(1, description="Copies of the sharded weights.")
+    tensor: Count = Field(1, description="Tensor-parallel ranks.")
+    sequence_parallel: Flag = Field(True, description="Shard norms along the sequence under TP.")
+
+    @property
+    def data_ranks(self) -> int:
+        """Ranks that read different sequences."""
+        return self.shard * self.replicate
+
+    @property
+    def world_size(self) -> int:
+        return self.data_ranks * self.tensor
+
+
+class CompareConfig(Table):
+    """`[compare]`: which two runs make a pair. Each side is an objective's name or a table of
+    dotted keys and values; `match` lists the keys that a pair shares (default: all others)."""
+
+    baseline: str | dict[str, Any] = "ar"
+    challenger: str | dict[str, Any] = "mdlm"
+    match: tuple[str, ...] | None = None
+
+
+class RunConfig(Table):
+    """Everything that decides a run's numbers."""
+
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+    parallelism: ParallelismConfig = ParallelismConfig()
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.training.batch_size * self.data.seq_len
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that the token budget buys; what is left of a step is not trained."""
+        return (self.training.total_tokens or 0) // self.tokens_per_step
+
+    @property
+    def epochs(self) -> float:
+        return (self.training.total_tokens or 0) / self.data.unique_tokens
+
+
+# Keys that only some objectives read. They leave the others' resolved configuration, so that
+# runs which differ in them alone merge.
+FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
+    "ar": (
+        "training.noise_schedule",
+        "training.loss_weighting",
+        "evaluation.validation_draws",
+        "evaluation.cloze_draws",
+    ),
+    "mdlm": (),
+}
+
+
+def resolved_model(model: ModelConfig) -> ModelConfig:
+    """The model with its named size, default feed-forward width and tying filled in."""
+    named = SIZES[model.size] if model.size else None
+    changes: dict[str, Any] = {}
+    for key in ("layers", "width", "heads", "ffn", "tied"):
+        if getattr(model, key) is None and named is not None:
+            changes[key] = getattr(named, key)
+    width = model.width or changes.get("width")
+    if model.ffn is None and model.width is not None:
+        changes["ffn"] = default_ffn(width)  # another width than the named one
+    if model.tied is None:
+        changes.setdefault("tied", True)
+    return model.model_copy(update=changes)

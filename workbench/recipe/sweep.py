@@ -1,0 +1,143 @@
+"""Sweeps: a Cartesian product, zipped groups, exclusions."""
+
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from workbench.errors import InputError
+from workbench.recipe.messages import suggestion
+from workbench.recipe.models import RunConfig
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One run's document, and the choices of the sweep that made it."""
+
+    document: dict[str, Any]
+    choices: dict[str, Any]
+
+
+def sweepable_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """Every dotted key that a sweep can set."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += sweepable_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def set_dotted(document: dict[str, Any], key: str, value: Any) -> None:
+    """Set `a.b` in nested tables."""
+    *tables, name = key.split(".")
+    for table in tables:
+        inner = document.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"{key}: {table} is not a table.")
+        document = inner
+    document[name] = value
+
+
+def unsweep(document: dict[str, Any], key: str) -> None:
+    """Take a key out of the sweep: a value set on the command line holds for every run."""
+
+    def drop(table: Any) -> None:
+        if not isinstance(table, dict):
+            return
+        table.pop(key, None)
+        *tables, name = key.split(".")
+        for part in tables:
+            table = table.get(part)
+            if not isinstance(table, dict):
+                return
+        table.pop(name, None)
+
+    sweep = document.get("sweep", {})
+    drop(sweep)
+    if isinstance(sweep, dict) and isinstance(sweep.get("zip"), list):
+        for group in sweep["zip"]:
+            drop(group)
+        sweep["zip"] = [group for group in sweep["zip"] if group]
+
+
+def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combination]:
+    """All combinations, the last key running fastest.
+
+    Args:
+        sweep: the `[sweep]` table: dotted keys with lists, `zip` and `exclude`.
+        base: the recipe's other tables, which each combination overrides.
+    """
+    if not isinstance(sweep, dict):
+        raise InputError(f"{origin}: sweep: expected a table of keys and lists.")
+    axes = [
+        [{key: value} for value in values]
+        for key, values in _flat(sweep, origin).items()
+    ]
+    axes += [_zipped(group, origin) for group in _tables(sweep, "zip", origin)]
+    excluded = [_flat(rule, origin, lists=False) for rule in _tables(sweep, "exclude", origin)]
+    found = False
+    for parts in itertools.product(*axes):
+        choices = {key: value for part in parts for key, value in part.items()}
+        if any(_matches(rule, choices) for rule in excluded):
+            continue
+        found = True
+        document = copy.deepcopy(base)
+        for key, value in choices.items():
+            set_dotted(document, key, value)
+        yield Combination(document, choices)
+    if not found:
+        raise InputError(f"{origin}: sweep.exclude leaves no run.")
+
+
+def _flat(table: dict[str, Any], origin: str, *, lists: bool = True) -> dict[str, Any]:
+    """Quoted and nested keys alike, as dotted keys, each of them known."""
+    known = sweepable_keys()
+    flat: dict[str, Any] = {}
+
+    def walk(inner: dict[str, Any], prefix: str) -> None:
+        for name, value in inner.items():
+            key = prefix + name
+            if not prefix and name in ("zip", "exclude"):
+                continue
+            if isinstance(value, dict):
+                walk(value, key + ".")
+            elif key not in known:
+                near = suggestion(key, known)
+                raise InputError(f"{origin}: sweep: unknown key {key}{near or '.'}")
+            else:
+                flat[key] = value
+
+    walk(table, "")
+    for key, value in flat.items():
+        # A key that is a list itself (tasks, betas) is swept over a list of lists.
+        if lists and (not isinstance(value, list) or not value):
+            raise InputError(f"{origin}: sweep.{key} = {value!r}: expected a list of values.")
+    return flat
+
+
+def _tables(sweep: dict[str, Any], name: str, origin: str) -> list[dict[str, Any]]:
+    tables = sweep.get(name, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise InputError(f"{origin}: sweep.{name}: expected tables, written [[sweep.{name}]].")
+    return tables
+
+
+def _zipped(group: dict[str, Any], origin: str) -> list[dict[str, Any]]:
+    columns = _flat(group, origin)
+    lengths = {key: len(values) for key, values in columns.items()}
+    if not columns:
+        raise InputError(f"{origin}: [[sweep.zip]] is empty.")
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise InputError(f"{origin}: [[sweep.zip]] pairs lists of one length: {told}.")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _matches(rule: dict[str, Any], choices: dict[str, Any]) -> bool:
+    return bool(rule) and all(key in choices and choices[key] == rule[key] for key in rule)

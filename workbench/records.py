@@ -1,0 +1,102 @@
+"""Records: what a run measured, one JSON object a line, appended and never changed.
+
+A process that dies may leave a torn last line. The next writer of the file cuts it off before
+it appends: the run resumes from a checkpoint that is older, and writes that record again.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+FIELDS = ("step", "tokens", "epoch", "flops", "metric", "value", "stderr", "n", "estimator")
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN or infinity, and a missing value is null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+class RecordWriter:
+    """Appends records to a run's `records.jsonl`. One writer a run: the holder of its claim."""
+
+    def __init__(self, path: Path) -> None:
+        """Open for appending, after cutting off a torn last line.
+
+        Raises:
+            WorkbenchError: the file cannot be opened.
+        """
+        self.path = path
+        try:
+            _cut_torn_line(path)
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
+
+    def write(
+        self,
+        *,
+        step: int,
+        tokens: int,
+        epoch: float,
+        flops: float,
+        metric: str,
+        value: float | None,
+        stderr: float | None = None,
+        n: int | None = None,
+        estimator: str | None = None,
+    ) -> None:
+        """Append one number.
+
+        Args:
+            step: optimizer steps done, from 1.
+            tokens: training tokens seen, repeats counted.
+            epoch: tokens over unique tokens.
+            flops: training FLOPs spent.
+            metric: a name of `metrics.METRICS`.
+            value: None, or not finite, where there is no number to tell.
+            stderr: standard error of the value.
+            n: how many windows, questions, ... it is a mean of.
+            estimator: how it was estimated.
+        """
+        record = {
+            "step": step,
+            "tokens": tokens,
+            "epoch": epoch,
+            "flops": flops,
+            "metric": metric,
+            "value": _number(value),
+            "stderr": _number(stderr),
+            "n": n,
+            "estimator": estimator,
+        }
+        self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+
+    def flush(self, *, fsync: bool) -> None:
+        """Hand the records to the system, and with `fsync` wait until they are on disk."""
+        self._file.flush()
+        if fsync:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with open(path, "rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        position = end
+        while position > 0:
+            start = max(0, position - 4096)
+            file.seek(start)
+            newline = file.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position < end:
+            file.truncate(position)

@@ -1,0 +1,212 @@
+"""A run's folder: what it holds, who works on it, how far it is.
+
+`results/runs/<run_id>/` holds `config.json`, `provenance.json`, `status.json`, `records.jsonl`,
+`checkpoint/`, `log.txt` and `lock`. Whoever holds the lock is the run's only writer.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError, WorkbenchError
+
+STATES = (
+    "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
+)  # fmt: skip
+CONFIG_SCHEMA = 1
+
+
+class AlreadyClaimed(WorkbenchError):
+    """Another process is working on this run."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """`status.json`. Times are seconds since 1970; None where it has not happened."""
+
+    state: str = "planned"
+    attempts: int = 0
+    step: int = 0
+    steps: int | None = None
+    tokens: int = 0
+    started: float | None = None
+    updated: float | None = None
+    finished: float | None = None
+    error: str | None = None
+    pid: int | None = None
+    host: str | None = None
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "config.json"
+        self.provenance_path = path / "provenance.json"
+        self.status_path = path / "status.json"
+        self.records_path = path / "records.jsonl"
+        self.sealed_path = path / "records.parquet"
+        self.checkpoint_dir = path / "checkpoint"
+        self.log_path = path / "log.txt"
+        self.lock_path = path / "lock"
+        self.cancel_path = path / "cancel"
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls, results: Path, run_id: str, config: dict[str, Any], provenance: dict[str, Any]
+    ) -> "RunFolder":
+        """Make the folder whole or not at all; an existing one is left as it is.
+
+        Raises:
+            WorkbenchError: the disk is full or the folder cannot be written.
+        """
+        run = cls(results / "runs" / run_id)
+        if run.config_path.exists():
+            return run
+        temporary: Path | None = None
+        try:
+            run.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=run.path.parent))
+            temporary.chmod(0o755)
+            write_json(temporary / "config.json", config)
+            write_json(temporary / "provenance.json", provenance)
+            write_json(temporary / "status.json", asdict(RunStatus()))
+            (temporary / "lock").touch()
+            os.rename(temporary, run.path)
+        except OSError as error:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+            if run.config_path.exists():  # another process made it first
+                return run
+            raise WorkbenchError(f"{run.path}: cannot be made: {error.strerror}.") from error
+        return run
+
+    def config_json(self) -> dict[str, Any]:
+        """The parsed `config.json`.
+
+        Raises:
+            InputError: missing, damaged, or of a newer schema.
+        """
+        document = _read_json(self.config_path)
+        schema = document.get("schema")
+        if not isinstance(schema, int) or schema > CONFIG_SCHEMA:
+            raise InputError(
+                f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
+                f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
+            )
+        return document
+
+    def stored_status(self) -> RunStatus:
+        """`status.json` as it was last written."""
+        document = _read_json(self.status_path)
+        known = {field.name for field in fields(RunStatus)}
+        return RunStatus(**{key: value for key, value in document.items() if key in known})
+
+    def status(self) -> RunStatus:
+        """The status; a run that says it is running, and that nobody holds, was interrupted."""
+        status = self.stored_status()
+        if status.state == "running" and not self.is_claimed():
+            # It may have ended between the two looks.
+            status = self.stored_status()
+            if status.state == "running":
+                return replace(status, state="interrupted")
+        return status
+
+    def write_status(self, **changes: Any) -> None:
+        """Replace `status.json` atomically, with the time of the change."""
+        updated = replace(self.stored_status(), updated=time.time(), **changes)
+        write_json(self.status_path, asdict(updated))
+
+    def request_cancel(self) -> None:
+        """Tell the holder that when it stops, it stops for good."""
+        self.cancel_path.touch()
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold the run. The kernel lets go when the process ends, however it ends.
+
+        Raises:
+            AlreadyClaimed: another process holds it.
+        """
+        with open(self.lock_path, "a") as lock:
+            for patience in (0.01, 0.05, 0.2, 0.0):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    # `is_claimed` of another process may be looking, for microseconds.
+                    time.sleep(patience)
+            else:
+                raise AlreadyClaimed(f"run {self.run_id} is being trained by another process.")
+            yield
+
+    def is_claimed(self) -> bool:
+        """Whether some process holds the run now."""
+        try:
+            with open(self.lock_path, "a") as lock:
+                # Shared: two who only look do not take each other for workers.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def last_log_lines(self, count: int = 15) -> list[str]:
+        """The end of the run's log."""
+        try:
+            with open(self.log_path, "rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - 65_536))
+                return log.read().decode(errors="replace").splitlines()[-count:]
+        except FileNotFoundError:
+            return []
+
+
+def list_runs(results: Path) -> list[RunFolder]:
+    """Every run of a results folder, by id. Half-made folders do not count."""
+    folder = results / "runs"
+    if not folder.is_dir():
+        return []
+    found = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    return [RunFolder(p) for p in sorted(found) if (p / "config.json").exists()]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: this is not the folder of a run.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected a JSON object.")
+    return document
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write beside, sync, rename: a reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

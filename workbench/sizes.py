@@ -1,0 +1,89 @@
+"""Model shapes: named sizes, parameter counts, vocabulary padding.
+
+The architecture is the paper's (arXiv 2511.03276, section 3.1): multi-head attention with
+qk-norm, SwiGLU, two RMSNorms a layer and one at the end, no biases.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the number of parameters and of FLOPs depends on."""
+
+    layers: int
+    width: int
+    heads: int
+    ffn: int
+    vocab_size: int
+    """Padded: see `padded_vocab`."""
+    tied: bool = True
+    qk_norm: bool = True
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def n_params_non_embedding(self) -> int:
+        """Parameters outside the embedding and the output layer."""
+        attention = 4 * self.width**2 + (2 * self.head_dim if self.qk_norm else 0)
+        feed_forward = 3 * self.width * self.ffn
+        return self.layers * (attention + feed_forward + 2 * self.width) + self.width
+
+    @property
+    def n_params(self) -> int:
+        """All parameters, the vocabulary's padding included."""
+        embeddings = self.vocab_size * self.width * (1 if self.tied else 2)
+        return self.n_params_non_embedding + embeddings
+
+    @property
+    def n_params_active(self) -> int:
+        """Parameters that one token passes through: all of them in a dense model."""
+        return self.n_params
+
+
+@dataclass(frozen=True)
+class NamedSize:
+    """The part of a shape that a size's name stands for. The vocabulary comes with the data."""
+
+    layers: int
+    width: int
+    heads: int
+    ffn: int
+    tied: bool = True
+
+
+def default_ffn(width: int) -> int:
+    """Width of the feed-forward layer: floor(8 d / 3 / 64) * 64, and at least 64."""
+    return max(8 * width // 3 // 64 * 64, 64)
+
+
+def _size(layers: int, width: int, heads: int) -> NamedSize:
+    return NamedSize(layers, width, heads, default_ffn(width))
+
+
+SIZES: dict[str, NamedSize] = {
+    # For two CPU cores. Names count the parameters with a byte vocabulary.
+    "0.2M": _size(4, 64, 4),
+    "0.8M": _size(4, 128, 4),
+    "2M": _size(6, 192, 6),
+    "5M": _size(6, 256, 8),
+    # For one GPU.
+    "25M": _size(8, 512, 8),
+    "100M": _size(12, 768, 12),
+    # The paper's: 1.086B with the GPT-2 vocabulary; the coder's feed-forward breaks the rule.
+    "1B": NamedSize(layers=26, width=1792, heads=14, ffn=4736),
+    "1.7B": NamedSize(layers=28, width=2048, heads=16, ffn=6144, tied=False),
+    # Inferred: the paper names these sizes without their shapes.
+    "2B": NamedSize(layers=26, width=2560, heads=20, ffn=6784),
+    "4B": NamedSize(layers=36, width=3072, heads=24, ffn=8192),
+    "8B": NamedSize(layers=42, width=4096, heads=32, ffn=10880),
+}
+
+
+def padded_vocab(n: int) -> int:
+    """The next multiple of 64 (of 8 below 1,000): whatever the tensor-parallel degree, so that
+    a model has one size, and 50304 for both published tokenizers."""
+    multiple = 64 if n >= 1000 else 8
+    return -(-n // multiple) * multiple

@@ -1,0 +1,74 @@
+"""Slots: how many ranks train at once on this machine, and on which GPUs."""
+
+import os
+from dataclasses import dataclass
+
+from workbench.errors import InputError
+from workbench.recipe import RunConfig
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one run occupies."""
+
+    places: tuple[int, ...]
+    env: dict[str, str]
+
+
+class Slots:
+    """Places for ranks: GPUs, or shares of the CPU."""
+
+    def __init__(self, places: list[int], gpus: list[str] | None) -> None:
+        self.free = list(places)
+        self.gpus = gpus
+
+    def take(self, ranks: int) -> Slot | None:
+        """Room for a run of that many ranks, or None while there is none."""
+        if len(self.free) < ranks:
+            return None
+        places, self.free = tuple(self.free[:ranks]), self.free[ranks:]
+        env = {}
+        if self.gpus is not None:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus[place] for place in places)
+        return Slot(places, env)
+
+    def give_back(self, slot: Slot) -> None:
+        self.free = sorted([*self.free, *slot.places])
+
+
+def visible_gpus() -> list[str]:
+    """NVIDIA GPUs of this machine that CUDA_VISIBLE_DEVICES does not hide, without torch."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return [gpu for gpu in hidden.split(",") if gpu.strip()]
+    try:
+        devices = os.listdir("/proc/driver/nvidia/gpus")
+    except OSError:
+        return []
+    return [str(number) for number in range(len(devices))]
+
+
+def make_slots(configs: list[RunConfig], jobs: int | None) -> Slots:
+    """Slots for a study's runs.
+
+    Raises:
+        InputError: `jobs` is less than the ranks of one run, or there are fewer GPUs than that.
+    """
+    largest = max(config.parallelism.world_size for config in configs)
+    on_cpu = all(config.training.device == "cpu" for config in configs)
+    gpus = [] if on_cpu else visible_gpus()
+    if gpus:
+        available = len(gpus)
+        if largest > available:
+            raise InputError(
+                f"parallelism: a run needs {largest} GPUs, and {available} are visible."
+            )
+    else:
+        threads = max(config.training.threads for config in configs)
+        # Ranks of one run may share cores: it is slow, but a way to try a recipe out.
+        available = max(len(os.sched_getaffinity(0)) // threads, largest)
+    if jobs is not None and jobs < largest:
+        raise InputError(f"--jobs {jobs}: one run of this study takes {largest} ranks at once.")
+    count = available if jobs is None else jobs
+    places = list(range(min(count, available) if gpus else count))
+    return Slots(places, gpus or None)

@@ -1,0 +1,120 @@
+"""Opening the store: briefly, with patience, and locked down for readers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from tenacity import (
+    retry,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.store.schema import SCHEMA_VERSION, create_statements
+
+READ_ONLY = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "4GB",
+    "lock_configuration": "true",
+}
+
+
+def database_path(results: Path) -> Path:
+    return results / "workbench.duckdb"
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()
+
+
+def connect(
+    path: Path, *, read_only: bool, timeout: float = 10.0
+) -> duckdb.DuckDBPyConnection:
+    """A connection, waited for while another process writes.
+
+    DuckDB lets one process write and then no other process in, so everybody is brief.
+
+    Raises:
+        WorkbenchError: still locked after `timeout` seconds.
+        InputError: not a database.
+    """
+
+    @retry(
+        retry=retry_if_exception(_is_locked),
+        stop=stop_after_delay(timeout),
+        wait=wait_random_exponential(multiplier=0.02, max=0.5),
+        reraise=True,
+    )
+    def attempt() -> duckdb.DuckDBPyConnection:
+        if read_only:
+            return duckdb.connect(str(path), read_only=True, config=dict(READ_ONLY))
+        return duckdb.connect(str(path))
+
+    try:
+        return attempt()
+    except duckdb.IOException as error:
+        if _is_locked(error):
+            raise WorkbenchError(
+                f"{path} was still being written after {timeout:.0f} s. Try again."
+            ) from None
+        raise InputError(f"{path}: cannot be opened: {_first_line(error)}") from None
+    except duckdb.Error as error:
+        raise InputError(
+            f"{path}: not a database that this workbench reads ({_first_line(error)}). Move it "
+            "away and run `workbench ingest --rebuild`: it is made again from the run folders."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+@contextmanager
+def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store to write to, made where it is missing, checked where it is not. One transaction:
+    all of it lands, or nothing.
+
+    Raises:
+        InputError: the store was made by a newer workbench; it is left as it is.
+    """
+    with connect(path, read_only=False, timeout=timeout) as connection:
+        check_version(connection, path)
+        connection.execute("BEGIN")
+        if not _tables(connection):
+            for statement in create_statements():
+                connection.execute(statement)
+        yield connection
+        connection.execute("COMMIT")
+
+
+def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raises:
+    InputError: a newer schema, or tables that are not ours.
+    """
+    tables = _tables(connection)
+    if not tables:
+        return
+    version = None
+    if "schema_version" in tables:
+        row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        version = row[0] if row else None
+    if version is None:
+        raise InputError(f"{path}: a database, but not a workbench's. Move it away.")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: made by a newer workbench (schema {version}; this one knows "
+            f"{SCHEMA_VERSION}). Upgrade, or move the file away and run `workbench ingest "
+            "--rebuild`. Nothing was changed."
+        )
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE NOT internal"
+    ).fetchall()
+    return {row[0] for row in rows}

@@ -1,0 +1,191 @@
+"""The store's schema, with a comment on every column: what `workbench sql --schema` shows."""
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    @property
+    def ddl(self) -> str:
+        columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
+        return f"CREATE TABLE {self.name} ({columns})"
+
+
+def _table(name: str, comment: str, *columns: tuple[str, str, str]) -> Table:
+    return Table(name, comment, tuple(Column(*column) for column in columns))
+
+
+RUNS = _table(
+    "runs",
+    "One row a run. NULL where a key does not apply to the run's objective.",
+    ("run_id", "VARCHAR", "hash of the resolved configuration and the data"),
+    ("objective", "VARCHAR", "training objective: ar, mdlm"),
+    ("n_params", "BIGINT", "all parameters, vocabulary padding included"),
+    ("n_params_non_embedding", "BIGINT", "parameters outside embedding and output layer"),
+    ("unique_tokens", "BIGINT", "distinct training tokens"),
+    ("total_tokens", "BIGINT", "training tokens planned, repeats counted"),
+    ("epochs", "DOUBLE", "total_tokens / unique_tokens"),
+    ("steps", "BIGINT", "optimizer steps planned"),
+    ("train_flops", "DOUBLE", "training FLOPs planned"),
+    ("seed", "BIGINT", "seed of initial weights, order and noise"),
+    ("data_seed", "BIGINT", "seed that draws the unique windows"),
+    ("size", "VARCHAR", "named model size"),
+    ("corpus", "VARCHAR", "where the text came from"),
+    ("seq_len", "BIGINT", "tokens a window"),
+    ("batch_size", "BIGINT", "sequences a step"),
+    ("lr", "DOUBLE", "peak learning rate"),
+    ("weight_decay", "DOUBLE", "AdamW weight decay"),
+    ("noise_schedule", "VARCHAR", "diffusion: probability of masking over time"),
+    ("loss_weighting", "VARCHAR", "diffusion: elbo_t, elbo_realized or maskgit"),
+    ("quality", "VARCHAR", "quality tier of the data"),
+    ("input_mask", "DOUBLE", "AR: share of input tokens masked in training"),
+    ("dropout", "DOUBLE", "dropout probability"),
+    ("config", "JSON", "the whole resolved configuration"),
+    ("provenance", "JSON", "revision, versions, host, command line"),
+    ("data_fingerprint", "VARCHAR", "hash of the prepared tokens"),
+    ("parent", "VARCHAR", "run that this one continues"),
+    ("state", "VARCHAR", "planned, running, interrupted, finished, failed, diverged, cancelled"),
+    ("attempts", "BIGINT", "times that training was started"),
+    ("step", "BIGINT", "steps done"),
+    ("error", "VARCHAR", "why it failed"),
+    ("imported", "BOOLEAN", "whether the numbers come from elsewhere"),
+)
+
+METRICS = _table(
+    "metrics",
+    "One row a number measured in a run.",
+    ("run_id", "VARCHAR", "the run"),
+    ("step", "BIGINT", "optimizer steps done, from 1"),
+    ("tokens", "BIGINT", "training tokens seen, repeats counted"),
+    ("epoch", "DOUBLE", "tokens / unique_tokens"),
+    ("flops", "DOUBLE", "training FLOPs spent"),
+    ("metric", "VARCHAR", "what was measured: val_loss, cloze_acc, ..."),
+    ("value", "DOUBLE", "the number; losses in nats a token; NULL where it was not finite"),
+    ("stderr", "DOUBLE", "standard error of the value"),
+    ("n", "BIGINT", "windows or questions averaged"),
+    ("estimator", "VARCHAR", "how it was estimated: a nelbo bounds what an nll measures"),
+)
+
+TABLES: tuple[Table, ...] = (
+    _table(
+        "studies",
+        "One row a study.",
+        ("study", "VARCHAR", "name"),
+        ("question", "VARCHAR", "what the study asks"),
+        ("source", "VARCHAR", "the claim's origin"),
+        ("compare", "JSON", "how its runs are paired"),
+        ("recipe", "VARCHAR", "text of the recipe that was run last"),
+    ),
+    _table(
+        "study_runs",
+        "Which runs belong to which study; studies share runs.",
+        ("study", "VARCHAR", "name of the study"),
+        ("run_id", "VARCHAR", "the run"),
+    ),
+    RUNS,
+    METRICS,
+    _table(
+        "fits",
+        "Fitted scaling laws.",
+        ("study", "VARCHAR", "name of the study"),
+        ("law", "VARCHAR", "name of the law"),
+        ("objective", "VARCHAR", "objective fitted, NULL for a joint fit"),
+        ("result", "JSON", "parameters, intervals, diagnostics"),
+    ),
+    _table(
+        "crossovers",
+        "Crossovers computed last, one row a group, metric and axis.",
+        ("study", "VARCHAR", "name of the study"),
+        ("metric", "VARCHAR", "metric compared"),
+        ("axis", "VARCHAR", "tokens, epochs or flops"),
+        ("unique_tokens", "BIGINT", "unique tokens of the group"),
+        ("n_params", "BIGINT", "parameters of the group"),
+        ("status", "VARCHAR", "crossed, not_reached or ahead_throughout"),
+        ("crossover", "DOUBLE", "where, NULL unless crossed"),
+        ("last_x", "DOUBLE", "the last place compared"),
+        ("result", "JSON", "the whole answer"),
+    ),
+    _table(
+        "ingested",
+        "Which file of each run the store has read.",
+        ("run_id", "VARCHAR", "the run"),
+        ("source", "VARCHAR", "file read and its size and time"),
+    ),
+    _table("schema_version", "Version of this schema.", ("version", "BIGINT", "version")),
+)
+
+VIEWS: dict[str, tuple[str, str]] = {
+    "curves": (
+        "Every number with its run: the table to plot from.",
+        """SELECT m.*, r.objective, r.n_params, r.unique_tokens, r.total_tokens, r.seed, r.size,
+                  r.state
+           FROM metrics m JOIN runs r USING (run_id)""",
+    ),
+    "final": (
+        "The last value of each metric of each run.",
+        """SELECT * FROM curves WHERE value IS NOT NULL
+           QUALIFY row_number() OVER (PARTITION BY run_id, metric ORDER BY step DESC) = 1""",
+    ),
+    "best": (
+        "The best value of each metric of each run, and where it was reached.",
+        """SELECT * FROM curves WHERE value IS NOT NULL
+           QUALIFY row_number() OVER (
+               PARTITION BY run_id, metric
+               ORDER BY CASE WHEN metric LIKE '%\\_acc%' ESCAPE '\\' THEN -value ELSE value END, step
+           ) = 1""",
+    ),
+}
+
+
+def create_statements() -> list[str]:
+    """Everything that makes an empty store."""
+    statements = []
+    for table in TABLES:
+        statements.append(table.ddl)
+        statements.append(f"COMMENT ON TABLE {table.name} IS '{_quoted(table.comment)}'")
+        statements += [
+            f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'"
+            for column in table.columns
+        ]
+    for name, (comment, query) in VIEWS.items():
+        statements.append(f"CREATE VIEW {name} AS {query}")
+        statements.append(f"COMMENT ON VIEW {name} IS '{_quoted(comment)}'")
+    statements.append(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})")
+    return statements
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def schema_rows() -> list[dict[str, str]]:
+    """One row a column, for people."""
+    rows = [
+        {
+            "table": table.name,
+            "column": column.name,
+            "type": column.type,
+            "comment": column.comment,
+        }
+        for table in TABLES
+        if table.name not in ("ingested", "schema_version")
+        for column in table.columns
+    ]
+    views = [
+        {"table": name, "column": "(view)", "type": "", "comment": comment}
+        for name, (comment, _) in VIEWS.items()
+    ]
+    return rows + views

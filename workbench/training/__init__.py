@@ -1,0 +1,1 @@
+"""Training of one run through TorchTitan. Everything below imports torch."""

@@ -1,0 +1,131 @@
+"""From a resolved run to TorchTitan's `Trainer.Config`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torchtitan.components.optimizer import OptimizersContainer, ParamGroupConfig
+from torchtitan.config.configs import (
+    CommConfig,
+    CompileConfig,
+    DebugConfig,
+    ParallelismConfig,
+    TrainingConfig,
+)
+
+from workbench.data import PreparedData
+from workbench.recipe import RunConfig
+from workbench.training.checkpoints import StoppableCheckpoints
+from workbench.training.loader import WindowLoader
+from workbench.training.loss import WeightedNLL
+from workbench.training.model import model_spec
+from workbench.training.objectives import OBJECTIVES
+from workbench.training.schedule import ExponentialWSD
+from workbench.training.sink import RecordingMetrics
+from workbench.training.trainer import NoTokenizer, StudyTrainer
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Where a run computes, and in what."""
+
+    device: str
+    dtype: str
+
+
+def resolve_precision(config: RunConfig) -> Precision:
+    """`auto` is a GPU in bfloat16 where there is one, else the CPU in float32."""
+    device = config.training.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = config.training.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    return Precision(device, dtype)
+
+
+def trainer_config(
+    config: RunConfig, prepared: PreparedData, run_folder: Path, precision: Precision
+) -> StudyTrainer.Config:
+    """Titan's configuration of one run."""
+    training, data, parallelism = config.training, config.data, config.parallelism
+    ranks = parallelism.shard * parallelism.replicate
+    objective = OBJECTIVES[training.objective]
+    return StudyTrainer.Config(
+        model_spec=model_spec(
+            config.model,
+            seq_len=data.seq_len,
+            causal=objective.causal,
+            shard_one_rank=precision.dtype != "float32",
+        ),
+        dump_folder=str(run_folder),
+        metrics=RecordingMetrics.Config(
+            log_freq=training.log_every, disable_color_printing=True
+        ),
+        tokenizer=NoTokenizer.Config(),
+        dataloader=WindowLoader.Config(
+            folder=str(prepared.folder),
+            unique_tokens=data.unique_tokens,
+            data_seed=data.seed,
+            order_seed=training.seed,
+            global_batch=training.batch_size,
+        ),
+        optimizer=_optimizer(config),
+        lr_scheduler=ExponentialWSD.Config(
+            warmup_steps=training.warmup_steps or 0,
+            total_steps=config.steps,
+            decay_steps=round(config.steps * training.decay_fraction),
+            min_lr_factor=training.min_lr_ratio,
+        ),
+        training=TrainingConfig(
+            local_batch_size=training.micro_batch_size or training.batch_size // ranks,
+            global_batch_size=training.batch_size,
+            seq_len=data.seq_len,
+            max_norm=training.grad_clip,
+            steps=config.steps,
+            mixed_precision_param=precision.dtype,  # type: ignore[arg-type]
+            disable_cuda_graphs=True,
+        ),
+        parallelism=ParallelismConfig(
+            data_parallel_replicate_degree=parallelism.replicate,
+            data_parallel_shard_degree=parallelism.shard,
+            tensor_parallel_degree=parallelism.tensor,
+            enable_sequence_parallel=parallelism.sequence_parallel,
+        ),
+        checkpoint=StoppableCheckpoints.Config(
+            enable=True,
+            interval=training.checkpoint_every or config.steps,
+            keep_latest_k=2,
+            # The last checkpoint keeps the optimizer: a finished run can be extended.
+            last_save_model_only=False,
+        ),
+        activation_checkpoint=None,  # type: ignore[arg-type]
+        compile=CompileConfig(enable=training.compile),
+        comm=CommConfig(trace_buf_size=0),
+        loss=WeightedNLL.Config(
+            n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size
+        ),
+        debug=DebugConfig(seed=training.seed, enable_structured_logging=False),
+    )
+
+
+def _optimizer(config: RunConfig) -> OptimizersContainer.Config:
+    """AdamW. Norms are not decayed, as in Megatron-LM, which the paper's runs were trained with."""
+    training = config.training
+
+    def group(pattern: str, weight_decay: float) -> ParamGroupConfig:
+        return ParamGroupConfig(
+            pattern=pattern,
+            optimizer_name="AdamW",
+            optimizer_kwargs={
+                "lr": training.lr,
+                "betas": training.betas,
+                "eps": 1e-8,
+                "weight_decay": weight_decay,
+            },
+        )
+
+    return OptimizersContainer.Config(
+        param_groups=[group(r"norm", 0.0), group(r".*", training.weight_decay)],
+        implementation="fused",
+    )

@@ -1,0 +1,60 @@
+"""Counter-based random numbers: a uniform is a pure function of its key.
+
+A generator has a state, and a state has to be kept, restored and kept apart between ranks.
+A hash has none: the mask of token 17 of sample 3 in epoch 5 is the same on any rank, on any
+number of ranks and after any resume, and a whole batch is drawn without a Python loop.
+
+The mixer is the finaliser of SplitMix64 (Steele, Lea & Flood 2014), in int64 arithmetic that
+wraps modulo 2**64.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same 64 bits as the unsigned `value`."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_MULTIPLIER_1 = _signed(0xBF58476D1CE4E5B9)
+_MULTIPLIER_2 = _signed(0x94D049BB133111EB)
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical shift: `>>` on int64 copies the sign bit, so mask it away."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ _shift_right(x, 30)) * _MULTIPLIER_1
+    x = (x ^ _shift_right(x, 27)) * _MULTIPLIER_2
+    return x ^ _shift_right(x, 31)
+
+
+def stream_key(*parts: int | str) -> int:
+    """A 64-bit key for one named stream of numbers, as a signed integer."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def hash_uniform(key: int, *counters: Tensor) -> Tensor:
+    """Uniforms in (0, 1) from a stream's key and integer counters.
+
+    Args:
+        key: from `stream_key`.
+        counters: int64 tensors that broadcast against each other.
+
+    Returns:
+        float32, in the broadcast shape. Values are odd multiples of 2**-25, so neither 0 nor 1
+        occurs: 1/u is finite, and u < p is never true at p = 0 and always true at p = 1.
+    """
+    state = torch.full((), key, dtype=torch.int64, device=counters[0].device)
+    for counter in counters:
+        state = _mix((state ^ counter) + _GOLDEN)
+    # 24 bits fill a float32 mantissa exactly; half a step keeps clear of 0.
+    return (_shift_right(state, 40).to(torch.float32) + 0.5) * 2.0**-24

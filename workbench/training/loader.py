@@ -1,0 +1,106 @@
+"""Batches for titan's trainer: each rank's slice of one endless stream of windows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+from torchtitan.components.dataloader import ParallelAwareDataloader
+
+from workbench.data import PreparedData
+from workbench.data.windows import WindowStream
+
+Batch = tuple[dict[str, Tensor], Tensor]
+
+
+class WindowSlices(IterableDataset[Batch]):
+    """One rank's micro-batches. Its whole state is how many samples the run has consumed.
+
+    A global batch of G windows is cut into micro-batches, and each of those into one contiguous
+    slice a rank: rank r of R sees places [(m R + r) B, (m R + r + 1) B) in micro-batch m.
+    """
+
+    def __init__(
+        self, stream: WindowStream, *, local_batch: int, global_batch: int, rank: int, ranks: int
+    ) -> None:
+        self.stream = stream
+        self.local_batch = local_batch
+        self.global_batch = global_batch
+        self.rank = rank
+        self.ranks = ranks
+        self.samples_seen = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            batch_start = self.samples_seen
+            epochs, samples = self.stream.identify(batch_start, self.global_batch)
+            across_ranks = self.local_batch * self.ranks
+            for first in range(0, self.global_batch, across_ranks):
+                # Advance before yielding: a checkpoint is written after the batch is used.
+                self.samples_seen = batch_start + first + across_ranks
+                yield self._slice(batch_start, first, epochs, samples)
+
+    def _slice(self, batch_start: int, first: int, epochs: Any, samples: Any) -> Batch:
+        position = first + self.rank * self.local_batch
+        window = self.stream.batch(batch_start + position, self.local_batch)
+        tokens = torch.from_numpy(window.tokens)
+        inputs = {
+            "input": tokens,
+            "epoch": torch.from_numpy(window.epoch),
+            "sample": torch.from_numpy(window.sample),
+            "position": torch.arange(position, position + self.local_batch),
+            "batch_epoch": torch.from_numpy(epochs),
+            "batch_sample": torch.from_numpy(samples),
+        }
+        return inputs, tokens
+
+
+class WindowLoader(ParallelAwareDataloader):
+    """Titan's loader over `WindowSlices`, resumable on another number of ranks."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(ParallelAwareDataloader.Config):
+        folder: str
+        unique_tokens: int
+        data_seed: int
+        order_seed: int
+        global_batch: int
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        dp_world_size: int,
+        dp_rank: int,
+        seq_len: int,
+        local_batch_size: int,
+        **kwargs: Any,
+    ) -> None:
+        prepared = PreparedData.open(Path(config.folder))
+        stream = WindowStream(
+            prepared.train(),
+            seq_len=seq_len,
+            unique_tokens=config.unique_tokens,
+            data_seed=config.data_seed,
+            order_seed=config.order_seed,
+        )
+        self.slices = WindowSlices(
+            stream,
+            local_batch=local_batch_size,
+            global_batch=config.global_batch,
+            rank=dp_rank,
+            ranks=dp_world_size,
+        )
+        super().__init__(
+            self.slices, dp_rank=dp_rank, dp_world_size=dp_world_size, batch_size=None
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"samples_seen": self.slices.samples_seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict:
+            self.slices.samples_seen = int(state_dict["samples_seen"])

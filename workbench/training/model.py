@@ -1,0 +1,155 @@
+"""The paper's decoder, built from TorchTitan's Qwen3 parts.
+
+RoPE, SwiGLU, pre-RMSNorm, no biases, qk-norm, weights from N(0, 0.02) (arXiv 2511.03276,
+section 3.1). AR and diffusion differ in one thing: whether attention is causal.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn import functional as F
+from torchtitan.models.common import CosSinRoPE, Embedding, Linear
+from torchtitan.models.common.attention import ScaledDotProductAttention
+from torchtitan.models.common.config_utils import make_ffn_config, make_gqa_config
+from torchtitan.models.common.nn_modules import RMSNorm
+from torchtitan.models.common.param_init import skip_param_init
+from torchtitan.models.qwen3 import Qwen3Model, parallelize_qwen3
+from torchtitan.models.qwen3.model import Qwen3TransformerBlock
+from torchtitan.protocols.model_spec import ModelSpec
+
+from workbench.recipe import ModelConfig
+from workbench.training.titan_patches import force_sum_reduction
+
+# Titan initialises by module, we by parameter name (see `initialise`): its own pass is skipped.
+_SKIP = {"weight": skip_param_init}
+
+
+class Attention(ScaledDotProductAttention):
+    """Scaled dot-product attention with the mask as a setting.
+
+    Titan's GQAttention never passes `is_causal`, so the choice sits on the inner attention.
+    """
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(ScaledDotProductAttention.Config):
+        is_causal: bool
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.is_causal = config.is_causal
+
+    def forward(self, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
+        if q_BLNH.device.type != "cpu":
+            kwargs["is_causal"] = self.is_causal
+            out: Tensor = super().forward(q_BLNH, k_BLNH, v_BLNH, **kwargs)
+            return out
+        # There is one fused kernel on CPU: choosing among backends on every call only costs.
+        out_BNLH = F.scaled_dot_product_attention(
+            q_BLNH.transpose(1, 2),
+            k_BLNH.transpose(1, 2),
+            v_BLNH.transpose(1, 2),
+            is_causal=self.is_causal,
+            scale=kwargs.get("scale"),
+        )
+        return out_BNLH.transpose(1, 2)
+
+
+def model_config(model: ModelConfig, *, seq_len: int, causal: bool) -> Qwen3Model.Config:
+    """Titan's configuration of a resolved `[model]`."""
+    assert model.width and model.layers and model.heads and model.ffn and model.vocab_size
+    head_dim = model.width // model.heads
+
+    def norm(width: int) -> RMSNorm.Config:
+        return RMSNorm.Config(normalized_shape=width, eps=model.norm_eps, param_init=_SKIP)
+
+    def block() -> Qwen3TransformerBlock.Config:
+        return Qwen3TransformerBlock.Config(
+            attention_norm=norm(model.width),
+            ffn_norm=norm(model.width),
+            attention=make_gqa_config(
+                dim=model.width,
+                n_heads=model.heads,
+                head_dim=head_dim,
+                wqkv_param_init=_SKIP,
+                wo_param_init=_SKIP,
+                inner_attention=Attention.Config(is_causal=causal),
+                rope=CosSinRoPE.Config(dim=head_dim, max_seq_len=seq_len, theta=model.rope_theta),
+                qk_norm=norm(head_dim) if model.qk_norm else None,
+            ),
+            feed_forward=make_ffn_config(
+                dim=model.width, hidden_dim=model.ffn, w1_param_init=_SKIP, w2w3_param_init=_SKIP
+            ),
+        )
+
+    return Qwen3Model.Config(
+        dim=model.width,
+        vocab_size=model.vocab_size,
+        tok_embeddings=Embedding.Config(
+            num_embeddings=model.vocab_size, embedding_dim=model.width, param_init=_SKIP
+        ),
+        norm=norm(model.width),
+        lm_head=Linear.Config(
+            in_features=model.width, out_features=model.vocab_size, param_init=_SKIP
+        ),
+        layers=[block() for _ in range(model.layers)],
+        enable_weight_tying=bool(model.tied),
+    )
+
+
+def model_spec(
+    model: ModelConfig, *, seq_len: int, causal: bool, shard_one_rank: bool
+) -> ModelSpec:
+    """The bundle that titan's Trainer takes.
+
+    Args:
+        shard_one_rank: wrap the model in FSDP2 even at one rank. Titan's mixed precision needs
+            it; float32 at one rank does not, and runs 15 % faster without.
+    """
+    return ModelSpec(
+        name="workbench",
+        flavor=model.size or f"{model.layers}x{model.width}",
+        model=model_config(model, seq_len=seq_len, causal=causal),
+        parallelize_fn=partial(_parallelize, shard_one_rank=shard_one_rank),
+        pipelining_fn=None,
+        post_optimizer_build_fn=None,
+        state_dict_adapter=None,
+    )
+
+
+def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> nn.Module:
+    one_rank = kwargs["parallel_dims"].world_size == 1
+    parallel: nn.Module = parallelize_qwen3(
+        model, skip_dp=one_rank and not shard_one_rank, **kwargs
+    )
+    if torch.distributed.get_backend() == "gloo":
+        force_sum_reduction(parallel)
+    return parallel
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, *, seed: int, std: float) -> None:
+    """Draw every weight from its own stream, keyed by (seed, parameter name).
+
+    So a parameter of the same name and shape starts the same in every run of a seed: under
+    another objective, on another number of ranks, in a model of another depth. Norms start at
+    one; matrices at N(0, std), drawn in float32 on the host.
+    """
+    for name, parameter in model.named_parameters():
+        plain = name.replace("_orig_mod.", "").replace("_checkpoint_wrapped_module.", "")
+        if parameter.ndim == 1:
+            parameter.fill_(1.0)
+            continue
+        digest = hashlib.blake2b(f"{seed}:{plain}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        value = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
+        value = value.to(parameter.device, parameter.dtype)
+        if isinstance(parameter, DTensor):
+            value = distribute_tensor(
+                value, parameter.device_mesh, parameter.placements, src_data_rank=None
+            )
+        parameter.copy_(value)

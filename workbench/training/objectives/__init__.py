@@ -1,0 +1,19 @@
+"""Training objectives. A new one is a module here and an entry in `OBJECTIVES`."""
+
+from workbench.recipe import TrainingConfig
+from workbench.training.objectives.ar import Autoregressive
+from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench.training.objectives.mdlm import MaskedDiffusion
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    Autoregressive.name: Autoregressive,
+    MaskedDiffusion.name: MaskedDiffusion,
+}
+
+
+def build_objective(training: TrainingConfig, vocab: Vocab) -> Objective:
+    """The objective that `[training] objective` names, with its own keys read from the recipe."""
+    return OBJECTIVES[training.objective].from_config(training, vocab)
+
+
+__all__ = ["OBJECTIVES", "Corrupted", "Objective", "TokenBatch", "Vocab", "build_objective"]

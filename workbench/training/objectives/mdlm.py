@@ -1,0 +1,157 @@
+"""Masked (absorbing) diffusion (arXiv 2511.03276, equation 3; LLaDA, MDLM).
+
+The bound on a sequence's NLL is E_t E_{x_t} [ w(t) sum_{masked} -log p(x_0 | x_t) ]. Three
+weightings of the masked positions' losses are known:
+
+`elbo_t`        w(t), the bound as written.
+`elbo_realized` rate(t) * L / (number masked): the expected number masked is replaced by the
+                realised one. For the linear schedule this is the mean over a sequence's masked
+                tokens, which is the order-agnostic bound up to O(1/L), at a far lower variance.
+`maskgit`       1 / (fraction masked in the global batch): the unweighted mean over all masked
+                tokens. Not a bound.
+"""
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from workbench.recipe import TrainingConfig
+from workbench.training.hashing import hash_uniform, stream_key
+from workbench.training.noise import SCHEDULES, NoiseSchedule, stratified_times
+from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+
+
+class MaskedDiffusion(Objective):
+    """Bidirectional denoising of randomly masked tokens. Position i predicts token i."""
+
+    name = "mdlm"
+    causal = False
+    # Exactly k of L tokens masked, k uniform on 1..L and stratified over the validation
+    # windows, weight L/k: the same expectation as equation 3, with less variance.
+    validation_estimator = "nelbo"
+
+    def __init__(
+        self, vocab: Vocab, *, schedule: NoiseSchedule, weighting: str, seed: int
+    ) -> None:
+        self.vocab = vocab
+        self.schedule = schedule
+        self.weighting = weighting
+        self._weigh = WEIGHTINGS[weighting]
+        self._time_key = stream_key("time", seed)
+        self._mask_key = stream_key("mask", seed)
+
+    @classmethod
+    def from_config(cls, training: TrainingConfig, vocab: Vocab) -> Self:
+        assert training.noise_schedule is not None
+        assert training.loss_weighting is not None
+        return cls(
+            vocab,
+            schedule=SCHEDULES[training.noise_schedule],
+            weighting=training.loss_weighting,
+            seed=training.seed,
+        )
+
+    @property
+    def train_estimator(self) -> str:
+        return self.weighting
+
+    def times(self, step: int, position_B: Tensor, batch_size: int) -> Tensor:
+        """[B] noise levels of a step, keyed by (seed, step, position in the global batch)."""
+        step_ = torch.full_like(position_B, step)
+        uniforms = hash_uniform(self._time_key, step_, position_B)
+        return stratified_times(uniforms, position_B, batch_size)
+
+    def masks(self, t_B: Tensor, epoch_B: Tensor, sample_B: Tensor, length: int) -> Tensor:
+        """[B, L] true where a token is masked, keyed by (seed, epoch, sample, place)."""
+        place_L = torch.arange(length, device=t_B.device)
+        uniforms_BL = hash_uniform(
+            self._mask_key, epoch_B[:, None], sample_B[:, None], place_L[None, :]
+        )
+        masked_BL = uniforms_BL < self.schedule.move_chance(t_B)[:, None]
+        if self.weighting == "elbo_realized":
+            # A mean over no tokens is undefined: mask at least the likeliest one.
+            first_BL = uniforms_BL == uniforms_BL.amin(dim=1, keepdim=True)
+            masked_BL = masked_BL | (first_BL & ~masked_BL.any(dim=1, keepdim=True))
+        return masked_BL
+
+    def corrupt(self, batch: TokenBatch) -> Corrupted:
+        tokens_BL = batch.tokens_BL
+        t_B = self.times(batch.step, batch.position_B, batch.batch_sample_G.numel())
+        masked_BL = self.masks(t_B, batch.epoch_B, batch.sample_B, tokens_BL.shape[1])
+        weights_BL = self._weigh(self, t_B, masked_BL, batch)
+        return self._corrupted(tokens_BL, masked_BL, weights_BL)
+
+    def _corrupted(self, tokens_BL: Tensor, masked_BL: Tensor, weights_BL: Tensor) -> Corrupted:
+        inputs_BL = torch.where(masked_BL, self.vocab.mask_id, tokens_BL)
+        return Corrupted(inputs_BL, tokens_BL, weights_BL * masked_BL)
+
+    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
+        length = tokens_BL.shape[1]
+        uniforms_B = hash_uniform(_VALIDATION_KEY, window_B, torch.full_like(window_B, -1))
+        count_B = _stratified_counts(uniforms_B, window_B, n_windows, length)
+        masked_BL = _exactly(count_B, _VALIDATION_KEY, window_B, length)
+        return self._corrupted(tokens_BL, masked_BL, (length / count_B)[:, None])
+
+    def answer_inputs(
+        self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
+    ) -> Corrupted:
+        n_answer = tokens_BL.shape[1] - answer_start
+        # The draws of one question share an offset, and so stratify the number masked.
+        offset_B = hash_uniform(_ANSWER_KEY, question_B, torch.full_like(question_B, -1))
+        fraction_B = (draw + offset_B) / n_draws
+        count_B = (fraction_B * n_answer).long().clamp(max=n_answer - 1) + 1
+        noise_B = question_B * n_draws + draw
+        masked_BA = _exactly(count_B, _ANSWER_KEY, noise_B, n_answer)
+        context = tokens_BL.new_zeros((tokens_BL.shape[0], answer_start), dtype=torch.bool)
+        masked_BL = torch.cat([context, masked_BA], dim=1)
+        return self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
+
+
+_VALIDATION_KEY = stream_key("validation")
+_ANSWER_KEY = stream_key("answer")
+
+
+def _stratified_counts(uniforms_B: Tensor, index_B: Tensor, n: int, length: int) -> Tensor:
+    """[B] numbers of tokens to mask, uniform on 1..length and spread evenly over n sequences."""
+    fraction_B = stratified_times(uniforms_B.double(), index_B, n)
+    return (fraction_B * length).long().clamp(max=length - 1) + 1
+
+
+def _exactly(count_B: Tensor, key: int, noise_B: Tensor, length: int) -> Tensor:
+    """[B, length] true at exactly `count_B` places, each set of that size as likely."""
+    place_L = torch.arange(length, device=count_B.device)
+    uniforms_BL = hash_uniform(key, noise_B[:, None], place_L[None, :])
+    rank_BL = uniforms_BL.argsort(dim=1, stable=True).argsort(dim=1)
+    return rank_BL < count_B[:, None]
+
+
+def _elbo_t(objective: MaskedDiffusion, t_B: Tensor, masked_BL: Tensor, _: TokenBatch) -> Tensor:
+    return objective.schedule.weight(t_B)[:, None]
+
+
+def _elbo_realized(
+    objective: MaskedDiffusion, t_B: Tensor, masked_BL: Tensor, _: TokenBatch
+) -> Tensor:
+    n_masked_B = masked_BL.sum(dim=1)
+    return (objective.schedule.rate(t_B) * masked_BL.shape[1] / n_masked_B)[:, None]
+
+
+def _maskgit(
+    objective: MaskedDiffusion, t_B: Tensor, masked_BL: Tensor, batch: TokenBatch
+) -> Tensor:
+    """The mean is over the masked tokens of the global batch. Masks are a pure function of their
+    counters, so each rank counts them all itself and no rank has to ask another."""
+    size, length = batch.batch_sample_G.numel(), masked_BL.shape[1]
+    position_G = torch.arange(size, device=t_B.device)
+    t_G = objective.times(batch.step, position_G, size)
+    masked_GL = objective.masks(t_G, batch.batch_epoch_G, batch.batch_sample_G, length)
+    return (size * length / masked_GL.sum().clamp(min=1)).expand(t_B.shape[0], 1)
+
+
+WEIGHTINGS: dict[str, Callable[[MaskedDiffusion, Tensor, Tensor, TokenBatch], Tensor]] = {
+    "elbo_t": _elbo_t,
+    "elbo_realized": _elbo_realized,
+    "maskgit": _maskgit,
+}

@@ -1,0 +1,83 @@
+"""Every change that we make to TorchTitan 0.3.0 from outside, each with its reason.
+
+Titan supports accelerators only. On a CPU it falls back to `torch.cuda` for its device module,
+and copies that name into several of its modules at import. `use_device` replaces the copies, so
+it works before and after those imports, and in a process forked from a warm parent.
+"""
+
+import sys
+import time
+import types
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+
+class CpuDeviceModule:
+    """The part of `torch.cuda`'s interface that titan 0.3.0 calls, for the host's memory."""
+
+    @staticmethod
+    def get_device_name(device: object = None) -> str:
+        return "cpu"
+
+    @staticmethod
+    def get_device_properties(device: object = None) -> SimpleNamespace:
+        import os
+
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return SimpleNamespace(total_memory=total, name="cpu")
+
+    @staticmethod
+    def memory_stats(device: object = None) -> dict[str, int]:
+        return {}
+
+    @staticmethod
+    def current_device() -> int:
+        return 0
+
+    @staticmethod
+    def set_device(device: object) -> None: ...
+
+    @staticmethod
+    def reset_peak_memory_stats(device: object = None) -> None: ...
+
+    @staticmethod
+    def empty_cache() -> None: ...
+
+    @staticmethod
+    def synchronize(device: object = None) -> None: ...
+
+
+def use_device(device_type: str) -> None:
+    """Make titan run on "cpu" or "cuda" in this process."""
+    module: Any = CpuDeviceModule() if device_type == "cpu" else torch.cuda
+    for name, loaded in list(sys.modules.items()):
+        if name.startswith("torchtitan") and isinstance(loaded, types.ModuleType):
+            if "device_type" in vars(loaded):
+                loaded.device_type = device_type  # type: ignore[attr-defined]
+            if "device_module" in vars(loaded):
+                loaded.device_module = module  # type: ignore[attr-defined]
+
+
+def skip_final_sleep() -> None:
+    """`Trainer.train` sleeps 2 s at its end "for other ranks to complete".
+
+    Our ranks leave through a barrier, and in a sweep of small runs 2 s a run is most of the
+    overhead. Titan's trainer module calls `time.perf_counter`, `time.monotonic` and `time.sleep`.
+    """
+    import torchtitan.trainer
+
+    quiet = SimpleNamespace(
+        perf_counter=time.perf_counter, monotonic=time.monotonic, sleep=lambda seconds: None
+    )
+    torchtitan.trainer.time = quiet  # type: ignore[assignment]
+
+
+def force_sum_reduction(model: torch.nn.Module) -> None:
+    """gloo has no averaging reduction (torch 2.15): FSDP2 must sum and divide by itself."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_force_sum_reduction_for_comms(True)

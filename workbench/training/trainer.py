@@ -1,0 +1,152 @@
+"""TorchTitan's trainer with an objective plugged in.
+
+Two overrides carry the science: `post_dataloading_process` corrupts the batch on the device,
+and `_forward_backward_body` hands the objective's weights to the loss. `train_step` adds what a
+study needs around a step: its evaluation, its speed, and the request to stop.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchtitan.components.tokenizer import BaseTokenizer
+from torchtitan.trainer import Trainer
+
+from workbench.training.checkpoints import StoppableCheckpoints
+from workbench.training.objectives import Objective, TokenBatch
+from workbench.training.sink import RecordingMetrics
+
+
+class NoTokenizer(BaseTokenizer):
+    """The data is tokenised before training: titan's slot for a tokenizer stays empty."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(BaseTokenizer.Config):
+        pass
+
+    def __init__(self, config: Config, **kwargs: Any) -> None:
+        super().__init__()
+
+    def encode(self, *args: Any, **kwargs: Any) -> list[int]:
+        raise TypeError("training reads token shards and never encodes text")
+
+    def decode(self, *args: Any, **kwargs: Any) -> str:
+        raise TypeError("training reads token shards and never decodes text")
+
+    def get_vocab_size(self) -> int:
+        return 0
+
+
+@dataclass
+class Hooks:
+    """What the worker hangs on a trainer."""
+
+    evaluate: Callable[[int], None]
+    """Called after each step in `evaluation_steps`, before that step's checkpoint."""
+    evaluation_steps: frozenset[int]
+    on_step: Callable[[int], None]
+    stop_requested: Callable[[], bool]
+    flush: Callable[[], None] = field(default=lambda: None)
+    """Called before a checkpoint: a record may precede its checkpoint, never the reverse."""
+
+
+class StudyTrainer(Trainer):
+    """One run of a study."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Trainer.Config):
+        pass
+
+    objective: Objective
+    hooks: Hooks
+    metrics_processor: RecordingMetrics
+    checkpointer: StoppableCheckpoints
+
+    def attach(self, objective: Objective, hooks: Hooks) -> None:
+        """Give the built trainer its objective and hooks. Call once, before `train`."""
+        self.objective = objective
+        self.hooks = hooks
+        self.checkpointer.stop_requested = self._should_stop
+        self.checkpointer.before_save = hooks.flush
+        self._stopping = False
+
+    def post_dataloading_process(
+        self, input_dict: dict[str, Tensor], labels: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        corrupted = self.objective.corrupt(
+            TokenBatch(
+                tokens_BL=input_dict["input"],
+                epoch_B=input_dict["epoch"],
+                sample_B=input_dict["sample"],
+                position_B=input_dict["position"],
+                step=self.step,
+                batch_epoch_G=input_dict["batch_epoch"],
+                batch_sample_G=input_dict["batch_sample"],
+            )
+        )
+        inputs, targets, _ = super().post_dataloading_process(
+            {"input": corrupted.inputs_BL}, corrupted.targets_BL
+        )
+        return inputs, targets, {"weights": corrupted.weights_BL}
+
+    def _forward_backward_body(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        global_valid_tokens: Tensor,
+        extra_kwargs: dict[str, Any],
+    ) -> Tensor:
+        with self.train_context():
+            logits_BLV = self.model_parts[0](inputs)
+            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, **extra_kwargs)
+            del logits_BLV
+            loss.backward()
+        return loss
+
+    def train_step(self, data_iterator: Iterator[tuple[dict[str, Tensor], Tensor]]) -> None:
+        began = time.perf_counter()
+        super().train_step(data_iterator)
+        metrics, training = self.metrics_processor, self.config.training
+        metrics.train_seconds += time.perf_counter() - began
+        metrics.train_tokens += training.global_batch_size * training.seq_len
+        if metrics.should_log(self.step):
+            # The step just logged has waited for the device, so the seconds are whole.
+            metrics.log_speed(self.step)
+        if self.step in self.hooks.evaluation_steps:
+            self.hooks.evaluate(self.step)
+        self.hooks.on_step(self.step)
+
+    def should_continue_training(self) -> bool:
+        return bool(super().should_continue_training()) and not self._should_stop()
+
+    def _should_stop(self) -> bool:
+        """Whether to stop after this step: on several ranks, when any of them was asked to."""
+        if self.parallel_dims.world_size == 1:
+            return self.hooks.stop_requested()
+        # Ranks hear a signal at different steps and must agree; asking costs a collective.
+        if not self._stopping and self.metrics_processor.should_log(self.step):
+            asked = torch.tensor(float(self.hooks.stop_requested()), device=self.device)
+            torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
+            self._stopping = bool(asked.item())
+        return self._stopping
+
+
+def data_parallel_rank(trainer: StudyTrainer) -> tuple[int, int]:
+    """(rank, size) of a trainer's data-parallel group."""
+    if not trainer.parallel_dims.dp_enabled:
+        return 0, 1
+    mesh = trainer.parallel_dims.get_mesh("batch")
+    return mesh.get_local_rank(), mesh.size()
+
+
+def sum_over_data_parallel(trainer: StudyTrainer, values: Tensor) -> Tensor:
+    """Element-wise sum of a tensor over the data-parallel ranks."""
+    if not trainer.parallel_dims.dp_enabled:
+        return values
+    mesh = trainer.parallel_dims.get_mesh("batch")
+    torch.distributed.all_reduce(values, group=mesh.get_group())
+    return values
+

@@ -1,0 +1,277 @@
+"""One run, from its folder to its end: `python -m workbench.training.worker RUN_DIR`.
+
+The worker holds the run's claim, resumes from its newest checkpoint, writes its records and
+leaves its state behind. It is the same alone, under torchrun, and as a fork of a warm parent.
+"""
+
+import logging
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Asking whether there is a GPU must not initialise CUDA: a forked child could not use it then.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+
+import torch
+from torch import distributed as dist
+
+from workbench.data import PreparedData
+from workbench.data.windows import ValidationWindows
+from workbench.errors import WorkbenchError
+from workbench.evaluation.tasks import TASKS
+from workbench.launchers.orphans import die_with_parent
+from workbench.recipe import RunConfig
+from workbench.records import RecordWriter
+from workbench.runs import AlreadyClaimed, RunFolder
+from workbench.training import titan_patches
+from workbench.training.checkpoints import remove_unfinished
+from workbench.training.config import resolve_precision, trainer_config
+from workbench.training.model import initialise
+from workbench.training.objectives import Vocab, build_objective
+from workbench.training.schedule import evaluation_steps
+from workbench.training.sink import RecordSink
+from workbench.training.trainer import Hooks, StudyTrainer
+from workbench.training.validation import Validation
+
+FINISHED, FAILED, CLAIMED, DIVERGED, STOPPED = 0, 1, 3, 4, 143
+_STATUS_EVERY_S = 0.5
+
+
+def main(run_dir: Path) -> int:
+    """Train the run in `run_dir` to its end and return the worker's exit status.
+
+    0 finished, 1 failed, 3 claimed by another process, 4 diverged, 143 stopped by a signal
+    after writing a checkpoint.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    run = RunFolder(run_dir)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return _outcome(lambda: _train(run, run.config_json(), leader=False))[0]
+    try:
+        with run.claim():
+            return _lead(run)
+    except AlreadyClaimed as claimed:
+        print(claimed, file=sys.stderr)
+        return CLAIMED
+
+
+def _lead(run: RunFolder) -> int:
+    """Rank 0: the status is this process's to write while it holds the claim."""
+    previous = run.stored_status()
+    run.cancel_path.unlink(missing_ok=True)
+    if previous.state == "finished":
+        return FINISHED
+    document = run.config_json()
+    run.write_status(
+        state="running",
+        attempts=previous.attempts + 1,
+        steps=document["derived"]["steps"],
+        started=previous.started or time.time(),
+        finished=None,
+        error=None,
+        pid=os.getpid(),
+        host=os.uname().nodename,
+    )
+    code, error = _outcome(lambda: _train(run, document, leader=True))
+    stopped = "cancelled" if run.cancel_path.exists() else "interrupted"
+    states = {FINISHED: "finished", STOPPED: stopped, DIVERGED: "diverged"}
+    changes: dict[str, Any] = {"state": states.get(code, "failed"), "error": error}
+    if code != STOPPED:
+        changes["finished"] = time.time()
+    run.write_status(**changes)
+    return code
+
+
+def _outcome(train: Any) -> tuple[int, str | None]:
+    """Run and tell what became of it: (exit status, error)."""
+    try:
+        return train(), None
+    except Diverged as diverged:
+        print(diverged, file=sys.stderr)
+        return DIVERGED, str(diverged)
+    except WorkbenchError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return FAILED, str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return FAILED, f"{type(error).__name__}: {error}"
+
+
+class Diverged(WorkbenchError):
+    """The loss is no longer finite: trying again would end the same way."""
+
+
+@dataclass
+class StopSignal:
+    """Remembers a SIGTERM until the step at hand is done."""
+
+    requested: bool = False
+    _previous: Any = field(default=None, repr=False)
+
+    def __enter__(self) -> "StopSignal":
+        self._previous = signal.signal(signal.SIGTERM, self._remember)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._previous)
+
+    def _remember(self, *_: object) -> None:
+        self.requested = True
+
+
+def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
+    config = RunConfig.model_validate(document["config"])
+    prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
+    torch.set_num_threads(config.training.threads)
+    torch.set_default_dtype(torch.float32)
+    precision = resolve_precision(config)
+    titan_patches.use_device(precision.device)
+    titan_patches.skip_final_sleep()
+    if leader:
+        remove_unfinished(run.checkpoint_dir)
+    writer = RecordWriter(run.records_path) if leader else None
+    with StopSignal() as stop:
+        _join_process_group(precision.device)
+        try:
+            trainer = StudyTrainer(trainer_config(config, prepared, run.path, precision))
+            try:
+                return _run(run, config, prepared, document["derived"], trainer, writer, stop)
+            finally:
+                trainer.close()
+        finally:
+            if writer is not None:
+                writer.close()
+            dist.destroy_process_group()
+
+
+def _join_process_group(device: str) -> None:
+    """One rank needs no rendezvous and opens no port; several take torchrun's environment."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == world_size:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("LOCAL_RANK", "0")
+    # As titan does when it makes the group: its mesh stack is thread-local.
+    torch.autograd.set_multithreading_enabled(False)
+    backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
+    if world_size == 1:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    else:
+        dist.init_process_group(backend)
+
+
+def _run(
+    run: RunFolder,
+    config: RunConfig,
+    prepared: PreparedData,
+    derived: dict[str, Any],
+    trainer: StudyTrainer,
+    writer: RecordWriter | None,
+    stop: StopSignal,
+) -> int:
+    vocab = prepared.vocab
+    objective = build_objective(
+        config.training, Vocab(vocab.n_tokens, vocab.size, vocab.mask_id, vocab.bos_id)
+    )
+    sink = RecordSink(
+        writer,
+        tokens_per_step=derived["tokens_per_step"],
+        unique_tokens=config.data.unique_tokens,
+        flops_per_token=derived["train_flops"] / (derived["steps"] * derived["tokens_per_step"]),
+    )
+    trainer.metrics_processor.sink = sink
+    trainer.metrics_processor.train_estimator = objective.train_estimator
+    trainer.attach(
+        objective,
+        Hooks(
+            evaluate=_evaluator(config, prepared, trainer, sink),
+            evaluation_steps=frozenset(
+                evaluation_steps(derived["steps"], config.evaluation.points)
+            ),
+            on_step=_status_updater(run, derived) if writer is not None else lambda step: None,
+            stop_requested=lambda: stop.requested,
+            flush=lambda: sink.flush(fsync=True),
+        ),
+    )
+    for part in trainer.model_parts:
+        initialise(part, seed=config.training.seed, std=config.model.init_std)
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if "Loss is not finite" in str(error):
+            sink.write(trainer.step, "train_loss", float("nan"), estimator=objective.train_estimator)
+            raise Diverged(f"the loss is not finite at step {trainer.step}") from error
+        raise
+    finally:
+        sink.flush(fsync=True)
+        if writer is not None:
+            run.write_status(
+                step=trainer.step, tokens=trainer.step * derived["tokens_per_step"]
+            )
+    return FINISHED if trainer.step >= derived["steps"] else STOPPED
+
+
+def _evaluator(
+    config: RunConfig, prepared: PreparedData, trainer: StudyTrainer, sink: RecordSink
+) -> Any:
+    """What to measure after an evaluation step, written as records."""
+    evaluation = config.evaluation
+    windows = ValidationWindows(
+        prepared.held_out(), seq_len=config.data.seq_len, n_tokens=config.data.validation_tokens
+    )
+    validation = Validation(
+        windows.tokens,
+        batch=evaluation.validation_batch_size or config.training.batch_size,
+        draws=evaluation.validation_draws,
+    )
+    tasks = [TASKS[name](config, prepared) for name in evaluation.tasks]
+    bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
+
+    def evaluate(step: int) -> None:
+        trainer.model_parts[0].eval()
+        loss = validation.evaluate(trainer)
+        estimator = trainer.objective.validation_estimator
+        for metric, scale in (("val_loss", 1.0), ("val_bpb", bits_per_nat_byte)):
+            stderr = None if loss.stderr is None else loss.stderr * scale
+            sink.write(
+                step, metric, loss.value * scale, stderr=stderr, n=loss.n, estimator=estimator
+            )
+        for task in tasks:
+            for measured in task(trainer):
+                estimate = measured.estimate
+                sink.write(
+                    step,
+                    measured.metric,
+                    estimate.value,
+                    stderr=estimate.stderr,
+                    n=estimate.n,
+                    estimator=measured.estimator,
+                )
+        trainer.model_parts[0].train()
+        sink.flush(fsync=False)
+
+    return evaluate
+
+
+def _status_updater(run: RunFolder, derived: dict[str, Any]) -> Any:
+    """Keep status.json near the truth without writing it after every step."""
+    last = 0.0
+
+    def update(step: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _STATUS_EVERY_S:
+            last = now
+            run.write_status(step=step, tokens=step * derived["tokens_per_step"])
+
+    return update
+
+
+if __name__ == "__main__":
+    die_with_parent(os.getppid())
+    sys.exit(main(Path(sys.argv[1])))
