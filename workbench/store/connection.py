@@ -101,8 +101,8 @@ def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         return
     version = None
     if "schema_version" in tables:
-        row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-        version = row[0] if row else None
+        rows = connection.execute("SELECT max(version) FROM schema_version").fetchall()
+        version = rows[0][0]
     if version is None:
         raise InputError(f"{path}: a database, but not a workbench's. Move it away.")
     if version > SCHEMA_VERSION:

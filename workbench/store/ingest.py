@@ -186,7 +186,7 @@ def _run_row(run: RunFolder) -> dict[str, Any]:
         "parent": document.get("parent"),
         "state": status.state,
         "attempts": status.attempts,
-        "step": status.step,
+        "steps_done": status.step,
         "error": status.error,
         "imported": False,
     }

@@ -38,7 +38,7 @@ def query(
         stopper.daemon = True
         stopper.start()
         try:
-            return connection.execute(statement).pl()
+            return connection.sql(statement).pl()
         except duckdb.InterruptException:
             raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
         except (duckdb.PermissionException, duckdb.InvalidInputException) as error:

@@ -59,7 +59,7 @@ RUNS = _table(
     ("parent", "VARCHAR", "run that this one continues"),
     ("state", "VARCHAR", "planned, running, interrupted, finished, failed, diverged, cancelled"),
     ("attempts", "BIGINT", "times that training was started"),
-    ("step", "BIGINT", "steps done"),
+    ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
     ("imported", "BOOLEAN", "whether the numbers come from elsewhere"),
 )

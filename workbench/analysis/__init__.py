@@ -1,0 +1,1 @@
+"""Answers from the store: curves, crossovers, figures."""
