@@ -1,0 +1,89 @@
+"""Fixtures shared by all tests: a small corpus, a small recipe, the command line."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WORDS = (
+    "def class return import lambda yield raise assert value index result token model batch "
+    "window epoch string number object method buffer stream parser reader writer state"
+).split()
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 short documents of pseudo-code, some of them twice."""
+    rng = random.Random(0)
+    folder = tmp_path_factory.mktemp("corpus")
+    documents = []
+    for _ in range(200):
+        words = rng.choices(WORDS, weights=range(1, len(WORDS) + 1), k=rng.randint(40, 120))
+        documents.append(" ".join(words))
+    documents += documents[:5]
+    (folder / "text.txt").write_text("\n\n".join(documents) + "\n")
+    return folder / "text.txt"
+
+
+RECIPE = """
+[study]
+name = "tiny"
+question = "Does it run?"
+
+[data]
+corpus = "{corpus}"
+document = "blank-line"
+unique_tokens = 2_048
+seq_len = 32
+validation_tokens = 2_048
+
+[model]
+width = 32
+layers = 2
+heads = 2
+
+[training]
+objective = "ar"
+total_tokens = 6_144
+batch_size = 16
+lr = 3e-3
+log_every = 1
+
+[evaluation]
+points = 3
+tasks = ["cloze"]
+cloze_questions = 16
+
+[sweep]
+"training.objective" = ["ar", "mdlm"]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, corpus: Path) -> Path:
+    """A recipe of two runs of 12 steps, seconds in all."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.format(corpus=corpus))
+    return path
+
+
+Workbench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def workbench(tmp_path: Path) -> Workbench:
+    """Run the command line in a process of its own, in an empty folder."""
+
+    def run(*arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workbench.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=tmp_path,
+        )
+
+    return run

@@ -1,0 +1,86 @@
+"""The real worker, killed by SIGKILL at one exact moment, once.
+
+Started through WORKBENCH_WORKER_MODULE. KILL_AT names the moment; the file KILL_ONCE is made
+just before, so that the next attempt lives.
+"""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from workbench.records import RecordWriter
+from workbench.training import worker
+from workbench.training.checkpoints import StoppableCheckpoints
+from workbench.training.trainer import StudyTrainer
+
+MOMENTS = (
+    "before the first step",
+    "inside a step",
+    "inside a record",
+    "between an evaluation and its checkpoint",
+    "inside a checkpoint",
+    "after a checkpoint",
+    "inside the last checkpoint",
+    "after the last checkpoint",
+)
+
+
+def die() -> None:
+    marker = Path(os.environ["KILL_ONCE"])
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(run_dir: Path) -> int:
+    arm(os.environ["KILL_AT"])
+    return worker.main(run_dir)
+
+
+def arm(moment: str) -> None:
+    step = StudyTrainer.train_step
+    write = RecordWriter.write
+    save = StoppableCheckpoints._save
+    finish = FileSystemWriter.finish
+    last = moment.endswith("last checkpoint")
+    saving = {"step": 0}
+
+    def killed_step(self: StudyTrainer, data: Any) -> None:
+        if moment == "before the first step":
+            die()
+        step(self, data)
+        if moment == "inside a step" and self.step == 7:
+            die()
+
+    def killed_write(self: RecordWriter, **record: Any) -> None:
+        write(self, **record)
+        torn = record["step"] == 8 and record["metric"] == "val_loss"
+        if moment == "inside a record" and torn and not Path(os.environ["KILL_ONCE"]).exists():
+            self.flush(fsync=True)
+            size = self.path.stat().st_size
+            os.truncate(self.path, size - 20)  # as if the system had written half of it
+            die()
+
+    def killed_save(self: StoppableCheckpoints, curr_step: int, last_step: bool = False) -> bool:
+        saving["step"] = curr_step
+        if moment == "between an evaluation and its checkpoint" and curr_step == 8:
+            die()
+        saved = save(self, curr_step, last_step)
+        if saved and moment in ("after a checkpoint", "after the last checkpoint"):
+            if last_step == last and curr_step >= 4:
+                die()
+        return saved
+
+    def killed_finish(self: FileSystemWriter, *args: Any, **kwargs: Any) -> None:
+        # The tensors are written, the metadata that makes them a checkpoint is not.
+        if moment in ("inside a checkpoint", "inside the last checkpoint"):
+            if (saving["step"] == 12) == last and saving["step"] >= 8:
+                die()
+        finish(self, *args, **kwargs)
+
+    StudyTrainer.train_step = killed_step  # type: ignore[method-assign]
+    RecordWriter.write = killed_write  # type: ignore[method-assign]
+    StoppableCheckpoints._save = killed_save  # type: ignore[method-assign]
+    FileSystemWriter.finish = killed_finish  # type: ignore[method-assign]

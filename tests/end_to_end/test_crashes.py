@@ -1,0 +1,137 @@
+"""Killed at any moment and run again, a study gives the numbers of an undisturbed one, to the bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.end_to_end.conftest import Records, run_workbench, stored_records
+from tests.end_to_end.killed_worker import MOMENTS
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_worker_killed_at_a_moment_loses_and_changes_nothing(
+    moment: str, tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+) -> None:
+    marker = tmp_path / "killed"
+    results = tmp_path / "results"
+    done = run_workbench(
+        *("run", tiny_recipe, "--results", results, "--jobs", "1"),
+        env={
+            "WORKBENCH_WORKER_MODULE": "tests.end_to_end.killed_worker",
+            "KILL_AT": moment,
+            "KILL_ONCE": str(marker),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+    )
+    assert marker.exists(), "nothing was killed"
+    assert done.returncode == 0, done.stderr
+    assert "by signal 9" in done.stderr
+    assert stored_records(results) == undisturbed
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.mark.parametrize("victim", ["orchestrator", "workers", "everything"])
+def test_random_kills_of_processes_lose_and_change_nothing(
+    victim: str, tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+) -> None:
+    rng = random.Random(victim)
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe)]
+    for _ in range(3):
+        study = subprocess.Popen(
+            [*command, "--results", str(results)], stderr=subprocess.PIPE, text=True
+        )
+        wait_for_training(study, results)
+        time.sleep(rng.random() * 0.8)
+        family = descendants(study.pid)
+        victims = {
+            "orchestrator": [psutil.Process(study.pid)],
+            "workers": family,
+            "everything": [psutil.Process(study.pid), *family],
+        }[victim]
+        for process in victims:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                pass  # it was faster
+        study.wait(timeout=120)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive, "a worker outlived its orchestrator"
+        assert study.stderr is not None
+        study.stderr.close()
+    done = run_workbench("run", tiny_recipe, "--results", results, "--retry-failed")
+    assert done.returncode == 0, done.stderr
+    assert stored_records(results) == undisturbed
+
+
+def wait_for_training(study: "subprocess.Popen[str]", results: Path) -> None:
+    """Until a run has written a record, or all is over."""
+    deadline = time.monotonic() + 90
+    while study.poll() is None and time.monotonic() < deadline:
+        if any(path.stat().st_size for path in results.glob("runs/*/records.jsonl")):
+            return
+        time.sleep(0.02)
+
+
+def test_ctrl_c_stops_at_a_checkpoint_and_the_next_run_goes_on(
+    tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    study = subprocess.Popen(
+        [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe), "--results", str(results)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_training(study, results)
+    study.send_signal(signal.SIGINT)
+    _, said = study.communicate(timeout=60)
+    if study.returncode == 130:
+        assert "Run the same command to go on" in said
+        states = run_workbench("status", "--results", results, "--format", "csv").stdout
+        assert "running" not in states
+    else:
+        assert study.returncode == 0, said  # it had finished
+    done = run_workbench("run", tiny_recipe, "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in said + done.stderr
+    assert stored_records(results) == undisturbed
+
+
+def test_two_orchestrators_on_one_folder_train_each_run_once(
+    tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe)]
+    both = [
+        subprocess.Popen([*command, "--results", str(results)], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [study.communicate(timeout=200)[1] for study in both]
+    assert [study.returncode for study in both] == [0, 0], said
+    assert stored_records(results) == undisturbed
+    status = run_workbench("status", "--results", results, "--format", "csv").stdout.splitlines()
+    column = status[0].split(",").index("attempts")
+    assert {line.split(",")[column] for line in status[1:]} == {"1"}
+
+
+def test_deleting_the_store_loses_nothing(
+    tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    assert run_workbench("run", tiny_recipe, "--results", results).returncode == 0
+    os.remove(results / "workbench.duckdb")
+    assert run_workbench("ingest", "--rebuild", "--results", results).returncode == 0
+    assert stored_records(results) == undisturbed

@@ -1,0 +1,50 @@
+"""Counter-based uniforms: pure, uniform, independent of each other."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from workbench.training.hashing import hash_uniform, stream_key
+
+COUNTERS = torch.arange(200_000)
+
+
+def test_uniforms_pass_a_kolmogorov_smirnov_test() -> None:
+    u = hash_uniform(stream_key("test", 1), COUNTERS).double().sort().values
+    expected = (torch.arange(len(u)) + 0.5) / len(u)
+    # 1.95 / sqrt(n) is the 0.1 % point of the statistic.
+    assert (u - expected).abs().max() < 1.95 / math.sqrt(len(u))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 64])
+def test_neighbouring_counters_are_uncorrelated(lag: int) -> None:
+    u = hash_uniform(stream_key("test", 2), COUNTERS).double() - 0.5
+    correlation = (u[:-lag] * u[lag:]).mean() * 12
+    assert abs(correlation) < 5 / math.sqrt(len(u))
+
+
+def test_uniforms_are_never_zero_or_one() -> None:
+    u = hash_uniform(stream_key("test", 3), COUNTERS)
+    assert u.min() > 0
+    assert u.max() < 1
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(0, 2**40), st.integers(0, 2**40))
+def test_a_uniform_depends_on_its_counters_and_not_on_the_batch(key: int, a: int, b: int) -> None:
+    alone = hash_uniform(key, torch.tensor([a]), torch.tensor([b]))
+    among = hash_uniform(key, torch.tensor([7, a, 9]), torch.tensor([1, b, 3]))
+    assert alone.item() == among[1].item()
+
+
+def test_counters_do_not_commute() -> None:
+    key = stream_key("test", 4)
+    assert hash_uniform(key, torch.tensor(1), torch.tensor(2)) != hash_uniform(
+        key, torch.tensor(2), torch.tensor(1)
+    )
+
+
+def test_streams_with_other_names_or_seeds_differ() -> None:
+    assert len({stream_key("mask", 0), stream_key("mask", 1), stream_key("time", 0)}) == 3
+    assert stream_key("a", 1) != stream_key("a", "1")

@@ -1,0 +1,201 @@
+"""Masked diffusion: the bound is the bound, and noise depends on nothing but its key."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from workbench.training.noise import SCHEDULES
+from workbench.training.objectives import TokenBatch, Vocab
+from workbench.training.objectives.ar import Autoregressive
+from workbench.training.objectives.mdlm import MaskedDiffusion
+
+V, L = 3, 4
+VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
+MASKS = torch.tensor(list(itertools.product([False, True], repeat=L)))
+
+
+def objective(schedule: str = "linear", weighting: str = "elbo_t", seed: int = 0) -> MaskedDiffusion:
+    return MaskedDiffusion(VOCAB, schedule=SCHEDULES[schedule], weighting=weighting, seed=seed)
+
+
+def batch(tokens: Tensor, *, step: int = 1, first: int = 0, size: int | None = None) -> TokenBatch:
+    n = len(tokens)
+    size = size or n
+    return TokenBatch(
+        tokens_BL=tokens,
+        epoch_B=torch.zeros(n, dtype=torch.int64),
+        sample_B=torch.arange(first, first + n),
+        position_B=torch.arange(first, first + n),
+        step=step,
+        batch_epoch_G=torch.zeros(size, dtype=torch.int64),
+        batch_sample_G=torch.arange(size),
+    )
+
+
+def random_denoiser(seed: int) -> Tensor:
+    """[2^L, L] of -log p(x_i | visible) for one sequence: any number for any mask."""
+    return torch.rand(len(MASKS), L, generator=torch.Generator().manual_seed(seed)).double() * 3
+
+
+def order_agnostic_bound(nll: Tensor) -> float:
+    """E over orders of the chain rule, by enumerating all orders: exact, without a schedule."""
+    total = 0.0
+    for order in itertools.permutations(range(L)):
+        hidden = set(range(L))
+        for place in order:
+            mask = [i in hidden for i in range(L)]
+            total += nll[int("".join(str(int(m)) for m in mask), 2), place].item()
+            hidden.remove(place)
+    return total / math.factorial(L)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_expectation_of_elbo_t_is_the_exact_bound(schedule: str) -> None:
+    """Every mask enumerated, t integrated by Gauss-Legendre over (0, 1], nothing clipped."""
+    nodes, node_weights = np.polynomial.legendre.leggauss(60)
+    t = torch.from_numpy((nodes + 1) / 2)
+    dt = torch.from_numpy(node_weights / 2)
+    nll = random_denoiser(1)
+    mdlm = objective(schedule)
+    chance = mdlm.schedule.move_chance(t)[:, None]
+    n_masked = MASKS.sum(1)
+    p_mask = chance**n_masked * (1 - chance) ** (L - n_masked)  # [T, 2^L]
+    given = batch(torch.zeros(1, L, dtype=torch.int64))
+    weight = torch.stack([mdlm._weigh(mdlm, one[None], MASKS[:1], given)[0, 0] for one in t])
+    masked_nll = (nll * MASKS).sum(1)
+    expectation = (dt * weight * (p_mask * masked_nll).sum(1)).sum().item()
+    assert expectation == pytest.approx(order_agnostic_bound(nll), abs=1e-6)
+
+
+def test_the_bound_of_an_exact_model_is_the_entropy() -> None:
+    """A denoiser that knows the joint distribution makes the bound tight on average."""
+    p = torch.rand([V] * L, generator=torch.Generator().manual_seed(2)).double()
+    p = p / p.sum()
+    entropy = -(p * p.log()).sum().item()
+    total = 0.0
+    for x in itertools.product(range(V), repeat=L):
+        nll = torch.zeros(len(MASKS), L, dtype=torch.float64)
+        for row, mask in enumerate(MASKS.tolist()):
+            visible = tuple(slice(None) if m else x[i] for i, m in enumerate(mask))
+            for i in (i for i in range(L) if mask[i]):
+                joint = p[tuple(x[j] if j == i else v for j, v in enumerate(visible))]
+                nll[row, i] = -math.log(joint.sum() / p[visible].sum())
+        total += p[x].item() * order_agnostic_bound(nll)
+    assert total == pytest.approx(entropy, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [1 << 14])
+def test_the_validation_estimate_has_the_bound_as_its_expectation(n: int) -> None:
+    """The very masks and weights that validation uses, over many windows."""
+    nll = random_denoiser(3)
+    tokens = torch.zeros(n, L, dtype=torch.int64)
+    corrupted = objective().validation_inputs(tokens, torch.arange(n), n)
+    masked = corrupted.inputs_BL == VOCAB.mask_id
+    row = (masked * (2 ** torch.arange(L - 1, -1, -1))).sum(1)
+    values = (nll[row] * corrupted.weights_BL).sum(1)
+    error = values.std().item() / math.sqrt(n)
+    assert values.mean().item() == pytest.approx(order_agnostic_bound(nll), abs=4 * error)
+
+
+def test_the_answer_estimate_has_the_conditional_bound_as_its_expectation() -> None:
+    nll = random_denoiser(4)
+    n, draws, start = 2048, 8, 1
+    tokens = torch.zeros(n, L, dtype=torch.int64)
+    total = torch.zeros(n, dtype=torch.float64)
+    for draw in range(draws):
+        corrupted = objective().answer_inputs(tokens, start, torch.arange(n), draw, draws)
+        masked = corrupted.inputs_BL == VOCAB.mask_id
+        assert not masked[:, :start].any(), "the context is always visible"
+        row = (masked * (2 ** torch.arange(L - 1, -1, -1))).sum(1)
+        total += (nll[row] * corrupted.weights_BL).sum(1) / draws
+    expected = 0.0
+    places = range(start, L)
+    for order in itertools.permutations(places):
+        hidden = set(places)
+        for place in order:
+            row_ = sum(2 ** (L - 1 - i) for i in hidden)
+            expected += nll[row_, place].item() / math.factorial(L - start)
+            hidden.remove(place)
+    error = total.std().item() / math.sqrt(n)
+    assert total.mean().item() == pytest.approx(expected, abs=4 * error)
+
+
+def test_options_of_a_question_share_their_masks() -> None:
+    tokens = torch.randint(0, V, (4, 16))
+    corrupted = objective().answer_inputs(tokens, 8, torch.full((4,), 5), 1, 4)
+    masked = corrupted.inputs_BL == VOCAB.mask_id
+    assert (masked == masked[:1]).all()
+    assert masked.any()
+
+
+def test_masks_do_not_depend_on_the_number_of_ranks() -> None:
+    tokens = torch.randint(0, V, (8, 16))
+    for weighting in ("elbo_t", "elbo_realized", "maskgit"):
+        mdlm = objective(weighting=weighting)
+        whole = mdlm.corrupt(batch(tokens, step=3))
+        parts = [mdlm.corrupt(batch(tokens[i : i + 2], step=3, first=i, size=8)) for i in (0, 2, 4, 6)]
+        assert torch.equal(whole.inputs_BL, torch.cat([p.inputs_BL for p in parts]))
+        weights = [p.weights_BL for p in parts]
+        assert torch.equal(whole.weights_BL, torch.cat(weights))
+
+
+def test_masks_depend_on_epoch_sample_and_seed_and_times_on_the_step() -> None:
+    t, one = torch.tensor([0.5]), torch.tensor([1])
+    reference = objective().masks(t, one, one, 256)
+    assert torch.equal(reference, objective().masks(t, one, one, 256))
+    for other in (
+        objective().masks(t, one + 1, one, 256),
+        objective().masks(t, one, one + 1, 256),
+        objective(seed=1).masks(t, one, one, 256),
+    ):
+        assert not torch.equal(reference, other)
+    position = torch.arange(4)
+    assert not torch.equal(objective().times(1, position, 4), objective().times(2, position, 4))
+
+
+def test_tokens_are_masked_as_often_as_the_schedule_says() -> None:
+    t = torch.tensor([0.1, 0.5, 0.9]).repeat_interleave(500)
+    counter = torch.arange(1500)
+    for schedule in SCHEDULES:
+        mdlm = objective(schedule)
+        shares = mdlm.masks(t, counter, counter, 64).float().mean(1).view(3, -1).mean(1)
+        expected = mdlm.schedule.move_chance(torch.tensor([0.1, 0.5, 0.9]))
+        torch.testing.assert_close(shares, expected, atol=0.012, rtol=0)
+
+
+def test_elbo_realized_is_the_mean_over_masked_tokens_and_never_of_none() -> None:
+    tokens = torch.zeros(512, 8, dtype=torch.int64)
+    corrupted = objective(weighting="elbo_realized").corrupt(batch(tokens))
+    masked = corrupted.inputs_BL == VOCAB.mask_id
+    assert masked.any(dim=1).all()
+    torch.testing.assert_close(corrupted.weights_BL.sum(1), torch.full((512,), 8.0))
+
+
+def test_maskgit_is_the_mean_over_all_masked_tokens_of_the_batch() -> None:
+    tokens = torch.zeros(16, 32, dtype=torch.int64)
+    corrupted = objective(weighting="maskgit").corrupt(batch(tokens))
+    masked = corrupted.inputs_BL == VOCAB.mask_id
+    expected = masked * (16 * 32 / masked.sum())
+    torch.testing.assert_close(corrupted.weights_BL, expected)
+
+
+def test_unmasked_tokens_are_seen_and_carry_no_loss() -> None:
+    tokens = torch.randint(0, V, (64, 16))
+    corrupted = objective().corrupt(batch(tokens))
+    masked = corrupted.inputs_BL == VOCAB.mask_id
+    assert torch.equal(corrupted.inputs_BL[~masked], tokens[~masked])
+    assert (corrupted.weights_BL[~masked] == 0).all()
+    assert (corrupted.weights_BL[masked] > 0).all()
+    assert torch.equal(corrupted.targets_BL, tokens)
+
+
+def test_ar_predicts_the_same_tokens_from_bos_and_what_is_before() -> None:
+    tokens = torch.randint(0, V, (4, 16))
+    corrupted = Autoregressive(VOCAB).corrupt(batch(tokens))
+    assert (corrupted.inputs_BL[:, 0] == VOCAB.bos_id).all()
+    assert torch.equal(corrupted.inputs_BL[:, 1:], tokens[:, :-1])
+    assert torch.equal(corrupted.targets_BL, tokens)
+    assert corrupted.weights_BL is None

@@ -1,0 +1,39 @@
+"""Learning rate and evaluation steps."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from workbench.training.schedule import evaluation_steps, wsd_factor
+
+
+def factors(total: int, warmup: int, decay: int, ratio: float) -> list[float]:
+    return [
+        wsd_factor(s, warmup_steps=warmup, total_steps=total, decay_steps=decay, min_ratio=ratio)
+        for s in range(total)
+    ]
+
+
+def test_the_papers_schedule_warms_up_stays_and_decays_to_a_tenth() -> None:
+    rates = factors(10_000, 1000, 1000, 0.1)
+    assert rates[0] == 1 / 1000
+    assert rates[999] == 1
+    assert set(rates[1000:9000]) == {1.0}
+    assert rates[-1] == pytest.approx(0.1)
+    ratios = [b / a for a, b in zip(rates[9000:-1], rates[9001:], strict=True)]
+    assert max(ratios) == pytest.approx(min(ratios)), "an exponential falls by equal factors"
+
+
+@given(st.integers(1, 300), st.integers(0, 50), st.integers(0, 300), st.floats(0.01, 1))
+def test_rates_stay_between_zero_and_the_peak(
+    total: int, warmup: int, decay: int, ratio: float
+) -> None:
+    assert all(0 < rate <= 1 for rate in factors(total, warmup, min(decay, total), ratio))
+
+
+@given(st.integers(1, 10_000), st.integers(1, 200))
+def test_first_and_last_step_are_evaluated_and_steps_ascend(steps: int, points: int) -> None:
+    chosen = evaluation_steps(steps, points)
+    assert chosen[0] == 1
+    assert chosen[-1] == steps
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) <= points + 1
