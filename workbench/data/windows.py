@@ -113,8 +113,13 @@ class WindowStream:
     def batch(self, start: int, count: int) -> Batch:
         """Samples start..start+count-1 with their tokens."""
         epoch, sample = self.identify(start, count)
+        return Batch(self.read(sample), epoch, sample)
+
+    def read(self, sample: Ints) -> Ints:
+        """Tokens [len(sample), seq_len] of unique windows, int64."""
         window = permuted(sample, self.pool_size, (_POOL, self.data_seed))
-        return Batch(self.windows[window].astype(np.int64), epoch, sample)
+        tokens: Ints = self.windows[window].astype(np.int64)
+        return tokens
 
 
 class ValidationWindows:

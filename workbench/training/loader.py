@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 from torchtitan.components.dataloader import ParallelAwareDataloader
 
 from workbench.data import PreparedData
-from workbench.data.windows import WindowStream
+from workbench.data.windows import Ints, WindowStream
 
 Batch = tuple[dict[str, Tensor], Tensor]
 
@@ -41,17 +41,17 @@ class WindowSlices(IterableDataset[Batch]):
             for first in range(0, self.global_batch, across_ranks):
                 # Advance before yielding: a checkpoint is written after the batch is used.
                 self.samples_seen = batch_start + first + across_ranks
-                yield self._slice(batch_start, first, epochs, samples)
+                yield self._slice(first, epochs, samples)
 
-    def _slice(self, batch_start: int, first: int, epochs: Any, samples: Any) -> Batch:
-        position = first + self.rank * self.local_batch
-        window = self.stream.batch(batch_start + position, self.local_batch)
-        tokens = torch.from_numpy(window.tokens)
+    def _slice(self, first: int, epochs: Ints, samples: Ints) -> Batch:
+        begin = first + self.rank * self.local_batch
+        end = begin + self.local_batch
+        tokens = torch.from_numpy(self.stream.read(samples[begin:end]))
         inputs = {
             "input": tokens,
-            "epoch": torch.from_numpy(window.epoch),
-            "sample": torch.from_numpy(window.sample),
-            "position": torch.arange(position, position + self.local_batch),
+            "epoch": torch.from_numpy(epochs[begin:end]),
+            "sample": torch.from_numpy(samples[begin:end]),
+            "position": torch.arange(begin, end),
             "batch_epoch": torch.from_numpy(epochs),
             "batch_sample": torch.from_numpy(samples),
         }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional as F
+from torchtitan.distributed.compile import apply_compile
 from torchtitan.models.common import CosSinRoPE, Embedding, Linear
 from torchtitan.models.common.attention import ScaledDotProductAttention
 from torchtitan.models.common.config_utils import make_ffn_config, make_gqa_config
@@ -122,10 +123,13 @@ def model_spec(
 
 
 def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> nn.Module:
-    one_rank = kwargs["parallel_dims"].world_size == 1
-    parallel: nn.Module = parallelize_qwen3(
-        model, skip_dp=one_rank and not shard_one_rank, **kwargs
-    )
+    compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
+    if parallel_dims.world_size == 1 and not shard_one_rank:
+        # One rank has nothing to move: titan's hooks around each module would only cost.
+        if compiling.enable:
+            apply_compile(model, compile_config=compiling, parallel_dims=parallel_dims)
+        return model
+    parallel: nn.Module = parallelize_qwen3(model, **kwargs)
     if torch.distributed.get_backend() == "gloo":
         force_sum_reduction(parallel)
     return parallel
