@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -44,35 +43,6 @@ points = 1
 """
 
 
-def main(run_dir: Path) -> int:
-    """As a worker: the real one, with the time of each step and evaluation written down."""
-    from workbench.training import validation, worker
-    from workbench.training.trainer import StudyTrainer
-
-    events = open(os.environ["OVERHEAD_EVENTS"], "a", buffering=1)  # noqa: SIM115
-
-    def told(kind: str, began: float) -> None:
-        events.write(json.dumps({"kind": kind, "began": began, "ended": time.time()}) + "\n")
-
-    train, evaluate = StudyTrainer.__mro__[1].train_step, validation.Validation.evaluate
-
-    def timed_step(self: Any, data: Any) -> None:
-        began = time.time()
-        train(self, data)
-        told("step", began)
-
-    def timed_evaluation(self: Any, trainer: Any) -> Any:
-        began = time.time()
-        estimate = evaluate(self, trainer)
-        told("evaluation", began)
-        return estimate
-
-    StudyTrainer.__mro__[1].train_step = timed_step
-    validation.Validation.evaluate = timed_evaluation
-    events.write(json.dumps({"kind": "run", "began": time.time(), "ended": time.time()}) + "\n")
-    return worker.main(run_dir)
-
-
 def measure(runs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         recipe, events = Path(folder, "overhead.toml"), Path(folder, "events")
@@ -80,7 +50,7 @@ def measure(runs: int) -> None:
         recipe.write_text(RECIPE.format(seeds=seeds))
         environment = {
             **os.environ,
-            "WORKBENCH_WORKER_MODULE": "sweep_overhead",
+            "WORKBENCH_WORKER_MODULE": "timed_worker",
             "OVERHEAD_EVENTS": str(events),
             "PYTHONPATH": str(Path(__file__).parent),
         }

@@ -9,6 +9,7 @@ Spoken on stdin, a JSON object a line: {"run_dir": ..., "env": {...}}. On stdout
 signal that ended the worker. End of input ends the parent once its workers have ended.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -28,6 +29,10 @@ class WarmParent:
 
     def __init__(self, replies: int) -> None:
         self.worker: Any = importlib.import_module(WORKER_MODULE)
+        # Nothing imported will be garbage: without this, a worker's first collection would write
+        # to every object, and so copy every page that it shares with its parent.
+        gc.collect()
+        gc.freeze()
         self.replies = replies
         self.running: dict[int, str] = {}
         # SIGCHLD only has to wake `select`; the handler itself has nothing to do.

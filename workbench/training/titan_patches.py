@@ -52,6 +52,10 @@ class CpuDeviceModule:
 def use_device(device_type: str) -> None:
     """Make titan run on "cpu" or "cuda" in this process."""
     module: Any = CpuDeviceModule() if device_type == "cpu" else torch.cuda
+    from torchtitan.tools import utils
+
+    if utils.device_type == device_type and isinstance(utils.device_module, type(module)):
+        return  # looking through all modules costs a forked worker a third of a second
     for name, loaded in list(sys.modules.items()):
         if name.startswith("torchtitan") and isinstance(loaded, types.ModuleType):
             if "device_type" in vars(loaded):

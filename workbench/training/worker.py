@@ -39,6 +39,9 @@ from workbench.training.sink import RecordSink
 from workbench.training.trainer import Hooks, StudyTrainer
 from workbench.training.validation import Validation
 
+# What most runs of this machine need, done before a warm parent forks.
+titan_patches.use_device("cuda" if torch.cuda.is_available() else "cpu")
+
 FINISHED, FAILED, CLAIMED, DIVERGED, STOPPED = 0, 1, 3, 4, 143
 _STATUS_EVERY_S = 0.5
 
