@@ -1,0 +1,151 @@
+"""Ingest: idempotent, whole runs or nothing, and never a loss."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from workbench.errors import InputError, WorkbenchError
+from workbench.records import RecordWriter
+from workbench.store import database_path, ingest, query
+
+from tests.store.conftest import MakeRun
+
+
+def rows(results: Path) -> list[tuple[object, ...]]:
+    frame = query(results, "SELECT run_id, step, metric, value FROM metrics ORDER BY ALL")
+    return frame.rows()
+
+
+def test_ingesting_twice_is_ingesting_once(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0, 2: 4.0})
+    make_run("b", {1: 6.0}, state="running")
+    first = ingest(results)
+    assert (first.runs, first.records, first.problems) == (2, 3, [])
+    before = rows(results)
+    again = ingest(results)
+    assert (again.runs, again.records) == (0, 0), "unchanged files are not read"
+    assert rows(results) == before
+
+
+def test_a_live_run_grows_and_repeats_nothing(results: Path, make_run: MakeRun) -> None:
+    run = make_run("a", {1: 5.0, 2: 4.0}, state="running")
+    ingest(results)
+    with open(run.records_path, "a") as file:
+        file.write('{"step": 3, "torn')
+    ingest(results)
+    assert len(rows(results)) == 2
+    make_run("a", {2: 4.0, 3: 3.0}, state="running")  # it resumed, and wrote step 2 again
+    ingest(results)
+    assert [row[1] for row in rows(results)] == [1, 2, 3]
+
+
+def test_a_finished_run_is_sealed_and_read_from_its_seal(results: Path, make_run: MakeRun) -> None:
+    run = make_run("a", {1: 5.0, 2: 4.0})
+    ingest(results)
+    assert run.sealed_path.exists()
+    run.records_path.unlink()
+    os.remove(database_path(results))
+    ingest(results)
+    assert len(rows(results)) == 2
+
+
+def test_a_damaged_seal_is_reported_and_the_records_read(results: Path, make_run: MakeRun) -> None:
+    run = make_run("a", {1: 5.0, 2: 4.0})
+    ingest(results)
+    run.sealed_path.write_bytes(b"PAR1 broken")
+    report = ingest(results)
+    assert "records.parquet" in report.problems[0]
+    assert len(rows(results)) == 2
+
+
+def test_a_rebuild_restores_all_that_a_lost_store_held(results: Path, make_run: MakeRun) -> None:
+    for name in "abc":
+        make_run(name, {1: 5.0, 2: 4.0})
+    ingest(results)
+    everything = {
+        table: query(results, f"SELECT * FROM {table} ORDER BY ALL").rows()
+        for table in ("studies", "study_runs", "runs", "metrics")
+    }
+    os.remove(database_path(results))
+    ingest(results, rebuild=True)
+    for table, before in everything.items():
+        assert query(results, f"SELECT * FROM {table} ORDER BY ALL").rows() == before
+
+
+def test_a_corrupt_line_is_reported_and_costs_only_itself(results: Path, make_run: MakeRun) -> None:
+    run = make_run("a", {1: 5.0}, state="running")
+    with open(run.records_path, "a") as file:
+        file.write("not a record\n")
+    RecordWriter(run.records_path).close()
+    make_run("a", {2: 4.0}, state="running")
+    report = ingest(results)
+    assert report.records == 2
+    assert len(report.problems) == 1
+    assert "line 2" in report.problems[0]
+
+
+def test_one_broken_run_does_not_keep_out_the_others(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0}).config_path.write_text("{broken")
+    make_run("b", {1: 5.0})
+    report = ingest(results)
+    assert len(report.problems) == 1
+    assert "config.json" in report.problems[0]
+    assert [row[0] for row in rows(results)] == ["b"]
+
+
+def test_a_store_of_a_newer_schema_is_left_alone(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    ingest(results)
+    with duckdb.connect(str(database_path(results))) as connection:
+        connection.execute("UPDATE schema_version SET version = 99")
+    before = database_path(results).read_bytes()
+    for attempt in (lambda: ingest(results), lambda: query(results, "SELECT 1")):
+        with pytest.raises(InputError, match="newer workbench"):
+            attempt()
+    assert database_path(results).read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_named(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    database_path(results).write_text("something else entirely, and long enough to be looked at")
+    with pytest.raises(InputError, match=r"workbench\.duckdb"):
+        ingest(results)
+
+
+HOLD = """
+import sys, time, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold(results: Path, seconds: float) -> "subprocess.Popen[str]":
+    """Another process that has the store open for writing."""
+    command = [sys.executable, "-c", HOLD, str(database_path(results)), str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_readers_and_writers_wait_for_another_process(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    ingest(results)
+    with hold(results, 1.0):
+        assert query(results, "SELECT count(*) FROM metrics").item() == 1
+    make_run("b", {1: 5.0})
+    with hold(results, 1.0):
+        assert ingest(results).runs == 1
+
+
+def test_waiting_has_an_end(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    ingest(results)
+    with hold(results, 30.0) as holder:
+        with pytest.raises(WorkbenchError, match="still being written"):
+            query(results, "SELECT 1", timeout=0.3)
+        holder.kill()

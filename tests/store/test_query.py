@@ -1,0 +1,102 @@
+"""SQL: questions are answered, everything else is refused and changes nothing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from workbench.errors import InputError
+from workbench.store import database_path, ingest, query, schema_rows
+
+from tests.store.conftest import MakeRun
+
+HOSTILE = [
+    "COPY metrics TO '/tmp/stolen.csv'",
+    "COPY (SELECT 1) TO '/tmp/stolen.parquet' (FORMAT parquet)",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/stolen.csv'",
+    "ATTACH '/tmp/other.duckdb'",
+    "ATTACH ':memory:' AS scratch",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM read_blob('/etc/hostname')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM read_parquet('https://example.com/x.parquet')",
+    "SELECT * FROM glob('/etc/*')",
+    "PRAGMA database_list",
+    "PRAGMA enable_external_access",
+    "SET enable_external_access = true",
+    "SET lock_configuration = false",
+    "RESET enable_external_access",
+    "DROP TABLE metrics",
+    "DELETE FROM runs",
+    "UPDATE runs SET objective = 'x'",
+    "INSERT INTO runs (run_id) VALUES ('x')",
+    "CREATE TABLE mine (x INT)",
+    "CREATE TEMP TABLE mine AS SELECT 1",
+    "CREATE MACRO f(x) AS x",
+    "ALTER TABLE runs ADD COLUMN x INT",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP TABLE metrics",
+    "CHECKPOINT",
+    "VACUUM",
+    "EXPORT DATABASE '/tmp/stolen'",
+    "BEGIN",
+    "USE memory",
+    "",
+    "-- nothing",
+    "SELEC 1",
+    "SELECT * FROM nowhere",
+    "SELECT no_column FROM runs",
+]
+
+
+@pytest.fixture
+def store(results: Path, make_run: MakeRun) -> Path:
+    make_run("a", {1: 5.0, 2: 3.0, 3: 4.0})
+    make_run("a", {3: 0.3, 2: 0.5}, metric="cloze_acc")
+    ingest(results)
+    return results
+
+
+@pytest.mark.parametrize("sql", HOSTILE)
+def test_anything_but_one_question_is_refused(sql: str, store: Path) -> None:
+    before = hashlib.sha256(database_path(store).read_bytes()).hexdigest()
+    with pytest.raises(InputError, match=r"^SQL: "):
+        query(store, sql)
+    assert hashlib.sha256(database_path(store).read_bytes()).hexdigest() == before
+    assert not Path("/tmp/stolen.csv").exists()
+
+
+def test_questions_are_answered(store: Path) -> None:
+    assert query(store, "SELECT count(*) FROM metrics").item() == 5
+    assert query(store, "WITH x AS (FROM runs) SELECT run_id FROM x").item() == "a"
+    assert query(store, "DESCRIBE runs").height > 20
+    assert query(store, "EXPLAIN SELECT 1").height > 0
+
+
+def test_best_goes_by_the_metrics_direction_and_final_by_the_last_step(store: Path) -> None:
+    best = query(store, "SELECT metric, value, step FROM best ORDER BY metric").rows()
+    assert best == [("cloze_acc", 0.5, 2), ("val_loss", 3.0, 2)]
+    final = query(store, "SELECT metric, value, step FROM final ORDER BY metric").rows()
+    assert final == [("cloze_acc", 0.3, 3), ("val_loss", 4.0, 3)]
+
+
+def test_a_runaway_question_is_stopped(store: Path) -> None:
+    with pytest.raises(InputError, match="stopped after"):
+        query(
+            store,
+            "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range > b.range",
+            time_limit=0.5,
+        )
+
+
+def test_every_column_has_a_comment_in_the_database_too(store: Path) -> None:
+    assert all(row["comment"] for row in schema_rows())
+    bare = query(
+        store,
+        """SELECT table_name, column_name FROM duckdb_columns()
+           WHERE schema_name = 'main' AND NOT internal AND comment IS NULL
+           AND table_name IN ('runs', 'metrics', 'studies', 'fits', 'crossovers')""",
+    )
+    assert bare.is_empty()
