@@ -1,20 +1,20 @@
 """Tokens a second of the workbench's trainer over those of a plain PyTorch loop.
 
-Both train the same shape on the same text, in turn, block by block, in one process and on one
-thread. A block's ratio compares neighbours in time, so a noisy machine moves both; the median of
-the blocks' ratios is the result. `--compile` compiles the workbench's side alone.
+Both train the same shape on the same text, each in a process of its own on one thread, in turn,
+block by block. A block's ratio compares neighbours in time, so a noisy machine moves both; the
+median of the blocks' ratios is the result. The workbench's process has the environment that its
+launcher gives to workers, the plain loop's has PyTorch's defaults. `--compile` compiles the
+workbench's side alone.
 
     python benchmarks/engine_speed.py [--sizes 0.2M 5M] [--compile] [--blocks 9]
 """
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import argparse
 import logging
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from plain_loop import PlainLoop, Transformer
 
 from workbench.data import PreparedData
 from workbench.data.preparation import prepare
+from workbench.launchers.environment import worker_environment
 from workbench.plan import plan_study
 from workbench.recipe import RunConfig, load_recipe
 from workbench.training import titan_patches, worker
@@ -64,8 +65,9 @@ def timed(step: Callable[[], object], count: int) -> float:
     return (time.perf_counter() - began) / count
 
 
-def compare(size: str, objective: str, *, compiled: bool, blocks: int) -> tuple[float, ...]:
-    """(median ratio, lowest, highest, workbench's and plain loop's median tokens a second)."""
+def resolved(
+    size: str, objective: str, compiled: bool, folder: Path
+) -> tuple[RunConfig, PreparedData]:
     recipe = load_recipe(
         "quickstart",
         [
@@ -77,35 +79,92 @@ def compare(size: str, objective: str, *, compiled: bool, blocks: int) -> tuple[
             'training.device="cpu"',
         ],
     )
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(recipe.runs[0].data, Path(folder))
-        config = plan_study(recipe, Path(folder)).runs[0].config
+    prepared = prepare(recipe.runs[0].data, folder)
+    return plan_study(recipe, folder).runs[0].config, prepared
+
+
+def plain_steps(config: RunConfig, prepared: PreparedData) -> Callable[[], float]:
+    shape, length = config.model.shape, config.data.seq_len
+    model = Transformer(
+        layers=shape.layers,
+        width=shape.width,
+        heads=shape.heads,
+        ffn=shape.ffn,
+        vocab=shape.vocab_size,
+        length=length,
+        causal=config.training.objective == "ar",
+    )
+    assert sum(p.numel() for p in model.parameters()) == shape.n_params
+    text = torch.from_numpy(prepared.train()[:1_048_576].astype("int64")).view(-1, length)
+    loop = PlainLoop(
+        model,
+        text,
+        objective=config.training.objective,
+        batch=config.training.batch_size,
+        lr=config.training.lr,
+    )
+    return loop.step
+
+
+def serve(side: str, size: str, objective: str, compiled: bool, folder: Path) -> None:
+    """One side, in its own process: time as many steps as each line of input asks for."""
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    config, prepared = resolved(size, objective, compiled, folder)
+    if side == "plain":
+        step: Callable[[], object] = plain_steps(config, prepared)
+    else:
         titan_patches.use_device("cpu")
         worker._join_process_group("cpu")
-        trainer, ours = workbench_steps(config, prepared, Path(folder))
-        shape = config.model.shape
-        model = Transformer(
-            layers=shape.layers,
-            width=shape.width,
-            heads=shape.heads,
-            ffn=shape.ffn,
-            vocab=shape.vocab_size,
-            length=config.data.seq_len,
-            causal=objective == "ar",
+        _, step = workbench_steps(config, prepared, folder)
+    for line in sys.stdin:
+        count = int(line)
+        began = time.perf_counter()
+        for _ in range(count):
+            step()
+        print((time.perf_counter() - began) / count, flush=True)
+
+
+class Side:
+    """The other end of `serve`."""
+
+    def __init__(self, side: str, *arguments: str, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", side, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **env},
         )
-        assert sum(p.numel() for p in model.parameters()) == shape.n_params
-        length = config.data.seq_len
-        text = torch.from_numpy(prepared.train()[: 1_048_576].astype("int64")).view(-1, length)
-        plain = PlainLoop(model, text, objective=objective, batch=config.training.batch_size, lr=3e-3)
-        count = max(3, int(2.0 / timed(plain.step, 2)))  # about 2 s a block
-        timed(ours, max(5, count // 2))  # warm-up, compilation included
-        timed(plain.step, max(5, count // 2))
-        pairs = [(timed(ours, count), timed(plain.step, count)) for _ in range(blocks)]
-        trainer.close()
-        torch.distributed.destroy_process_group()
-    ratios = [theirs / mine for mine, theirs in pairs]
-    speeds = [config.tokens_per_step / statistics.median(side) for side in zip(*pairs, strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios), *speeds
+
+    def time(self, count: int) -> float:
+        """Seconds a step over the next `count` steps."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def compare(size: str, objective: str, *, compiled: bool, blocks: int) -> list[tuple[float, float]]:
+    """(workbench, plain loop) seconds a step, a pair a block."""
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        resolved(size, objective, compiled, Path(folder))  # prepared once, for both
+        arguments = (size, objective, str(int(compiled)), folder)
+        plain = Side("plain", *arguments, env=one_thread)
+        ours = Side("workbench", *arguments, env=worker_environment(1))
+        count = max(3, int(2.0 / plain.time(3)))  # about 2 s a block
+        for side in (ours, plain):
+            side.time(max(5, count // 2))  # warm-up, compilation included
+        pairs = [(ours.time(count), plain.time(count)) for _ in range(blocks)]
+        for side in (ours, plain):
+            side.close()
+    return pairs
 
 
 def main() -> None:
@@ -113,19 +172,22 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["0.2M", "5M"])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--blocks", type=int, default=9)
+    parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
+    if arguments.serve:
+        side, size, objective, compiled, folder = arguments.serve
+        serve(side, size, objective, compiled == "1", Path(folder))
+        return
     print("size  objective  mode      ratio (lowest to highest)  workbench tok/s  plain tok/s")
     for size in arguments.sizes:
         for objective in ("ar", "mdlm"):
-            ratio, low, high, ours, plain = compare(
-                size, objective, compiled=arguments.compile, blocks=arguments.blocks
-            )
+            pairs = compare(size, objective, compiled=arguments.compile, blocks=arguments.blocks)
+            ratios = [plain / ours for ours, plain in pairs]
+            speeds = [32 * 64 / statistics.median(side) for side in zip(*pairs, strict=True)]
             mode = "compiled" if arguments.compile else "eager"
             print(
-                f"{size:5} {objective:10} {mode:9} {ratio:5.2f} ({low:.2f} to {high:.2f})"
-                f"{ours:22,.0f} {plain:12,.0f}",
+                f"{size:5} {objective:10} {mode:9} {statistics.median(ratios):5.2f} "
+                f"({min(ratios):.2f} to {max(ratios):.2f}){speeds[0]:22,.0f} {speeds[1]:12,.0f}",
                 flush=True,
             )
 

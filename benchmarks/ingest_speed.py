@@ -1,6 +1,6 @@
 """Seconds to ingest a million records, and to do it again when nothing has changed.
 
-    python benchmarks/ingest_speed.py [--records 1000000] [--runs 20]
+python benchmarks/ingest_speed.py [--records 1000000] [--runs 20]
 """
 
 import argparse

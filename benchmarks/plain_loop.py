@@ -45,7 +45,15 @@ class Block(nn.Module):
 
 class Transformer(nn.Module):
     def __init__(
-        self, *, layers: int, width: int, heads: int, ffn: int, vocab: int, length: int, causal: bool
+        self,
+        *,
+        layers: int,
+        width: int,
+        heads: int,
+        ffn: int,
+        vocab: int,
+        length: int,
+        causal: bool,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab, width)

@@ -8,10 +8,34 @@ from pathlib import Path
 
 import pytest
 
-WORDS = (
-    "def class return import lambda yield raise assert value index result token model batch "
-    "window epoch string number object method buffer stream parser reader writer state"
-).split()
+WORDS = [
+    "def",
+    "class",
+    "return",
+    "import",
+    "lambda",
+    "yield",
+    "raise",
+    "assert",
+    "value",
+    "index",
+    "result",
+    "token",
+    "model",
+    "batch",
+    "window",
+    "epoch",
+    "string",
+    "number",
+    "object",
+    "method",
+    "buffer",
+    "stream",
+    "parser",
+    "reader",
+    "writer",
+    "state",
+]
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+
+from tests.conftest import RECIPE, Workbench
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.recipe import load_recipe
-
-from tests.conftest import RECIPE, Workbench
 
 # (what to replace in the recipe, by what, words that the message must hold)
 RECIPES = {
@@ -149,7 +149,9 @@ def test_wrong_arguments_end_with_status_2_and_write_no_run(
     case: str, recipe: Path, tmp_path: Path, workbench: Workbench
 ) -> None:
     arguments, words = ARGUMENTS[case]
-    done = workbench(*(str(recipe) if a == "R" else a.replace("=R", f"={recipe}") for a in arguments))
+    done = workbench(
+        *(str(recipe) if a == "R" else a.replace("=R", f"={recipe}") for a in arguments)
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     for word in words:
@@ -178,5 +180,7 @@ def test_help_starts_without_the_heavy_packages() -> None:
 def test_the_schema_is_json_and_knows_every_table() -> None:
     done = CliRunner().invoke(app, ["schema"])
     schema = json.loads(done.stdout)
-    assert {"study", "data", "model", "training", "evaluation", "sweep"} <= set(schema["properties"])
+    assert {"study", "data", "model", "training", "evaluation", "sweep"} <= set(
+        schema["properties"]
+    )
     assert "training.objective" in schema["properties"]["sweep"]["properties"]

@@ -1,6 +1,7 @@
 """FLOPs by the paper's accounting."""
 
 import pytest
+
 from workbench.flops import forward_flops_per_token, train_flops_per_token
 from workbench.sizes import ModelShape
 

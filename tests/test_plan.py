@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import Workbench
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
 from workbench.plan import plan_study
 from workbench.recipe import load_recipe
-
-from tests.conftest import Workbench
 
 
 def test_a_plan_without_data_defers_what_needs_it(recipe: Path, tmp_path: Path) -> None:

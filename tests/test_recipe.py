@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from workbench.errors import InputError
-from workbench.recipe import canonical_json, load_recipe, shipped_recipes
 
 from tests.conftest import RECIPE
+from workbench.errors import InputError
+from workbench.recipe import canonical_json, load_recipe, shipped_recipes
 
 
 def load(tmp_path: Path, sweep: str, *overrides: str, before: str = "") -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from workbench.errors import WorkbenchError
 from workbench.records import FIELDS, RecordWriter
 from workbench.store.reading import deduplicated, read_records
@@ -70,7 +71,8 @@ def test_reading_goes_on_from_an_offset_and_leaves_an_unfinished_line(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "damage", [b"garbage\n", b'{"step": 1}\n', b"[1, 2]\n", b'{"step": "x", "metric": "y"}\n', b"\0\0\n"]
+    "damage",
+    [b"garbage\n", b'{"step": 1}\n', b"[1, 2]\n", b'{"step": "x", "metric": "y"}\n', b"\0\0\n"],
 )
 def test_a_damaged_line_is_named_and_the_good_ones_kept(damage: bytes, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"

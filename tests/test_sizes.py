@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from workbench.sizes import SIZES, ModelShape, padded_vocab
 
 
@@ -31,6 +32,7 @@ def test_padding_holds_the_vocabulary_and_wastes_less_than_a_block(n: int) -> No
 @pytest.mark.parametrize("tied", [True, False])
 def test_counts_are_those_of_the_model_that_is_built(name: str, tied: bool) -> None:
     import torch
+
     from workbench.recipe import ModelConfig
     from workbench.recipe.models import resolved_model
     from workbench.training.model import model_config

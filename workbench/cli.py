@@ -324,6 +324,5 @@ def _debug_traceback() -> None:
         traceback.print_exc()
 
 
-
 if __name__ == "__main__":
     main()

@@ -71,9 +71,7 @@ def _targets(results: Path, target: str) -> list[RunFolder]:
         return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
     found = [run for run in list_runs(results) if run.run_id == target]
     if not found:
-        raise InputError(
-            f"no study or run {target}{suggestion(target, studies)} {_known(studies)}"
-        )
+        raise InputError(f"no study or run {target}{suggestion(target, studies)} {_known(studies)}")
     return found
 
 

@@ -100,23 +100,21 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 raise InputError(f"{recipe.origin}: {error}") from None
         else:
             deferred.append(
-                f"data.corpus \"{config.data.corpus}\" is not prepared yet: run ids, and whether "
+                f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
         runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
-def _with_vocabulary(
-    recipe: Recipe, config: RunConfig, prepared: PreparedData | None
-) -> RunConfig:
+def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunConfig:
     model = config.model
     vocabulary = prepared.vocab if prepared else vocabulary_of(config.data.tokenizer)
     size = vocabulary.size if vocabulary else None
     if size is None:
         if model.vocab_size is None:
             raise InputError(
-                f"{recipe.origin}: data.tokenizer = \"{config.data.tokenizer}\": no such file. "
+                f'{recipe.origin}: data.tokenizer = "{config.data.tokenizer}": no such file. '
                 "Give the path of a tokenizer.json (`workbench tokenizer train` makes one), or "
                 "model.vocab_size to plan without it."
             )

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.recipe import RunConfig
 from workbench.runs import RunStatus
 
 _PLAIN_EVERY_S = 10.0
@@ -26,6 +27,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:
+    """A run in a few words."""
+    size = config.model.size or f"{document['derived']['n_params'] / 1e6:.1f}M"
+    unique = f"U={config.data.unique_tokens:,}"
+    return f"{run_id} {config.training.objective} {size} {unique} seed {config.training.seed}"
 
 
 class Progress:
@@ -62,6 +70,11 @@ class Progress:
             self._live.console.print(escape(line), highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
+
+    def started(self, run_id: str) -> None:
+        """A run was handed to a worker. The live table shows it anyway."""
+        if self._live is None:
+            self.say(f"started    {self.views[run_id].label}")
 
     def update(self, run_id: str, status: RunStatus) -> None:
         self.views[run_id].status = status

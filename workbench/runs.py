@@ -7,16 +7,18 @@
 import fcntl
 import json
 import os
+import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.processes import started_at
 
 STATES = (
     "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
@@ -43,6 +45,14 @@ class RunStatus:
     error: str | None = None
     pid: int | None = None
     host: str | None = None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a run's claim."""
+
+    pid: int
+    host: str
 
 
 class RunFolder:
@@ -87,11 +97,12 @@ class RunFolder:
             (temporary / "lock").touch()
             os.rename(temporary, run.path)
         except OSError as error:
+            if not run.config_path.exists():
+                raise WorkbenchError(f"{run.path}: cannot be made: {error.strerror}.") from error
+        finally:
+            # Renamed away it is gone; left over, another process was first, or the disk is full.
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
-            if run.config_path.exists():  # another process made it first
-                return run
-            raise WorkbenchError(f"{run.path}: cannot be made: {error.strerror}.") from error
         return run
 
     def config_json(self) -> dict[str, Any]:
@@ -116,11 +127,18 @@ class RunFolder:
         return RunStatus(**{key: value for key, value in document.items() if key in known})
 
     def status(self) -> RunStatus:
-        """The status; a run that says it is running, and that nobody holds, was interrupted."""
+        """The status. A run that says it is running, and that nobody holds, was interrupted;
+        one that was asked to stop for good, and has stopped unfinished, is cancelled."""
         status = self.stored_status()
-        if status.state == "running" and not self.is_claimed():
-            # It may have ended between the two looks.
-            status = self.stored_status()
+        if status.state not in ("planned", "submitted", "running", "interrupted"):
+            return status
+        if self.is_claimed():
+            return status
+        # It may have ended between the two looks.
+        status = self.stored_status()
+        if status.state in ("planned", "submitted", "running", "interrupted"):
+            if self.cancel_path.exists():
+                return replace(status, state="cancelled")
             if status.state == "running":
                 return replace(status, state="interrupted")
         return status
@@ -134,6 +152,17 @@ class RunFolder:
         """Tell the holder that when it stops, it stops for good."""
         self.cancel_path.touch()
 
+    def plan_again(self) -> None:
+        """Forget an end that was not the wanted one, so that the run is started again.
+
+        Raises:
+            AlreadyClaimed: another process has started it already.
+        """
+        with self.claim():
+            self.cancel_path.unlink(missing_ok=True)
+            if self.stored_status().state != "finished":
+                self.write_status(state="planned", error=None, finished=None)
+
     @contextmanager
     def claim(self) -> Iterator[None]:
         """Hold the run. The kernel lets go when the process ends, however it ends.
@@ -141,7 +170,7 @@ class RunFolder:
         Raises:
             AlreadyClaimed: another process holds it.
         """
-        with open(self.lock_path, "a") as lock:
+        with self._open_lock() as lock:
             for patience in (0.01, 0.05, 0.2, 0.0):
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,14 +178,37 @@ class RunFolder:
                 except BlockingIOError:
                     # `is_claimed` of another process may be looking, for microseconds.
                     time.sleep(patience)
+                except OSError as error:
+                    raise WorkbenchError(
+                        f"{self.lock_path}: cannot be locked: {error.strerror}. The results folder "
+                        "must lie on a file system with flock."
+                    ) from error
             else:
                 raise AlreadyClaimed(f"run {self.run_id} is being trained by another process.")
+            self._sign(lock)
             yield
+
+    def _open_lock(self) -> IO[bytes]:
+        try:
+            return open(self.lock_path, "ab", buffering=0)
+        except OSError as error:
+            raise WorkbenchError(
+                f"{self.lock_path}: cannot be opened: {error.strerror}."
+            ) from error
+
+    def _sign(self, lock: IO[bytes]) -> None:
+        """Leave in the lock who holds it. The claim is good without: a full disk may forbid it."""
+        me = os.getpid()
+        signature = {"pid": me, "started": started_at(me), "host": platform.node()}
+        with suppress(OSError):
+            lock.truncate(0)
+            lock.write(json.dumps(signature).encode())
 
     def is_claimed(self) -> bool:
         """Whether some process holds the run now."""
         try:
-            with open(self.lock_path, "a") as lock:
+            # For reading: whoever may read a run may know whether it is at work.
+            with open(self.lock_path, "rb") as lock:
                 # Shared: two who only look do not take each other for workers.
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -165,15 +217,47 @@ class RunFolder:
             return False
         return False
 
+    def holder(self) -> Holder | None:
+        """Who holds the run now, or None where nobody does or it cannot be told.
+
+        On this host the answer is a live process, and never another that was given its id later.
+        """
+        if not self.is_claimed():
+            return None
+        try:
+            signed = json.loads(self.lock_path.read_text(encoding="utf-8"))
+            holder = Holder(signed["pid"], signed["host"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # claimed this moment, and not yet signed
+        if holder.host == platform.node() and started_at(holder.pid) != signed.get("started"):
+            return None
+        return holder
+
+    def last_value(self, metric: str) -> float | None:
+        """The newest record of a metric, as far as the last 64 KiB of records reach."""
+        for line in reversed(_tail(self.records_path)):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # torn, or cut by where the tail begins
+            if isinstance(record, dict) and record.get("metric") == metric:
+                return record.get("value")
+        return None
+
     def last_log_lines(self, count: int = 15) -> list[str]:
         """The end of the run's log."""
-        try:
-            with open(self.log_path, "rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                log.seek(max(0, size - 65_536))
-                return log.read().decode(errors="replace").splitlines()[-count:]
-        except FileNotFoundError:
-            return []
+        return _tail(self.log_path)[-count:]
+
+
+def _tail(path: Path) -> list[str]:
+    """Lines of a file's last 64 KiB."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 65_536))
+            return file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def list_runs(results: Path) -> list[RunFolder]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.store.conftest import MakeRun
 from workbench.analysis.crossover import Crossing, compare_curves, crossovers, table_row
 from workbench.analysis.figures import crossover_figure, save
 from workbench.errors import InputError
 from workbench.store import ingest
-
-from tests.store.conftest import MakeRun
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "superdata_fig1.csv"
 

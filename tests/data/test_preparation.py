@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from workbench.data import PreparedData, find_prepared
 from workbench.data.preparation import prepare
 from workbench.data.tokenizers import train_bpe

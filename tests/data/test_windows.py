@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from workbench.data.windows import ValidationWindows, WindowStream, permuted
 
 TEXT = np.arange(4000, dtype=np.uint16)

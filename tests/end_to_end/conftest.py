@@ -12,7 +12,15 @@ import pytest
 from tests.conftest import RECIPE
 
 Records = dict[tuple[str, str, int, str | None], float | None]
-REPRODUCIBLE = ("train_loss", "val_loss", "val_bpb", "cloze_acc", "cloze_nll_true", "grad_norm", "lr")
+REPRODUCIBLE = (
+    "train_loss",
+    "val_loss",
+    "val_bpb",
+    "cloze_acc",
+    "cloze_nll_true",
+    "grad_norm",
+    "lr",
+)
 
 
 def run_workbench(
@@ -47,7 +55,9 @@ def stored_records(results: Path) -> Records:
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    text = RECIPE.format(corpus=corpus).replace("log_every = 1", "log_every = 1\ncheckpoint_every = 4")
+    text = RECIPE.format(corpus=corpus).replace(
+        "log_every = 1", "log_every = 1\ncheckpoint_every = 4"
+    )
     path.write_text(text)
     return path
 

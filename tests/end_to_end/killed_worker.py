@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
+
 from workbench.records import RecordWriter
 from workbench.training import worker
 from workbench.training.checkpoints import StoppableCheckpoints
@@ -68,16 +69,16 @@ def arm(moment: str) -> None:
         if moment == "between an evaluation and its checkpoint" and curr_step == 8:
             die()
         saved = save(self, curr_step, last_step)
-        if saved and moment in ("after a checkpoint", "after the last checkpoint"):
-            if last_step == last and curr_step >= 4:
-                die()
+        moments = ("after a checkpoint", "after the last checkpoint")
+        if saved and moment in moments and last_step == last and curr_step >= 4:
+            die()
         return saved
 
     def killed_finish(self: FileSystemWriter, *args: Any, **kwargs: Any) -> None:
         # The tensors are written, the metadata that makes them a checkpoint is not.
-        if moment in ("inside a checkpoint", "inside the last checkpoint"):
-            if (saving["step"] == 12) == last and saving["step"] >= 8:
-                die()
+        inside = moment in ("inside a checkpoint", "inside the last checkpoint")
+        if inside and (saving["step"] == 12) == last and saving["step"] >= 8:
+            die()
         finish(self, *args, **kwargs)
 
     StudyTrainer.train_step = killed_step  # type: ignore[method-assign]

@@ -1,5 +1,6 @@
-"""Killed at any moment and run again, a study gives the numbers of an undisturbed one, to the bit."""
+"""Killed at any moment and run again, a study gives the numbers of an undisturbed one."""
 
+import contextlib
 import os
 import random
 import signal
@@ -63,10 +64,8 @@ def test_random_kills_of_processes_lose_and_change_nothing(
             "everything": [psutil.Process(study.pid), *family],
         }[victim]
         for process in victims:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may have been faster
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass  # it was faster
         study.wait(timeout=120)
         _, alive = psutil.wait_procs(family, timeout=10)
         assert not alive, "a worker outlived its orchestrator"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from workbench.recipe import load_recipe
 from workbench.records import RecordWriter
 from workbench.runs import RunFolder

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
+from tests.store.conftest import MakeRun
 from workbench.errors import InputError, WorkbenchError
 from workbench.records import RecordWriter
 from workbench.store import database_path, ingest, query
-
-from tests.store.conftest import MakeRun
 
 
 def rows(results: Path) -> list[tuple[object, ...]]:

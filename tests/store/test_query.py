@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from workbench.errors import InputError
-from workbench.store import database_path, ingest, query, schema_rows
 
 from tests.store.conftest import MakeRun
+from workbench.errors import InputError
+from workbench.store import database_path, ingest, query, schema_rows
 
 HOSTILE = [
     "COPY metrics TO '/tmp/stolen.csv'",

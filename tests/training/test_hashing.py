@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from workbench.training.hashing import hash_uniform, stream_key
 
 COUNTERS = torch.arange(200_000)

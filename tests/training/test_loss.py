@@ -2,6 +2,7 @@
 
 import torch
 from torch.nn import functional as F
+
 from workbench.training.loss import WeightedNLL, token_nll
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives import TokenBatch, Vocab
 from workbench.training.objectives.ar import Autoregressive
@@ -17,7 +18,9 @@ VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
 MASKS = torch.tensor(list(itertools.product([False, True], repeat=L)))
 
 
-def objective(schedule: str = "linear", weighting: str = "elbo_t", seed: int = 0) -> MaskedDiffusion:
+def objective(
+    schedule: str = "linear", weighting: str = "elbo_t", seed: int = 0
+) -> MaskedDiffusion:
     return MaskedDiffusion(VOCAB, schedule=SCHEDULES[schedule], weighting=weighting, seed=seed)
 
 
@@ -136,7 +139,9 @@ def test_masks_do_not_depend_on_the_number_of_ranks() -> None:
     for weighting in ("elbo_t", "elbo_realized", "maskgit"):
         mdlm = objective(weighting=weighting)
         whole = mdlm.corrupt(batch(tokens, step=3))
-        parts = [mdlm.corrupt(batch(tokens[i : i + 2], step=3, first=i, size=8)) for i in (0, 2, 4, 6)]
+        parts = [
+            mdlm.corrupt(batch(tokens[i : i + 2], step=3, first=i, size=8)) for i in (0, 2, 4, 6)
+        ]
         assert torch.equal(whole.inputs_BL, torch.cat([p.inputs_BL for p in parts]))
         weights = [p.weights_BL for p in parts]
         assert torch.equal(whole.weights_BL, torch.cat(weights))

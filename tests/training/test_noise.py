@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from workbench.training.noise import SCHEDULES, NoiseSchedule, stratified_times
 
 each_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=lambda s: s.name)

@@ -149,7 +149,9 @@ def make_pairs(
     pairs = [
         Pair(_group(shared, differing, ours[0]), ours, theirs) for shared, ours, theirs in complete
     ]
-    return sorted(pairs, key=lambda p: (p.group["n_params"], p.group["unique_tokens"], str(p.group)))
+    return sorted(
+        pairs, key=lambda p: (p.group["n_params"], p.group["unique_tokens"], str(p.group))
+    )
 
 
 def _selector(side: str | dict[str, Any]) -> dict[str, Any]:

@@ -77,9 +77,7 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
         keys = {**flat(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
         x = {axis: rows[column].cast(float).to_numpy() for axis, column in AXES.items()}
         stderr = rows["stderr"].cast(float).fill_null(np.nan).to_numpy()
-        curve = Curve(
-            str(run_id), keys, x, rows["value"].to_numpy(), stderr, rows["estimator"][-1]
-        )
+        curve = Curve(str(run_id), keys, x, rows["value"].to_numpy(), stderr, rows["estimator"][-1])
         curves.append(curve)
     return StudyCurves(study, metric, json.loads(compare or "{}"), curves)
 

@@ -45,8 +45,10 @@ def crossover_figure(
             x, y = mean_curve(curves, axis)
             rows += [{"x": a, "y": b, "curve": name} for a, b in zip(x, y, strict=True) if a > 0]
         panels.append(_panel(pl.DataFrame(rows), answer, metric, axis, colour, names))
-    return alt.hconcat(*panels).resolve_scale(y="shared", color="shared").configure_view(
-        stroke="#d0d0d0"
+    return (
+        alt.hconcat(*panels)
+        .resolve_scale(y="shared", color="shared")
+        .configure_view(stroke="#d0d0d0")
     )
 
 
@@ -67,7 +69,7 @@ def _panel(
     axis: str,
     colour: alt.Color,
     names: list[str],
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     title = f"{metric} ({unit(metric)})" if unit(metric) else metric
     x = alt.X(
         "x:Q",
@@ -104,7 +106,9 @@ def _panel(
 
 def _key(key: str, value: Any) -> str:
     names = {"unique_tokens": "unique tokens", "n_params": "parameters"}
-    return f"{pretty(value)} {names[key]}" if key in names else f"{key.split('.')[-1]} {pretty(value)}"
+    return (
+        f"{pretty(value)} {names[key]}" if key in names else f"{key.split('.')[-1]} {pretty(value)}"
+    )
 
 
 def _told(x: float, axis: str) -> str:

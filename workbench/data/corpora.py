@@ -57,13 +57,13 @@ def _matching(pattern: str) -> list[Path]:
         found = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
     if not found:
         raise InputError(
-            f"data.corpus = \"{pattern}\": no such file, and no file matches it. Corpora are "
+            f'data.corpus = "{pattern}": no such file, and no file matches it. Corpora are '
             "python-stdlib, a path or glob of .txt, .jsonl or .parquet files, and hf:org/name."
         )
     for file in found:
         if file.suffix not in _READERS:
             raise InputError(
-                f"data.corpus: {file}: files of type \"{file.suffix}\" are not read. "
+                f'data.corpus: {file}: files of type "{file.suffix}" are not read. '
                 f"Types are {', '.join(_READERS)}."
             )
     return sorted(found)
@@ -94,7 +94,7 @@ class PythonStdlib:
         self.files = sorted(_sources(self.root))
         if not self.files:
             raise InputError(
-                f"data.corpus = \"python-stdlib\": no sources under {self.root}; this Python was "
+                f'data.corpus = "python-stdlib": no sources under {self.root}; this Python was '
                 "installed without them. Give a path instead."
             )
 
@@ -131,7 +131,7 @@ class HubDataset:
                 if not isinstance(row.get(self.text_key), str):
                     raise InputError(
                         f"data.corpus hf:{self.name}: row {number} has no text "
-                        f"\"{self.text_key}\"; its keys are {', '.join(row)}. "
+                        f'"{self.text_key}"; its keys are {", ".join(row)}. '
                         "Set data.text_key."
                     )
                 yield from _whole(row[self.text_key])
@@ -139,8 +139,7 @@ class HubDataset:
             raise
         except Exception as error:
             raise InputError(
-                f"data.corpus = \"hf:{self.name}\": cannot be read: "
-                f"{type(error).__name__}: {error}"
+                f'data.corpus = "hf:{self.name}": cannot be read: {type(error).__name__}: {error}'
             ) from error
 
     def signature(self) -> str:
@@ -238,7 +237,7 @@ def _json_text(file: Path, number: int, line: str, key: str) -> str:
     if not isinstance(row, dict) or not isinstance(row.get(key), str):
         keys = ", ".join(row) if isinstance(row, dict) else type(row).__name__
         raise InputError(
-            f"data.corpus: {file}, line {number}: no text \"{key}\" (it has: {keys}). "
+            f'data.corpus: {file}, line {number}: no text "{key}" (it has: {keys}). '
             "Set data.text_key."
         )
     return str(row[key])
@@ -253,7 +252,7 @@ def _read_parquet(file: Path, _document: str, key: str) -> Iterator[Piece]:
         raise InputError(f"data.corpus: {file}: not a Parquet file ({error}).") from None
     if key not in table.schema_arrow.names:
         raise InputError(
-            f"data.corpus: {file}: no column \"{key}\"; columns are "
+            f'data.corpus: {file}: no column "{key}"; columns are '
             f"{', '.join(table.schema_arrow.names)}. Set data.text_key."
         )
     for batch in table.iter_batches(batch_size=1024, columns=[key]):

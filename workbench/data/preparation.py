@@ -117,8 +117,8 @@ def _write_tokens(
     n_documents = _tokenise(building, corpus, tokenizer, dtype, progress)
     if n_documents < 2:
         raise InputError(
-            f"data.corpus = \"{data.corpus}\" has {n_documents} document(s), and some must be held "
-            "out. Set data.document = \"blank-line\" or \"line\" to cut it into more."
+            f'data.corpus = "{data.corpus}" has {n_documents} document(s), and some must be held '
+            'out. Set data.document = "blank-line" or "line" to cut it into more.'
         )
     digests = np.memmap(building / "digests", dtype=np.uint64, mode="r").reshape(-1, 2)
     ends = np.memmap(building / "ends", dtype=np.int64, mode="r")

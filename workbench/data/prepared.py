@@ -89,7 +89,7 @@ class PreparedData:
         available = self.train_tokens // data.seq_len * data.seq_len
         if data.unique_tokens > available:
             raise InputError(
-                f"data.unique_tokens = {data.unique_tokens}: the corpus \"{data.corpus}\" has "
+                f'data.unique_tokens = {data.unique_tokens}: the corpus "{data.corpus}" has '
                 f"{available} training tokens in windows of {data.seq_len}. Lower it, or give "
                 "more text."
             )

@@ -122,8 +122,8 @@ def train_bpe(texts: Iterator[str], vocab_size: int, out: Path) -> int:
     if vocab_size < 257:
         raise InputError(f"vocab size {vocab_size}: byte-level BPE needs at least 257.")
     library = Library(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    library.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[END_OF_DOCUMENT],

@@ -132,7 +132,7 @@ class ValidationWindows:
         pool_size = len(held_out) // seq_len
         count = min(n_tokens // seq_len, pool_size)
         windows = held_out[: pool_size * seq_len].reshape(pool_size, seq_len)
-        drawn = permuted(np.arange(count), pool_size, (_VALIDATION,)) if count else []
+        drawn = permuted(np.arange(count), max(pool_size, 1), (_VALIDATION,))
         self.tokens: Ints = windows[drawn].astype(np.int64)
 
 

@@ -90,9 +90,7 @@ class ClozeScores:
     nll_other: Estimate
 
 
-def score(
-    trainer: StudyTrainer, questions: Questions, *, draws: int, batch: int
-) -> ClozeScores:
+def score(trainer: StudyTrainer, questions: Questions, *, draws: int, batch: int) -> ClozeScores:
     """Answer every question with the model as it stands.
 
     Args:
@@ -122,9 +120,7 @@ def score(
         right_Q = (true_Q < nll_QO[:, 1:].amin(dim=1)).double()
         values = torch.stack([right_Q, true_Q, true_Q**2, other_Q, other_Q**2])
         sums += (values * chunk.counts).sum(dim=1)
-    right, true, true_squares, other, other_squares = sum_over_data_parallel(
-        trainer, sums
-    ).tolist()
+    right, true, true_squares, other, other_squares = sum_over_data_parallel(trainer, sums).tolist()
     n = len(questions)
     accuracy = right / n
     return ClozeScores(

@@ -24,14 +24,16 @@ Task = Callable[[StudyTrainer], Iterator[Measured]]
 
 def _cloze(config: RunConfig, prepared: PreparedData) -> Task:
     evaluation = config.evaluation
+    assert evaluation.cloze_questions is not None
+    n_draws = evaluation.cloze_draws or 1  # no draws where the likelihood is exact
     questions = cloze.make_questions(
         prepared, seq_len=config.data.seq_len, count=evaluation.cloze_questions
     )
     batch = evaluation.validation_batch_size or config.training.batch_size
 
     def run(trainer: StudyTrainer) -> Iterator[Measured]:
-        scores = cloze.score(trainer, questions, draws=evaluation.cloze_draws, batch=batch)
-        draws = trainer.objective.answer_draws(evaluation.cloze_draws)
+        scores = cloze.score(trainer, questions, draws=n_draws, batch=batch)
+        draws = trainer.objective.answer_draws(n_draws)
         estimator = f"{trainer.objective.validation_estimator}/draws={draws}"
         yield Measured("cloze_acc", scores.accuracy, estimator)
         yield Measured("cloze_nll_true", scores.nll_true, estimator)

@@ -3,25 +3,24 @@
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.launchers.orphans import die_with_parent
+from workbench.errors import WorkbenchError
+from workbench.launchers.environment import worker_environment
+from workbench.launchers.protocol import Ended
+from workbench.processes import parent_of, wait_for_end
 from workbench.runs import RunFolder
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A worker's end. A negative code is the signal that ended it."""
-
-    run_id: str
-    code: int
+_DEATH_S = 5.0  # more than enough for a process that the kernel has sent SIGKILL
 
 
 @dataclass
@@ -29,114 +28,125 @@ class _Parent:
     """A warm parent of ours, and the runs it works on."""
 
     process: "subprocess.Popen[bytes]"
+    requests: IO[bytes]
+    replies: IO[bytes]
     errors: IO[bytes]
+    ready: bool = False
     workers: dict[str, int | None] = field(default_factory=dict)
+    """Process ids by run; None until the parent has told it."""
+    owed: dict[str, int] = field(default_factory=dict)
+    """Signals for workers whose id is not known yet."""
     buffer: bytes = b""
 
 
+@dataclass
+class _Ranks:
+    """A torchrun of ours, and the descriptor that tells of its end."""
+
+    process: "subprocess.Popen[bytes]"
+    run: RunFolder
+    pidfd: int
+
+
 class LocalLauncher:
-    """Starts workers, tells when they end, and takes them along when it ends itself."""
+    """Starts workers, tells when they end, and takes them along when it ends itself.
+
+    Use it from one thread that lives as long as it does: the kernel ends workers with the thread
+    that started them.
+    """
 
     def __init__(self) -> None:
         self._parents: dict[int, _Parent] = {}
-        self._torchruns: dict[str, subprocess.Popen[bytes]] = {}
+        self._ranks: dict[str, _Ranks] = {}
         self._selector = selectors.DefaultSelector()
 
     def start(self, run: RunFolder, *, world_size: int, threads: int, env: dict[str, str]) -> None:
-        """Start the worker of a run.
-
-        Args:
-            world_size: ranks of the run.
-            threads: CPU threads a rank.
-            env: more environment for the worker, such as CUDA_VISIBLE_DEVICES.
-        """
+        """See `Launcher.start`. Returns at once: a first run waits for its parent's imports."""
         if world_size > 1:
-            self._torchruns[run.run_id] = self._torchrun(run, world_size, threads, env)
+            self._start_ranks(run, world_size, threads, env)
             return
-        parent = self._parents.get(threads)
-        if parent is None:
-            parent = self._parents[threads] = self._warm_parent(threads)
+        parent = self._parents.get(threads) or self._warm_parent(threads)
         parent.workers[run.run_id] = None
-        request = {"run_dir": str(run.path), "env": env}
-        try:
-            assert parent.process.stdin is not None
-            parent.process.stdin.write(json.dumps(request).encode() + b"\n")
-            parent.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the parent died: its end of file reports the run as ended
+        request = {"run_dir": str(run.path.absolute()), "env": env}
+        # A parent that has died reports the run as ended by its own end of file.
+        with suppress(BrokenPipeError):
+            parent.requests.write(json.dumps(request).encode() + b"\n")
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Workers that ended, waiting up to `timeout` seconds for the first."""
-        ended = self._ended_torchruns()
-        if not ended and not self._selector.get_map():
-            import time
-
-            time.sleep(min(timeout, 0.1))
-        for key, _ in self._selector.select(0 if ended else self._patience(timeout)):
-            ended += self._read(key.data)
-        return ended + self._ended_torchruns()
+        """See `Launcher.wait`."""
+        ended: list[Ended] = []
+        for key, _ in self._selector.select(timeout):
+            report: Callable[[], list[Ended]] = key.data
+            ended += report()
+        return ended
 
     def signal(self, run_id: str, number: int) -> None:
-        """Send a signal to a run's worker, where it is still there."""
-        torchrun = self._torchruns.get(run_id)
-        pid = torchrun.pid if torchrun else None
+        """See `Launcher.signal`."""
+        if run_id in self._ranks:
+            self._signal_ranks(self._ranks[run_id], number)
         for parent in self._parents.values():
-            pid = parent.workers.get(run_id) or pid
-        if pid:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass  # it has ended, and `wait` will say so
+            if run_id not in parent.workers:
+                continue
+            pid = parent.workers[run_id]
+            if pid is not None:
+                _kill(pid, number)
+            elif parent.ready:
+                parent.owed[run_id] = number
+            else:
+                # Still importing: none of its runs has begun, so nothing is worth waiting for.
+                parent.process.kill()
 
     def close(self) -> None:
-        """End what is left."""
-        for torchrun in self._torchruns.values():
-            torchrun.kill()
-            torchrun.wait()
+        """See `Launcher.close`. The kernel takes workers along with what started them."""
+        for ranks in self._ranks.values():
+            ranks.process.kill()
+            ranks.process.wait()
+            os.close(ranks.pidfd)
         for parent in self._parents.values():
             parent.process.kill()
             self._release(parent)
+        self._ranks.clear()
         self._parents.clear()
         self._selector.close()
-
-    def _patience(self, timeout: float) -> float:
-        return min(timeout, 0.2) if self._torchruns else timeout
-
-    def _environment(self, threads: int, env: dict[str, str]) -> dict[str, str]:
-        # Thread pools are sized when torch is imported.
-        return {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **env}
 
     def _warm_parent(self, threads: int) -> _Parent:
         # Not a pipe: a parent that fails at import says why at any length.
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_release`
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.launchers.warm", str(os.getpid())],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=self._environment(threads, {}),
+            env=_environment(threads, {}),
         )
-        parent = _Parent(process, errors)
+        assert process.stdin is not None
         assert process.stdout is not None
-        self._selector.register(process.stdout, selectors.EVENT_READ, threads)
+        parent = _Parent(process, process.stdin, process.stdout, errors)
+        self._parents[threads] = parent
+        self._selector.register(parent.replies, selectors.EVENT_READ, partial(self._read, threads))
         return parent
 
     def _read(self, threads: int) -> list[Ended]:
         parent = self._parents[threads]
-        assert parent.process.stdout is not None
-        received = os.read(parent.process.stdout.fileno(), 65_536)
+        received = os.read(parent.replies.fileno(), 65_536)
         if not received:
             return self._lost(threads)
         *lines, parent.buffer = (parent.buffer + received).split(b"\n")
         ended = []
         for line in lines:
             message: dict[str, Any] = json.loads(line)
+            run_id = Path(message.get("run_dir", "")).name
             if "code" in message:
-                run_id = Path(message["run_dir"]).name
                 parent.workers.pop(run_id, None)
+                parent.owed.pop(run_id, None)
                 ended.append(Ended(run_id, message["code"]))
             elif "pid" in message:
-                parent.workers[Path(message["run_dir"]).name] = message["pid"]
+                parent.workers[run_id] = message["pid"]
+                if run_id in parent.owed:
+                    _kill(message["pid"], parent.owed.pop(run_id))
+            else:
+                parent.ready = True
         return ended
 
     def _lost(self, threads: int) -> list[Ended]:
@@ -144,53 +154,79 @@ class LocalLauncher:
         parent = self._parents.pop(threads)
         code = parent.process.wait()
         parent.errors.seek(0)
-        said = parent.errors.read().decode(errors="replace")
+        said = parent.errors.read().decode(errors="replace").strip()
         self._release(parent)
-        if code > 0 and said:  # it failed by itself rather than by a signal
-            sys.stderr.write(said)
+        if code >= 0 and not parent.ready:
+            # Every further run would fail alike, after seconds of imports each.
+            raise WorkbenchError(f"the training code cannot be loaded; no run was started.\n{said}")
+        if said:
+            print(said, file=sys.stderr)
+        for pid in parent.workers.values():
+            if pid is not None:
+                wait_for_end(pid, _DEATH_S)  # or their claims would look like somebody else's
         return [Ended(run_id, code if code < 0 else 1) for run_id in parent.workers]
 
     def _release(self, parent: _Parent) -> None:
-        if parent.process.stdout is not None:
-            try:
-                self._selector.unregister(parent.process.stdout)
-            except KeyError:
-                pass  # already unregistered
-            parent.process.stdout.close()
-        if parent.process.stdin is not None:
-            try:
-                parent.process.stdin.close()
-            except BrokenPipeError:
-                pass  # it died with a request unread
+        self._selector.unregister(parent.replies)
+        parent.replies.close()
+        parent.requests.close()
         parent.process.wait()
         parent.errors.close()
 
-    def _torchrun(
+    def _start_ranks(
         self, run: RunFolder, world_size: int, threads: int, env: dict[str, str]
-    ) -> "subprocess.Popen[bytes]":
-        me = os.getpid()
+    ) -> None:
         command = [
-            *(sys.executable, "-m", "torch.distributed.run"),
-            *("--nnodes", "1", "--nproc-per-node", str(world_size)),
-            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"),
-            *("-m", "workbench.training.worker", str(run.path)),
+            *(sys.executable, "-m", "workbench.launchers.torchrun", "agent"),
+            *(str(os.getpid()), str(world_size), str(run.path.absolute())),
         ]
-        with open(run.log_path, "ab") as log:
-            return subprocess.Popen(
+        try:
+            log = open(run.log_path, "ab")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise WorkbenchError(f"{run.log_path}: cannot be written: {error.strerror}.") from error
+        with log:
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment(threads, env),
+                env=_environment(threads, env),
+                # Ctrl-C is the orchestrator's to hear, and to pass on once.
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(me),
             )
+        ranks = _Ranks(process, run, os.pidfd_open(process.pid))
+        self._ranks[run.run_id] = ranks
+        self._selector.register(
+            ranks.pidfd, selectors.EVENT_READ, partial(self._ranks_ended, run.run_id)
+        )
 
-    def _ended_torchruns(self) -> list[Ended]:
-        ended = []
-        for run_id, process in list(self._torchruns.items()):
-            code = process.poll()
-            if code is not None:
-                del self._torchruns[run_id]
-                ended.append(Ended(run_id, code))
-        return ended
+    def _ranks_ended(self, run_id: str) -> list[Ended]:
+        ranks = self._ranks.pop(run_id)
+        code = ranks.process.wait()
+        self._selector.unregister(ranks.pidfd)
+        os.close(ranks.pidfd)
+        holder = ranks.run.holder()
+        if code < 0 and holder is not None and holder.host == os.uname().nodename:
+            wait_for_end(holder.pid, _DEATH_S)  # its agent was killed: the kernel ends it too
+        return [Ended(run_id, code)]
+
+    def _signal_ranks(self, ranks: _Ranks, number: int) -> None:
+        """Rank 0 tells the others when it is asked to stop.
+
+        torchrun itself would end ranks that take more than 30 s to reach their checkpoint.
+        """
+        holder = ranks.run.holder()
+        if number == signal.SIGTERM and holder and parent_of(holder.pid) == ranks.process.pid:
+            _kill(holder.pid, number)
+        else:
+            ranks.process.send_signal(number)
+
+
+def _environment(threads: int, env: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **worker_environment(threads), **env}
+
+
+def _kill(pid: int, number: int) -> None:
+    """Signal a worker; where it has ended already, `wait` will say so."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -40,8 +40,6 @@ class WarmParent:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # Ctrl-C reaches the whole group: the orchestrator decides what becomes of the workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def serve(self) -> None:
         self.reply({"ready": True})
@@ -106,6 +104,8 @@ class WarmParent:
 def main() -> None:
     """`python -m workbench.launchers.warm PARENT_PID`."""
     die_with_parent(int(sys.argv[1]))
+    # Ctrl-C reaches the whole group: the orchestrator decides what becomes of the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.dup(1)  # what the imports print must not land among the replies
     os.dup2(2, 1)
     WarmParent(replies).serve()

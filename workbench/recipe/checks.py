@@ -14,7 +14,7 @@ def check_compare(compare: CompareConfig, origin: str) -> None:
         value = getattr(compare, side)
         if isinstance(value, str) and value not in OBJECTIVES:
             raise InputError(
-                f"{origin}: compare.{side} = \"{value}\"{suggestion(value, OBJECTIVES) or ':'} "
+                f'{origin}: compare.{side} = "{value}"{suggestion(value, OBJECTIVES) or ":"} '
                 f"expected one of {', '.join(OBJECTIVES)}, or a table of keys and values."
             )
 
@@ -60,7 +60,7 @@ def _shape(config: RunConfig) -> str | None:
     model = config.model
     if model.size is not None and model.size not in SIZES:
         return (
-            f"model.size = \"{model.size}\"{suggestion(model.size, SIZES) or ':'} expected one of "
+            f'model.size = "{model.size}"{suggestion(model.size, SIZES) or ":"} expected one of '
             f"{', '.join(SIZES)}, or give width, layers and heads."
         )
     resolved = resolved_model(model)
@@ -69,9 +69,7 @@ def _shape(config: RunConfig) -> str | None:
             return f"model.{key} is missing: give it, or a named model.size."
     assert resolved.width and resolved.heads
     if resolved.width % resolved.heads:
-        return (
-            f"model.heads = {resolved.heads} does not divide model.width = {resolved.width}."
-        )
+        return f"model.heads = {resolved.heads} does not divide model.width = {resolved.width}."
     if resolved.width // resolved.heads % 2:
         return (
             f"model.width / model.heads = {resolved.width // resolved.heads}: rotary embeddings "
@@ -84,11 +82,13 @@ def _tasks(config: RunConfig) -> str | None:
     for task in config.evaluation.tasks:
         if task not in TASKS:
             return (
-                f"evaluation.tasks: unknown task \"{task}\"{suggestion(task, TASKS) or '.'} "
+                f'evaluation.tasks: unknown task "{task}"{suggestion(task, TASKS) or "."} '
                 f"Tasks are {', '.join(TASKS)}."
             )
     if "cloze" in config.evaluation.tasks and config.data.seq_len < 4:
-        return f"evaluation.tasks: cloze needs data.seq_len of 4 or more, not {config.data.seq_len}."
+        return (
+            f"evaluation.tasks: cloze needs data.seq_len of 4 or more, not {config.data.seq_len}."
+        )
     return None
 
 

@@ -160,9 +160,7 @@ def _override(document: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     key = key.strip()
     if not equals or not key or "." not in key:
-        raise InputError(
-            f"--set {override}: expected dotted.key=value, such as training.seed=1."
-        )
+        raise InputError(f"--set {override}: expected dotted.key=value, such as training.seed=1.")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """", did you mean 'x'?" where a known name is close, else nothing."""
+    """ ", did you mean 'x'?" where a known name is close, else nothing."""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ""
 
@@ -25,9 +25,7 @@ def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[s
     return list(model.model_fields)
 
 
-def explain(
-    error: ValidationError, model: type[BaseModel], where: str, *, prefix: str = ""
-) -> str:
+def explain(error: ValidationError, model: type[BaseModel], where: str, *, prefix: str = "") -> str:
     """One line a problem: file, dotted key, what was read, what is allowed."""
     lines = []
     for problem in error.errors(include_url=False):
@@ -52,9 +50,7 @@ def _explain_one(
         near = suggestion(value, context["expected"].replace("'", "").split(" or ")[0].split(", "))
         return f"{key} = {read}{near or ':'} expected {context['expected']}."
     if kind == "string_pattern_mismatch":
-        return (
-            f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."
-        )
+        return f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."
     if kind.startswith("model_") or kind == "dict_type":
         return f"{key} = {read}: expected a table."
     message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")

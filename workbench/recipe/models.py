@@ -209,9 +209,8 @@ def resolved_model(model: ModelConfig) -> ModelConfig:
     for key in ("layers", "width", "heads", "ffn", "tied"):
         if getattr(model, key) is None and named is not None:
             changes[key] = getattr(named, key)
-    width = model.width or changes.get("width")
     if model.ffn is None and model.width is not None:
-        changes["ffn"] = default_ffn(width)  # another width than the named one
+        changes["ffn"] = default_ffn(model.width)  # another width than the named one
     if model.tied is None:
         changes.setdefault("tied", True)
     return model.model_copy(update=changes)

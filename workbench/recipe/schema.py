@@ -24,7 +24,7 @@ def recipe_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Workbench recipe"
     values = {"type": "array", "minItems": 1}
-    keys = {key: values for key in sweepable_keys()}
+    keys = dict.fromkeys(sweepable_keys(), values)
     group = {"type": "object", "properties": keys}
     schema["properties"]["sweep"]["properties"] = {
         **keys,

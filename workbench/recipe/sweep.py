@@ -75,10 +75,7 @@ def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combinatio
     """
     if not isinstance(sweep, dict):
         raise InputError(f"{origin}: sweep: expected a table of keys and lists.")
-    axes = [
-        [{key: value} for value in values]
-        for key, values in _flat(sweep, origin).items()
-    ]
+    axes = [[{key: value} for value in values] for key, values in _flat(sweep, origin).items()]
     axes += [_zipped(group, origin) for group in _tables(sweep, "zip", origin)]
     excluded = [_flat(rule, origin, lists=False) for rule in _tables(sweep, "exclude", origin)]
     found = False

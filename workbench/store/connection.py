@@ -32,9 +32,7 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()
 
 
-def connect(
-    path: Path, *, read_only: bool, timeout: float = 10.0
-) -> duckdb.DuckDBPyConnection:
+def connect(path: Path, *, read_only: bool, timeout: float = 10.0) -> duckdb.DuckDBPyConnection:
     """A connection, waited for while another process writes.
 
     DuckDB lets one process write and then no other process in, so everybody is brief.

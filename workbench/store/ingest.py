@@ -197,8 +197,7 @@ def _read_studies(results: Path, report: IngestReport) -> list[dict[str, Any]]:
     for path in sorted((results / "studies").glob("*.json")):
         try:
             study = json.loads(path.read_text())
-            study["name"], study["run_ids"]  # noqa: B018 - a study without them is damaged
-            studies.append(study)
+            studies.append({**study, "name": study["name"], "run_ids": list(study["run_ids"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             report.problems.append(f"{path}: not a study ({error}); left out.")
     return studies
@@ -222,9 +221,7 @@ def _replace_run(connection: duckdb.DuckDBPyConnection, rows: _RunRows) -> None:
     connection.execute("INSERT INTO ingested VALUES (?, ?)", [run_id, rows.source])
 
 
-def _replace_studies(
-    connection: duckdb.DuckDBPyConnection, studies: list[dict[str, Any]]
-) -> None:
+def _replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[str, Any]]) -> None:
     for study in studies:
         name = study["name"]
         connection.execute("DELETE FROM studies WHERE study = ?", [name])

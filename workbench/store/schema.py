@@ -144,7 +144,7 @@ VIEWS: dict[str, tuple[str, str]] = {
         """SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY run_id, metric
-               ORDER BY CASE WHEN metric LIKE '%\\_acc%' ESCAPE '\\' THEN -value ELSE value END, step
+               ORDER BY if(metric LIKE '%\\_acc%' ESCAPE '\\', -value, value), step
            ) = 1""",
     ),
 }

@@ -40,7 +40,8 @@ class StoppableCheckpoints(CheckpointManager):
             return bool(super()._load(step))
         except Exception as error:
             raise WorkbenchError(
-                f"the checkpoint in {self.folder} cannot be read ({type(error).__name__}: {error}). "
+                f"the checkpoint in {self.folder} cannot be read "
+                f"({type(error).__name__}: {error}). "
                 "Move its newest step-* folder away to resume from the one before, or remove "
                 "the checkpoint folder to start this run again; its records stay."
             ) from error

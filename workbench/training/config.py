@@ -59,9 +59,7 @@ def trainer_config(
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),
-        metrics=RecordingMetrics.Config(
-            log_freq=training.log_every, disable_color_printing=True
-        ),
+        metrics=RecordingMetrics.Config(log_freq=training.log_every, disable_color_printing=True),
         tokenizer=NoTokenizer.Config(),
         dataloader=WindowLoader.Config(
             folder=str(prepared.folder),
@@ -83,7 +81,7 @@ def trainer_config(
             seq_len=data.seq_len,
             max_norm=training.grad_clip,
             steps=config.steps,
-            mixed_precision_param=precision.dtype,  # type: ignore[arg-type]
+            mixed_precision_param=precision.dtype,
             disable_cuda_graphs=True,
         ),
         parallelism=ParallelismConfig(
@@ -99,12 +97,10 @@ def trainer_config(
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
         ),
-        activation_checkpoint=None,  # type: ignore[arg-type]
+        activation_checkpoint=None,
         compile=CompileConfig(enable=training.compile),
         comm=CommConfig(trace_buf_size=0),
-        loss=WeightedNLL.Config(
-            n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size
-        ),
+        loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),
         debug=DebugConfig(seed=training.seed, enable_structured_logging=False),
     )
 

@@ -94,9 +94,7 @@ class WindowLoader(ParallelAwareDataloader):
             rank=dp_rank,
             ranks=dp_world_size,
         )
-        super().__init__(
-            self.slices, dp_rank=dp_rank, dp_world_size=dp_world_size, batch_size=None
-        )
+        super().__init__(self.slices, dp_rank=dp_rank, dp_world_size=dp_world_size, batch_size=None)
 
     def state_dict(self) -> dict[str, Any]:
         return {"samples_seen": self.slices.samples_seen}

@@ -62,43 +62,44 @@ class Attention(ScaledDotProductAttention):
 
 def model_config(model: ModelConfig, *, seq_len: int, causal: bool) -> Qwen3Model.Config:
     """Titan's configuration of a resolved `[model]`."""
-    assert model.width and model.layers and model.heads and model.ffn and model.vocab_size
-    head_dim = model.width // model.heads
+    shape = model.shape
 
     def norm(width: int) -> RMSNorm.Config:
         return RMSNorm.Config(normalized_shape=width, eps=model.norm_eps, param_init=_SKIP)
 
     def block() -> Qwen3TransformerBlock.Config:
         return Qwen3TransformerBlock.Config(
-            attention_norm=norm(model.width),
-            ffn_norm=norm(model.width),
+            attention_norm=norm(shape.width),
+            ffn_norm=norm(shape.width),
             attention=make_gqa_config(
-                dim=model.width,
-                n_heads=model.heads,
-                head_dim=head_dim,
+                dim=shape.width,
+                n_heads=shape.heads,
+                head_dim=shape.head_dim,
                 wqkv_param_init=_SKIP,
                 wo_param_init=_SKIP,
                 inner_attention=Attention.Config(is_causal=causal),
-                rope=CosSinRoPE.Config(dim=head_dim, max_seq_len=seq_len, theta=model.rope_theta),
-                qk_norm=norm(head_dim) if model.qk_norm else None,
+                rope=CosSinRoPE.Config(
+                    dim=shape.head_dim, max_seq_len=seq_len, theta=model.rope_theta
+                ),
+                qk_norm=norm(shape.head_dim) if shape.qk_norm else None,
             ),
             feed_forward=make_ffn_config(
-                dim=model.width, hidden_dim=model.ffn, w1_param_init=_SKIP, w2w3_param_init=_SKIP
+                dim=shape.width, hidden_dim=shape.ffn, w1_param_init=_SKIP, w2w3_param_init=_SKIP
             ),
         )
 
     return Qwen3Model.Config(
-        dim=model.width,
-        vocab_size=model.vocab_size,
+        dim=shape.width,
+        vocab_size=shape.vocab_size,
         tok_embeddings=Embedding.Config(
-            num_embeddings=model.vocab_size, embedding_dim=model.width, param_init=_SKIP
+            num_embeddings=shape.vocab_size, embedding_dim=shape.width, param_init=_SKIP
         ),
-        norm=norm(model.width),
+        norm=norm(shape.width),
         lm_head=Linear.Config(
-            in_features=model.width, out_features=model.vocab_size, param_init=_SKIP
+            in_features=shape.width, out_features=shape.vocab_size, param_init=_SKIP
         ),
-        layers=[block() for _ in range(model.layers)],
-        enable_weight_tying=bool(model.tied),
+        layers=[block() for _ in range(shape.layers)],
+        enable_weight_tying=shape.tied,
     )
 
 

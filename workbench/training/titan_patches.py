@@ -75,7 +75,7 @@ def skip_final_sleep() -> None:
     quiet = SimpleNamespace(
         perf_counter=time.perf_counter, monotonic=time.monotonic, sleep=lambda seconds: None
     )
-    torchtitan.trainer.time = quiet  # type: ignore[assignment]
+    torchtitan.trainer.time = quiet
 
 
 def force_sum_reduction(model: torch.nn.Module) -> None:

@@ -149,4 +149,3 @@ def sum_over_data_parallel(trainer: StudyTrainer, values: Tensor) -> Tensor:
     mesh = trainer.parallel_dims.get_mesh("batch")
     torch.distributed.all_reduce(values, group=mesh.get_group())
     return values
-

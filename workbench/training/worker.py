@@ -207,15 +207,14 @@ def _run(
         trainer.train()
     except RuntimeError as error:
         if "Loss is not finite" in str(error):
-            sink.write(trainer.step, "train_loss", float("nan"), estimator=objective.train_estimator)
+            estimator = objective.train_estimator
+            sink.write(trainer.step, "train_loss", float("nan"), estimator=estimator)
             raise Diverged(f"the loss is not finite at step {trainer.step}") from error
         raise
     finally:
         sink.flush(fsync=True)
         if writer is not None:
-            run.write_status(
-                step=trainer.step, tokens=trainer.step * derived["tokens_per_step"]
-            )
+            run.write_status(step=trainer.step, tokens=trainer.step * derived["tokens_per_step"])
     return FINISHED if trainer.step >= derived["steps"] else STOPPED
 
 
@@ -230,7 +229,7 @@ def _evaluator(
     validation = Validation(
         windows.tokens,
         batch=evaluation.validation_batch_size or config.training.batch_size,
-        draws=evaluation.validation_draws,
+        draws=evaluation.validation_draws or 1,
     )
     tasks = [TASKS[name](config, prepared) for name in evaluation.tasks]
     bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)

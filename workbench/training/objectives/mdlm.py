@@ -32,9 +32,7 @@ class MaskedDiffusion(Objective):
     # windows, weight L/k: the same expectation as equation 3, with less variance.
     validation_estimator = "nelbo"
 
-    def __init__(
-        self, vocab: Vocab, *, schedule: NoiseSchedule, weighting: str, seed: int
-    ) -> None:
+    def __init__(self, vocab: Vocab, *, schedule: NoiseSchedule, weighting: str, seed: int) -> None:
         self.vocab = vocab
         self.schedule = schedule
         self.weighting = weighting

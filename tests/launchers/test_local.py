@@ -1,0 +1,178 @@
+"""The local launcher: workers start, end and die as told, and never outlive what started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.launchers.studies import SCRIPTED, attempts, gone, make_run, wait_until
+from workbench.errors import WorkbenchError
+from workbench.launchers import Ended, LocalLauncher
+from workbench.runs import RunFolder
+
+
+@pytest.fixture
+def launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalLauncher]:
+    for name, value in SCRIPTED.items():
+        monkeypatch.setenv(name, value)
+    launcher = LocalLauncher()
+    yield launcher
+    launcher.close()
+
+
+def start(launcher: LocalLauncher, run: RunFolder, threads: int = 1, ranks: int = 1) -> None:
+    launcher.start(run, world_size=ranks, threads=threads, env={})
+
+
+def ends(launcher: LocalLauncher, count: int, timeout: float = 20.0) -> dict[str, int]:
+    """Exit codes of the next workers to end, by run."""
+    ended: list[Ended] = []
+    deadline = time.monotonic() + timeout
+    while len(ended) < count and time.monotonic() < deadline:
+        ended += launcher.wait(0.2)
+    return {one.run_id: one.code for one in ended}
+
+
+def server_of(worker: int) -> psutil.Process:
+    parent = psutil.Process(worker).parent()
+    assert parent is not None
+    return parent
+
+
+def test_exit_codes_and_signals_of_workers_are_told_apart(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    words = {"good": "finish", "bad": "fail", "nan": "diverge", "segv": "crash", "shot": "kill"}
+    for run_id, word in words.items():
+        start(launcher, make_run(tmp_path, run_id, word))
+    codes = ends(launcher, len(words))
+    assert codes == {"good": 0, "bad": 1, "nan": 4, "segv": -11, "shot": -9}
+
+
+def test_a_crash_of_one_worker_leaves_the_others_alone(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    calm = make_run(tmp_path, "calm", "train")
+    start(launcher, calm)
+    wait_until(calm.is_claimed, "a worker holds its run")
+    start(launcher, make_run(tmp_path, "segv", "crash"))
+    assert ends(launcher, 1) == {"segv": -11}
+    assert calm.is_claimed()
+    start(launcher, make_run(tmp_path, "next", "finish"))
+    assert ends(launcher, 1) == {"next": 0}, "the warm parent still serves"
+
+
+def test_each_thread_count_has_a_parent_with_that_environment(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    runs = {threads: make_run(tmp_path, f"t{threads}", "train") for threads in (1, 2)}
+    twin = make_run(tmp_path, "twin", "train")
+    for threads, run in runs.items():
+        start(launcher, run, threads)
+    start(launcher, twin, 2)
+    for run in (*runs.values(), twin):
+        wait_until(lambda run=run: attempts(run), "every worker works")
+    servers = {threads: server_of(attempts(run)[0]) for threads, run in runs.items()}
+    assert servers[1].pid != servers[2].pid
+    assert server_of(attempts(twin)[0]).pid == servers[2].pid
+    for threads, server in servers.items():
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            assert server.environ()[variable] == str(threads)
+        assert f"{threads} threads" in runs[threads].log_path.read_text()
+
+
+def test_runs_of_a_killed_parent_end_with_it_and_the_next_gets_a_new_one(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, "orphan", "train", "finish")
+    start(launcher, run)
+    wait_until(run.is_claimed, "a worker holds its run")
+    wait_until(lambda: attempts(run), "it has said its id")
+    launcher.wait(0.1)
+    server_of(attempts(run)[0]).kill()
+    assert ends(launcher, 1) == {"orphan": -9}
+    assert gone(attempts(run)[0])
+    assert not run.is_claimed(), "the claim goes with the worker, before its end is told"
+    start(launcher, run)
+    wait_until(lambda: len(attempts(run)) == 2, "the second attempt")
+
+
+def test_a_stop_during_the_imports_is_not_lost(
+    launcher: LocalLauncher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_IMPORT_S", "30")
+    run = make_run(tmp_path, "early", "train")
+    start(launcher, run)
+    launcher.signal("early", signal.SIGTERM)
+    assert ends(launcher, 1, timeout=5) == {"early": -9}
+    assert attempts(run) == []
+
+
+def test_a_stop_between_fork_and_its_report_is_not_lost(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    start(launcher, make_run(tmp_path, "first", "finish"))
+    ends(launcher, 1)
+    run = make_run(tmp_path, "prompt", "train")
+    start(launcher, run)
+    launcher.signal("prompt", signal.SIGTERM)  # its id has not been read yet
+    codes = ends(launcher, 1, timeout=5)
+    assert codes["prompt"] in (-signal.SIGTERM, 143)
+
+
+def test_code_that_cannot_be_imported_is_one_clear_error(
+    launcher: LocalLauncher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_IMPORT_FAILS", "1")
+    start(launcher, make_run(tmp_path, "never", "finish"))
+    with pytest.raises(WorkbenchError, match=r"cannot be loaded[\s\S]*scripted worker cannot be"):
+        ends(launcher, 1)
+
+
+def test_close_ends_every_worker(launcher: LocalLauncher, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "stubborn", "stubborn")
+    start(launcher, run)
+    wait_until(lambda: run.status().state == "running", "it trains")
+    launcher.close()
+    wait_until(lambda: gone(attempts(run)[0]), "the worker is gone", timeout=3)
+    assert run.status().state == "interrupted"
+
+
+def test_a_warm_parent_whose_own_parent_is_already_gone_leaves_at_once() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    server = subprocess.run(
+        [sys.executable, "-m", "workbench.launchers.warm", str(ended.pid)],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **SCRIPTED},
+        timeout=20,
+    )
+    assert server.returncode == 128 + signal.SIGKILL
+
+
+def test_ranks_stop_at_rank_zeros_word_and_none_outlives_a_killed_agent(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, "ranks", "train", ranks=2)
+    start(launcher, run, ranks=2)
+    wait_until(lambda: run.status().state == "running", "rank 0 trains", timeout=60)
+    holder = run.holder()
+    assert holder is not None
+    wait_until(lambda: len(attempts(run)) == 2, "both ranks work")
+    agent = server_of(holder.pid)
+    agent.kill()
+    assert ends(launcher, 1) == {"ranks": -9}
+    assert not run.is_claimed()
+    wait_until(lambda: all(gone(pid) for pid in attempts(run)), "no rank is left", timeout=3)
+    start(launcher, run, ranks=2)
+    # Not "running": the killed attempt left that word behind, and the claim alone revives it.
+    wait_until(lambda: run.stored_status().attempts == 2, "rank 0 trains again", timeout=60)
+    launcher.signal("ranks", signal.SIGTERM)
+    assert ends(launcher, 1)["ranks"] != 0
+    assert run.stored_status().state == "interrupted", "it was let finish its stop"

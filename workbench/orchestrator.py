@@ -1,0 +1,294 @@
+"""One `run` of one study: the loop that fills slots, notices ends, and hears Ctrl-C."""
+
+import signal
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from workbench.errors import WorkbenchError
+from workbench.ingesting import BackgroundIngest
+from workbench.launchers import LAUNCHERS, Ended
+from workbench.progress import Progress, RunView, duration, label
+from workbench.recipe import RunConfig
+from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
+from workbench.slots import Slot, make_slots
+
+_LOOK_EVERY_S = 0.25
+_RESTARTS = 2  # of a worker that a signal from outside ended
+_CLAIMED, _STOPPED = 3, 143  # exit statuses of a worker
+_UNWANTED_ENDS = ("failed", "diverged", "cancelled")
+
+
+@dataclass
+class RunReport:
+    """What became of a study's runs, by id."""
+
+    study: str
+    finished: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    diverged: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    interrupted: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every run is finished."""
+        return not (
+            self.failed or self.diverged or self.cancelled or self.interrupted or self.waiting
+        )
+
+    def add(self, run_id: str, state: str) -> None:
+        """Note a run's final state: finished, failed, diverged, cancelled or interrupted."""
+        ids: list[str] = getattr(self, state)
+        ids.append(run_id)
+
+    def summary(self) -> str:
+        """One sentence for people."""
+        parts = [
+            f"{len(ids)} {name}"
+            for name, ids in (
+                ("finished", self.finished),
+                ("already finished", self.skipped),
+                ("failed", self.failed),
+                ("diverged", self.diverged),
+                ("cancelled", self.cancelled),
+                ("interrupted", self.interrupted),
+                ("not started", self.waiting),
+            )
+            if ids
+        ]
+        return f"{self.study}: {', '.join(parts) or 'no runs'} in {duration(self.seconds)}."
+
+
+class Orchestrator:
+    """Trains the runs of existing folders. Several may work on one results folder at once."""
+
+    def __init__(
+        self,
+        name: str,
+        folders: dict[str, RunFolder],
+        results: Path,
+        *,
+        jobs: int | None,
+        keep_going: bool,
+        retry_failed: bool,
+    ) -> None:
+        documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
+        self.configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
+        self.folders = folders
+        self.keep_going = keep_going
+        self.report = RunReport(name)
+        self.slots = make_slots(list(self.configs.values()), jobs)
+        self.launcher = LAUNCHERS["local"]()
+        self.ingest = BackgroundIngest(results)
+        self.queue: deque[str] = deque()
+        self.elsewhere: set[str] = set()
+        self.running: dict[str, Slot] = {}
+        self.restarts: dict[str, int] = {}
+        self.stopping = 0
+        self.told_to_stop: dict[str, int] = {}
+        for run_id in folders:
+            self._sort(run_id, retry_failed)
+        views = {
+            run_id: RunView(self.labels[run_id], self.configs[run_id].steps, folder.status())
+            for run_id, folder in folders.items()
+        }
+        self.progress = Progress(name, views)
+
+    def _sort(self, run_id: str, retry_failed: bool) -> None:
+        folder = self.folders[run_id]
+        state = folder.status().state
+        if state == "finished":
+            self.report.skipped.append(run_id)
+        elif state in _UNWANTED_ENDS and not retry_failed:
+            self.report.add(run_id, state)
+        elif state in _UNWANTED_ENDS:
+            try:
+                folder.plan_again()
+                self.queue.append(run_id)
+            except AlreadyClaimed:
+                self.elsewhere.add(run_id)
+        else:
+            self.queue.append(run_id)
+
+    def run(self) -> RunReport:
+        """Train until nothing is left to do.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once every worker has ended.
+        """
+        began = time.monotonic()
+        previous = {s: signal.signal(s, self._hear) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with self.progress:
+                self._say_what_is_left_out()
+                self._loop()
+        finally:
+            self.launcher.close()
+            self.ingest.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self.report.waiting += [*self.queue, *sorted(self.elsewhere)]
+        for problem in self.ingest.everything():
+            print(f"Warning: {problem}", file=sys.stderr)
+        self.report.seconds = time.monotonic() - began
+        if self.stopping:
+            print(f"{self.report.summary()} Run the same command to go on.", file=sys.stderr)
+            raise KeyboardInterrupt
+        return self.report
+
+    def _loop(self) -> None:
+        while self.running or (not self._halted and (self.queue or self.elsewhere)):
+            self._pass_stop_on()
+            self._fill()
+            for ended in self.launcher.wait(_LOOK_EVERY_S):
+                self._ended(ended)
+                self._fill()  # a free slot costs more than the display
+            self._look_elsewhere()
+            for run_id in self.running:
+                self.progress.update(run_id, self.folders[run_id].stored_status())
+            self.progress.tick()
+            self.ingest.now_and_then(self.running)
+
+    @property
+    def _halted(self) -> bool:
+        return bool(self.stopping) or (
+            not self.keep_going and bool(self.report.failed or self.report.diverged)
+        )
+
+    def _fill(self) -> None:
+        """Start queued runs, in order, while there is room for the next."""
+        while self.queue and not self._halted:
+            run_id = self.queue[0]
+            if not self._is_still_ours(run_id):
+                self.queue.popleft()
+                continue
+            config = self.configs[run_id]
+            slot = self.slots.take(config.parallelism.world_size)
+            if slot is None:
+                return
+            self.queue.popleft()
+            self.running[run_id] = slot
+            self.progress.started(run_id)
+            self.launcher.start(
+                self.folders[run_id],
+                world_size=config.parallelism.world_size,
+                threads=config.training.threads,
+                env=slot.env,
+            )
+
+    def _is_still_ours(self, run_id: str) -> bool:
+        """Whether a queued run is still to be trained: it may have waited for hours."""
+        folder = self.folders[run_id]
+        if folder.is_claimed():
+            self.elsewhere.add(run_id)
+            return False
+        status = folder.status()
+        if status.state == "finished" or status.state in _UNWANTED_ENDS:
+            self._over(run_id, status)
+            return False
+        return True
+
+    def _ended(self, ended: Ended) -> None:
+        run_id, code = ended.run_id, ended.code
+        folder = self.folders[run_id]
+        self.slots.give_back(self.running.pop(run_id))
+        self.ingest.note(run_id)
+        status = folder.status()
+        if status.state != "finished" and (code == _CLAIMED or folder.is_claimed()):
+            self.progress.say(f"waiting    {self.labels[run_id]}: another process trains it")
+            self.elsewhere.add(run_id)
+        elif status.state == "finished" or status.state in _UNWANTED_ENDS:
+            self._over(run_id, status)
+        elif self.stopping or code == _STOPPED:
+            self.report.add(run_id, "interrupted")
+            self.progress.update(run_id, status)
+            self.progress.say(f"stopped    {self.labels[run_id]} at step {status.step}")
+        else:
+            self._again_or_give_up(run_id, code)
+
+    def _over(self, run_id: str, status: RunStatus) -> None:
+        """A run has come to an end of its own, here or in another process."""
+        folder, name = self.folders[run_id], self.labels[run_id]
+        self.report.add(run_id, status.state)
+        self.progress.update(run_id, status)
+        if status.state in ("failed", "diverged"):
+            self._show_failure(folder, status.state, name, status.error)
+        elif status.state == "cancelled":
+            self.progress.say(f"cancelled  {name} at step {status.step}")
+        else:
+            loss = folder.last_value("val_loss")
+            self.progress.say(
+                f"finished   {name}" + ("" if loss is None else f", val_loss {loss:.4f}")
+            )
+
+    def _again_or_give_up(self, run_id: str, code: int) -> None:
+        """A worker that vanished left no word of its own: it was killed, or died in native code."""
+        folder, name = self.folders[run_id], self.labels[run_id]
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        # torchrun ends with a plain 1 when one of its ranks was killed.
+        killed = code < 0 or self.configs[run_id].parallelism.world_size > 1
+        self.restarts[run_id] = self.restarts.get(run_id, 0) + 1
+        if killed and self.restarts[run_id] <= _RESTARTS:
+            self.progress.say(f"ended      {name} {how}: starting it again")
+            self.queue.appendleft(run_id)
+            return
+        error = f"the worker ended {how}"
+        try:
+            folder.write_status(state="failed", error=error, finished=time.time())
+        except WorkbenchError as unwritable:
+            error += f"; {unwritable}"  # a full disk, say: the other runs may still have room
+        self.report.add(run_id, "failed")
+        self.progress.update(run_id, folder.status())
+        self._show_failure(folder, "failed", name, error)
+
+    def _show_failure(self, folder: RunFolder, how: str, name: str, error: str | None) -> None:
+        self.progress.say(f"{how:<10} {name}: {error}")
+        for line in folder.last_log_lines():
+            self.progress.say(f"    {line}")
+        self.progress.say(f"    log: {folder.log_path}")
+
+    def _look_elsewhere(self) -> None:
+        """Runs that another process trains: take over what it leaves unfinished."""
+        for run_id in list(self.elsewhere):
+            folder = self.folders[run_id]
+            self.progress.update(run_id, folder.stored_status())
+            if not folder.is_claimed():
+                self.elsewhere.discard(run_id)
+                self.queue.append(run_id)
+
+    def _say_what_is_left_out(self) -> None:
+        if self.report.skipped:
+            self.progress.say(f"{len(self.report.skipped)} runs are finished already.")
+        left_out = self.report.failed + self.report.diverged + self.report.cancelled
+        for run_id in left_out:
+            status = self.folders[run_id].status()
+            self.progress.say(
+                f"left out   {self.labels[run_id]}: {status.state}"
+                + (f" ({status.error})" if status.error else "")
+            )
+        if left_out:
+            self.progress.say(f"To try them again: workbench retry {self.report.study}")
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        # Only this: the loop may be anywhere, in the middle of a line of output too.
+        self.stopping += 1
+
+    def _pass_stop_on(self) -> None:
+        """First: workers write a checkpoint and end. Second: they are killed."""
+        if not self.stopping:
+            return
+        if not self.told_to_stop:
+            self.progress.say("Stopping: each run writes a checkpoint. Again to stop at once.")
+        for run_id in self.running:
+            if self.told_to_stop.get(run_id, 0) < self.stopping:
+                self.told_to_stop[run_id] = self.stopping
+                word = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
+                self.launcher.signal(run_id, word)
