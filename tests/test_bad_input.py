@@ -171,7 +171,8 @@ def test_an_unwritable_results_folder_is_named(recipe: Path, workbench: Workbenc
 def test_help_starts_without_the_heavy_packages() -> None:
     code = (
         "import sys, workbench.cli\n"
-        "print([m for m in ('torch', 'polars', 'duckdb', 'altair', 'pydantic') if m in sys.modules])"
+        "heavy = ('torch', 'polars', 'duckdb', 'altair', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

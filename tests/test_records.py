@@ -96,5 +96,5 @@ def test_of_records_written_again_the_last_stands(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match="records.jsonl"):
+    with pytest.raises(WorkbenchError, match=r"records\.jsonl"):
         RecordWriter(tmp_path / "missing" / "records.jsonl")

@@ -1,3 +1,3 @@
-"""A declarative workbench for scaling studies of autoregressive against diffusion language models."""
+"""Scaling studies of autoregressive against diffusion language models, from recipes."""
 
 __version__ = "0.1.0"

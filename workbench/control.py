@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,16 @@ def cancel(results: Path, target: str) -> list[str]:
         if status.state in ("finished", "cancelled"):
             continue
         if run.is_claimed():
-            if status.host != platform.node() or status.pid is None:
-                said.append(f"{run.run_id}: trains on {status.host}; cancel it there.")
+            holder = run.holder()
+            if holder is None:
+                said.append(f"{run.run_id}: is only starting; cancel it again in a moment.")
+                continue
+            if holder.host != platform.node():
+                said.append(f"{run.run_id}: trains on {holder.host}; cancel it there.")
                 continue
             run.request_cancel()
-            os.kill(status.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(holder.pid, signal.SIGTERM)
             said.append(f"{run.run_id}: stopping after a checkpoint.")
         else:
             run.write_status(state="cancelled")

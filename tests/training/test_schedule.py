@@ -1,5 +1,7 @@
 """Learning rate and evaluation steps."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_the_papers_schedule_warms_up_stays_and_decays_to_a_tenth() -> None:
     assert rates[999] == 1
     assert set(rates[1000:9000]) == {1.0}
     assert rates[-1] == pytest.approx(0.1)
-    ratios = [b / a for a, b in zip(rates[9000:-1], rates[9001:], strict=True)]
+    ratios = [b / a for a, b in itertools.pairwise(rates[9000:])]
     assert max(ratios) == pytest.approx(min(ratios)), "an exponential falls by equal factors"
 
 

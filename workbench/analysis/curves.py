@@ -50,7 +50,8 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
     known = studies["study"].to_list()
     if study not in known:
         raise InputError(
-            f"no study {study}{suggestion(study, known)} Studies here: {', '.join(known) or 'none'}."
+            f"no study {study}{suggestion(study, known)} "
+            f"Studies here: {', '.join(known) or 'none'}."
         )
     compare = studies.filter(studies["study"] == study)["compare"].item()
     name, wanted = _literal(study), _literal(metric)

@@ -67,7 +67,8 @@ def _shape(config: RunConfig) -> str | None:
     for key in ("width", "layers", "heads"):
         if getattr(resolved, key) is None:
             return f"model.{key} is missing: give it, or a named model.size."
-    assert resolved.width and resolved.heads
+    assert resolved.width
+    assert resolved.heads
     if resolved.width % resolved.heads:
         return f"model.heads = {resolved.heads} does not divide model.width = {resolved.width}."
     if resolved.width // resolved.heads % 2:

@@ -79,6 +79,9 @@ def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) 
         except (InputError, OSError) as error:
             report.problems.append(str(error))
             continue
+        except (KeyError, TypeError, AttributeError) as error:
+            report.problems.append(f"{run.config_path}: damaged ({error!r}); the run is left out.")
+            continue
         report.problems += rows.problems
         read.append(rows)
     studies = _read_studies(results, report)

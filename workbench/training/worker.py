@@ -67,9 +67,11 @@ def main(run_dir: Path) -> int:
 def _lead(run: RunFolder) -> int:
     """Rank 0: the status is this process's to write while it holds the claim."""
     previous = run.stored_status()
-    run.cancel_path.unlink(missing_ok=True)
     if previous.state == "finished":
         return FINISHED
+    if run.cancel_path.exists():
+        run.write_status(state="cancelled")
+        return STOPPED
     document = run.config_json()
     run.write_status(
         state="running",
