@@ -183,12 +183,19 @@ def test_a_second_stop_kills(results: Path) -> None:
     assert run.status().state == "interrupted"
 
 
-def test_no_process_outlives_an_orchestrator_that_was_killed(results: Path) -> None:
-    runs = [make_run(results, name, "train", "finish") for name in ("one", "two")]
+@pytest.mark.parametrize(
+    ("names", "processes"),
+    [(("one", "two"), 2), (("one", "three", "two"), 3)],
+    ids=["workers alone", "a warm parent and its workers"],
+)
+def test_no_process_outlives_an_orchestrator_that_was_killed(
+    results: Path, names: tuple[str, ...], processes: int
+) -> None:
+    runs = [make_run(results, name, "train", "finish") for name in names]
     study = orchestrator(results, jobs=2)
-    wait_until(lambda: all(run.stored_status().attempts for run in runs), "both train")
+    wait_until(lambda: sum(bool(r.stored_status().attempts) for r in runs) == 2, "two train")
     family = psutil.Process(study.pid).children(recursive=True)
-    assert len(family) == 3  # a warm parent and its workers
+    assert len(family) == processes
     study.kill()
     study.communicate()
     wait_until(lambda: all(gone(process.pid) for process in family), "all are gone", timeout=3)
@@ -271,7 +278,7 @@ def test_training_code_that_cannot_be_imported_is_told_once_and_fails_no_run(
     monkeypatch.setenv("SCRIPTED_IMPORT_FAILS", "1")
     runs = [make_run(results, name, "finish") for name in ("one", "two")]
     with pytest.raises(WorkbenchError, match="cannot be loaded"):
-        train(*runs)
+        train(*runs, jobs=1)
     assert [run.status().state for run in runs] == ["planned", "planned"]
 
 

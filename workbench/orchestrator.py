@@ -86,7 +86,6 @@ class Orchestrator:
         self.keep_going = keep_going
         self.report = RunReport(name)
         self.slots = make_slots(list(self.configs.values()), jobs)
-        self.launcher = LAUNCHERS["local"]()
         self.ingest = BackgroundIngest(results)
         self.queue: deque[str] = deque()
         self.elsewhere: set[str] = set()
@@ -96,6 +95,7 @@ class Orchestrator:
         self.told_to_stop: dict[str, int] = {}
         for run_id in folders:
             self._sort(run_id, retry_failed)
+        self.launcher = LAUNCHERS["local"](warm=len(self.queue) > len(self.slots.free))
         views = {
             run_id: RunView(self.labels[run_id], self.configs[run_id].steps, folder.status())
             for run_id, folder in folders.items()

@@ -5,6 +5,6 @@ from collections.abc import Callable
 from workbench.launchers.local import LocalLauncher
 from workbench.launchers.protocol import Ended, Launcher
 
-LAUNCHERS: dict[str, Callable[[], Launcher]] = {"local": LocalLauncher}
+LAUNCHERS: dict[str, Callable[..., Launcher]] = {"local": LocalLauncher}
 
 __all__ = ["LAUNCHERS", "Ended", "Launcher", "LocalLauncher"]

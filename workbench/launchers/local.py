@@ -41,7 +41,7 @@ class _Parent:
 
 @dataclass
 class _Ranks:
-    """A torchrun of ours, and the descriptor that tells of its end."""
+    """A process of ours, torchrun or a lone rank, and the descriptor that tells of its end."""
 
     process: "subprocess.Popen[bytes]"
     run: RunFolder
@@ -55,14 +55,19 @@ class LocalLauncher:
     that started them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, warm: bool = True) -> None:
+        """Args:
+        warm: fork workers of one rank from a parent that has done the imports. It pays where
+            a slot takes a second run; else it would only hold memory beside its workers.
+        """
+        self._warm = warm
         self._parents: dict[int, _Parent] = {}
         self._ranks: dict[str, _Ranks] = {}
         self._selector = selectors.DefaultSelector()
 
     def start(self, run: RunFolder, *, world_size: int, threads: int, env: dict[str, str]) -> None:
         """See `Launcher.start`. Returns at once: a first run waits for its parent's imports."""
-        if world_size > 1:
+        if world_size > 1 or not self._warm:
             self._start_ranks(run, world_size, threads, env)
             return
         parent = self._parents.get(threads) or self._warm_parent(threads)
@@ -176,10 +181,9 @@ class LocalLauncher:
     def _start_ranks(
         self, run: RunFolder, world_size: int, threads: int, env: dict[str, str]
     ) -> None:
-        command = [
-            *(sys.executable, "-m", "workbench.launchers.torchrun", "agent"),
-            *(str(os.getpid()), str(world_size), str(run.path.absolute())),
-        ]
+        me, run_dir = str(os.getpid()), str(run.path.absolute())
+        part = ("rank", me, run_dir) if world_size == 1 else ("agent", me, str(world_size), run_dir)
+        command = [sys.executable, "-m", "workbench.launchers.torchrun", *part]
         try:
             log = open(run.log_path, "ab")  # noqa: SIM115 - closed below
         except OSError as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.components.checkpointer import CheckpointManager
 from torchtitan.tools.logging import logger
 
@@ -35,16 +36,34 @@ class StoppableCheckpoints(CheckpointManager):
             self.before_save()
         return due
 
+    def _save(self, curr_step: int, last_step: bool = False) -> bool:
+        try:
+            return bool(super()._save(curr_step, last_step))
+        except CheckpointException as error:
+            raise WorkbenchError(
+                f"the checkpoint of step {curr_step} cannot be written ({_cause(error)}). The run "
+                "can go on from the one before it."
+            ) from error
+
     def _load(self, step: int = -1) -> bool:
         try:
             return bool(super()._load(step))
-        except Exception as error:
+        except (Exception, CheckpointException) as error:
             raise WorkbenchError(
-                f"the checkpoint in {self.folder} cannot be read "
-                f"({type(error).__name__}: {error}). "
+                f"the checkpoint in {self.folder} cannot be read ({_cause(error)}). "
                 "Move its newest step-* folder away to resume from the one before, or remove "
                 "the checkpoint folder to start this run again; its records stay."
             ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong on the first rank that it went wrong on.
+
+    DCP wraps the errors of all ranks in a CheckpointException, which is no Exception.
+    """
+    if isinstance(error, CheckpointException) and error.failures:
+        error = next(iter(error.failures.values()))[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -62,6 +62,9 @@ def main(run_dir: Path) -> int:
     except AlreadyClaimed as claimed:
         print(claimed, file=sys.stderr)
         return CLAIMED
+    except WorkbenchError as error:  # not even the status could be written
+        print(f"Error: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _lead(run: RunFolder) -> int:
