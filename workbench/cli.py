@@ -245,7 +245,7 @@ def crossover(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell where the challenger overtakes the baseline, and stays ahead."""
-    from workbench.analysis.crossover import crossovers, table_row
+    from workbench.analysis.crossover import bound_note, crossovers, table_row
     from workbench.output import emit
 
     found = crossovers(results, study, metric, str(axis))
@@ -254,6 +254,9 @@ def crossover(
 
         save(crossover_figure(results, study, metric, str(axis), found), figure)
     emit([table_row(one) for one in found], fmt, document=found)
+    note = bound_note(found) if "loss" in metric or "bpb" in metric else None
+    if note:
+        print(f"Note: {note}", file=sys.stderr)
 
 
 @app.command()

@@ -197,6 +197,10 @@ def _answer(pair: Pair, metric: str, axis: str) -> dict[str, Any]:
         "last_x": crossing.last_x,
         "ci95": _interval(pair, axis, better) if crossing.status == "crossed" else None,
         "all_crossings": crossing.all_crossings,
+        "estimators": {
+            "baseline": pair.baseline[0].estimator,
+            "challenger": pair.challenger[0].estimator,
+        },
         "seeds": len({curve.keys.get(SEED) for curve in pair.baseline}),
     }
 
@@ -228,6 +232,17 @@ def _interval(pair: Pair, axis: str, better: bool) -> list[float] | None:
 
     half = stats.t.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / np.sqrt(len(found))
     return [float(np.mean(found) - half), float(np.mean(found) + half)]
+
+
+def bound_note(rows: list[dict[str, Any]]) -> str | None:
+    """What has to be said where a bound is compared with an exact likelihood."""
+    estimators = [row["estimators"] for row in rows]
+    if any(str(one["challenger"]).startswith("nelbo") and one["baseline"] for one in estimators):
+        return (
+            "diffusion's values come from NELBOs, upper bounds of what AR's NLLs measure: on "
+            "losses, the true crossover is no later than this one."
+        )
+    return None
 
 
 def table_row(row: dict[str, Any]) -> dict[str, Any]:

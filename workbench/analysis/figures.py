@@ -31,12 +31,16 @@ def crossover_figure(
     sides = (found[0]["baseline"], found[0]["challenger"])
     match = loaded.compare.get("match")
     pairs = make_pairs(loaded, *sides, tuple(match) if match else None)
-    names = [_side_name(side) for side in sides]
+    examples = (pairs[0].baseline[0], pairs[0].challenger[0])
+    names = [
+        _side_name(side) + _what_is_measured(curve.estimator)
+        for side, curve in zip(sides, examples, strict=True)
+    ]
     colour = alt.Color(
         "curve:N",
         title=None,
         scale=alt.Scale(domain=names, range=[_colour(side, i) for i, side in enumerate(sides)]),
-        legend=alt.Legend(orient="bottom", symbolStrokeWidth=3, labelLimit=400),
+        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolSize=600, labelLimit=400),
     )
     panels = []
     for pair, answer in zip(pairs, found, strict=True):
@@ -56,6 +60,12 @@ def _side_name(side: str | dict[str, Any]) -> str:
     if isinstance(side, str):
         return _NAMES.get(side, side)
     return ", ".join(f"{key.split('.')[-1]} {pretty(value)}" for key, value in side.items())
+
+
+def _what_is_measured(estimator: str | None) -> str:
+    """A bound is called a bound beside an exact likelihood."""
+    kind = (estimator or "").partition("/")[0]
+    return {"nll": " (NLL)", "nelbo": " (NELBO, an upper bound of the NLL)"}.get(kind, "")
 
 
 def _colour(side: str | dict[str, Any], place: int) -> str:
@@ -79,7 +89,7 @@ def _panel(
     )
     y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridOpacity=0.5))
     dash = alt.StrokeDash(
-        "curve:N", scale=alt.Scale(domain=names, range=[[1, 0], [6, 3]]), legend=None
+        "curve:N", title=None, scale=alt.Scale(domain=names, range=[[1, 0], [6, 3]])
     )
     lines = alt.Chart(frame).mark_line(strokeWidth=2).encode(x, y, colour, dash)
     points = alt.Chart(frame).mark_point(filled=True, size=18, opacity=1).encode(x, y, colour)
