@@ -1,0 +1,48 @@
+"""The built wheel works outside the checkout, with the recipes that it carries."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked into a folder of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    (wheel,) = folder.glob("workbench-*.whl")
+    target = folder / "installed"
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
+    return target
+
+
+def test_the_wheel_runs_the_quickstart_outside_the_checkout(
+    installed: Path, tmp_path: Path
+) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(installed)},
+        )
+
+    where = run("-c", "import workbench; print(workbench.__file__)")
+    assert where.stdout.startswith(str(installed))
+    short = ["--set", "training.total_tokens=20_480", "--set", "evaluation.points=2"]
+    short += ["--set", "evaluation.tasks=[]"]
+    done = run("-m", "workbench.cli", "run", "quickstart", *short)
+    assert done.returncode == 0, done.stderr
+    found = run("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
+    assert found.returncode == 0, found.stderr
+    assert [row["group"]["unique_tokens"] for row in json.loads(found.stdout)] == [12_800, 32_000]
