@@ -73,9 +73,22 @@ def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | No
         )
     for row in rows:
         table.add_row(*(Text(pretty(row.get(name))) for name in names))
-    # A pipe has no width: nothing is cut there.
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    if not sys.stdout.isatty():
-        measured = console.measure(table).maximum
-        console = Console(width=max(measured, 40))
+    console = Console()
+    width = console.measure(table, options=console.options.update(width=10_000)).maximum
+    if not console.is_terminal:
+        console = Console(width=max(width, 40))  # a pipe has no width: nothing is cut there
+    elif width > console.width:
+        _records(rows, names)
+        return
     console.print(table)
+
+
+def _records(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """Rows below each other, for a terminal that is too narrow for them beside each other."""
+    margin = max(len(name) for name in names)
+    for row in rows:
+        print()
+        for name in names:
+            value = pretty(row.get(name))
+            if value:
+                print(f"{name:>{margin}}  {value}")
