@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Workbench
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
-from workbench.plan import plan_study
+from workbench.plan import calibration_path, estimate_time, plan_study
 from workbench.recipe import load_recipe
 
 
@@ -57,6 +57,20 @@ def test_tensor_parallel_must_divide_the_vocabulary(recipe: Path, tmp_path: Path
     keys += ["data.seq_len=28", "data.unique_tokens=2044"]
     with pytest.raises(InputError, match="does not divide the vocabulary of 264"):
         plan_study(load_recipe(recipe, keys), tmp_path)
+
+
+def test_time_is_estimated_from_what_was_measured_and_else_not_at_all(
+    recipe: Path, tmp_path: Path
+) -> None:
+    plan = plan_study(load_recipe(recipe), tmp_path)
+    assert estimate_time(plan, tmp_path, jobs=2) is None
+    calibration_path(tmp_path).write_text(json.dumps({"flops_per_second": 1e9}))
+    two, one = (estimate_time(plan, tmp_path, jobs=jobs) for jobs in (2, 1))
+    assert two is not None
+    assert one is not None
+    assert one.seconds == pytest.approx(plan.total_train_flops / 1e9)
+    assert two.seconds == pytest.approx(one.seconds / 2)
+    assert one.source == "the calibration"
 
 
 def test_a_thousand_runs_plan_in_two_seconds(tmp_path: Path, corpus: Path) -> None:

@@ -246,9 +246,15 @@ def crossover(
 ) -> None:
     """Tell where the challenger overtakes the baseline, and stays ahead."""
     from workbench.analysis.crossover import bound_note, crossovers, table_row
+    from workbench.errors import WorkbenchError
     from workbench.output import emit
+    from workbench.store import keep_crossovers
 
     found = crossovers(results, study, metric, str(axis))
+    try:
+        keep_crossovers(results, found)
+    except WorkbenchError as error:  # the answer is there all the same
+        print(f"Note: not kept in the store: {error}", file=sys.stderr)
     if figure is not None:
         from workbench.analysis.figures import crossover_figure, save
 

@@ -13,7 +13,7 @@ from tests.store.conftest import MakeRun
 from workbench.analysis.crossover import Crossing, compare_curves, crossovers, table_row
 from workbench.analysis.figures import crossover_figure, save
 from workbench.errors import InputError
-from workbench.store import ingest
+from workbench.store import ingest, keep_crossovers, query
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "superdata_fig1.csv"
 
@@ -179,6 +179,20 @@ def test_a_bound_is_shown_as_a_bound(results: Path, make_run: MakeRun) -> None:
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert (row["status"], row["crossover"]) == ("not_reached", None)
     assert table_row(row)["crossover (tokens)"].startswith(">")
+
+
+def test_answers_are_kept_for_sql_and_replaced_by_newer_ones(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    for _ in range(2):
+        keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
+    keep_crossovers(results, crossovers(results, "made", "val_loss", "epochs"))
+    kept = query(results, "SELECT axis, status, crossover FROM crossovers ORDER BY axis").rows()
+    assert [row[:2] for row in kept] == [("epochs", "crossed"), ("tokens", "crossed")]
+    assert kept[1][2] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
 
 
 def test_unknown_names_are_refused_with_what_there_is(results: Path, make_run: MakeRun) -> None:

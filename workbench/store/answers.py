@@ -1,0 +1,40 @@
+"""Answers worked out from the store, kept in it for SQL and for other programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench.store.connection import database_path, writing
+
+
+def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float = 10.0) -> None:
+    """Replace a study's crossovers of one metric and axis by newly computed ones.
+
+    Args:
+        rows: what `analysis.crossover.crossovers` returned.
+
+    Raises:
+        WorkbenchError: the store stayed locked.
+    """
+    if not rows:
+        return
+    with writing(database_path(results), timeout=timeout) as connection:
+        connection.execute(
+            "DELETE FROM crossovers WHERE study = ? AND metric = ? AND axis = ?",
+            [rows[0]["study"], rows[0]["metric"], rows[0]["axis"]],
+        )
+        for row in rows:
+            connection.execute(
+                "INSERT INTO crossovers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    row["study"],
+                    row["metric"],
+                    row["axis"],
+                    row["group"]["unique_tokens"],
+                    row["group"]["n_params"],
+                    row["status"],
+                    row["crossover"],
+                    row["last_x"],
+                    json.dumps(row),
+                ],
+            )
