@@ -1,9 +1,17 @@
 """The store: a DuckDB file made from run folders, and questions to it."""
 
-from workbench.store.answers import keep_crossovers
+from workbench.store.answers import keep_crossovers, keep_fits
 from workbench.store.connection import database_path
 from workbench.store.ingest import IngestReport, ingest
 from workbench.store.query import query
 from workbench.store.schema import schema_rows
 
-__all__ = ["IngestReport", "database_path", "ingest", "keep_crossovers", "query", "schema_rows"]
+__all__ = [
+    "IngestReport",
+    "database_path",
+    "ingest",
+    "keep_crossovers",
+    "keep_fits",
+    "query",
+    "schema_rows",
+]

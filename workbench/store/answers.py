@@ -38,3 +38,24 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
                     json.dumps(row),
                 ],
             )
+
+
+def keep_fits(
+    results: Path, study: str, fits: list[dict[str, Any]], *, timeout: float = 10.0
+) -> None:
+    """Replace a study's fits of the same laws by newly computed ones.
+
+    Args:
+        fits: rows as `workbench fit` writes them.
+
+    Raises:
+        WorkbenchError: the store stayed locked.
+    """
+    with writing(database_path(results), timeout=timeout) as connection:
+        for law in {row["law"] for row in fits}:
+            connection.execute("DELETE FROM fits WHERE study = ? AND law = ?", [study, law])
+        for row in fits:
+            connection.execute(
+                "INSERT INTO fits VALUES (?, ?, ?, ?)",
+                [study, row["law"], row["objective_name"], json.dumps(row)],
+            )

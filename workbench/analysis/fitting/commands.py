@@ -1,0 +1,77 @@
+"""From what a user gives to what a fit needs."""
+
+from pathlib import Path
+
+from workbench.analysis.fitting.options import FitOptions
+from workbench.analysis.fitting.study import study_table
+from workbench.analysis.fitting.table import LossTable, read_table
+from workbench.analysis.laws import LAWS, Law, Procedure
+from workbench.errors import InputError
+from workbench.recipe.messages import suggestion
+
+
+def get_law(name: str) -> Law | Procedure:
+    """Raises:
+    InputError: no such law.
+    """
+    if name not in LAWS:
+        raise InputError(
+            f"--law {name}: no such law{suggestion(name, LAWS) or '.'} "
+            f"Laws: {', '.join(LAWS)}, or all."
+        )
+    return LAWS[name]
+
+
+def get_table(
+    table: Path | None,
+    study: str | None,
+    results: Path,
+    metric: str,
+    at: str,
+    columns: dict[str, str],
+    law: str,
+) -> LossTable:
+    """Raises:
+    InputError: neither or both of a table and a study, or one that cannot be read.
+    """
+    if (table is None) == (study is None):
+        raise InputError("give one of --table FILE and --study NAME.")
+    if table is not None:
+        return read_table(table, columns)
+    assert study is not None
+    if columns:
+        raise InputError("--column is for --table: a study's columns are known.")
+    # The critical compute is read from whole curves, not from where they ended.
+    return study_table(results, study, metric, "curve" if law == "critical_compute" else at)
+
+
+def fit_options(
+    fixed: dict[str, str],
+    tied: dict[str, str],
+    shared: str | None,
+    *,
+    joint: bool,
+    two_stage: bool,
+    starts: int,
+    resamples: int,
+    seed: int,
+) -> FitOptions:
+    """Raises:
+    InputError: a held value that is not a number.
+    """
+    held = {}
+    for name, text in fixed.items():
+        try:
+            held[name] = float(text)
+        except ValueError:
+            raise InputError(f"--fixed {name}={text}: expected a number.") from None
+    return FitOptions(
+        fixed=held,
+        tied=tuple(tied.items()),
+        shared=tuple(part.strip() for part in shared.split(",")) if shared else (),
+        joint=joint,
+        two_stage=two_stage,
+        starts=starts,
+        resamples=resamples,
+        seed=seed,
+    )

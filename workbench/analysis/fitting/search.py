@@ -1,0 +1,67 @@
+"""All minima of a problem, from many starts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from workbench.analysis.fitting.minimise import minimise
+from workbench.analysis.fitting.options import FitOptions
+from workbench.analysis.fitting.problem import Problem
+from workbench.analysis.fitting.starts import draw_starts
+from workbench.analysis.law import Floats
+from workbench.errors import WorkbenchError
+
+SUBSAMPLE = 3000  # rows that starts are tried on where a table has many more
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A local minimum: its objective, its parameters and how many starts ended there."""
+
+    objective: float
+    theta: Floats
+    starts: int
+
+
+def search(problem: Problem, options: FitOptions) -> list[Minimum]:
+    """All minima that many starts lead to, the best first.
+
+    Raises:
+        WorkbenchError: no start has a finite objective.
+    """
+    starts = draw_starts(problem, options.starts, options.seed)
+    if not problem.free.any():
+        starts = starts[:1]
+    small = problem
+    if problem.n > 2 * SUBSAMPLE:
+        rng = np.random.default_rng(options.seed)
+        small = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))
+    found = minimise(small, starts)
+    minima = _distinct(found.theta, found.objective, small)
+    if not minima:
+        raise WorkbenchError(
+            f"{problem.law.name}: no start reached a finite objective: are the units right?"
+        )
+    if small is problem:
+        return minima
+    again = minimise(problem, np.stack([m.theta for m in minima[:2]]), max_iterations=60)
+    polished = _distinct(again.theta, again.objective, problem)
+    return [replace(polished[0], starts=len(starts)), *polished[1:]]
+
+
+def _distinct(theta: Floats, objective: Floats, problem: Problem) -> list[Minimum]:
+    """Starts that ended at one place, counted. Places differ by more than a millionth of the
+    objective, or by a hundredth of a parameter's range."""
+    span = np.maximum(problem.high - problem.low, 1e-12)
+    out: list[Minimum] = []
+    for i in np.argsort(objective):
+        if not np.isfinite(objective[i]):
+            continue
+        for k, seen in enumerate(out):
+            near = abs(objective[i] - seen.objective) <= 1e-6 * seen.objective + 1e-18
+            if near and (np.abs(theta[i] - seen.theta) / span).max() < 0.01:
+                out[k] = replace(seen, starts=seen.starts + 1)
+                break
+        else:
+            out.append(Minimum(float(objective[i]), theta[i], 1))
+    return out

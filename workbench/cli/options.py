@@ -1,0 +1,61 @@
+"""Arguments and options that commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How rows are written to stdout."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class Axis(StrEnum):
+    """What a crossover is measured along."""
+
+    tokens = "tokens"
+    epochs = "epochs"
+    flops = "flops"
+
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A .toml file, or a shipped recipe's name.")
+]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", envvar="WORKBENCH_RESULTS", help="Folder of runs and store.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.seed=1."),
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Ranks at once. Default: GPUs, or CPU cores.")
+]
+RESULTS = Path("results")
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="NAME=THEIRS", help="A column that has another name."),
+]
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """`["a=1,b=2", "c=3"]` as a dictionary.
+
+    Raises:
+        InputError: a piece without a name or a value.
+    """
+    from workbench.errors import InputError
+
+    found: dict[str, str] = {}
+    for piece in (part for text in given or [] for part in text.split(",")):
+        name, equals, value = (part.strip() for part in piece.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"{option} {piece}: expected name=value.")
+        found[name] = value
+    return found

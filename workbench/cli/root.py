@@ -1,0 +1,77 @@
+"""The command itself: its options, and how every outcome becomes an exit status."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="workbench",
+    help="Scaling studies of autoregressive against diffusion language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from workbench import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["WORKBENCH_DEBUG"] = "1"
+
+
+def main() -> NoReturn:
+    """Entry point: every outcome becomes an exit status, and wrong input never a traceback."""
+    from workbench.errors import InputError, WorkbenchError
+
+    try:
+        app()
+        sys.stdout.flush()
+    except InputError as error:
+        _fail(error, 2)
+    except WorkbenchError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        # The reader of our output has left; nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        _debug_traceback()
+        print(
+            f"Internal error: {type(error).__name__}: {error}\n"
+            "Run again as `workbench --debug ...` for the traceback.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    _debug_traceback()
+    print(f"Error: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _debug_traceback() -> None:
+    if os.environ.get("WORKBENCH_DEBUG"):
+        import traceback
+
+        traceback.print_exc()

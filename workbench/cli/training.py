@@ -1,0 +1,136 @@
+"""Commands that plan, train and follow a study."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import (
+    RESULTS,
+    Format,
+    FormatOption,
+    JobsOption,
+    RecipeArgument,
+    ResultsOption,
+    SetOption,
+)
+from workbench.cli.root import app
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    results: ResultsOption = RESULTS,
+    overrides: SetOption = None,
+    jobs: JobsOption = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure this machine's speed first (seconds).")
+    ] = False,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Show a study's runs and what they cost, before anything starts."""
+    from workbench.output import emit
+    from workbench.plan import estimate_time, plan_study
+    from workbench.progress import duration
+    from workbench.recipe import load_recipe
+    from workbench.slots import make_slots
+
+    loaded = load_recipe(recipe, overrides or [])
+    planned = plan_study(loaded, results)
+    if calibrate:
+        from workbench.calibration import calibrate as measure
+
+        measure(planned, results)
+    concurrent = len(make_slots(loaded.runs, jobs).free)
+    estimate = estimate_time(planned, results, concurrent)
+    rows = [run.row() for run in planned.runs]
+    document = {
+        "study": planned.study,
+        "runs": rows,
+        "total_tokens": planned.total_tokens,
+        "total_train_flops": planned.total_train_flops,
+        "deferred": planned.deferred,
+        "estimated_seconds": estimate.seconds if estimate else None,
+        "estimate_from": estimate.source if estimate else None,
+    }
+    emit(rows, fmt, document=document)
+    for note in planned.deferred:
+        print(f"Note: {note}", file=sys.stderr)
+    said = (
+        f"{len(rows)} runs, {planned.total_tokens:,} tokens, "
+        f"{planned.total_train_flops:.3g} training FLOPs"
+    )
+    if estimate:
+        said += f", about {duration(estimate.seconds)} of training (from {estimate.source})"
+    else:
+        said += "; no speed is known yet: --calibrate measures it"
+    print(said + ".", file=sys.stderr)
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    results: ResultsOption = RESULTS,
+    overrides: SetOption = None,
+    jobs: JobsOption = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going/--fail-fast", help="Whether to go on after a failed run.")
+    ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed and diverged runs again.")
+    ] = False,
+) -> None:
+    """Train a study: what is finished is skipped, what was interrupted goes on."""
+    from workbench.recipe import load_recipe
+    from workbench.runner import run_study
+
+    report = run_study(
+        load_recipe(recipe, overrides or []),
+        results,
+        jobs=jobs,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+    )
+    print(report.summary(), file=sys.stderr)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    study: Annotated[str | None, typer.Argument(help="Only this study's runs.")] = None,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Show how far each run is."""
+    from workbench.control import status_rows
+    from workbench.output import emit
+
+    emit(status_rows(results, study), fmt)
+
+
+@app.command()
+def retry(
+    target: Annotated[str, typer.Argument(metavar="STUDY|RUN", help="A study or a run id.")],
+    results: ResultsOption = RESULTS,
+    jobs: JobsOption = None,
+) -> None:
+    """Start failed, diverged and cancelled runs again, from their last checkpoint."""
+    from workbench.control import retry as retry_runs
+
+    report = retry_runs(results, target, jobs=jobs)
+    print(report.summary(), file=sys.stderr)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    target: Annotated[str, typer.Argument(metavar="STUDY|RUN", help="A study or a run id.")],
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Stop runs that train here, and leave out those that wait."""
+    from workbench.control import cancel as cancel_runs
+
+    for line in cancel_runs(results, target):
+        print(line, file=sys.stderr)
