@@ -1,11 +1,16 @@
-"""Floating-point operations of training (arXiv 2511.03276, Figure 12's accounting).
+"""Floating-point operations of training and generation (arXiv 2511.03276, Figure 12's accounting).
 
 A forward pass costs, for each token, 2 N for the weights outside the embedding, 2 d V for the
 output layer, and 4 d a layer for each token attended to: T/2 on average under a causal mask,
 T under a bidirectional one. The backward pass costs twice the forward.
 """
 
-from workbench.sizes import ModelShape
+from collections.abc import Iterable
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.recipe.messages import suggestion
+from workbench.sizes import SIZES, ModelShape, padded_vocab
 
 
 def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
@@ -18,3 +23,91 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) ->
 def train_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
     """FLOPs of one token's share of a training step: forward and backward."""
     return 3 * forward_flops_per_token(shape, seq_len, causal=causal)
+
+
+def ar_generation_flops(shape: ModelShape, tokens: int, *, prompt: int = 0) -> float:
+    """FLOPs of generating `tokens` tokens one by one with a KV cache: every token of prompt and
+    answer passes the model once, and attends to those before it."""
+    length = prompt + tokens
+    return length * forward_flops_per_token(shape, length, causal=True)
+
+
+def diffusion_generation_flops(
+    shape: ModelShape, tokens: int, steps: int, *, prompt: int = 0
+) -> float:
+    """FLOPs of generating `tokens` tokens at once in `steps` denoising steps: each is a forward
+    pass over the whole sequence, and nothing can be cached between them."""
+    length = prompt + tokens
+    return steps * length * forward_flops_per_token(shape, length, causal=False)
+
+
+def generation_rows(
+    shape: ModelShape, tokens: Iterable[int], steps: Iterable[int] | None, *, prompt: int = 0
+) -> list[dict[str, Any]]:
+    """Cost of generation for both objectives, a row for each length and number of steps.
+
+    Args:
+        steps: denoising steps; as many as tokens where None.
+    """
+    chosen = None if steps is None else list(steps)
+    rows = []
+    for n in tokens:
+        ar = ar_generation_flops(shape, n, prompt=prompt)
+        for count in [n] if chosen is None else chosen:
+            diffusion = diffusion_generation_flops(shape, n, count, prompt=prompt)
+            rows.append(
+                {
+                    "tokens": n,
+                    "steps": count,
+                    "ar_flops": ar,
+                    "diffusion_flops": diffusion,
+                    "ratio": diffusion / ar,
+                }
+            )
+    return rows
+
+
+def training_rows(shape: ModelShape, seq_len: int) -> list[dict[str, Any]]:
+    """Training FLOPs a token of both objectives: they differ by what attention may see."""
+    return [
+        {
+            "objective": objective,
+            "n_params": shape.n_params,
+            "n_params_non_embedding": shape.n_params_non_embedding,
+            "seq_len": seq_len,
+            "train_flops_per_token": train_flops_per_token(shape, seq_len, causal=causal),
+            "over_6N": train_flops_per_token(shape, seq_len, causal=causal) / (6 * shape.n_params),
+        }
+        for objective, causal in (("ar", True), ("mdlm", False))
+    ]
+
+
+def named_shape(size: str, vocab_size: int) -> ModelShape:
+    """The shape of a named size with a vocabulary, which is padded.
+
+    Raises:
+        InputError: no such size.
+    """
+    if size not in SIZES:
+        raise InputError(
+            f"--size {size}: no such size{suggestion(size, SIZES) or '.'} "
+            f"Sizes: {', '.join(SIZES)}."
+        )
+    named = SIZES[size]
+    return ModelShape(
+        named.layers, named.width, named.heads, named.ffn, padded_vocab(vocab_size), named.tied
+    )
+
+
+def counts(option: str, text: str) -> list[int]:
+    """`"16,4096"` as whole numbers above zero.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = []
+    for part in text.split(","):
+        if not part.strip().isdigit() or int(part) < 1:
+            raise InputError(f"{option} {text}: expected whole numbers such as 16,4096.")
+        found.append(int(part))
+    return found

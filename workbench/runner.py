@@ -10,7 +10,7 @@ from workbench.orchestrator import Orchestrator, RunReport
 from workbench.plan import Plan, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
-from workbench.runs import RunFolder, write_json
+from workbench.runs import RunFolder, imported_runs, write_json
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
@@ -70,13 +70,19 @@ def train_folders(
     keep_going: bool,
     retry_failed: bool,
 ) -> RunReport:
-    """Train the runs of existing folders: see `run_study`.
+    """Train the runs of existing folders, imported ones left as they are: see `run_study`.
 
     Args:
         name: what to call them all, in messages and in the report.
+
+    Raises:
+        InputError: every run was imported.
     """
+    trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
+    if not trained:
+        raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
     return Orchestrator(
-        name, folders, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed
+        name, trained, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed
     ).run()
 
 
@@ -140,7 +146,8 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
         "question": recipe.study.question,
         "source": recipe.study.source,
         "compare": recipe.compare.model_dump(mode="json"),
-        "run_ids": list(folders),
+        # What was imported into the study is in no recipe, and stays.
+        "run_ids": [*folders, *imported_runs(results, recipe.study.name)],
         "recipe": recipe.text,
     }
     (results / "studies").mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -76,9 +76,20 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, results: Path, run_id: str, config: dict[str, Any], provenance: dict[str, Any]
+        cls,
+        results: Path,
+        run_id: str,
+        config: dict[str, Any],
+        provenance: dict[str, Any],
+        *,
+        status: RunStatus | None = None,
+        fill: Callable[[Path], None] | None = None,
     ) -> "RunFolder":
         """Make the folder whole or not at all; an existing one is left as it is.
+
+        Args:
+            status: planned, if not given.
+            fill: writes what else belongs into the folder, given its path.
 
         Raises:
             WorkbenchError: the disk is full or the folder cannot be written.
@@ -93,8 +104,10 @@ class RunFolder:
             temporary.chmod(0o755)
             write_json(temporary / "config.json", config)
             write_json(temporary / "provenance.json", provenance)
-            write_json(temporary / "status.json", asdict(RunStatus()))
+            write_json(temporary / "status.json", asdict(status or RunStatus()))
             (temporary / "lock").touch()
+            if fill is not None:
+                fill(temporary)
             os.rename(temporary, run.path)
         except OSError as error:
             if not run.config_path.exists():
@@ -119,6 +132,22 @@ class RunFolder:
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
         return document
+
+    def is_imported(self) -> bool:
+        """Whether the numbers come from elsewhere.
+
+        Raises:
+            InputError: as `config_json`.
+        """
+        return self.config_json().get("imported") is True
+
+    def provenance_json(self) -> dict[str, Any]:
+        """The parsed `provenance.json`.
+
+        Raises:
+            InputError: missing or damaged.
+        """
+        return _read_json(self.provenance_path)
 
     def stored_status(self) -> RunStatus:
         """`status.json` as it was last written."""
@@ -267,6 +296,24 @@ def list_runs(results: Path) -> list[RunFolder]:
         return []
     found = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
     return [RunFolder(p) for p in sorted(found) if (p / "config.json").exists()]
+
+
+def imported_runs(results: Path, study: str) -> list[str]:
+    """Ids of a study's runs whose numbers come from elsewhere, in the study's order.
+
+    What cannot be read is left out: it is reported where it is ingested.
+    """
+    path = results / "studies" / f"{study}.json"
+    try:
+        run_ids = json.loads(path.read_text(encoding="utf-8"))["run_ids"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    found = []
+    for run_id in run_ids:
+        with suppress(InputError):
+            if RunFolder(results / "runs" / str(run_id)).is_imported():
+                found.append(str(run_id))
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,19 +1,28 @@
 """Crossovers: persistent, interpolated, never invented."""
 
 import csv
+import json
 from collections import defaultdict
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.conftest import MakeRun
-from workbench.analysis.crossover import Crossing, compare_curves, crossovers, table_row
+from workbench.analysis.crossover import (
+    Crossing,
+    compare_curves,
+    crossing_places,
+    crossovers,
+    table_row,
+)
+from workbench.analysis.curves import load_curves
 from workbench.analysis.figures import crossover_figure, save
 from workbench.errors import InputError
-from workbench.store import ingest, keep_crossovers, query
+from workbench.store import database_path, ingest, keep_crossovers, query
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "superdata_fig1.csv"
 
@@ -27,13 +36,14 @@ def compare(base: list[float], other: list[float], *, higher: bool = False) -> C
 
 def test_a_crossing_lies_where_the_lines_cross() -> None:
     found = compare([1, 2, 4], [3, 3, 3])
-    assert found == Crossing("crossed", 2.5, 3.0, [2.5])
+    assert found == Crossing("crossed", 2.5, 1.0, 3.0, [2.5], 2.5)
 
 
 def test_the_crossover_is_the_last_turn_that_holds() -> None:
     found = compare([3, 1, 3, 1, 3, 3], [2, 2, 2, 2, 2, 2])
     assert found.all_crossings == [1.5, 2.5, 3.5, 4.5]
     assert found.crossover == 4.5
+    assert found.first_crossing == 2.5  # at 1.5 the lead is lost, not won
 
 
 def test_a_lead_that_is_lost_again_is_no_crossover() -> None:
@@ -43,7 +53,7 @@ def test_a_lead_that_is_lost_again_is_no_crossover() -> None:
 
 
 def test_ahead_from_the_first_point_is_no_crossing() -> None:
-    assert compare([3, 3], [2, 2]) == Crossing("ahead_throughout", None, 2.0, [])
+    assert compare([3, 3], [2, 2]) == Crossing("ahead_throughout", None, 1.0, 2.0, [], None)
 
 
 def test_a_tie_is_not_ahead() -> None:
@@ -61,7 +71,7 @@ def test_only_the_range_that_both_cover_is_compared() -> None:
         np.array([1.0, 3.0]), np.array([0.0, 2.0]), np.array([2.0, 9.0]), np.array([1.5, 1.5]),
         higher_is_better=False,
     )  # fmt: skip
-    assert found == Crossing("crossed", 2.5, 3.0, [2.5])
+    assert found == Crossing("crossed", 2.5, 2.0, 3.0, [2.5], 2.5)
     apart = compare_curves(
         np.array([1.0]), np.array([0.0]), np.array([2.0]), np.array([0.0]), higher_is_better=False
     )
@@ -83,6 +93,107 @@ def test_a_crossover_has_the_challenger_ahead_from_there_on(a: list[float], b: l
         assert not ahead.all()
     assert (found.status == "ahead_throughout") == ahead.all()
     assert (found.status == "not_reached") == (not ahead[-1])
+
+
+def both(base: list[float], other: list[float], *, higher: bool = False) -> tuple[Crossing, ...]:
+    """By the two definitions; the baseline starts a point before the challenger."""
+    x = np.arange(1.0, len(base) + 1)
+    found = tuple(
+        compare_curves(
+            x, np.array(base), x[1:], np.array(other[1:]), higher_is_better=higher, definition=how
+        )
+        for how in ("point", "best_so_far")
+    )
+    assert None not in found
+    return found  # type: ignore[return-value]
+
+
+def test_the_best_so_far_counts_from_before_the_common_range() -> None:
+    point, best = both([1, 3, 3], [0, 2, 2])
+    assert point.status == "ahead_throughout"
+    assert best.status == "not_reached"
+
+
+def test_the_best_so_far_bends_where_a_line_passes_it() -> None:
+    # The best stays at 2 until x = 3.5, then falls with the line; 1.5 is passed at 3.75.
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    found = compare_curves(
+        x, np.array([4.0, 2.0, 3.0, 1.0]), x, np.array([5.0, 5.0, 1.5, 1.5]),
+        higher_is_better=False, definition="best_so_far",
+    )  # fmt: skip
+    assert found is not None
+    assert found.all_crossings == pytest.approx([2 + 3 / 3.5, 3.75])
+    assert found.status == "not_reached"
+
+
+longer = st.lists(st.floats(0, 10, width=32), min_size=3, max_size=12)
+
+
+@given(longer, longer, st.booleans())
+def test_beating_the_best_so_far_is_never_earlier(
+    a: list[float], b: list[float], higher: bool
+) -> None:
+    n = min(len(a), len(b))
+    point, best = both(a[:n], b[:n], higher=higher)
+    if best.status == "ahead_throughout":
+        assert point.status == "ahead_throughout"
+    elif best.status == "crossed":
+        assert best.crossover is not None
+        assert point.status != "not_reached"
+        if point.crossover is not None:
+            assert best.crossover >= point.crossover - 1e-6
+
+
+@given(longer, longer)
+def test_a_running_best_is_exact_between_points(a: list[float], b: list[float]) -> None:
+    n = min(len(a), len(b))
+    _, best = both(a[:n], b[:n])
+    fine = np.linspace(1, n, 2_000 * (n - 1) + 1)
+    x = np.arange(1.0, n + 1)
+    lead = np.minimum.accumulate(np.interp(fine, x, a[:n])) - np.interp(fine, x, b[:n])
+    lead, fine = lead[fine >= 2], fine[fine >= 2]
+    if best.crossover is not None:
+        assert (lead[fine > best.crossover + 0.01] > -0.02).all()
+    if (lead > 0.02).all():
+        assert best.status == "ahead_throughout"
+    if lead[-1] < -0.02:
+        assert best.status == "not_reached"
+
+
+@given(longer, longer, st.floats(1e-3, 1e9))
+def test_a_crossover_scales_with_its_axis(a: list[float], b: list[float], c: float) -> None:
+    n = min(len(a), len(b))
+    x = np.arange(1.0, n + 1)
+    for how in ("point", "best_so_far"):
+        one, other = (
+            compare_curves(
+                scale * x, np.array(a[:n]), scale * x, np.array(b[:n]),
+                higher_is_better=False, definition=how,
+            )
+            for scale in (1.0, c)
+        )  # fmt: skip
+        assert one is not None
+        assert other is not None
+        assert one.status == other.status
+        if one.crossover is not None:
+            assert other.crossover == pytest.approx(c * one.crossover, rel=1e-6)
+
+
+@given(st.lists(st.tuples(longer, longer), min_size=1, max_size=4), st.booleans())
+def test_many_pairs_at_once_get_the_same_answers(
+    pairs: list[tuple[list[float], list[float]]], higher: bool
+) -> None:
+    n = min(len(one) for pair in pairs for one in pair)
+    x, later = np.arange(1.0, n + 1), np.arange(1.5, n + 1)
+    base, other = (np.array([pair[side][:n] for pair in pairs]) for side in (0, 1))
+    other = other[:, : len(later)]
+    for how in ("point", "best_so_far"):
+        together = crossing_places(x, base, later, other, higher_is_better=higher, definition=how)
+        for place, ours, theirs in zip(together, base, other, strict=True):
+            alone = compare_curves(x, ours, later, theirs, higher_is_better=higher, definition=how)
+            assert alone is not None
+            expected = {"not_reached": np.inf, "ahead_throughout": -np.inf}
+            assert place == expected.get(alone.status, alone.crossover)
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published curves are not here")
@@ -155,8 +266,129 @@ def test_seeds_are_averaged_and_give_an_interval(results: Path, make_run: MakeRu
     ingest(results)
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert row["crossover"] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
+    assert row["ci95_method"] == "t interval over 3 seeds"
     low, high = row["ci95"]
-    assert low < row["crossover"] < high
+    assert 0 < low < row["crossover"] < high
+
+
+def test_seeds_that_did_not_all_cross_give_no_interval(results: Path, make_run: MakeRun) -> None:
+    for seed, shift in enumerate((0.0, 0.0, 3.0)):
+        s = f"training.seed={seed}"
+        make_run(f"ar{seed}", AR, overrides=[s])
+        worse = {step: value + shift for step, value in DIFFUSION.items()}
+        make_run(f"m{seed}", worse, overrides=[s, "training.objective='mdlm'"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert (row["status"], row["ci95"], row["ci95_method"]) == ("crossed", None, None)
+    assert row["ci95_note"] == "2 of 3 seeds crossed"
+    assert row["share_crossed"] == pytest.approx(2 / 3)
+
+
+def test_one_seed_gets_an_interval_from_its_own_noise(results: Path, make_run: MakeRun) -> None:
+    rng = np.random.default_rng(0)
+    steps = np.arange(10, 410, 10)
+    ar = 2 + steps / 400 + rng.normal(0, 0.02, 40)
+    diffusion = 3.5 - steps / 200 + rng.normal(0, 0.02, 40)
+    make_run("a", dict(zip(steps.tolist(), ar.tolist(), strict=True)))
+    make_run(
+        "b",
+        dict(zip(steps.tolist(), diffusion.tolist(), strict=True)),
+        overrides=["training.objective='mdlm'"],
+    )
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["ci95_method"] == "block bootstrap of residuals, 1000 resamples"
+    low, high = row["ci95"]
+    assert low <= 200 * 2048 <= high
+    assert low <= row["crossover"] <= high
+    assert high < 230 * 2048
+    assert crossovers(results, "made", "val_loss", "tokens")[0]["ci95"] == row["ci95"]
+    (without,) = crossovers(results, "made", "val_loss", "tokens", intervals=False)
+    assert (without["ci95"], without["crossover"]) == (None, row["crossover"])
+
+
+def test_few_points_get_no_interval_and_a_reason(results: Path, make_run: MakeRun) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert (row["ci95"], row["ci95_note"]) == (None, "fewer than 8 points")
+    assert row["runs"] == {"baseline": ["a"], "challenger": ["b"]}
+    assert (row["definition"], row["imported"]) == ("point", False)
+    assert (row["lower_bound"], row["upper_bound"]) == (None, None)
+
+
+def test_bounds_are_told_where_there_is_no_crossover(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {10: 3.0, 20: 3.0}, study="ahead")
+    make_run("b", {10: 2.0, 20: 2.0}, study="ahead", overrides=["training.objective='mdlm'"])
+    make_run("c", {10: 2.0, 20: 2.0}, study="behind", overrides=["training.lr=1e-4"])
+    make_run(
+        "d",
+        {10: 3.0, 20: 3.0},
+        study="behind",
+        overrides=["training.lr=1e-4", "training.objective='mdlm'"],
+    )
+    ingest(results)
+    (ahead,) = crossovers(results, "ahead", "val_loss", "tokens")
+    (behind,) = crossovers(results, "behind", "val_loss", "tokens")
+    assert (ahead["lower_bound"], ahead["upper_bound"]) == (None, 10 * 2048)
+    assert (behind["lower_bound"], behind["upper_bound"]) == (20 * 2048, None)
+    assert table_row(ahead)["crossover (tokens)"].startswith("<")
+
+
+def test_the_best_so_far_is_a_definition_of_its_own(results: Path, make_run: MakeRun) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens", definition="best_so_far")
+    assert (row["definition"], row["status"]) == ("best_so_far", "not_reached")
+    with pytest.raises(InputError, match="best_so_far"):
+        crossovers(results, "made", "val_loss", "tokens", definition="best")  # type: ignore[arg-type]
+
+
+def test_flops_per_unique_token_are_an_axis(results: Path, make_run: MakeRun) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    (per_token,) = crossovers(results, "made", "val_loss", "flops_per_unique")
+    (in_flops,) = crossovers(results, "made", "val_loss", "flops")
+    unique = per_token["group"]["unique_tokens"]
+    assert per_token["crossover"] == pytest.approx(in_flops["crossover"] / unique)
+    figure = crossover_figure(results, "made", "val_loss", "flops_per_unique", [per_token])
+    assert "FLOPs per unique token" in figure.to_json()
+
+
+def test_runs_without_flops_are_named_where_flops_are_asked_for(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    path = results / "runs" / "b" / "records.jsonl"
+    lines = [{**json.loads(line), "flops": None} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(results)
+    for axis in ("flops", "flops_per_unique"):
+        with pytest.raises(InputError, match=r"runs b\. .*--estimate-flops"):
+            crossovers(results, "made", "val_loss", axis)
+    assert crossovers(results, "made", "val_loss", "tokens")[0]["status"] == "crossed"
+    with pytest.raises(InputError, match="'tokens'"):
+        crossovers(results, "made", "val_loss", "token")
+
+
+def test_imported_runs_without_steps_are_ordered_by_tokens(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", dict(reversed(AR.items())))
+    make_run("b", dict(reversed(DIFFUSION.items())), overrides=["training.objective='mdlm'"])
+    ingest(results)
+    with duckdb.connect(str(database_path(results))) as connection:
+        connection.execute("UPDATE metrics SET step = NULL")
+        connection.execute("UPDATE runs SET imported = true WHERE run_id = 'b'")
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["crossover"] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
+    assert row["imported"] is True
+    loaded = load_curves(results, "made", "val_loss")
+    assert {curve.run_id: curve.imported for curve in loaded.curves} == {"a": False, "b": True}
 
 
 def test_other_pairings_than_objectives_can_be_stated(results: Path, make_run: MakeRun) -> None:

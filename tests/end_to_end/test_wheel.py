@@ -1,4 +1,4 @@
-"""The built wheel works outside the checkout, with the recipes that it carries."""
+"""The built wheel works outside the checkout, with the recipes and the curves that it carries."""
 
 import json
 import os
@@ -22,6 +22,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = folder / "installed"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     return target
+
+
+def test_the_wheel_carries_the_reference_curves(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from workbench.importing import import_runs;"
+        "print(import_runs('reference', None, Path('results')).runs)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )
+    assert done.stdout == "6\n", done.stderr
 
 
 def test_the_wheel_runs_the_quickstart_outside_the_checkout(

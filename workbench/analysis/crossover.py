@@ -1,80 +1,40 @@
-"""Where diffusion overtakes AR, and stays ahead.
+"""Where diffusion overtakes AR, and stays ahead: the crossovers of a study, with intervals."""
 
-A crossover is persistent: from there to the last point compared, the challenger is better. It is
-found by linear interpolation between the two points around it. Curves that crossed and crossed
-back have crossings, but no crossover.
-"""
-
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from workbench.analysis.curves import Curve, Floats, StudyCurves, load_curves
+from workbench.analysis import intervals as uncertainty
+from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
+from workbench.analysis.curves import Floats, load_curves, require_axis
+from workbench.analysis.pairing import (
+    SEED,
+    Pair,
+    Side,
+    make_pairs,
+    mean_curve,
+    seed_pairs,
+    side_name,
+)
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import FOREIGN_KEYS, CompareConfig
+from workbench.output import pretty
+from workbench.recipe.messages import suggestion
+from workbench.recipe.models import CompareConfig
 
-SEED = "training.seed"
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """The comparison of two curves. `last_x` is the last place compared: where the status is
-    not_reached, a lower bound of the crossover."""
-
-    status: str
-    crossover: float | None
-    last_x: float
-    all_crossings: list[float]
-
-
-def compare_curves(
-    baseline_x: Floats,
-    baseline_y: Floats,
-    challenger_x: Floats,
-    challenger_y: Floats,
-    *,
-    higher_is_better: bool,
-) -> Crossing | None:
-    """Compare two curves over the range that both cover, or None where there is none.
-
-    Args:
-        baseline_x, challenger_x: increasing.
-
-    Returns:
-        status "crossed", "not_reached" or "ahead_throughout". A tie is not ahead.
-    """
-    low = max(baseline_x[0], challenger_x[0])
-    high = min(baseline_x[-1], challenger_x[-1])
-    if low > high:
-        return None
-    grid = np.union1d(baseline_x, challenger_x)
-    grid = grid[(grid >= low) & (grid <= high)]
-    # The curves are lines between their points, so the lead is one between grid points.
-    lead = np.interp(grid, challenger_x, challenger_y) - np.interp(grid, baseline_x, baseline_y)
-    if not higher_is_better:
-        lead = -lead
-    ahead = lead > 0
-    turns = np.flatnonzero(ahead[1:] != ahead[:-1])
-    fraction = lead[turns] / (lead[turns] - lead[turns + 1])
-    crossings = [float(x) for x in grid[turns] + fraction * (grid[turns + 1] - grid[turns])]
-    if ahead.all():
-        return Crossing("ahead_throughout", None, float(high), crossings)
-    if not ahead[-1]:
-        return Crossing("not_reached", None, float(high), crossings)
-    return Crossing("crossed", crossings[-1], float(high), crossings)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The runs to compare under one configuration: one curve a seed on each side."""
-
-    group: dict[str, Any]
-    baseline: list[Curve]
-    challenger: list[Curve]
+__all__ = [
+    "Crossing",
+    "Definition",
+    "Pair",
+    "bound_note",
+    "compare_curves",
+    "crossing_places",
+    "crossovers",
+    "make_pairs",
+    "mean_curve",
+    "table_row",
+]
 
 
 def crossovers(
@@ -84,108 +44,70 @@ def crossovers(
     axis: str,
     baseline: str | None = None,
     challenger: str | None = None,
+    *,
+    definition: Definition = "point",
+    intervals: bool = True,
 ) -> list[dict[str, Any]]:
     """Every group's crossover, in the shape of the JSON contract.
 
-    Several seeds are averaged point by point; the interval is then the t interval over the
-    seeds' own crossovers, where all of them crossed.
+    Several seeds are averaged point by point. The interval is then the t interval over the
+    seeds' own crossovers, where all of them crossed; without several seeds it is bootstrapped
+    from each curve's scatter (see `analysis.intervals`).
+
+    Args:
+        axis: one of `curves.AXES`.
+        intervals: work out intervals; without, `ci95` and `share_crossed` are None.
+
+    Returns:
+        "crossover" is None unless "status" is crossed; "lower_bound" is the last place compared
+        where it is not_reached, "upper_bound" the first one where it is ahead_throughout. A limit
+        of "ci95" is None where it lies outside the measured range. "share_crossed" is the share
+        of seeds, or of resamples, that crossed.
 
     Raises:
-        InputError: no such study or metric, or no two runs of it make a pair.
+        InputError: no such study, metric or axis, runs without that axis, or no two runs make
+            a pair.
     """
+    if definition not in get_args(Definition):
+        known = get_args(Definition)
+        raise InputError(
+            f"no definition {definition}{suggestion(definition, known)} "
+            f"Definitions: {', '.join(known)}."
+        )
     loaded = load_curves(results, study, metric)
     compare = CompareConfig.model_validate(loaded.compare)
-    sides = (baseline or compare.baseline, challenger or compare.challenger)
+    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
     pairs = make_pairs(loaded, *sides, compare.match)
     if not pairs:
         raise InputError(
-            f"study {study}: no runs of {_name(sides[0])} and {_name(sides[1])} share all other "
-            "keys. [compare] match in the recipe says which keys a pair shares."
+            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
+            "other keys. [compare] match in the recipe says which keys a pair shares."
         )
-    rows = []
-    for pair in pairs:
-        row = {
+    require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
+    return [
+        {
             "study": study,
             "group": pair.group,
             "metric": metric,
             "axis": axis,
+            "definition": definition,
             "baseline": sides[0],
             "challenger": sides[1],
-            **_answer(pair, metric, axis),
+            **_answer(pair, metric, axis, definition, intervals),
         }
-        rows.append(row)
-    return rows
-
-
-def _name(side: str | dict[str, Any]) -> str:
-    return side if isinstance(side, str) else json.dumps(side)
-
-
-def make_pairs(
-    loaded: StudyCurves,
-    baseline: str | dict[str, Any],
-    challenger: str | dict[str, Any],
-    match: tuple[str, ...] | None = None,
-) -> list[Pair]:
-    """Group a study's curves into pairs that share every key but what they compare."""
-    left, right = _selector(baseline), _selector(challenger)
-    compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
-    compared |= {key for keys in FOREIGN_KEYS.values() for key in keys}
-    groups: dict[str, tuple[dict[str, Any], list[Curve], list[Curve]]] = {}
-    for curve in loaded.curves:
-        shared = {
-            key: value
-            for key, value in curve.keys.items()
-            if (key in match if match is not None else key not in compared)
-        }
-        identity = json.dumps(shared, sort_keys=True, default=str)
-        _, ours, theirs = groups.setdefault(identity, (shared, [], []))
-        if _selected(curve, left):
-            ours.append(curve)
-        if _selected(curve, right):
-            theirs.append(curve)
-    complete = [group for group in groups.values() if group[1] and group[2]]
-    differing = _differing([group[0] for group in complete])
-    pairs = [
-        Pair(_group(shared, differing, ours[0]), ours, theirs) for shared, ours, theirs in complete
+        for pair in pairs
     ]
-    return sorted(
-        pairs, key=lambda p: (p.group["n_params"], p.group["unique_tokens"], str(p.group))
+
+
+def _answer(
+    pair: Pair, metric: str, axis: str, definition: Definition, intervals: bool
+) -> dict[str, Any]:
+    crossing = compare_curves(
+        *mean_curve(pair.baseline, axis),
+        *mean_curve(pair.challenger, axis),
+        higher_is_better=higher_is_better(metric),
+        definition=definition,
     )
-
-
-def _selector(side: str | dict[str, Any]) -> dict[str, Any]:
-    return {"training.objective": side} if isinstance(side, str) else side
-
-
-def _selected(curve: Curve, selector: dict[str, Any]) -> bool:
-    return all(curve.keys.get(key) == value for key, value in selector.items())
-
-
-def _differing(groups: list[dict[str, Any]]) -> list[str]:
-    keys = {key for group in groups for key in group}
-    told = {"data.unique_tokens", "n_params"}
-    return sorted(
-        key
-        for key in keys - told
-        if len({json.dumps(group.get(key), default=str) for group in groups}) > 1
-    )
-
-
-def _group(shared: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
-    group = {
-        "unique_tokens": example.keys.get("data.unique_tokens"),
-        "n_params": example.keys.get("n_params"),
-    }
-    return group | {key: shared.get(key) for key in differing}
-
-
-def _answer(pair: Pair, metric: str, axis: str) -> dict[str, Any]:
-    better = higher_is_better(metric)
-    (x_base, y_base), (x_other, y_other) = (
-        mean_curve(side, axis) for side in (pair.baseline, pair.challenger)
-    )
-    crossing = compare_curves(x_base, y_base, x_other, y_other, higher_is_better=better)
     if crossing is None:
         raise InputError(
             f"runs {pair.baseline[0].run_id} and {pair.challenger[0].run_id} have no {axis} in "
@@ -194,44 +116,117 @@ def _answer(pair: Pair, metric: str, axis: str) -> dict[str, Any]:
     return {
         "status": crossing.status,
         "crossover": crossing.crossover,
+        "first_x": crossing.first_x,
         "last_x": crossing.last_x,
-        "ci95": _interval(pair, axis, better) if crossing.status == "crossed" else None,
+        "lower_bound": crossing.last_x if crossing.status == "not_reached" else None,
+        "upper_bound": crossing.first_x if crossing.status == "ahead_throughout" else None,
+        **_uncertainty(pair, metric, axis, crossing, definition, intervals),
         "all_crossings": crossing.all_crossings,
+        "first_crossing": crossing.first_crossing,
         "estimators": {
             "baseline": pair.baseline[0].estimator,
             "challenger": pair.challenger[0].estimator,
         },
         "seeds": len({curve.keys.get(SEED) for curve in pair.baseline}),
+        "runs": {
+            "baseline": [curve.run_id for curve in pair.baseline],
+            "challenger": [curve.run_id for curve in pair.challenger],
+        },
+        "imported": any(curve.imported for curve in pair.baseline + pair.challenger),
     }
 
 
-def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
-    """The mean over seeds, at the points that all of them have reached."""
-    shortest = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
-    values = [np.interp(shortest, curve.x[axis], curve.y) for curve in curves]
-    return shortest, np.mean(values, axis=0)
+def _uncertainty(
+    pair: Pair,
+    metric: str,
+    axis: str,
+    crossing: Crossing,
+    definition: Definition,
+    wanted: bool,
+) -> dict[str, Any]:
+    """The interval of a crossover and how it was made, or why there is none."""
+    if not wanted:
+        return _no_interval("not asked for")
+    seeds = seed_pairs(pair)
+    if len(seeds) >= 2:
+        return _over_seeds(seeds, metric, axis, crossing, definition)
+    return _bootstrapped(pair, metric, axis, crossing, definition)
 
 
-def _interval(pair: Pair, axis: str, better: bool) -> list[float] | None:
-    """95 % t interval of the mean crossover over seeds, or None where seeds cannot tell."""
-    by_seed = {curve.keys.get(SEED): curve for curve in pair.challenger}
-    found = []
-    for curve in pair.baseline:
-        other = by_seed.get(curve.keys.get(SEED))
-        if other is None:
-            continue
-        one = compare_curves(
-            curve.x[axis], curve.y, other.x[axis], other.y, higher_is_better=better
+def _no_interval(why: str, share_crossed: float | None = None) -> dict[str, Any]:
+    return {**uncertainty.no_interval(why), "share_crossed": share_crossed}
+
+
+def _over_seeds(
+    seeds: list[tuple[Any, Any]], metric: str, axis: str, crossing: Crossing, definition: Definition
+) -> dict[str, Any]:
+    alone = [
+        compare_curves(
+            ours.x[axis],
+            ours.y,
+            theirs.x[axis],
+            theirs.y,
+            higher_is_better=higher_is_better(metric),
+            definition=definition,
         )
-        if one is None or one.crossover is None:
-            return None  # a seed that did not cross has no place in a mean
-        found.append(one.crossover)
-    if len(found) < 2:
-        return None
-    from scipy import stats
+        for ours, theirs in seeds
+    ]
+    places = [one.crossover for one in alone if one is not None and one.crossover is not None]
+    share = len(places) / len(seeds)
+    if len(places) < len(seeds):
+        # A seed that did not cross has no place in a mean.
+        return _no_interval(f"{len(places)} of {len(seeds)} seeds crossed", share)
+    if crossing.status != "crossed":
+        return _no_interval("the mean over seeds did not cross", share)
+    if min(places) <= 0:
+        return _no_interval("a seed crossed at zero, where there is no logarithm", share)
+    return {
+        "ci95": uncertainty.t_interval(places),
+        "ci95_method": f"t interval over {len(seeds)} seeds",
+        "ci95_note": None,
+        "share_crossed": share,
+    }
 
-    half = stats.t.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / np.sqrt(len(found))
-    return [float(np.mean(found) - half), float(np.mean(found) + half)]
+
+def _bootstrapped(
+    pair: Pair, metric: str, axis: str, crossing: Crossing, definition: Definition
+) -> dict[str, Any]:
+    smooth = [
+        uncertainty.smooth_curve(*mean_curve(side, axis))
+        for side in (pair.baseline, pair.challenger)
+    ]
+    if smooth[0] is None or smooth[1] is None:
+        return _no_interval(f"fewer than {uncertainty.MIN_POINTS} points")
+
+    def places(x: Floats, y: Floats, other_x: Floats, other_y: Floats) -> Floats:
+        return crossing_places(
+            x, y, other_x, other_y, higher_is_better=higher_is_better(metric), definition=definition
+        )
+
+    plain, splines = uncertainty.bootstrap(smooth[0], smooth[1], places)
+    if np.isnan(plain).any():
+        return _no_interval(f"no {axis} above zero in common")
+    share = float(np.isfinite(plain).mean())
+    if crossing.status != "crossed":
+        return _no_interval("no crossover to give an interval of", share)
+    interval = uncertainty.percentiles(plain, splines, estimate=crossing.crossover)
+    return {
+        "ci95": interval,
+        "ci95_method": f"block bootstrap of residuals, {uncertainty.RESAMPLES} resamples",
+        "ci95_note": _what_to_know(interval, pair),
+        "share_crossed": share,
+    }
+
+
+def _what_to_know(interval: list[float | None], pair: Pair) -> str | None:
+    notes = []
+    if interval[0] is None:
+        notes.append("the lower limit lies before the measured range")
+    if interval[1] is None:
+        notes.append("the upper limit lies beyond the measured range")
+    if any(curve.imported for curve in pair.baseline + pair.challenger):
+        notes.append("of imported curves: if they were smoothed, it is too narrow")
+    return "; ".join(notes) or None
 
 
 def bound_note(rows: list[dict[str, Any]]) -> str | None:
@@ -249,12 +244,29 @@ def table_row(row: dict[str, Any]) -> dict[str, Any]:
     """A crossover for people: the group's keys as columns, a bound called a bound."""
     reached = row["crossover"]
     if row["status"] == "not_reached":
-        reached = f"> {row['last_x']:,.4g}"
-    interval = row["ci95"]
+        reached = f"> {_short(row['last_x'])}"
+    elif row["status"] == "ahead_throughout" and row.get("upper_bound") is not None:
+        reached = f"< {_short(row['upper_bound'])}"
     return {
         **row["group"],
         "status": row["status"],
         f"crossover ({row['axis']})": reached,
-        "95 % interval": f"{interval[0]:,.4g} to {interval[1]:,.4g}" if interval else None,
+        "95 % interval": interval_text(row["ci95"]),
         "compared up to": row["last_x"],
     }
+
+
+def interval_text(interval: list[float | None] | None) -> str | None:
+    """An interval for people: a limit outside the measured range is named as such."""
+    if interval is None:
+        return None
+    low, high = interval
+    if high is None:
+        return "not bounded" if low is None else f"{_short(low)} to beyond the measured range"
+    if low is None:
+        return f"before the measured range to {_short(high)}"
+    return f"{_short(low)} to {_short(high)}"
+
+
+def _short(value: float) -> str:
+    return pretty(float(f"{value:.4g}"))

@@ -1,11 +1,13 @@
 """Curves of a study, as arrays, with the configuration that tells them apart."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from workbench.errors import InputError
@@ -13,21 +15,30 @@ from workbench.recipe.messages import suggestion
 from workbench.store import query
 
 Floats = NDArray[np.float64]
-AXES = {"tokens": "tokens", "epochs": "epoch", "flops": "flops"}
+AXES = {
+    "tokens": "tokens",
+    "epochs": "epoch",
+    "flops": "flops",
+    "flops_per_unique": "flops_per_unique",
+}
+"""The columns that curves can be drawn along."""
+_FLOPS_AXES = ("flops", "flops_per_unique")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of one run, in the order of its steps."""
+    """One metric of one run, in the order of its tokens and steps."""
 
     run_id: str
     keys: dict[str, Any]
     """The run's configuration with dotted keys, and n_params."""
     x: dict[str, Floats]
-    """Tokens, epochs and FLOPs of each point."""
+    """Tokens, epochs, training FLOPs, and those per unique token, of each point; NaN where the
+    store has NULL, as in imported runs without FLOPs."""
     y: Floats
     stderr: Floats
     estimator: str | None
+    imported: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,12 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
     frame = query(
         results,
         f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, estimator, n_params,
+                   flops / nullif(unique_tokens, 0) AS flops_per_unique, unique_tokens,
+                   coalesce(imported, false) AS imported,
                    any_value(config) OVER (PARTITION BY m.run_id) AS config
             FROM metrics m JOIN runs USING (run_id) JOIN study_runs s USING (run_id)
             WHERE s.study = {name} AND metric = {wanted} AND value IS NOT NULL
-            ORDER BY m.run_id, step""",
+            ORDER BY m.run_id, tokens, step""",
     )
     if frame.is_empty():
         metrics = query(
@@ -73,14 +86,50 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
             f"study {study} has no {metric}{suggestion(metric, metrics)} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
-    curves = []
-    for (run_id,), rows in frame.group_by("run_id", maintain_order=True):
-        keys = {**flat(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
-        x = {axis: rows[column].cast(float).to_numpy() for axis, column in AXES.items()}
-        stderr = rows["stderr"].cast(float).fill_null(np.nan).to_numpy()
-        curve = Curve(str(run_id), keys, x, rows["value"].to_numpy(), stderr, rows["estimator"][-1])
-        curves.append(curve)
+    curves = [
+        _curve(str(run_id), rows)
+        for (run_id,), rows in frame.group_by("run_id", maintain_order=True)
+    ]
     return StudyCurves(study, metric, json.loads(compare or "{}"), curves)
+
+
+def _curve(run_id: str, rows: pl.DataFrame) -> Curve:
+    keys = {**flat(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
+    if keys.get("data.unique_tokens") is None:
+        keys["data.unique_tokens"] = rows["unique_tokens"][0]
+    return Curve(
+        run_id=run_id,
+        keys=keys,
+        x={axis: _floats(rows[column]) for axis, column in AXES.items()},
+        y=_floats(rows["value"]),
+        stderr=_floats(rows["stderr"]),
+        estimator=rows["estimator"][-1],
+        imported=bool(rows["imported"][0]),
+    )
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def require_axis(curves: Iterable[Curve], axis: str) -> None:
+    """Refuse an axis that some of the curves do not have.
+
+    Raises:
+        InputError: no such axis, or NULL there for some runs, which are named.
+    """
+    if axis not in AXES:
+        raise InputError(f"no axis {axis}{suggestion(axis, AXES)} Axes: {', '.join(AXES)}.")
+    lacking = sorted({curve.run_id for curve in curves if np.isnan(curve.x[axis]).any()})
+    if not lacking:
+        return
+    named = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+    if axis in _FLOPS_AXES:
+        raise InputError(
+            f"--axis {axis}: no FLOPs are known for runs {named}. For imported runs, "
+            "`workbench import --estimate-flops` fills them in as 6 N D: 6 x parameters x tokens."
+        )
+    raise InputError(f"--axis {axis}: no {axis} are known for runs {named}.")
 
 
 def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:

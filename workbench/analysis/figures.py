@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from workbench.analysis.crossover import make_pairs, mean_curve
 from workbench.analysis.curves import load_curves
+from workbench.analysis.pairing import make_pairs, mean_curve
 from workbench.errors import InputError
 from workbench.metrics import unit
 from workbench.output import pretty
@@ -15,7 +15,12 @@ from workbench.output import pretty
 # Okabe & Ito's colours, which colour-blind readers can tell apart; dashes repeat them.
 COLOURS = {"ar": "#0072B2", "mdlm": "#D55E00"}
 _OTHERS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
-_AXIS_TITLES = {"tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs"}
+_AXIS_TITLES = {
+    "tokens": "training tokens",
+    "epochs": "epochs",
+    "flops": "training FLOPs",
+    "flops_per_unique": "training FLOPs per unique token",
+}
 _NAMES = {"ar": "AR", "mdlm": "masked diffusion"}
 
 
@@ -124,7 +129,8 @@ def _key(key: str, value: Any) -> str:
 def _told(x: float, axis: str) -> str:
     if axis == "tokens":
         return f"{x / 1e6:.3g}M tokens" if x < 1e9 else f"{x / 1e9:.3g}B tokens"
-    return f"{x:.3g} {'epochs' if axis == 'epochs' else 'FLOPs'}"
+    units = {"epochs": "epochs", "flops_per_unique": "FLOPs per unique token"}
+    return f"{x:.3g} {units.get(axis, 'FLOPs')}"
 
 
 def save(chart: alt.TopLevelMixin, path: Path) -> None:

@@ -21,6 +21,7 @@ class Axis(StrEnum):
     tokens = "tokens"
     epochs = "epochs"
     flops = "flops"
+    flops_per_unique = "flops_per_unique"
 
 
 RecipeArgument = Annotated[

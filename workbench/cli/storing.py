@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    ColumnOption,
+    Format,
+    FormatOption,
+    ResultsOption,
+    pairs,
+)
 from workbench.cli.root import app
 
 tokenizer_app = typer.Typer(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
@@ -29,6 +36,36 @@ def ingest(
     print(f"{report.records:,} records of {report.runs} runs read.", file=sys.stderr)
     if report.problems:
         raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER|reference",
+            help="A long .csv or .parquet, TensorBoard events, or the shipped curves.",
+        ),
+    ],
+    study: Annotated[str | None, typer.Option("--study", help="The study to add them to.")] = None,
+    column: ColumnOption = None,
+    estimate_flops: Annotated[
+        bool, typer.Option("--estimate-flops", help="Where none are told, take 6 N D.")
+    ] = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Bring in curves from elsewhere, marked as such."""
+    from workbench.importing import import_runs
+
+    report = import_runs(
+        source, study, results, columns=pairs("--column", column), estimate_flops=estimate_flops
+    )
+    for note in report.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    print(
+        f"Study {report.study}: {report.runs} runs with {report.records:,} records imported.",
+        file=sys.stderr,
+    )
 
 
 @app.command()

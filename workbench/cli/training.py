@@ -1,7 +1,8 @@
 """Commands that plan, train and follow a study."""
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from workbench.cli.options import (
 )
 from workbench.cli.root import app
 
+if TYPE_CHECKING:
+    from workbench.plan import Plan
+
 
 @app.command()
 def plan(
@@ -25,6 +29,9 @@ def plan(
     jobs: JobsOption = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure this machine's speed first (seconds).")
+    ] = False,
+    bracket: Annotated[
+        bool, typer.Option("--bracket", help="Tell whether the crossover is likely to be seen.")
     ] = False,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -53,6 +60,8 @@ def plan(
         "estimated_seconds": estimate.seconds if estimate else None,
         "estimate_from": estimate.source if estimate else None,
     }
+    if bracket:
+        document["bracket"] = _bracket(planned, results, fmt)
     emit(rows, fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
@@ -65,6 +74,20 @@ def plan(
     else:
         said += "; no speed is known yet: --calibrate measures it"
     print(said + ".", file=sys.stderr)
+
+
+def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:
+    from workbench.analysis.bracket import bracket, bracket_row
+    from workbench.output import emit
+
+    found = bracket(planned, results)
+    if fmt == Format.table:
+        emit([bracket_row(row) for row in found], fmt)
+        for source in dict.fromkeys(row["source"] for row in found):
+            print(f"Expected from {source}.", file=sys.stderr)
+        if not found:
+            print("No objectives to compare in this plan.", file=sys.stderr)
+    return found
 
 
 @app.command()

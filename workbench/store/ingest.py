@@ -128,7 +128,11 @@ def _read_run(run: RunFolder, known: str | None) -> _RunRows:
         try:
             records = pl.read_parquet(path)
         except (pl.exceptions.PolarsError, OSError) as error:
-            # The JSONL stays beside it for the whole of a run's life.
+            if not run.records_path.exists():
+                raise InputError(
+                    f"{path}: cannot be read ({error}); the run is left out. Import it again."
+                ) from None
+            # The JSONL stays beside it for the whole of a trained run's life.
             problems.append(f"{path}: cannot be read ({error}); read records.jsonl instead.")
             path = run.records_path
     if path == run.records_path:
@@ -166,7 +170,7 @@ def _run_row(run: RunFolder) -> dict[str, Any]:
         "n_params": derived.get("n_params"),
         "n_params_non_embedding": derived.get("n_params_non_embedding"),
         "unique_tokens": data.get("unique_tokens"),
-        "total_tokens": training.get("total_tokens"),
+        "total_tokens": training.get("total_tokens", derived.get("total_tokens")),
         "epochs": derived.get("epochs"),
         "steps": derived.get("steps"),
         "train_flops": derived.get("train_flops"),
@@ -191,7 +195,7 @@ def _run_row(run: RunFolder) -> dict[str, Any]:
         "attempts": status.attempts,
         "steps_done": status.step,
         "error": status.error,
-        "imported": False,
+        "imported": document.get("imported") is True,
     }
 
 

@@ -22,7 +22,8 @@ RECORD_SCHEMA = pl.Schema(
         "estimator": pl.String,
     }
 )
-_KEY = ["metric", "step", "estimator"]
+# A step has one number of tokens, and tokens tell points apart whose step is not known.
+_KEY = ["metric", "step", "tokens", "estimator"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,6 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
 
 
 def deduplicated(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row a (metric, step, estimator): a resumed run writes again what came after its
+    """One row a (metric, step, tokens, estimator): a resumed run writes again what came after its
     checkpoint, and the later line stands."""
     return frame.unique(_KEY, keep="last", maintain_order=True)

@@ -68,10 +68,10 @@ METRICS = _table(
     "metrics",
     "One row a number measured in a run.",
     ("run_id", "VARCHAR", "the run"),
-    ("step", "BIGINT", "optimizer steps done, from 1"),
+    ("step", "BIGINT", "optimizer steps done, from 1; NULL where an import tells none"),
     ("tokens", "BIGINT", "training tokens seen, repeats counted"),
     ("epoch", "DOUBLE", "tokens / unique_tokens"),
-    ("flops", "DOUBLE", "training FLOPs spent"),
+    ("flops", "DOUBLE", "training FLOPs spent; NULL where an import tells none"),
     ("metric", "VARCHAR", "what was measured: val_loss, cloze_acc, ..."),
     ("value", "DOUBLE", "the number; losses in nats a token; NULL where it was not finite"),
     ("stderr", "DOUBLE", "standard error of the value"),
@@ -137,14 +137,16 @@ VIEWS: dict[str, tuple[str, str]] = {
     "final": (
         "The last value of each metric of each run.",
         """SELECT * FROM curves WHERE value IS NOT NULL
-           QUALIFY row_number() OVER (PARTITION BY run_id, metric ORDER BY step DESC) = 1""",
+           QUALIFY row_number() OVER (
+               PARTITION BY run_id, metric ORDER BY tokens DESC, step DESC
+           ) = 1""",
     ),
     "best": (
         "The best value of each metric of each run, and where it was reached.",
         """SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY run_id, metric
-               ORDER BY if(metric LIKE '%\\_acc%' ESCAPE '\\', -value, value), step
+               ORDER BY if(metric LIKE '%\\_acc%' ESCAPE '\\', -value, value), tokens, step
            ) = 1""",
     ),
 }

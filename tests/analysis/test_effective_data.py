@@ -1,0 +1,176 @@
+"""What a challenger's data are worth in the baseline's unique tokens."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.store.conftest import MakeRun
+from workbench.analysis.curves import Curve
+from workbench.analysis.effective_data import Question, effective_data, interval_of, read_off
+from workbench.analysis.pairing import SEED
+from workbench.errors import InputError
+from workbench.store import ingest
+
+BUDGETS = np.array([10_000.0, 20_000.0, 40_000.0])
+MDLM = "training.objective='mdlm'"
+
+
+def unique(tokens: float) -> str:
+    return f"data.unique_tokens={int(tokens)}"
+
+
+def test_budgets_are_interpolated_in_their_logarithm() -> None:
+    found = read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 1.5, higher=False)
+    assert found.effective == pytest.approx(20_000 * 2**0.5)
+    assert (found.bound, found.monotone) == (None, True)
+    assert read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 2.0, higher=False).effective == 20_000
+    assert read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 3.0, higher=False).effective == 10_000
+    assert read_off(BUDGETS, np.array([0.1, 0.2, 0.3]), 0.25, higher=True).effective == (
+        pytest.approx(20_000 * 2**0.5)
+    )
+
+
+def test_outside_the_budgets_there_is_a_bound_and_no_number() -> None:
+    better = read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 0.9, higher=False)
+    worse = read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 3.1, higher=False)
+    assert (better.effective, better.bound) == (None, "lower")
+    assert (worse.effective, worse.bound) == (None, "upper")
+
+
+def test_a_smaller_budget_that_is_as_good_by_chance_does_not_count() -> None:
+    found = read_off(BUDGETS, np.array([1.0, 3.0, 1.0]), 2.0, higher=False)
+    assert found.effective == pytest.approx(20_000 * 2**0.5)
+    assert not found.monotone
+
+
+@given(
+    st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(1e-2, 1e3)
+)
+def test_effective_tokens_scale_with_the_budgets(
+    values: list[float], value: float, scale: float
+) -> None:
+    budgets = 1e4 * 2.0 ** np.arange(len(values))
+    one = read_off(budgets, np.array(values), value, higher=False)
+    other = read_off(scale * budgets, np.array(values), value, higher=False)
+    assert one.bound == other.bound
+    if one.effective is not None:
+        assert other.effective == pytest.approx(scale * one.effective, rel=1e-9)
+        assert budgets[0] <= one.effective * (1 + 1e-12)
+        assert one.effective <= budgets[-1] * (1 + 1e-12)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(0.1, 10))
+def test_a_better_value_is_never_worth_less(values: list[float], a: float, b: float) -> None:
+    budgets = 1e4 * 2.0 ** np.arange(len(values))
+
+    def worth(value: float) -> float:
+        found = read_off(budgets, np.array(values), value, higher=False)
+        return found.effective or {"lower": np.inf, "upper": 0.0}[str(found.bound)]
+
+    assert worth(min(a, b)) >= worth(max(a, b)) * (1 - 1e-12)
+
+
+def test_each_challenger_is_read_off_the_baselines_budgets(
+    results: Path, make_run: MakeRun
+) -> None:
+    for budget, best in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+        values = {1: 5.0, 100: best, 200: best + 0.4}
+        make_run(f"a{budget:.0f}", values, overrides=[unique(budget)])
+    make_run("m1", {1: 5.0, 200: 2.5}, overrides=[unique(10_000), MDLM])
+    make_run("m2", {1: 5.0, 200: 0.5}, overrides=[unique(20_000), MDLM])
+    make_run("other", {1: 0.1}, overrides=[unique(10_000), MDLM, "training.lr=1e-4"])
+    ingest(results)
+    first, second = effective_data(results, "made", "val_loss")
+    assert first["group"] == {"unique_tokens": 10_000, "n_params": 181_440}
+    assert first["effective_unique_tokens"] == pytest.approx(10_000 * 2**0.5)
+    assert first["ratio"] == pytest.approx(2**0.5)
+    assert (first["range"], first["bound"], first["note"]) == ([10_000, 40_000], None, None)
+    assert (first["ci95"], first["ci95_note"]) == (None, "fewer than 8 points")
+    assert (second["effective_unique_tokens"], second["ratio"]) == (None, None)
+    assert (second["bound"], second["ratio_lower_bound"]) == ("lower", 2.0)
+    assert second["note"] == (
+        "outside the measured range: AR at 40,000 unique tokens does not reach it yet"
+    )
+    final = effective_data(results, "made", "val_loss", at="final")[0]
+    assert final["effective_unique_tokens"] == pytest.approx(10_000 * 2**0.9)
+    json.dumps([first, second, final], allow_nan=False)
+
+
+def test_budgets_of_equal_epochs_are_still_comparable(results: Path, make_run: MakeRun) -> None:
+    for budget, best in ((12_800, 3.0), (25_600, 2.0)):
+        tokens = [unique(budget), f"training.total_tokens={64 * budget}"]
+        make_run(f"a{budget}", {1: best}, overrides=tokens)
+        make_run(f"m{budget}", {1: best - 0.5}, overrides=[*tokens, MDLM])
+    ingest(results)
+    first, second = effective_data(results, "made", "val_loss")
+    assert first["effective_unique_tokens"] == pytest.approx(12_800 * 2**0.5)
+    assert second["bound"] == "lower"
+
+
+def test_seeds_give_an_interval(results: Path, make_run: MakeRun) -> None:
+    for seed, shift in enumerate((0.0, 0.1, -0.1)):
+        s = f"training.seed={seed}"
+        for budget, best in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+            make_run(f"a{budget:.0f}-{seed}", {1: best}, overrides=[unique(budget), s])
+        make_run(f"m{seed}", {1: 1.8 + shift}, overrides=[unique(10_000), s, MDLM])
+    ingest(results)
+    (row,) = effective_data(results, "made", "val_loss")
+    assert row["effective_unique_tokens"] == pytest.approx(20_000 * 2**0.2)
+    assert row["ci95_method"] == "t interval over 3 seeds"
+    half = 4.302653 * 0.1 * np.log(2) / 3**0.5
+    middle = row["effective_unique_tokens"]
+    assert row["ci95"] == pytest.approx([middle * np.exp(-half), middle * np.exp(half)], rel=1e-5)
+
+
+def test_one_seed_gets_an_interval_from_its_noise(results: Path, make_run: MakeRun) -> None:
+    rng = np.random.default_rng(0)
+    steps = np.arange(10, 410, 10)
+
+    def run(name: str, level: float, overrides: list[str]) -> None:
+        values = level + 20 / steps + rng.normal(0, 0.02, len(steps))
+        make_run(name, dict(zip(steps.tolist(), values.tolist(), strict=True)), overrides=overrides)
+
+    for budget, level in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+        run(f"a{budget:.0f}", level, [unique(budget)])
+    run("m", 1.5, [unique(10_000), MDLM])
+    ingest(results)
+    for at in ("best", "final"):
+        (row,) = effective_data(results, "made", "val_loss", at=at)
+        low, high = row["ci95"]
+        assert low <= row["effective_unique_tokens"] <= high
+        assert low <= 20_000 * 2**0.5 <= high
+        assert high / low < 1.25
+        assert row["ci95_method"].startswith("block bootstrap")
+
+
+def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
+    rng = np.random.default_rng(1)
+    x = np.linspace(1, 40, 40)
+    question = Question("s", "val_loss", "best", "ar", "mdlm")
+
+    def noisy(level: float) -> list[Curve]:
+        y = level + 2 / x + rng.normal(0, 0.05, 40)
+        return [Curve("r", {SEED: 0}, {"tokens": x}, y, np.full(40, np.nan), None)]
+
+    covered = 0
+    for _ in range(60):
+        budgets = {u: noisy(y) for u, y in zip(BUDGETS.tolist(), (3.0, 2.0, 1.0), strict=True)}
+        curves = noisy(1.5)
+        values = np.array([question.mean(one) for one in budgets.values()])
+        reading = read_off(BUDGETS, values, question.mean(curves), higher=False)
+        low, high = interval_of(budgets, curves, question, reading)["ci95"]
+        covered += low <= 20_000 * 2**0.5 <= high
+    assert covered >= 51
+
+
+def test_a_study_without_pairs_is_refused(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 1.0})
+    ingest(results)
+    with pytest.raises(InputError, match="all keys but the unique tokens"):
+        effective_data(results, "made", "val_loss")
+    with pytest.raises(InputError, match="best or final"):
+        effective_data(results, "made", "val_loss", at="last")  # type: ignore[arg-type]

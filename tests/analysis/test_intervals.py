@@ -1,0 +1,166 @@
+"""Intervals cover what they say they cover."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.interpolate import make_smoothing_spline
+
+from workbench.analysis.crossing import compare_curves, crossing_places
+from workbench.analysis.curves import Floats
+from workbench.analysis.intervals import (
+    Smooth,
+    bootstrap,
+    percentiles,
+    roughness,
+    smooth_curve,
+    t_interval,
+)
+
+X = np.linspace(1, 50, 50)
+
+
+def baseline(x: Floats) -> Floats:
+    return 2 + 1.5 * np.exp(-x / 4) + 0.012 * x
+
+
+def challenger(x: Floats) -> Floats:
+    return 2 + 2.5 * np.exp(-x / 12)
+
+
+def smoothed(x: Floats, y: Floats) -> Smooth:
+    found = smooth_curve(x, y)
+    assert found is not None
+    return found
+
+
+def where(x: Floats, y: Floats, other_x: Floats, other_y: Floats) -> Floats:
+    return crossing_places(x, y, other_x, other_y, higher_is_better=False)
+
+
+def truth() -> float:
+    fine = np.linspace(1, 50, 100_001)
+    return float(where(fine, baseline(fine)[None], fine, challenger(fine)[None])[0])
+
+
+def ar1(rng: np.random.Generator, sigma: float, correlation: float) -> Floats:
+    noise = rng.normal(size=len(X) + 20)
+    for i in range(1, len(noise)):
+        noise[i] = correlation * noise[i - 1] + np.sqrt(1 - correlation**2) * noise[i]
+    return sigma * noise[20:]
+
+
+@pytest.mark.parametrize(("sigma", "correlation"), [(0.05, 0.0), (0.2, 0.0), (0.03, 0.5)])
+def test_the_interval_covers_the_crossing_of_the_courses_below_the_noise(
+    sigma: float, correlation: float
+) -> None:
+    rng = np.random.default_rng(1)
+    crossing, covered, trials = truth(), 0, 60
+    for _ in range(trials):
+        ours = smoothed(X, baseline(X) + ar1(rng, sigma, correlation))
+        theirs = smoothed(X, challenger(X) + ar1(rng, sigma, correlation))
+        low, high = percentiles(*bootstrap(ours, theirs, where))
+        covered += (low or -np.inf) <= crossing <= (high or np.inf)
+    assert 0.85 * trials <= covered
+
+
+def test_the_interval_narrows_with_the_noise() -> None:
+    widths = []
+    for sigma in (0.002, 0.02):
+        rng = np.random.default_rng(2)
+        ours = smoothed(X, baseline(X) + rng.normal(0, sigma, 50))
+        theirs = smoothed(X, challenger(X) + rng.normal(0, sigma, 50))
+        low, high = percentiles(*bootstrap(ours, theirs, where))
+        assert low is not None
+        assert high is not None
+        widths.append(high - low)
+    assert widths[0] < 1 < widths[1] < 8
+
+
+def test_a_group_of_50_points_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(3)
+    ours, theirs = baseline(X) + rng.normal(0, 0.02, 50), challenger(X)
+    start = time.perf_counter()
+    bootstrap(smoothed(X, ours), smoothed(X, theirs), where)
+    assert time.perf_counter() - start < 1
+
+
+def test_the_spline_is_scipys_at_the_same_penalty() -> None:
+    rng = np.random.default_rng(4)
+    y = baseline(X) + rng.normal(0, 0.05, 50)
+    t = np.log(X)
+    for penalty in (1e-4, 1e-2, 1.0):
+        ours = np.linalg.solve(np.eye(50) + penalty * roughness(t), y)
+        np.testing.assert_allclose(ours, make_smoothing_spline(t, y, lam=penalty)(t), atol=1e-6)
+
+
+def test_noise_around_a_smooth_curve_is_measured() -> None:
+    rng = np.random.default_rng(5)
+    for n in (14, 50):
+        x = np.linspace(1, 50, n)
+        found = [smoothed(x, 2 + 3 / x + rng.normal(0, 0.03, n)).noise for _ in range(100)]
+        assert np.sqrt(np.mean(np.square(found))) == pytest.approx(0.03, rel=0.08)
+
+
+def test_long_curves_are_smoothed_through_averages() -> None:
+    rng = np.random.default_rng(6)
+    x = np.linspace(1, 50, 5_000)
+    found = smoothed(x, baseline(x) + rng.normal(0, 0.05, 5_000))
+    assert np.abs(found.fitted - baseline(x)).mean() < 0.01
+    assert found.noise == pytest.approx(0.05, rel=0.1)
+    np.testing.assert_allclose(found.refit(found.y[None])[0], found.fitted)
+
+
+def test_too_few_points_are_not_smoothed_and_places_at_zero_do_not_count() -> None:
+    x = np.arange(8.0)
+    assert smooth_curve(x, x) is None
+    assert smooth_curve(x + 1, x) is not None
+    assert smooth_curve(np.array([1.0, 1, 1, 2, 2, 3, 3, 4]), x) is None
+
+
+@given(st.floats(0.1, 1e12), st.integers(8, 30))
+def test_the_unit_of_x_does_not_change_the_spline(scale: float, n: int) -> None:
+    x = np.linspace(1, 30, n)
+    y = np.sin(x)
+    np.testing.assert_allclose(
+        smoothed(x, y).fitted, smoothed(scale * x, y).fitted, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_limits_outside_the_measured_range_are_left_open() -> None:
+    inside = np.linspace(2, 3, 900)
+    late = np.concatenate([inside, np.full(100, np.inf)])
+    early = np.concatenate([inside, np.full(100, -np.inf)])
+    assert percentiles(late)[1] is None
+    assert percentiles(late)[0] == pytest.approx(2.028, abs=0.01)
+    assert percentiles(early)[0] is None
+    assert percentiles(early, late) == [None, None]
+    assert percentiles(np.full(1000, 2.0), estimate=5.0) == [2.0, 5.0]
+
+
+@given(st.lists(st.floats(1e-3, 1e12), min_size=2, max_size=6), st.floats(1e-3, 1e3))
+def test_a_t_interval_is_positive_and_scales(values: list[float], scale: float) -> None:
+    low, high = t_interval(values)
+    assert low is not None
+    assert high is not None
+    middle = float(stats.gmean(values))
+    assert 0 <= low <= middle * (1 + 1e-9)
+    assert high >= middle * (1 - 1e-9)
+    scaled = t_interval([scale * value for value in values])
+    if np.isfinite(high) and low > 1e-250 and high < 1e250:
+        assert scaled == pytest.approx([scale * low, scale * high], rel=1e-5)
+
+
+def test_the_definition_reaches_the_bootstrap() -> None:
+    # By points the challenger crosses; the baseline's best stays out of reach.
+    base, other = 1 + 0.02 * X, 2.5 - 0.02 * X
+    place = compare_curves(X, base, X, other, higher_is_better=False)
+    assert place is not None
+    assert place.status == "crossed"
+    best = crossing_places(
+        X, base[None], X, other[None], higher_is_better=False, definition="best_so_far"
+    )
+    assert np.isposinf(best).all()

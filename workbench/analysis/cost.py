@@ -1,0 +1,94 @@
+"""What the best value cost: training FLOPs of each objective (arXiv 2511.03276, Figure 12, left).
+
+The paper's diffusion models need over 100 times the FLOPs of AR to reach their best. While
+diffusion still improves at the end of a run, its cost is a lower bound, and so is the ratio.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.analysis.curves import Curve, load_curves, require_axis
+from workbench.analysis.pairing import make_pairs, mean_curve, side_name
+from workbench.errors import InputError
+from workbench.metrics import higher_is_better
+from workbench.recipe.models import CompareConfig
+
+
+def flops_to_best(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
+    """One row a group: FLOPs to the best value of baseline and challenger, and their ratio.
+
+    `bound` of a side is "lower" where its best value is the last one measured. `ratio_bound`
+    is "lower" where only the challenger's is, "upper" where only the baseline's is; where both
+    are, there is no ratio to tell.
+
+    Raises:
+        InputError: no such study or metric, no pairs, or runs without FLOPs.
+    """
+    loaded = load_curves(results, study, metric)
+    compare = CompareConfig.model_validate(loaded.compare)
+    sides = (compare.baseline, compare.challenger)
+    pairs = make_pairs(loaded, *sides, compare.match)
+    if not pairs:
+        raise InputError(
+            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
+            "other keys. [compare] match in the recipe says which keys a pair shares."
+        )
+    require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], "flops")
+    rows = []
+    for pair in pairs:
+        baseline, challenger = (
+            _best(curves, metric) for curves in (pair.baseline, pair.challenger)
+        )
+        rows.append(
+            {
+                "study": study,
+                "metric": metric,
+                "group": pair.group,
+                "baseline": {"name": side_name(sides[0]), **baseline},
+                "challenger": {"name": side_name(sides[1]), **challenger},
+                **_ratio(baseline, challenger),
+            }
+        )
+    return rows
+
+
+def _best(curves: list[Curve], metric: str) -> dict[str, Any]:
+    flops, values = mean_curve(curves, "flops")
+    place = int(np.argmax(values) if higher_is_better(metric) else np.argmin(values))
+    tokens = mean_curve(curves, "tokens")[0]
+    return {
+        "flops": float(flops[place]),
+        "tokens": float(tokens[place]),
+        "value": float(values[place]),
+        "bound": "lower" if place == len(values) - 1 else None,
+    }
+
+
+def _ratio(baseline: dict[str, Any], challenger: dict[str, Any]) -> dict[str, Any]:
+    both = baseline["bound"] is not None and challenger["bound"] is not None
+    if both:
+        note = "both still improve at the end: no ratio can be told"
+        return {"ratio": None, "ratio_bound": None, "note": note}
+    ratio = challenger["flops"] / baseline["flops"]
+    if challenger["bound"]:
+        note = "the challenger still improves at the end: a lower bound"
+        return {"ratio": ratio, "ratio_bound": "lower", "note": note}
+    if baseline["bound"]:
+        note = "the baseline still improves at the end: an upper bound"
+        return {"ratio": ratio, "ratio_bound": "upper", "note": note}
+    return {"ratio": ratio, "ratio_bound": None, "note": None}
+
+
+def cost_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """For people: bounds are called bounds."""
+    signs = {"lower": "> ", "upper": "< ", None: ""}
+    told = {**row["group"]}
+    for side in ("baseline", "challenger"):
+        one = row[side]
+        told[f"best {row['metric']} of {one['name']}"] = one["value"]
+        told[f"FLOPs of {one['name']}"] = f"{signs[one['bound']]}{one['flops']:.3g}"
+    ratio = row["ratio"]
+    told["ratio"] = None if ratio is None else f"{signs[row['ratio_bound']]}{ratio:,.3g}x"
+    return told

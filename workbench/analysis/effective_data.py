@@ -1,0 +1,298 @@
+"""What a challenger's data are worth: how many unique tokens the baseline needs to be as good.
+
+The claim to check is that of arXiv 2511.03276, Figure 1: diffusion draws more from the same
+unique tokens than AR does. Here that is a number of unique tokens, read off the baseline's runs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.intervals import (
+    MIN_POINTS,
+    RANDOM_SEED,
+    RESAMPLES,
+    no_interval,
+    percentiles,
+    smooth_curve,
+    t_interval,
+)
+from workbench.analysis.pairing import (
+    SEED,
+    UNIQUE,
+    Shared,
+    Side,
+    differing_keys,
+    following_keys,
+    named_group,
+    order_of,
+    shared_groups,
+    side_name,
+)
+from workbench.errors import InputError
+from workbench.metrics import higher_is_better
+from workbench.output import pretty
+from workbench.recipe.models import CompareConfig
+
+At = Literal["best", "final"]
+# Keys of a budget: where they follow from the unique tokens, budgets stay comparable.
+_BUDGET_KEYS = {
+    *("training.total_tokens", "training.epochs", "training.warmup_steps"),
+    *("training.checkpoint_every", "training.log_every", "evaluation.points"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Unique tokens read off the baseline's values. `bound` is "lower" where they lie above the
+    measured budgets, "upper" where they lie below."""
+
+    effective: float | None
+    bound: Literal["lower", "upper"] | None
+    monotone: bool
+    """No larger budget has a worse value."""
+
+
+def read_off(unique: Floats, values: Floats, value: float, *, higher: bool) -> Reading:
+    """The unique tokens from which on the baseline is at least as good as a value.
+
+    It is persistent, as a crossover is: a smaller budget that is as good by chance, with a worse
+    one above it, does not count. Between budgets, values are lines in log unique tokens.
+
+    Args:
+        unique: increasing.
+        values: the baseline's value at each budget.
+    """
+    place = float(places(unique, values[None], np.array([value]), higher=higher)[0])
+    steps = np.diff(values) if higher else -np.diff(values)
+    monotone = bool(np.all(steps >= 0))
+    if np.isfinite(place):
+        return Reading(place, None, monotone)
+    return Reading(None, "lower" if place > 0 else "upper", monotone)
+
+
+def places(unique: Floats, values: Floats, value: Floats, *, higher: bool) -> Floats:
+    """`read_off` for rows of values (rows, budgets): inf above all budgets, -inf below."""
+    lead = (values - value[:, None]) * (1.0 if higher else -1.0)
+    good = lead >= 0
+    out = np.where(good.all(axis=1), -np.inf, np.inf)
+    # As good as the smallest budget is not beyond it.
+    out[good.all(axis=1) & (lead[:, 0] == 0)] = unique[0]
+    rows = np.flatnonzero(good[:, -1] & ~good.all(axis=1))
+    last = lead.shape[1] - 1 - np.argmax(~good[rows, ::-1], axis=1)
+    before, after = lead[rows, last], lead[rows, last + 1]
+    logs = np.log(unique)
+    share = before / (before - after)
+    at = np.exp(logs[last] + share * (logs[last + 1] - logs[last]))
+    out[rows] = np.where(after == 0, unique[last + 1], at)  # exp(log) rounds
+    return np.asarray(out)
+
+
+def effective_data(
+    results: Path,
+    study: str,
+    metric: str,
+    at: At = "best",
+    baseline: Side | None = None,
+    challenger: Side | None = None,
+) -> list[dict[str, Any]]:
+    """What every challenger group's unique tokens are worth, in the baseline's.
+
+    Seeds are averaged. The interval is a t interval over the seeds' own answers, or, without
+    several seeds, from each curve's scatter (see `analysis.intervals`).
+
+    Args:
+        at: compare each run's best value, or its last.
+
+    Returns:
+        Rows with "group", "unique_tokens" and "value" of the challenger,
+        "effective_unique_tokens" and its "ratio" to the challenger's own, both None outside the
+        baseline's "range", where "bound" says on which side and "ratio_lower_bound" or
+        "ratio_upper_bound" how far; "ci95" (unique tokens, a limit None outside the range).
+
+    Raises:
+        InputError: no such study or metric, or no challenger has a baseline of equal keys.
+    """
+    if at not in ("best", "final"):
+        raise InputError(f"at {at}: expected best or final.")
+    loaded = load_curves(results, study, metric)
+    compare = CompareConfig.model_validate(loaded.compare)
+    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
+    following = following_keys([curve.keys for curve in loaded.curves], UNIQUE)
+    ignored = {UNIQUE, *_BUDGET_KEYS.intersection(following)}
+    families = [
+        family
+        for family in shared_groups(loaded.curves, *sides, compare.match, ignored)
+        if family.baseline and family.challenger
+    ]
+    if not families:
+        raise InputError(
+            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
+            "keys but the unique tokens."
+        )
+    differing = differing_keys([one.keys for one in families])
+    question = Question(study, metric, at, side_name(sides[0]), side_name(sides[1]))
+    rows = []
+    for family in families:
+        for unique, curves in _by_budget(family.challenger).items():
+            group = named_group(family.keys, differing, curves[0])
+            rows.append(
+                {**question.head(), "group": group, **_row(family, unique, curves, question)}
+            )
+    return sorted(rows, key=lambda row: order_of(row["group"]))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared: which metric, where, and whose names to tell."""
+
+    study: str
+    metric: str
+    at: At
+    baseline: str
+    challenger: str
+
+    def head(self) -> dict[str, Any]:
+        return {
+            "study": self.study,
+            "metric": self.metric,
+            "at": self.at,
+            "baseline": self.baseline,
+            "challenger": self.challenger,
+        }
+
+    @property
+    def higher(self) -> bool:
+        return higher_is_better(self.metric)
+
+    def value(self, rows: Floats) -> Floats:
+        """The best or the last of each row of values."""
+        if self.at == "final":
+            return rows[:, -1]
+        return np.asarray(rows.max(axis=1) if self.higher else rows.min(axis=1))
+
+    def mean(self, curves: list[Curve]) -> float:
+        return float(np.mean([self.value(curve.y[None])[0] for curve in curves]))
+
+
+def _by_budget(curves: list[Curve]) -> dict[float, list[Curve]]:
+    budgets: dict[float, list[Curve]] = {}
+    for curve in sorted(curves, key=lambda one: one.keys[UNIQUE]):
+        budgets.setdefault(float(curve.keys[UNIQUE]), []).append(curve)
+    return budgets
+
+
+def _row(family: Shared, unique: float, curves: list[Curve], question: Question) -> dict[str, Any]:
+    budgets = _by_budget(family.baseline)
+    axis = np.array(list(budgets))
+    values = np.array([question.mean(one) for one in budgets.values()])
+    value = question.mean(curves)
+    reading = read_off(axis, values, value, higher=question.higher)
+    bound = {"lower": float(axis[-1]), "upper": float(axis[0]), None: None}[reading.bound]
+    interval = interval_of(budgets, curves, question, reading)
+    return {
+        "unique_tokens": curves[0].keys[UNIQUE],
+        "value": value,
+        "effective_unique_tokens": reading.effective,
+        "ratio": None if reading.effective is None else reading.effective / unique,
+        "bound": reading.bound,
+        "ratio_lower_bound": bound / unique if bound and reading.bound == "lower" else None,
+        "ratio_upper_bound": bound / unique if bound and reading.bound == "upper" else None,
+        **interval,
+        "range": [float(axis[0]), float(axis[-1])],
+        "baseline_values": [[u, v] for u, v in zip(axis.tolist(), values.tolist(), strict=True)],
+        "seeds": len({curve.keys.get(SEED) for curve in curves}),
+        "imported": any(c.imported for c in [*curves, *family.baseline]),
+        "note": _note(reading, axis, question),
+    }
+
+
+def _note(reading: Reading, axis: Floats, question: Question) -> str | None:
+    side = "AR" if question.baseline == "ar" else question.baseline
+    notes = []
+    if reading.bound == "lower":
+        notes.append(
+            f"outside the measured range: {side} at {pretty(int(axis[-1]))} unique tokens does "
+            "not reach it yet"
+        )
+    if reading.bound == "upper":
+        notes.append(
+            f"outside the measured range: {side} at {pretty(int(axis[0]))} unique tokens is "
+            "better already"
+        )
+    if not reading.monotone:
+        notes.append(
+            f"{side} does not improve with every larger budget: the first budget from which on "
+            "it stays as good was taken"
+        )
+    return "; ".join(notes) or None
+
+
+def interval_of(
+    budgets: dict[float, list[Curve]], curves: list[Curve], question: Question, reading: Reading
+) -> dict[str, Any]:
+    """The 95 % interval of the effective unique tokens, and how it was made."""
+    axis = np.array(list(budgets))
+    if reading.effective is None:
+        return no_interval("no effective unique tokens to give an interval of")
+    alike = [
+        seed
+        for seed in (curve.keys.get(SEED) for curve in curves)
+        if all(any(c.keys.get(SEED) == seed for c in one) for one in budgets.values())
+    ]
+    if len(alike) >= 2:
+        alone = [_of_seed(budgets, curves, question, seed) for seed in alike]
+        if not np.all(np.isfinite(alone)):
+            return no_interval("a seed's answer lies outside the measured range")
+        return {
+            "ci95": t_interval(alone),
+            "ci95_method": f"t interval over {len(alike)} seeds",
+            "ci95_note": None,
+        }
+    rng = np.random.default_rng(RANDOM_SEED)
+    sampled = _resampled(curves, question, rng)
+    others = [_resampled(one, question, rng) for one in budgets.values()]
+    if sampled is None or any(one is None for one in others):
+        return no_interval(f"fewer than {MIN_POINTS} points")
+    found = places(
+        axis,
+        np.stack([o for o in others if o is not None], axis=1),
+        sampled,
+        higher=question.higher,
+    )
+    interval = percentiles(found, estimate=reading.effective)
+    outside = [
+        f"the {end} limit lies {where} the measured budgets"
+        for end, where, limit in zip(("lower", "upper"), ("below", "above"), interval, strict=True)
+        if limit is None
+    ]
+    return {
+        "ci95": interval,
+        "ci95_method": f"block bootstrap of residuals, {RESAMPLES} resamples",
+        "ci95_note": "; ".join(outside) or None,
+    }
+
+
+def _of_seed(
+    budgets: dict[float, list[Curve]], curves: list[Curve], question: Question, seed: Any
+) -> float:
+    value, *values = (
+        question.mean([curve for curve in one if curve.keys.get(SEED) == seed])
+        for one in (curves, *budgets.values())
+    )
+    axis = np.array(list(budgets))
+    return float(places(axis, np.array([values]), np.array([value]), higher=question.higher)[0])
+
+
+def _resampled(curves: list[Curve], question: Question, rng: np.random.Generator) -> Floats | None:
+    """1,000 draws of the mean best or final value, from each curve's scatter."""
+    draws = []
+    for curve in curves:
+        smooth = smooth_curve(curve.x["tokens"], curve.y)
+        if smooth is None:
+            return None
+        draws.append(question.value(smooth.resamples(rng, RESAMPLES)))
+    return np.asarray(np.mean(draws, axis=0))

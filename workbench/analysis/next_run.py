@@ -1,0 +1,172 @@
+"""Which run would shrink the uncertainty of a crossover most for its FLOPs.
+
+Two kinds of runs help. Another seed of a pair narrows the interval of a crossover that was seen:
+with n seeds the interval of the mean is t_{n-1} s / sqrt(n) wide in log place. A longer pair
+reaches a crossover that was not: until then it is known from below only. Where a single pair
+was run, the scatter between seeds is taken from the groups that have several, else from the
+pair's own bootstrap, which is the less since it lacks what differs between seeds.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from workbench.analysis.crossover import crossovers
+from workbench.analysis.trends import power_law_trend
+from workbench.errors import InputError
+from workbench.store import query
+
+UNSEEN = np.log(10.0)
+"""How far beyond the last place compared an unseen crossover may lie, without a trend: one
+decade."""
+
+
+def next_runs(
+    results: Path, study: str, metric: str = "val_loss", axis: str = "tokens"
+) -> list[dict[str, Any]]:
+    """Candidates, the one that shrinks most per FLOP first.
+
+    Returns:
+        Rows with "group", "kind" (another seed, longer), "set" (overrides for `workbench run`),
+        "train_flops" of both runs, "width_now" and "width_expected" (full 95 % width in natural
+        log of the place), "shrink_per_flop" and "why".
+
+    Raises:
+        InputError: no such study or metric, no pairs, or runs whose cost is not known.
+    """
+    rows = crossovers(results, study, metric, axis)
+    runs = _runs(results, study)
+    scatter, told = _scatter_between_seeds(rows)
+    trend = _trend(rows)
+    found = []
+    for row in rows:
+        pair = [runs[run_id] for side in row["runs"].values() for run_id in side]
+        if any(run["imported"] for run in pair):
+            continue
+        candidate = (
+            _another_seed(row, pair, scatter, told)
+            if row["status"] == "crossed"
+            else _longer(row, pair, trend, axis)
+            if row["status"] == "not_reached"
+            else None
+        )
+        if candidate is not None:
+            found.append({"study": study, "metric": metric, "axis": axis, **candidate})
+    if not found:
+        raise InputError(
+            f"study {study}: no run would sharpen its crossovers: all of them are imported, or "
+            "the challenger is ahead from the first point compared (evaluate earlier: "
+            "evaluation.points)."
+        )
+    return sorted(found, key=lambda one: -one["shrink_per_flop"])
+
+
+def _runs(results: Path, study: str) -> dict[str, dict[str, Any]]:
+    frame = query(
+        results,
+        f"""SELECT r.run_id, r.seed, r.train_flops, r.total_tokens, r.unique_tokens, r.n_params,
+                   coalesce(r.imported, false) AS imported
+            FROM runs r JOIN study_runs s USING (run_id)
+            WHERE s.study = '{study.replace("'", "''")}'""",
+    )
+    return {row["run_id"]: row for row in frame.iter_rows(named=True)}
+
+
+def _scatter_between_seeds(rows: list[dict[str, Any]]) -> tuple[float | None, str]:
+    """Standard deviation of log place between seeds, pooled over groups with several."""
+    squares, freedom = 0.0, 0
+    for row in rows:
+        if row["seeds"] >= 2 and row["ci95"] and None not in row["ci95"]:
+            n = row["seeds"]
+            half = np.log(row["ci95"][1] / row["ci95"][0]) / 2
+            squares += (n - 1) * (half * np.sqrt(n) / stats.t.ppf(0.975, n - 1)) ** 2
+            freedom += n - 1
+    if freedom:
+        return float(np.sqrt(squares / freedom)), f"scatter between seeds, {freedom} degrees"
+    return None, "bootstrap of the one pair: seeds may scatter more"
+
+
+def _trend(rows: list[dict[str, Any]]) -> Any:
+    usable = [row for row in rows if row["group"]["unique_tokens"]]
+    places = [row["crossover"] or row["lower_bound"] or row["upper_bound"] for row in usable]
+    if not places or min(places) <= 0:
+        return None
+    x = np.array([float(row["group"]["unique_tokens"]) for row in usable])
+    return power_law_trend(x, np.array(places), [row["status"] for row in usable])
+
+
+def _another_seed(
+    row: dict[str, Any], pair: list[dict[str, Any]], scatter: float | None, told: str
+) -> dict[str, Any] | None:
+    n = row["seeds"]
+    width = None
+    if row["ci95"] and None not in row["ci95"]:
+        width = float(np.log(row["ci95"][1] / row["ci95"][0]))
+    if scatter is None and width is not None and width > 0:
+        scatter = width / (2 * stats.norm.ppf(0.975))
+    if not scatter:
+        return None
+    # Known scatter: the widths then shrink as 1 / sqrt(n), whatever few seeds have shown so far.
+    now = width or float(2 * stats.norm.ppf(0.975) * scatter / np.sqrt(n))
+    expected = now * np.sqrt(n / (n + 1))
+    flops = _flops(pair) / n
+    seeds = [run["seed"] for run in pair if run["seed"] is not None]
+    return {
+        "group": row["group"],
+        "kind": "another seed",
+        "set": [f"training.seed={max(seeds, default=0) + 1}"],
+        "train_flops": flops,
+        "width_now": now,
+        "width_expected": float(expected),
+        "shrink_per_flop": float((now - expected) / flops),
+        "why": f"{n} seed{'s' if n > 1 else ''} so far; {told}",
+    }
+
+
+def _longer(
+    row: dict[str, Any], pair: list[dict[str, Any]], trend: Any, axis: str
+) -> dict[str, Any]:
+    last = row["last_x"]
+    now, why = UNSEEN, "beyond the last place compared, by up to a decade"
+    if trend is not None and trend.exponent is not None:
+        place, interval = trend.predict(float(row["group"]["unique_tokens"]))
+        high = interval[1] if interval else 2 * place
+        if high > last:
+            now, why = float(np.log(high / last)), "expected from the trend of the other groups"
+    factor = float(np.exp(now))
+    tokens = max(run["total_tokens"] or 0 for run in pair) * factor
+    flops = _flops(pair) * factor
+    # Once seen, a crossover is about as sure as those that were: a tenth is typical.
+    expected = min(now / 2, 0.1)
+    return {
+        "group": row["group"],
+        "kind": "longer",
+        "set": [f"training.total_tokens={round(tokens)}"],
+        "train_flops": flops,
+        "width_now": now,
+        "width_expected": expected,
+        "shrink_per_flop": (now - expected) / flops,
+        "why": f"not reached by {last:.4g} {axis}; {why}",
+    }
+
+
+def _flops(pair: list[dict[str, Any]]) -> float:
+    """Training FLOPs of the runs; 6 N D where a run does not tell."""
+    return float(
+        sum(run["train_flops"] or 6 * run["n_params"] * run["total_tokens"] for run in pair)
+    )
+
+
+def next_row(row: dict[str, Any]) -> dict[str, Any]:
+    """For people."""
+    return {
+        **row["group"],
+        "run": row["kind"],
+        "--set": " ".join(row["set"]),
+        "FLOPs": f"{row['train_flops']:.3g}",
+        "width now": f"x{np.exp(row['width_now']):.3g}",
+        "width expected": f"x{np.exp(row['width_expected']):.3g}",
+        "why": row["why"],
+    }

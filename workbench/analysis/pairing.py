@@ -1,0 +1,163 @@
+"""Which runs of a study are compared with each other, and what tells comparisons apart."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.analysis.curves import Curve, Floats, StudyCurves
+from workbench.recipe.models import FOREIGN_KEYS
+
+SEED = "training.seed"
+UNIQUE = "data.unique_tokens"
+Side = str | dict[str, Any]
+"""An objective's name, or dotted keys and their values."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The runs to compare under one configuration: one curve a seed on each side."""
+
+    group: dict[str, Any]
+    baseline: list[Curve]
+    challenger: list[Curve]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Runs that agree in all keys but those compared. Either side may be empty."""
+
+    keys: dict[str, Any]
+    baseline: list[Curve]
+    challenger: list[Curve]
+
+
+def make_pairs(
+    loaded: StudyCurves,
+    baseline: Side,
+    challenger: Side,
+    match: tuple[str, ...] | None = None,
+) -> list[Pair]:
+    """Group a study's curves into pairs that share every key but what they compare."""
+    groups = shared_groups(loaded.curves, baseline, challenger, match)
+    complete = [group for group in groups if group.baseline and group.challenger]
+    differing = differing_keys([group.keys for group in complete])
+    pairs = [
+        Pair(named_group(one.keys, differing, one.baseline[0]), one.baseline, one.challenger)
+        for one in complete
+    ]
+    return sorted(pairs, key=lambda pair: order_of(pair.group))
+
+
+def shared_groups(
+    curves: list[Curve],
+    baseline: Side,
+    challenger: Side,
+    match: tuple[str, ...] | None = None,
+    ignored: Iterable[str] = (),
+) -> list[Shared]:
+    """Curves by the keys that both sides share.
+
+    Args:
+        match: the only keys to share; None for all but the compared ones.
+        ignored: keys that are not shared whatever `match` says.
+    """
+    left, right = _selector(baseline), _selector(challenger)
+    compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
+    compared |= {key for keys in FOREIGN_KEYS.values() for key in keys}
+    left_out = set(ignored)
+    groups: dict[str, Shared] = {}
+    for curve in curves:
+        shared = {
+            key: value
+            for key, value in curve.keys.items()
+            if (key in match if match is not None else key not in compared) and key not in left_out
+        }
+        group = groups.setdefault(identity(shared), Shared(shared, [], []))
+        if _selected(curve, left):
+            group.baseline.append(curve)
+        if _selected(curve, right):
+            group.challenger.append(curve)
+    return list(groups.values())
+
+
+def identity(keys: dict[str, Any]) -> str:
+    """Equal for equal keys and values, in whatever order."""
+    return json.dumps(keys, sort_keys=True, default=str)
+
+
+def _selector(side: Side) -> dict[str, Any]:
+    return {"training.objective": side} if isinstance(side, str) else side
+
+
+def _selected(curve: Curve, selector: dict[str, Any]) -> bool:
+    return all(curve.keys.get(key) == value for key, value in selector.items())
+
+
+def side_name(side: Side) -> str:
+    """A side for messages and for tables."""
+    return side if isinstance(side, str) else json.dumps(side)
+
+
+def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
+    """The keys that tell groups apart, beyond unique tokens and parameters."""
+    keys = {key for group in groups for key in group}
+    told = {UNIQUE, "n_params"}
+    return sorted(
+        key
+        for key in keys - told
+        if len({json.dumps(group.get(key), default=str) for group in groups}) > 1
+    )
+
+
+def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
+    """The keys whose value follows from that of `key` in all groups, and varies with it.
+
+    Total tokens follow unique tokens in a study of equal epochs, width follows the number of
+    parameters: such keys cannot be told apart from `key`, and do not split a trend along it.
+    """
+    values = {json.dumps(group.get(key), default=str) for group in groups}
+    if len(values) < 2:
+        return []
+    following = []
+    for other in sorted({name for group in groups for name in group} - {key}):
+        seen = {
+            (json.dumps(g.get(key), default=str), json.dumps(g.get(other), default=str))
+            for g in groups
+        }
+        if len({value for _, value in seen}) > 1 and len(seen) == len(values):
+            following.append(other)
+    return following
+
+
+def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
+    """What a group is called in answers: always its unique tokens and parameters."""
+    group = {
+        "unique_tokens": example.keys.get(UNIQUE),
+        "n_params": example.keys.get("n_params"),
+    }
+    return group | {key: keys.get(key) for key in differing}
+
+
+def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
+    """Sorts groups by parameters, then by unique tokens; unknown ones come first."""
+    return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
+
+
+def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
+    """The mean over seeds, at the points that all of them have reached."""
+    shortest = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
+    values = [np.interp(shortest, curve.x[axis], curve.y) for curve in curves]
+    return shortest, np.mean(values, axis=0)
+
+
+def seed_pairs(pair: Pair) -> list[tuple[Curve, Curve]]:
+    """Baseline and challenger of the same seed, for every seed that both have."""
+    by_seed = {curve.keys.get(SEED): curve for curve in pair.challenger}
+    return [
+        (curve, by_seed[curve.keys.get(SEED)])
+        for curve in pair.baseline
+        if curve.keys.get(SEED) in by_seed
+    ]

@@ -1,0 +1,72 @@
+"""Answers as rows for people: bounds called bounds, nothing where nothing is known."""
+
+from typing import Any
+
+
+def place_text(value: float | None, bound: str | None = None) -> str | None:
+    """A place with four digits; "> ..." for a lower bound, "< ..." for an upper one."""
+    if value is None:
+        return None
+    return {"lower": "> ", "upper": "< ", None: ""}[bound] + f"{value:,.4g}"
+
+
+def interval_text(interval: list[float | None] | None) -> str | None:
+    """Both ends, "unbounded" where one is not known."""
+    if interval is None:
+        return None
+    low, high = ("unbounded" if end is None else f"{end:,.4g}" for end in interval)
+    return f"{low} to {high}"
+
+
+def trend_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A trend of crossovers or of onsets along a key."""
+    told = {
+        **row["group"],
+        "against": row["against"],
+        "crossed": row["n_crossed"],
+        "bounds": row["n_censored"],
+    }
+    if "levels" in row:
+        told["levels"] = "; ".join(_level(level) for level in row["levels"])
+    else:
+        told["exponent"] = row["exponent"]
+        told["95 % interval"] = interval_text(row["ci95"])
+    return {**told, "direction": row["direction"], "note": row["note"]}
+
+
+def _level(level: dict[str, Any]) -> str:
+    if level["crossover"] is not None:
+        return f"{level['level']} {place_text(level['crossover'])}"
+    if level["lower_bound"] is not None:
+        return f"{level['level']} {place_text(level['lower_bound'], 'lower')}"
+    return f"{level['level']} {place_text(level['upper_bound'], 'upper')}"
+
+
+def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """What a challenger's unique tokens are worth."""
+    bound = row["bound"]
+    limit = {"lower": row["range"][1], "upper": row["range"][0], None: None}[bound]
+    ratio_limit = row["ratio_lower_bound"] if bound == "lower" else row["ratio_upper_bound"]
+    return {
+        **row["group"],
+        f"{row['at']} {row['metric']} of {row['challenger']}": row["value"],
+        f"unique tokens {row['baseline']} needs": place_text(
+            row["effective_unique_tokens"] if bound is None else limit, bound
+        ),
+        "ratio": place_text(row["ratio"] if bound is None else ratio_limit, bound),
+        "95 % interval": interval_text(row["ci95"]),
+    }
+
+
+def onset_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The epoch of the lowest loss."""
+    reached = row["status"] == "reached"
+    return {
+        **row["group"],
+        "status": row["status"],
+        "best at epoch": place_text(row["epochs"])
+        if reached
+        else place_text(row["lower_bound"], "lower"),
+        "95 % interval": interval_text(row["ci95"]),
+        "rise since": row["rise"],
+    }

@@ -1,0 +1,271 @@
+"""How crossovers move with unique tokens, model size or data quality, bounds included.
+
+A group whose curves have not crossed still says something: its crossover lies beyond the last
+place compared. Leaving it out would bend the trend towards early crossovers, so it enters the
+likelihood as a censored value (Tobin 1958).
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from workbench.analysis.censored import Fit, fit_censored
+from workbench.analysis.curves import Floats
+from workbench.analysis.pairing import following_keys, identity
+from workbench.errors import InputError
+from workbench.recipe.messages import suggestion
+
+CENSORED = {"crossed": 0, "not_reached": 1, "ahead_throughout": -1}
+"""How a status enters the likelihood: exactly, as a lower bound, as an upper bound."""
+_TIERS = ("low", "medium", "high")
+"""The quality tiers of arXiv 2511.03276, Figure 4, in their order."""
+
+
+@dataclass(frozen=True)
+class PowerLawTrend:
+    """log y = log scale + exponent log x + sigma eps, with normal eps."""
+
+    exponent: float | None
+    scale: float | None
+    sigma: float | None
+    """Scatter of log y, over n - 2 degrees of freedom; None where they are used up."""
+    exponent_ci95: list[float | None] | None
+    """A limit is None where the data do not bound it."""
+    n_crossed: int
+    n_censored: int
+    note: str | None
+    fit: Fit | None = None
+
+    def predict(self, x: float) -> tuple[float | None, list[float] | None]:
+        """The place expected at x, and the 95 % prediction interval of one more crossover."""
+        if self.exponent is None or self.scale is None:
+            return None, None
+        place = self.scale * x**self.exponent
+        if self.fit is None or self.n_crossed < 3:
+            return float(place), None
+        half = self.fit.prediction_half_width(float(np.log(x)))
+        return float(place), [float(place * np.exp(-half)), float(place * np.exp(half))]
+
+
+def power_law_trend(x: Floats, y: Floats, status: list[str]) -> PowerLawTrend:
+    """Fit a power law by maximum likelihood, with bounds as bounds.
+
+    Args:
+        x: above zero.
+        y: the crossover where status is "crossed"; the last place compared, a lower bound, where
+            it is "not_reached"; the first one, an upper bound, where it is "ahead_throughout".
+        status: one a point.
+
+    Returns:
+        The interval is the profile likelihood's at n log(1 + t^2 / (n - 2)), t the 97.5 % point
+        of Student's t with n - 2 degrees of freedom and n the crossed points: where none is
+        censored, that is the exact t interval of least squares. There is no interval with fewer
+        than 3 crossed points, and no exponent with fewer than 2.
+
+    Raises:
+        ValueError: an x or y that is not above zero, or an unknown status.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    unknown = set(status) - set(CENSORED)
+    if unknown or not (np.all(x > 0) and np.all(y > 0)):
+        raise ValueError(
+            f"a power law needs places above zero and statuses of {', '.join(CENSORED)}; got "
+            f"{sorted(unknown) or 'a place that is not above zero'}"
+        )
+    side = np.array([CENSORED[one] for one in status], dtype=int)
+    crossed = int((side == 0).sum())
+    censored = len(side) - crossed
+    if crossed < 2:
+        return PowerLawTrend(None, None, None, None, crossed, censored, "not enough crossed")
+    if len(np.unique(x[side == 0])) < 2:
+        why = "all crossed groups have the same place on this scale"
+        return PowerLawTrend(None, None, None, None, crossed, censored, why)
+    fit = fit_censored(np.log(x), np.log(y), side)
+    interval = fit.slope_interval() if crossed >= 3 else None
+    note = None if crossed >= 3 else "2 crossed groups: an exponent without an interval"
+    return PowerLawTrend(
+        exponent=fit.slope,
+        scale=float(np.exp(fit.intercept)),
+        sigma=fit.scatter,
+        exponent_ci95=interval,
+        n_crossed=crossed,
+        n_censored=censored,
+        note=note,
+        fit=fit,
+    )
+
+
+def crossover_trends(rows: list[dict[str, Any]], against: str) -> list[dict[str, Any]]:
+    """How crossovers move along one of their groups' keys (arXiv 2511.03276, Figures 2 to 4).
+
+    Args:
+        rows: what `crossovers` returned, of any number of metrics and axes.
+        against: "unique_tokens", "n_params", "quality", or any other key of the groups; the last
+            part of a dotted key is enough.
+
+    Returns:
+        One row a study, metric, axis and group of equal other keys. Numbers get a power law;
+        names, such as tiers of quality, get "levels": the crossover of each and its ratio to
+        the first one's.
+
+    Raises:
+        InputError: no group has such a key.
+    """
+    return trends(rows, against, ("study", "metric", "axis", "definition"))
+
+
+def trends(rows: list[dict[str, Any]], against: str, told: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The trends of rows with "group", "status", "crossover", "lower_bound", "upper_bound".
+
+    Args:
+        told: keys of the rows that keep them apart and are repeated in the answer.
+    """
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault(identity({key: row.get(key) for key in told}), []).append(row)
+    answers = []
+    for family in families.values():
+        key = _resolved(against, family)
+        followers = following_keys([row["group"] for row in family], key)
+        groups: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        for row in family:
+            group = {k: v for k, v in row["group"].items() if k != key and k not in followers}
+            groups.setdefault(identity(group), (group, []))[1].append(row)
+        head = {name: family[0].get(name) for name in told}
+        answers += [
+            _with_followers(
+                {**head, "against": key, "group": group, **_trend(members, key)}, followers
+            )
+            for group, members in groups.values()
+        ]
+    return answers
+
+
+def _resolved(against: str, rows: list[dict[str, Any]]) -> str:
+    keys = sorted({key for row in rows for key in row["group"]})
+    found = [key for key in keys if key == against or key.rpartition(".")[2] == against]
+    if not found:
+        raise InputError(
+            f"groups do not differ in {against}{suggestion(against, keys)} "
+            f"They have: {', '.join(keys)}."
+        )
+    return against if against in found else found[0]
+
+
+def _trend(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    values = [row["group"].get(key) for row in rows]
+    if all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in values):
+        return _power_law(rows, [float(value) for value in values])
+    return _levels(rows, values)
+
+
+def _place(row: dict[str, Any]) -> float:
+    known = (row["crossover"], row["lower_bound"], row["upper_bound"])
+    return float(next(value for value in known if value is not None))
+
+
+def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any]:
+    usable = [(row, x) for row, x in zip(rows, values, strict=True) if _place(row) > 0]
+    found = power_law_trend(
+        np.array([x for _, x in usable]),
+        np.array([_place(row) for row, _ in usable]),
+        [row["status"] for row, _ in usable],
+    )
+    left_out = len(rows) - len(usable)
+    notes = [found.note, f"{left_out} at zero left out" if left_out else None]
+    return {
+        "n_crossed": found.n_crossed,
+        "n_censored": found.n_censored,
+        "exponent": found.exponent,
+        "ci95": found.exponent_ci95,
+        "scale": found.scale,
+        "sigma": found.sigma,
+        "direction": direction(found.exponent_ci95),
+        "note": "; ".join(note for note in notes if note) or None,
+    }
+
+
+def direction(interval: list[float | None] | None) -> str:
+    """What an exponent's interval says: "later", "earlier", or "undetermined" where it holds 0."""
+    if interval is None:
+        return "undetermined"
+    low, high = interval
+    if low is not None and low > 0:
+        return "later"
+    return "earlier" if high is not None and high < 0 else "undetermined"
+
+
+def _levels(rows: list[dict[str, Any]], values: list[Any]) -> dict[str, Any]:
+    ordered = sorted(zip(rows, values, strict=True), key=lambda one: _tier(one[1]))
+    first = ordered[0][0]
+    levels = [
+        {
+            "level": value,
+            "status": row["status"],
+            "crossover": row["crossover"],
+            "lower_bound": row["lower_bound"],
+            "upper_bound": row["upper_bound"],
+            "ci95": row.get("ci95"),
+            **_ratio(row, first),
+        }
+        for row, value in ordered
+    ]
+    crossed = sum(row["status"] == "crossed" for row in rows)
+    return {
+        "n_crossed": crossed,
+        "n_censored": len(rows) - crossed,
+        "exponent": None,
+        "ci95": None,
+        "scale": None,
+        "sigma": None,
+        "direction": _direction_of_levels(first, ordered[-1][0]),
+        "levels": levels,
+        "note": "levels without a measure: ratios to the first instead of a power law",
+    }
+
+
+def _tier(value: Any) -> tuple[int, str]:
+    name = str(value)
+    return (_TIERS.index(name) if name in _TIERS else len(_TIERS), PurePath(name).name)
+
+
+def _ratio(row: dict[str, Any], first: dict[str, Any]) -> dict[str, float | None]:
+    """The crossover over the first level's, or on which side of what it must lie."""
+    low, high = _range(row)
+    first_low, first_high = _range(first)
+    exact = row["crossover"] is not None and first["crossover"] not in (None, 0)
+    return {
+        "ratio": row["crossover"] / first["crossover"] if exact else None,
+        "ratio_lower_bound": None if exact or not low or not first_high else low / first_high,
+        "ratio_upper_bound": None if exact or not high or not first_low else high / first_low,
+    }
+
+
+def _range(row: dict[str, Any]) -> tuple[float | None, float | None]:
+    if row["crossover"] is not None:
+        return row["crossover"], row["crossover"]
+    return row["lower_bound"], row["upper_bound"]
+
+
+def _direction_of_levels(first: dict[str, Any], last: dict[str, Any]) -> str:
+    """Later or earlier where the intervals of the first and the last level do not meet."""
+    (low, high), (last_low, last_high) = (
+        row.get("ci95") or (row["lower_bound"], row["upper_bound"]) for row in (first, last)
+    )
+    if high is not None and last_low is not None and last_low > high:
+        return "later"
+    if low is not None and last_high is not None and last_high < low:
+        return "earlier"
+    return "undetermined"
+
+
+def _with_followers(answer: dict[str, Any], followers: list[str]) -> dict[str, Any]:
+    """Say which other keys change along, and may be what moves the crossover."""
+    if answer["against"] == "n_params":  # a model's shape is what makes its size
+        followers = [key for key in followers if not key.startswith("model.")]
+    if followers:
+        along = f"changes along with it: {', '.join(followers)}"
+        answer["note"] = "; ".join(note for note in (answer["note"], along) if note)
+    return answer

@@ -1,0 +1,151 @@
+"""Commands about crossovers and what surrounds them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import RESULTS, Axis, Format, FormatOption, ResultsOption
+from workbench.cli.root import app
+
+StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
+FigureOption = Annotated[
+    Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
+]
+
+
+@app.command()
+def crossover(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
+    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    definition: Annotated[
+        str, typer.Option("--definition", help="point, or best_so_far: AR as if stopped in time.")
+    ] = "point",
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    figure: FigureOption = None,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell where the challenger overtakes the baseline, and stays ahead."""
+    from workbench.analysis.crossover import bound_note, crossovers, table_row
+    from workbench.analysis.tables import trend_table_row
+    from workbench.analysis.trends import crossover_trends
+    from workbench.errors import WorkbenchError
+    from workbench.output import emit
+    from workbench.store import keep_crossovers
+
+    found = crossovers(results, study, metric, str(axis), definition=definition)  # type: ignore[arg-type]
+    trends = crossover_trends(found, against) if against else []
+    try:
+        if definition == "point":
+            keep_crossovers(results, found)
+    except WorkbenchError as error:  # the answer is there all the same
+        print(f"Note: not kept in the store: {error}", file=sys.stderr)
+    if figure is not None:
+        from workbench.analysis import figures
+
+        figures.save(
+            figures.crossover_trend_figure(found, trends)
+            if against
+            else figures.crossover_figure(results, study, metric, str(axis), found),
+            figure,
+        )
+    if against:
+        emit([trend_table_row(one) for one in trends], fmt, document=trends)
+    else:
+        emit([table_row(one) for one in found], fmt, document=found)
+    note = bound_note(found) if "loss" in metric or "bpb" in metric else None
+    if note:
+        print(f"Note: {note}", file=sys.stderr)
+
+
+@app.command("effective-data")
+def effective(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
+    at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    results: ResultsOption = RESULTS,
+    figure: FigureOption = None,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell how many unique tokens AR would need to match diffusion."""
+    from workbench.analysis.effective_data import effective_data
+    from workbench.analysis.tables import effective_table_row
+    from workbench.output import emit
+
+    found = effective_data(results, study, metric, at)  # type: ignore[arg-type]
+    if figure is not None:
+        from workbench.analysis.figures import effective_data_figure, save
+
+        save(effective_data_figure(found), figure)
+    emit([effective_table_row(one) for one in found], fmt, document=found)
+    for note in dict.fromkeys(one["note"] for one in found if one["note"]):
+        print(f"Note: {note}.", file=sys.stderr)
+
+
+@app.command()
+def overfitting(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell at which epoch each configuration starts to overfit."""
+    from workbench.analysis.overfitting import onset_trends, overfitting_onset
+    from workbench.analysis.tables import onset_table_row, trend_table_row
+    from workbench.output import emit
+
+    found = overfitting_onset(results, study, metric)
+    if against:
+        trends = onset_trends(found, against)
+        emit([trend_table_row(one) for one in trends], fmt, document=trends)
+    else:
+        emit([onset_table_row(one) for one in found], fmt, document=found)
+
+
+@app.command("next")
+def next_(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
+    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell which run would sharpen the crossover most for its FLOPs."""
+    from workbench.analysis.next_run import next_row, next_runs
+    from workbench.output import emit
+
+    found = next_runs(results, study, metric, str(axis))
+    emit([next_row(one) for one in found], fmt, document=found)
+    print(
+        "Widths are of the 95 % interval, as a factor between its ends. The first line shrinks "
+        "it most per FLOP.",
+        file=sys.stderr,
+    )
+
+
+@app.command()
+def report(
+    study: StudyArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The .html to write. Default: STUDY.html.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Metrics to report. Default: all.")
+    ] = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Write a study as one HTML file that opens without a network."""
+    from workbench.analysis.report import write_report
+
+    written = write_report(results, study, out or Path(f"{study}.html"), metrics=metric)
+    print(written)

@@ -1,0 +1,190 @@
+"""Commands about scaling laws, advice and FLOPs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import (
+    RESULTS,
+    ColumnOption,
+    Format,
+    FormatOption,
+    ResultsOption,
+    pairs,
+)
+from workbench.cli.root import app
+
+
+@app.command()
+def fit(
+    table: Annotated[
+        Path | None, typer.Option("--table", help="A .csv or .parquet of runs and losses.")
+    ] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Or a study of the store.")] = None,
+    law: Annotated[
+        str, typer.Option("--law", help="Name of the law, or all for a tournament.")
+    ] = "data_constrained",
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--fixed", metavar="K=V,...", help="Hold parameters at values."),
+    ] = None,
+    tie: Annotated[
+        list[str] | None, typer.Option("--tie", metavar="A=B", help="Make two parameters equal.")
+    ] = None,
+    share: Annotated[
+        str | None, typer.Option("--share", help="Parameters that all objectives have in common.")
+    ] = None,
+    joint: Annotated[bool, typer.Option("--joint", help="Fit all objectives as one.")] = False,
+    two_stage: Annotated[
+        bool, typer.Option("--two-stage", help="Fit runs of one epoch first, then the repeats.")
+    ] = False,
+    metric: Annotated[str, typer.Option("--metric", help="Of a study: the loss.")] = "val_loss",
+    at: Annotated[
+        str, typer.Option("--at", help="Of a study: each run's final or best value.")
+    ] = "final",
+    starts: Annotated[int, typer.Option("--starts", min=1, help="Starts of the search.")] = 64,
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=0, help="Bootstrap resamples of the intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
+    column: ColumnOption = None,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Fit a scaling law, and tell how far the fit can be trusted."""
+    from workbench.analysis.fitting.commands import fit_options, get_law, get_table
+    from workbench.analysis.fitting.fit import fit_law
+    from workbench.analysis.fitting.result import parameter_rows, summary
+    from workbench.analysis.fitting.tournament import standings, tournament
+    from workbench.analysis.laws import LAWS
+    from workbench.output import emit
+
+    options = fit_options(
+        pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
+        starts=starts, resamples=resamples, seed=seed,
+    )  # fmt: skip
+    chosen = None if law == "all" else get_law(law)
+    losses = get_table(table, study, results, metric, at, pairs("--column", column), law)
+    if chosen is None:
+        fits, missing = tournament(LAWS, losses, options)
+        rows = standings(fits)
+        lines = [f"Not fitted: {reason}" for reason in missing]
+    else:
+        fits = fit_law(chosen, losses, options)
+        rows = parameter_rows(fits)
+        lines = [line for one in fits for line in summary(one)]
+    document = [one.row() for one in fits]
+    if study is not None:
+        _keep(results, study, document)
+    emit(rows, fmt, document=document)
+    for line in dict.fromkeys(lines):
+        print(line, file=sys.stderr)
+
+
+def _keep(results: Path, study: str, fits: list[dict[str, object]]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.store import keep_fits
+
+    try:
+        keep_fits(results, study, fits)
+    except WorkbenchError as error:  # the answer is there all the same
+        print(f"Note: not kept in the store: {error}", file=sys.stderr)
+
+
+@app.command()
+def advise(
+    unique_tokens: Annotated[
+        float, typer.Option("--unique-tokens", min=1, help="Distinct training tokens at hand.")
+    ],
+    compute: Annotated[float, typer.Option("--compute", help="Training FLOPs at hand, as 6 N D.")],
+    params_max: Annotated[
+        float | None, typer.Option("--params-max", help="The largest model allowed.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Use this study's runs. Default: published laws.")
+    ] = None,
+    law: Annotated[
+        str, typer.Option("--law", help="Of a study: the law to fit to each objective.")
+    ] = "data_constrained",
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--fixed", metavar="K=V,...", help="Of a study: hold parameters at values."),
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="Of a study: the loss.")] = "val_loss",
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell which objective, size and epochs promise the lowest loss."""
+    from workbench.analysis.advice import (
+        advice_lines,
+        advice_rows,
+        advise,
+        published_predictors,
+        study_predictors,
+    )
+    from workbench.output import emit
+
+    predictors = (
+        published_predictors()
+        if study is None
+        else study_predictors(results, study, metric, law, pairs("--fixed", fixed))
+    )
+    answer = advise(predictors, unique_tokens, compute, params_max)
+    emit(advice_rows(answer), fmt, document=answer)
+    for line in advice_lines(answer):
+        print(line, file=sys.stderr)
+
+
+@app.command()
+def flops(
+    size: Annotated[str | None, typer.Option("--size", help="A named size, such as 1B.")] = None,
+    generate: Annotated[
+        str | None, typer.Option("--generate", help="Lengths to generate, such as 16,4096.")
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", help="Denoising steps. Default: one a token.")
+    ] = None,
+    prompt: Annotated[int, typer.Option("--prompt", min=0, help="Tokens of the prompt.")] = 0,
+    seq_len: Annotated[int, typer.Option("--seq-len", min=1, help="Of training.")] = 2048,
+    vocab_size: Annotated[
+        int, typer.Option("--vocab-size", min=2, help="Of the tokenizer; padded.")
+    ] = 50258,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Training FLOPs that its best values took.")
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="Of the study.")] = "val_loss",
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
+    ] = None,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Count training and inference FLOPs of AR and of diffusion."""
+    from workbench.analysis.cost import cost_table_row, flops_to_best
+    from workbench.errors import InputError
+    from workbench.flops import counts, generation_rows, named_shape, training_rows
+    from workbench.output import emit
+
+    if (size is None) == (study is None):
+        raise InputError("give one of --size NAME and --study NAME.")
+    if study is not None:
+        found = flops_to_best(results, study, metric)
+        if figure is not None:
+            from workbench.analysis.figures import save, training_flops_figure
+
+            save(training_flops_figure(found), figure)
+        emit([cost_table_row(row) for row in found], fmt, document=found)
+        return
+    shape = named_shape(str(size), vocab_size)
+    if figure is not None:
+        from workbench.analysis.figures import generation_flops_figure, save
+
+        save(generation_flops_figure(shape), figure)
+    if generate is None:
+        emit(training_rows(shape, seq_len), fmt)
+        return
+    lengths = counts("--generate", generate)
+    chosen = counts("--steps", steps) if steps else None
+    emit(generation_rows(shape, lengths, chosen, prompt=prompt), fmt)

@@ -1,0 +1,94 @@
+"""Writing imported runs as run folders, beside the trained ones and like them."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.importing.identity import ImportedRun
+from workbench.runs import RunFolder, RunStatus, write_json
+
+_TIME = "imported_at"
+
+
+def check_folders(results: Path, runs: list[ImportedRun]) -> None:
+    """Raises:
+    InputError: a run was trained here under the same id.
+    """
+    for run in runs:
+        folder = RunFolder(results / "runs" / run.run_id)
+        if folder.config_path.exists() and not folder.is_imported():
+            raise InputError(
+                f"{folder.path} was trained here and is never overwritten. Import under another "
+                "study name."
+            )
+
+
+def write_run(results: Path, run: ImportedRun) -> bool:
+    """Make or replace an imported run's folder.
+
+    Returns:
+        whether anything was written: an equal run stays as it is.
+
+    Raises:
+        WorkbenchError: the disk is full or the folder cannot be written.
+    """
+    folder = RunFolder(results / "runs" / run.run_id)
+    now = time.time()
+    provenance = {**run.provenance, _TIME: time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    status = RunStatus(
+        state="finished", step=run.step, tokens=run.tokens, updated=now, finished=now
+    )
+    if not folder.config_path.exists():
+        RunFolder.create(
+            results,
+            run.run_id,
+            run.config,
+            provenance,
+            status=status,
+            fill=lambda path: _write_records(path / "records.parquet", run.records),
+        )
+        return True
+    if _is_equal(folder, run):
+        return False
+    with folder.claim():
+        _write_records(folder.sealed_path, run.records)
+        write_json(folder.config_path, run.config)
+        write_json(folder.provenance_path, provenance)
+        folder.write_status(**_changes(status))
+    return True
+
+
+def _changes(status: RunStatus) -> dict[str, Any]:
+    return {
+        "state": status.state,
+        "step": status.step,
+        "tokens": status.tokens,
+        "finished": status.finished,
+    }
+
+
+def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
+    try:
+        same = folder.config_json() == run.config
+        same = same and folder.stored_status().state == "finished"
+        provenance = folder.provenance_json()
+        provenance.pop(_TIME, None)
+        same = same and provenance == run.provenance
+        return same and pl.read_parquet(folder.sealed_path).equals(run.records)
+    except (WorkbenchError, pl.exceptions.PolarsError, OSError):
+        return False  # damaged: write it again
+
+
+def _write_records(path: Path, records: pl.DataFrame) -> None:
+    """Complete or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        records.write_parquet(temporary)
+        os.replace(temporary, path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        temporary.unlink(missing_ok=True)
+        raise WorkbenchError(f"{path}: cannot be written: {error}.") from error

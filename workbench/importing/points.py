@@ -1,0 +1,207 @@
+"""From a file's cells to points: typed, checked, and refused as a whole where one is wrong."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from workbench.errors import InputError
+from workbench.importing.columns import (
+    KNOWN,
+    NUMBERS,
+    REQUIRED,
+    RUN_LEVEL,
+    ColumnMap,
+    Number,
+    map_columns,
+)
+from workbench.importing.table import ROW, RawTable
+from workbench.recipe.messages import suggestion
+
+_ALIASES = {
+    "ar": "ar", "autoregressive": "ar", "gpt": "ar",
+    "mdlm": "mdlm", "diffusion": "mdlm", "dlm": "mdlm", "difflm": "mdlm", "mdm": "mdlm",
+    "masked_diffusion": "mdlm",
+}  # fmt: skip
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
+_NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
+
+
+@dataclass(frozen=True)
+class Points:
+    """Numbers to import, one row each: every known column, typed, then the labels as text."""
+
+    frame: pl.DataFrame
+    labels: list[str]
+    provenance: dict[str, Any]
+    """Where all of them come from."""
+    notes: list[str] = field(default_factory=list)
+
+
+def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
+    """Check a table and type it.
+
+    Args:
+        wanted: our column name -> the file's, where they differ; or a number for every row.
+
+    Raises:
+        InputError: names the file, the column, the row and how to mend it.
+    """
+    mapping = map_columns(str(table.path), table.columns, wanted)
+    checker = _Checker(table, mapping)
+    columns = [table.frame[ROW], *(checker.column(name) for name in KNOWN)]
+    labels = [_text(table.frame[name]) for name in mapping.labels]
+    frame = pl.DataFrame([*columns, *labels])
+    notes = [*table.notes, *checker.notes]
+    notes += [f"the column {name} is left out: --column gave another." for name in mapping.left_out]
+    checker.losses(frame)
+    frame, left_out = _without_empty(frame)
+    if left_out:
+        notes.append(f"rows without a value are left out: {left_out:,}.")
+    if frame.is_empty():
+        raise InputError(f"{table.path}: no row has a value.")
+    frame, repeated = _without_repetition(frame, mapping.labels, table)
+    if repeated:
+        notes.append(f"rows that repeat another are left out: {repeated:,}.")
+    provenance = {
+        "source": {"file": table.path.name, "sha256": table.sha256},
+        "columns": {**mapping.theirs, **mapping.constants},
+    }
+    return Points(frame.drop(ROW), mapping.labels, provenance, notes)
+
+
+def objective_name(text: str) -> str | None:
+    """Our name of an objective, or None where the text cannot be one."""
+    plain = text.strip().lower()
+    known = _ALIASES.get(plain.replace("-", "_").replace(" ", "_"))
+    return known or (plain if _IDENTIFIER.fullmatch(plain) else None)
+
+
+def _text(cells: pl.Series) -> pl.Series:
+    cells = cells.cast(pl.String).str.strip_chars()
+    return cells.set(cells == "", None)
+
+
+class _Checker:
+    """Types one column after the other, and says where the first wrong cell is."""
+
+    def __init__(self, table: RawTable, mapping: ColumnMap) -> None:
+        self.table = table
+        self.mapping = mapping
+        self.notes: list[str] = []
+
+    def column(self, name: str) -> pl.Series:
+        """A known column under our name; all NULL where the file has none."""
+        height = self.table.frame.height
+        if name in self.mapping.constants:
+            cells = pl.Series([self.mapping.constants[name]]).new_from_index(0, height)
+        elif name in self.mapping.theirs:
+            cells = self.table.frame[self.mapping.theirs[name]]
+        else:
+            kind = NUMBERS[name].type if name in NUMBERS else pl.String()
+            return pl.Series(name, [None], dtype=kind).new_from_index(0, height)
+        if name in REQUIRED and name != "value":
+            self._refuse(name, cells, cells.is_null(), "is empty; every row needs it")
+        if name in NUMBERS:
+            return self._number(name, cells, NUMBERS[name]).alias(name)
+        texts = _text(cells)
+        return (self._objective(texts) if name == "objective" else texts).alias(name)
+
+    def _refuse(self, name: str, cells: pl.Series, bad: pl.Series, said: str) -> None:
+        bad = bad.fill_null(False)
+        if not bad.any():
+            return
+        first = bad.arg_max()
+        assert first is not None
+        cell = cells[first]
+        theirs = self.mapping.theirs.get(name, name)
+        called = theirs if theirs == name else f"{theirs} ({name})"
+        shown = "" if cell is None else f" {cell!r}"
+        more = f" The same in rows below it: {bad.sum() - 1:,}." if bad.sum() > 1 else ""
+        place = self.table.where(self.table.frame[ROW][first])
+        raise InputError(f"{self.table.path}: column {called}, {place}:{shown} {said}.{more}")
+
+    def _number(self, name: str, cells: pl.Series, allowed: Number) -> pl.Series:
+        given = cells.is_not_null()
+        empty = ", or an empty cell" if name not in REQUIRED else ""
+        wrong = f"is not {allowed.expected}{empty}"
+        if cells.dtype == pl.Boolean or cells.dtype.is_temporal():
+            self._refuse(name, cells, given, wrong)
+        floats = cells.cast(pl.Float64, strict=False)
+        self._refuse(name, cells, given & floats.is_null(), wrong)
+        finite = "is not finite; leave the cell empty where there is no number"
+        self._refuse(name, cells, ~floats.is_finite(), finite)
+        for bound, outside in (
+            (allowed.above, lambda limit: floats <= limit),
+            (allowed.at_least, lambda limit: floats < limit),
+            (allowed.at_most, lambda limit: floats > limit),
+        ):
+            if bound is not None:
+                self._refuse(name, cells, outside(bound), wrong)
+        if allowed.type == pl.Float64:
+            return floats
+        # Text such as 1e9 is no integer to the cast, and large integers are no exact floats.
+        numbers = floats.round() if allowed.rounded else floats
+        self._refuse(name, cells, (numbers != numbers.floor()) | (numbers >= 2.0**63), wrong)
+        whole = numbers.cast(pl.Int64, strict=False)
+        if cells.dtype.is_float():
+            return whole
+        exact = cells.cast(pl.Int64, strict=False)
+        return exact.zip_with(exact.is_not_null(), whole)
+
+    def _objective(self, texts: pl.Series) -> pl.Series:
+        names = {text: objective_name(text) for text in texts.unique().drop_nulls().to_list()}
+        unknown = [text for text, name in names.items() if name is None]
+        allowed = "; ".join(
+            f"{ours}: {', '.join(word for word, name in _ALIASES.items() if name == ours)}"
+            for ours in ("ar", "mdlm")
+        )
+        self._refuse(
+            "objective",
+            texts,
+            texts.is_in(unknown),
+            f"is no objective. Known are {allowed}; any other has letters, digits, '_' and '-' only"
+        )  # fmt: skip
+        for name in sorted({str(n) for n in names.values()} - {"ar", "mdlm"}):
+            near = suggestion(name, _ALIASES)
+            self.notes.append(f"objective {name} is kept: neither ar nor mdlm{near or '.'}")
+        return texts.replace_strict(names, return_dtype=pl.String)
+
+    def losses(self, frame: pl.DataFrame) -> None:
+        """Refuse what no loss can be."""
+        bad = negative_losses(frame)
+        self._refuse("value", frame["value"], bad, "is negative, and its metric is a loss")
+
+
+def negative_losses(frame: pl.DataFrame) -> pl.Series:
+    """Which points are below zero where that cannot be."""
+    return (frame["value"] < 0) & frame["metric"].str.contains(_NEVER_NEGATIVE)
+
+
+def _without_empty(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    kept = frame.filter(pl.col("value").is_not_null())
+    return kept, frame.height - kept.height
+
+
+def _without_repetition(
+    frame: pl.DataFrame, labels: list[str], table: RawTable
+) -> tuple[pl.DataFrame, int]:
+    """Raises:
+    InputError: two rows give one point different values.
+    """
+    kept = frame.unique(pl.exclude(ROW), keep="first", maintain_order=True)
+    point = [*RUN_LEVEL, *labels, "metric", "total_tokens", "estimator"]
+    clash = kept.filter(pl.struct(point).is_duplicated())
+    if not clash.is_empty():
+        first = clash.row(0, named=True)
+        same = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(first[name])) for name in point)
+        rows = clash.filter(same)[ROW].to_list()
+        places = " and ".join(table.where(row) for row in rows[:2])
+        raise InputError(
+            f"{table.path}: {places} give different values for one point: "
+            f"{first['objective']}, {first['metric']} at {first['total_tokens']:,} tokens. Leave "
+            "one out, or add a column that tells their runs apart, such as seed."
+        )
+    return kept, frame.height - kept.height

@@ -1,0 +1,94 @@
+"""Which TensorBoard tag is which of our metrics."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from workbench.errors import InputError
+
+_WELL_KNOWN = {
+    "val_loss": (
+        "lm_loss_validation", "validation_loss", "val_loss", "valid_loss", "eval_loss",
+        "lm-loss-validation_lm_loss_validation",
+    ),
+    "train_loss": ("lm_loss", "train_loss", "training_loss", "lm-loss-training_lm_loss"),
+}  # fmt: skip
+_TOKENS = {
+    "tokens", "consumed_tokens", "consumed-tokens", "consumed_train_tokens", "tokens_seen",
+    "total_tokens", "num_tokens", "steps-vs-tokens_y=tokens,x=steps",
+}  # fmt: skip
+_SAMPLES = {
+    "samples", "consumed_samples", "consumed-samples", "consumed_train_samples",
+    "steps-vs-samples_y=samples,x=steps",
+}  # fmt: skip
+# Logged against samples or tokens: what such a tag calls a step is none.
+_OTHER_AXIS = re.compile(r"[ _-]vs\.?[ _-](samples|tokens)")
+
+
+@dataclass
+class Tags:
+    """The tags of one run: those to import with their metric's name, and those that count."""
+
+    metrics: dict[str, str] = field(default_factory=dict)
+    tokens: str | None = None
+    samples: str | None = None
+    steps: set[str] = field(default_factory=set)
+    """Tags whose steps are optimizer steps."""
+    notes: list[str] = field(default_factory=list)
+
+
+def metric_name(tag: str) -> str:
+    """Our name for a tag: a well-known one, else the tag in lower case without blanks."""
+    plain = _plain(tag)
+    for name, tags in _WELL_KNOWN.items():
+        if plain in tags:
+            return name
+    return plain
+
+
+def _plain(tag: str) -> str:
+    return re.sub(r"[\s/]+", "_", tag.strip().lower()).strip("_")
+
+
+def assign_tags(folder: str, found: list[str], wanted: Mapping[str, str]) -> Tags:
+    """Decide what each tag of a run is.
+
+    Args:
+        folder: the run, for messages.
+        wanted: our name -> the tag, where the user told it.
+
+    Raises:
+        InputError: two tags for one metric, and nothing says which is meant.
+    """
+    chosen = Tags()
+    told = {tag: name for name, tag in wanted.items() if tag in found}
+    for tag in sorted(found):
+        plain = _plain(tag)
+        count = plain.removeprefix("train_").removeprefix("training_")
+        if told.get(tag) == "total_tokens":
+            chosen.tokens = tag
+        elif tag in told:
+            _add(chosen, folder, tag, told[tag])
+        elif count in _TOKENS:
+            chosen.tokens = chosen.tokens or tag
+        elif count in _SAMPLES:
+            chosen.samples = chosen.samples or tag
+        elif _OTHER_AXIS.search(tag):
+            chosen.notes.append(f"tags against samples or tokens are left out, such as {tag}.")
+            continue
+        elif metric_name(tag) in wanted and wanted[metric_name(tag)] in found:
+            chosen.notes.append(f"the tag {tag} is left out: --column gave another.")
+        else:
+            _add(chosen, folder, tag, metric_name(tag))
+        chosen.steps.add(tag)
+    return chosen
+
+
+def _add(chosen: Tags, folder: str, tag: str, name: str) -> None:
+    for other, taken in chosen.metrics.items():
+        if taken == name:
+            raise InputError(
+                f"{folder}: the tags {other} and {tag} are both {name}. Say which is meant: "
+                f"--column {name}='{tag}'."
+            )
+    chosen.metrics[tag] = name
