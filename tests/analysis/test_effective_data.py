@@ -111,6 +111,23 @@ def test_budgets_of_equal_epochs_are_still_comparable(results: Path, make_run: M
     assert second["bound"] == "lower"
 
 
+def test_names_of_imported_budgets_do_not_part_them(results: Path, make_run: MakeRun) -> None:
+    for budget, best in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+        for name, overrides, shift in (("a", [], 0.0), ("m", [MDLM], -0.5)):
+            run = make_run(
+                f"{name}{budget:.0f}", {1: best + shift}, overrides=[unique(budget), *overrides]
+            )
+            document = run.config_json()
+            document["config"]["labels"] = {"setting": f"1B_{budget:.0f}"}
+            run.config_path.write_text(json.dumps(document))
+    ingest(results)
+    rows = effective_data(results, "made", "val_loss")
+    assert [row["effective_unique_tokens"] for row in rows[:2]] == pytest.approx(
+        [10_000 * 2**0.5, 20_000 * 2**0.5]
+    )
+    assert rows[0]["group"] == {"unique_tokens": 10_000, "n_params": 181_440}
+
+
 def test_seeds_give_an_interval(results: Path, make_run: MakeRun) -> None:
     for seed, shift in enumerate((0.0, 0.1, -0.1)):
         s = f"training.seed={seed}"

@@ -102,7 +102,8 @@ def effective_data(
     """What every challenger group's unique tokens are worth, in the baseline's.
 
     Seeds are averaged. The interval is a t interval over the seeds' own answers, or, without
-    several seeds, from each curve's scatter (see `analysis.intervals`).
+    several seeds, from each curve's scatter (see `analysis.intervals`); how the baseline runs
+    between its budgets is taken for a line in log unique tokens, and adds nothing to it.
 
     Args:
         at: compare each run's best value, or its last.
@@ -122,7 +123,8 @@ def effective_data(
     compare = CompareConfig.model_validate(loaded.compare)
     sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
     following = following_keys([curve.keys for curve in loaded.curves], UNIQUE)
-    ignored = {UNIQUE, *_BUDGET_KEYS.intersection(following)}
+    names = [key for key in following if key.startswith("labels.")]  # of imported runs' budgets
+    ignored = {UNIQUE, *_BUDGET_KEYS.intersection(following), *names}
     families = [
         family
         for family in shared_groups(loaded.curves, *sides, compare.match, ignored)

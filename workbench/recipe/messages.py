@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """ ", did you mean 'x'?" where a known name is close, else nothing."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f", did you mean '{close[0]}'?" if close else ""
+    by_folded = {str(name).casefold(): name for name in known}
+    close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
+    return f", did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
 def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from workbench.analysis.fitting.table import LossTable
 from workbench.analysis.law import Floats, Law, Parameter, Procedure, Rows, Terms
 from workbench.errors import InputError
 
-_GAP = 0.06  # in log10 of compute: budgets closer than this are one
+_WIDTH = 0.08  # in log10 of compute: how far runs of one budget may lie apart
 _SIZES = 4  # distinct sizes that a parabola and a residual need
 
 
@@ -66,15 +66,25 @@ class Budget:
 
 def budgets(table: LossTable, options: FitOptions) -> list[Budget]:
     """The parabola of each compute budget that has enough sizes."""
-    log_c = np.log10(table.compute)
-    order = np.argsort(log_c)
-    cuts = np.flatnonzero(np.diff(log_c[order]) > _GAP) + 1
     rng = np.random.default_rng(options.seed)
     return [
         _budget(table, part, options, rng)
-        for part in np.split(order, cuts)
+        for part in _by_compute(np.log10(table.compute))
         if len(np.unique(table.n_params[part])) >= _SIZES
     ]
+
+
+def _by_compute(log_c: Floats) -> list[np.ndarray]:
+    """Rows of about equal compute. A budget starts where the one before has become too wide:
+    chains of near neighbours would join budgets that are far apart."""
+    order = np.argsort(log_c, kind="stable")
+    cuts: list[int] = []
+    start = 0
+    for place, row in enumerate(order):
+        if log_c[row] - log_c[order[start]] > _WIDTH:
+            cuts.append(place)
+            start = place
+    return np.split(order, cuts)
 
 
 def _budget(
@@ -186,17 +196,30 @@ def _power_laws(
     log_c: Floats, log_n: Floats, log_d: Floats, used: list[Budget]
 ) -> tuple[dict[str, float], dict[str, Floats] | None]:
     """k and exponent of N_opt and D_opt, with their resamples."""
-
-    def values(n: Floats, d: Floats) -> dict[str, Floats]:
-        (a, log_kn), (b, log_kd) = np.polyfit(log_c, n, 1), np.polyfit(log_c, d, 1)
-        return {"k_N": np.exp(log_kn), "a": a, "k_D": np.exp(log_kd), "b": b}
-
-    params = {name: float(value) for name, value in values(log_n, log_d).items()}
-    resampled = np.log(np.stack([b.draws for b in used]))
-    whole = resampled[:, np.isfinite(resampled).all(axis=0)]
-    if whole.shape[1] < 100:
+    params = {name: float(v[0]) for name, v in _lines(log_c, log_n[None], log_d[None]).items()}
+    resampled = np.log(np.stack([b.draws for b in used], axis=1))
+    # A resample without a lowest point in some budget still has the others.
+    usable = resampled[np.isfinite(resampled).sum(axis=1) >= max(2, len(used) // 2)]
+    if len(usable) < 100:
         return params, None
-    return params, values(whole, log_c[:, None] - np.log(6) - whole)
+    return params, _lines(log_c, usable, log_c - np.log(6) - usable)
+
+
+def _lines(log_c: Floats, log_n: Floats, log_d: Floats) -> dict[str, Floats]:
+    """Least squares of rows (S, budgets) on log C, over the budgets that a row has."""
+    a, at_n = _line(log_c, log_n)
+    b, at_d = _line(log_c, log_d)
+    return {"k_N": np.exp(at_n), "a": a, "k_D": np.exp(at_d), "b": b}
+
+
+def _line(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Slope and intercept (S,)."""
+    there = np.isfinite(y)
+    x = np.where(there, x, np.nan)
+    mean_x, mean_y = np.nanmean(x, axis=1), np.nanmean(y, axis=1)
+    centred = x - mean_x[:, None]
+    slope = np.nansum(centred * y, axis=1) / np.nansum(centred**2, axis=1)
+    return slope, mean_y - slope * mean_x
 
 
 def _predicted(table: LossTable, every: list[Budget]) -> Floats:

@@ -1,0 +1,71 @@
+"""Which run would sharpen a crossover most for its FLOPs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.store.conftest import MakeRun
+from workbench.analysis.next_run import next_runs
+from workbench.errors import InputError
+from workbench.store import ingest
+
+STEPS = range(1, 400, 20)
+
+
+def noisy(at: float, seed: int) -> dict[int, float]:
+    rng = np.random.default_rng(seed)
+    return {s: 3.0 + (at - s) / 400 + rng.normal(0, 0.01) for s in STEPS}
+
+
+def pair(make_run: MakeRun, name: str, at: float, *overrides: str, seed: int = 0) -> None:
+    extra = [*overrides, f"training.seed={seed}"]
+    make_run(f"a{name}", dict.fromkeys(STEPS, 3.0), overrides=extra)
+    make_run(f"d{name}", noisy(at, seed), overrides=[*extra, "training.objective='mdlm'"])
+
+
+def test_a_seen_crossover_wants_another_seed(results: Path, make_run: MakeRun) -> None:
+    pair(make_run, "x", 150)
+    ingest(results)
+    (row,) = next_runs(results, "made")
+    assert (row["kind"], row["set"]) == ("another seed", ["training.seed=1"])
+    assert row["width_expected"] == pytest.approx(row["width_now"] / np.sqrt(2))
+    assert row["train_flops"] > 0
+
+
+def test_an_unseen_crossover_wants_more_tokens(results: Path, make_run: MakeRun) -> None:
+    pair(make_run, "x", 900)
+    ingest(results)
+    (row,) = next_runs(results, "made")
+    assert row["kind"] == "longer"
+    (override,) = row["set"]
+    assert int(override.removeprefix("training.total_tokens=")) > 400 * 2048
+    assert row["width_expected"] < row["width_now"]
+
+
+def test_the_first_row_shrinks_most_per_flop(results: Path, make_run: MakeRun) -> None:
+    pair(make_run, "x", 150)
+    pair(make_run, "y", 900, "data.unique_tokens=32000")
+    ingest(results)
+    rows = next_runs(results, "made")
+    assert [row["kind"] for row in rows] == ["longer", "another seed"]
+    gains = [row["shrink_per_flop"] for row in rows]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_each_seed_more_helps_less(results: Path, make_run: MakeRun) -> None:
+    for seed in (0, 1, 2):
+        pair(make_run, f"x{seed}", 150 + 10 * seed, seed=seed)
+    ingest(results)
+    (row,) = next_runs(results, "made")
+    assert row["set"] == ["training.seed=3"]
+    assert row["width_expected"] == pytest.approx(row["width_now"] * np.sqrt(3 / 4))
+    assert "scatter between seeds" in row["why"]
+
+
+def test_imported_runs_cannot_be_run_again(results: Path, make_run: MakeRun) -> None:
+    from workbench.importing import import_runs
+
+    import_runs("reference", None, results)
+    with pytest.raises(InputError, match="imported"):
+        next_runs(results, "reference")

@@ -1,0 +1,184 @@
+"""The commands that answer: their JSON contract, their statuses, what they say to people."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.analysis.conftest import make_run, results
+from tests.store.conftest import MakeRun
+from workbench.cli import app
+from workbench.errors import InputError
+from workbench.importing import import_runs
+from workbench.store import ingest, query
+
+__all__ = ["make_run", "results"]
+
+AR = {s: 2.0 + abs(s - 100) / 100 for s in range(1, 400, 20)}
+DIFFUSION = {s: 5.0 - s / 120 for s in range(1, 400, 20)}
+
+
+@pytest.fixture
+def study(results: Path, make_run: MakeRun) -> Path:
+    for unique in (12_800, 32_000):
+        u = f"data.unique_tokens={unique}"
+        make_run(f"a{unique}", AR, overrides=[u])
+        make_run(f"d{unique}", DIFFUSION, overrides=[u, "training.objective='mdlm'"])
+    ingest(results)
+    return results
+
+
+def ask(*arguments: str | Path) -> str:
+    found = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def ask_json(*arguments: str | Path) -> list[dict]:
+    return json.loads(ask(*arguments, "--format", "json"))
+
+
+def test_crossovers_hold_the_keys_of_the_contract(study: Path) -> None:
+    rows = ask_json("crossover", "made", "--axis", "epochs", "--results", study)
+    contract = {
+        "study", "group", "metric", "axis", "baseline", "challenger", "status", "crossover",
+        "last_x", "ci95", "all_crossings",
+    }  # fmt: skip
+    for row in rows:
+        assert contract <= set(row)
+        assert {"unique_tokens", "n_params"} <= set(row["group"])
+        low, high = row["ci95"]
+        assert low <= row["crossover"] <= high
+
+
+def test_the_stricter_definition_is_never_earlier(study: Path) -> None:
+    point, strict = (
+        ask_json("crossover", "made", "--definition", definition, "--results", study)
+        for definition in ("point", "best_so_far")
+    )
+    for one, other in zip(point, strict, strict=True):
+        assert other["definition"] == "best_so_far"
+        assert other["crossover"] is None or other["crossover"] >= one["crossover"]
+
+
+def test_a_stricter_answer_does_not_replace_the_kept_one(study: Path) -> None:
+    ask("crossover", "made", "--results", study)
+    kept = query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts()
+    ask("crossover", "made", "--definition", "best_so_far", "--results", study)
+    assert query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts() == kept
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["crossover", "made", "--against", "unique_tokens"],
+        ["crossover", "made", "--axis", "flops_per_unique"],
+        ["effective-data", "made"],
+        ["overfitting", "made"],
+        ["overfitting", "made", "--against", "unique_tokens"],
+        ["next", "made"],
+        ["flops", "--study", "made"],
+        ["flops", "--size", "1B", "--generate", "16,4096"],
+        ["flops", "--size", "1B"],
+        ["advise", "--unique-tokens", "1e8", "--compute", "1e20"],
+        ["plan", "quickstart", "--bracket"],
+    ],
+)
+def test_every_answer_is_a_table_csv_and_strict_json(study: Path, arguments: list[str]) -> None:
+    for form in ("table", "csv"):
+        assert ask(*arguments, "--results", study, "--format", form).strip()
+    text = ask(*arguments, "--results", study, "--format", "json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} in JSON")
+
+    assert json.loads(text, parse_constant=refuse)
+
+
+def test_generation_flops_hold_the_keys_of_the_contract(tmp_path: Path) -> None:
+    rows = ask_json("flops", "--size", "1B", "--generate", "16,4096", "--results", tmp_path)
+    assert [row["tokens"] for row in rows] == [16, 4096]
+    for row in rows:
+        assert set(row) >= {"tokens", "steps", "ar_flops", "diffusion_flops", "ratio"}
+
+
+def test_a_plan_with_bracket_keeps_its_contract(study: Path) -> None:
+    document = json.loads(
+        ask("plan", "quickstart", "--bracket", "--results", study, "--format", "json")
+    )
+    assert {"study", "runs", "total_tokens", "total_train_flops", "bracket"} <= set(document)
+    assert {row["verdict"] for row in document["bracket"]} <= {"likely", "uncertain", "unlikely"}
+
+
+def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
+    import numpy as np
+    import polars as pl
+
+    from workbench.analysis.law import Rows
+    from workbench.analysis.laws import LAWS
+
+    law = LAWS["chinchilla"]
+    rng = np.random.default_rng(0)
+    rows = []
+    for objective, b in (("ar", 2085.0), ("mdlm", 2600.0)):
+        n, d = (
+            grid.ravel()
+            for grid in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5))
+        )
+        values = {**law.published, "B": b}
+        loss = law.predict(values, Rows.of(n, d, d)) * np.exp(rng.normal(0, 0.003, len(n)))
+        for i in range(len(n)):
+            rows.append((objective, int(n[i]), int(d[i]), "val_loss", int(d[i]), loss[i]))
+    columns = ["objective", "n_params", "unique_tokens", "metric", "total_tokens", "value"]
+    pl.DataFrame(rows, schema=columns, orient="row").write_csv(results.parent / "t.csv")
+    import_runs(results.parent / "t.csv", "grid", results)
+    document = json.loads(
+        ask(
+            "advise", "--study", "grid", "--law", "chinchilla", "--unique-tokens", "1e10",
+            "--compute", "1e20", "--results", results, "--format", "json",
+        )
+    )  # fmt: skip
+    assert document["choice"] == "ar"
+    assert document["confidence"] > 0.9
+    assert all(option["loss_ci95"] for option in document["options"])
+
+
+def test_fits_of_a_study_are_kept_for_sql(results: Path) -> None:
+    import_runs("reference", None, results)
+    fixed = "E=1.0,A=400,alpha=0.34,beta=0.36"
+    (ar, mdlm) = ask_json(
+        "fit", "--study", "reference", "--law", "chinchilla", "--fixed", fixed,
+        "--resamples", "50", "--results", results,
+    )  # fmt: skip
+    assert (ar["objective_name"], mdlm["objective_name"]) == ("ar", "mdlm")
+    kept = query(results, "SELECT law, objective FROM fits ORDER BY objective").rows()
+    assert kept == [("chinchilla", "ar"), ("chinchilla", "mdlm")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["crossover", "mad"], "did you mean 'made'"),
+        (["crossover", "made", "--metric", "val_los"], "did you mean 'val_loss'"),
+        (["crossover", "made", "--definition", "best"], "best_so_far"),
+        (["crossover", "made", "--against", "qualty"], "unique_tokens"),
+        (["effective-data", "made", "--at", "first"], "best or final"),
+        (["overfitting", "made", "--metric", "cloze_acc"], "cloze_acc"),
+        (["flops"], "--size"),
+        (["flops", "--size", "1B", "--study", "made"], "one of"),
+        (["flops", "--size", "1b"], "did you mean '1B'"),
+        (["flops", "--size", "1B", "--generate", "many"], "whole numbers"),
+        (["advise", "--unique-tokens", "1e8", "--compute", "1"], "too little"),
+        (["advise", "--unique-tokens", "1e8", "--compute", "1e20", "--study", "x"], "no study x"),
+        (["fit", "--law", "chinchilla"], "--table"),
+        (["fit", "--study", "made", "--law", "nope"], "no such law"),
+        (["next", "nope"], "no study nope"),
+        (["import", "nowhere.csv", "--study", "x"], "nowhere.csv"),
+        (["import", "nowhere.csv"], "study"),
+        (["import", "reference", "--column", "x"], "name=value"),
+    ],
+)
+def test_wrong_arguments_are_named(study: Path, arguments: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        CliRunner().invoke(app, [*arguments, "--results", str(study)], catch_exceptions=False)
