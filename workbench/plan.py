@@ -11,6 +11,7 @@ from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
 from workbench.flops import train_flops_per_token
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
+from workbench.recipe.tasks import missing_files
 from workbench.sizes import padded_vocab
 
 CAUSAL = {"ar": True, "mdlm": False}
@@ -98,6 +99,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 data.check(config.data)
             except InputError as error:
                 raise InputError(f"{recipe.origin}: {error}") from None
+            deferred += missing_files(config.evaluation.task_files)
         else:
             deferred.append(
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
@@ -137,8 +139,9 @@ def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> R
     per_token = train_flops_per_token(
         shape, config.data.seq_len, causal=CAUSAL[config.training.objective]
     )
+    known = prepared is not None and not missing_files(config.evaluation.task_files)
     return RunSpec(
-        run_id=run_id_of(config, prepared.fingerprint) if prepared else None,
+        run_id=run_id_of(config, prepared.fingerprint) if prepared and known else None,
         config=config,
         prepared=prepared,
         objective=config.training.objective,

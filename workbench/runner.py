@@ -10,6 +10,7 @@ from workbench.orchestrator import Orchestrator, RunReport
 from workbench.plan import Plan, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
+from workbench.recipe.tasks import missing_files
 from workbench.runs import RunFolder, imported_runs, write_json
 from workbench.slots import make_slots
 
@@ -40,6 +41,9 @@ def run_study(
     """
     # What is wrong with the request is said before anything is written.
     plan_study(recipe, results)
+    for config in recipe.runs:
+        for problem in missing_files(config.evaluation.task_files):
+            raise InputError(f"{recipe.origin}: {problem}")
     make_slots(recipe.runs, jobs)
     made = not results.exists()
     check_writable(results)

@@ -7,20 +7,13 @@ for its length. Beside the accuracy stand the mean NLLs of the true and of the o
 whose gap can widen while both rise (arXiv 2511.03276, section 5 and Figure 9).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from workbench.data import PreparedData
 from workbench.errors import InputError
-from workbench.training.trainer import (
-    StudyTrainer,
-    data_parallel_rank,
-    sum_over_data_parallel,
-)
-from workbench.training.validation import Estimate, mean_estimate, rank_chunks, sequence_nll
+from workbench.evaluation.choice import Question
 
 OPTIONS = 4
 _SEED = 20_251_103  # of the questions: the same for every run of every study
@@ -67,13 +60,13 @@ def make_questions(prepared: PreparedData, *, seq_len: int, count: int) -> Quest
         start = int(rng.integers(spans[home, 0], spans[home, 1] - seq_len + 1))
         question[:] = text[start : start + seq_len]
         for option in range(1, OPTIONS):
-            other = _another(rng, with_ending, home)
+            other = another(rng, with_ending, home)
             place = int(rng.integers(spans[other, 0], spans[other, 1] - ending + 1))
             question[option, context:] = text[place : place + ending]
     return Questions(questions, context)
 
 
-def _another(rng: np.random.Generator, documents: np.ndarray, home: int) -> int:
+def another(rng: np.random.Generator, documents: np.ndarray, home: int) -> int:
     """A document other than `home`."""
     while True:
         other = int(rng.choice(documents))
@@ -81,50 +74,10 @@ def _another(rng: np.random.Generator, documents: np.ndarray, home: int) -> int:
             return other
 
 
-@dataclass(frozen=True)
-class ClozeScores:
-    """Accuracy, and nats a token of the true and of the other endings."""
-
-    accuracy: Estimate
-    nll_true: Estimate
-    nll_other: Estimate
-
-
-def score(trainer: StudyTrainer, questions: Questions, *, draws: int, batch: int) -> ClozeScores:
-    """Answer every question with the model as it stands.
-
-    Args:
-        draws: noise draws an option, where the objective's likelihood is a bound.
-        batch: sequences a rank scores in one forward pass.
-    """
-    objective, device = trainer.objective, trainer.device
-    draws = objective.answer_draws(draws)
-    tokens_QOL = torch.from_numpy(questions.tokens_QOL)
-    length = tokens_QOL.shape[-1]
-    ending = length - questions.answer_start
-    rank, ranks = data_parallel_rank(trainer)
-    sums = torch.zeros(5, dtype=torch.float64, device=device)
-    per_pass = max(1, batch // OPTIONS)
-    for chunk in rank_chunks(len(questions), per_pass, rank, ranks, device):
-        tokens_BL = tokens_QOL[chunk.rows.cpu()].to(device).reshape(-1, length)
-        question_B = chunk.rows.repeat_interleave(OPTIONS)
-        nll_B = torch.zeros(len(tokens_BL), dtype=torch.float64, device=device)
-        for draw in range(draws):
-            corrupted = objective.answer_inputs(
-                tokens_BL, questions.answer_start, question_B, draw, draws
-            )
-            nll_B += sequence_nll(trainer, corrupted) / draws
-        nll_QO = nll_B.view(-1, OPTIONS) / ending
-        true_Q, other_Q = nll_QO[:, 0], nll_QO[:, 1:].mean(dim=1)
-        # A tie is no answer: only a strictly likelier true ending counts.
-        right_Q = (true_Q < nll_QO[:, 1:].amin(dim=1)).double()
-        values = torch.stack([right_Q, true_Q, true_Q**2, other_Q, other_Q**2])
-        sums += (values * chunk.counts).sum(dim=1)
-    right, true, true_squares, other, other_squares = sum_over_data_parallel(trainer, sums).tolist()
-    n = len(questions)
-    accuracy = right / n
-    return ClozeScores(
-        Estimate(accuracy, math.sqrt(accuracy * (1 - accuracy) / n), n),
-        mean_estimate(true, true_squares, n),
-        mean_estimate(other, other_squares, n),
-    )
+def as_questions(questions: Questions) -> list[Question]:
+    """The same for `score_choices`, in the order and under the numbers they were made."""
+    start = questions.answer_start
+    return [
+        Question(tokens_OL[0, :start], list(tokens_OL[:, start:]), right=0, number=number)
+        for number, tokens_OL in enumerate(questions.tokens_QOL)
+    ]

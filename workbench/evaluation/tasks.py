@@ -1,13 +1,26 @@
-"""The tasks that `[evaluation] tasks` can name. A new one is a function and an entry in `TASKS`."""
+"""The tasks that `[evaluation] tasks` and `workbench eval --tasks` can name.
+
+A new one is a function and an entry in `TASKS`, beside its name in `recipe.models.TASKS`.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.data import PreparedData
-from workbench.evaluation import cloze
+from workbench.data.tokenizers import Tokenizer, load_tokenizer
+from workbench.errors import InputError
+from workbench.evaluation.choice import ChoiceScores, Question, score_choices
+from workbench.evaluation.cloze import as_questions, make_questions
+from workbench.evaluation.files import TextQuestion, digest, in_tokens, read_hellaswag, read_mmlu
+from workbench.evaluation.scorer import Scorer, TrainerScorer
+from workbench.evaluation.shots import make_shot_questions
 from workbench.recipe import RunConfig
+from workbench.recipe.tasks import TASK_FILES
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate
+
+SEPARATOR = "\n\n"  # between the passages of k-shot cloze
 
 
 @dataclass(frozen=True)
@@ -19,27 +32,193 @@ class Measured:
     estimator: str
 
 
-Task = Callable[[StudyTrainer], Iterator[Measured]]
+@dataclass(frozen=True)
+class TaskInputs:
+    """What tasks are made from."""
+
+    context: int
+    """Tokens that the model takes."""
+    tokenizer: Callable[[], Tokenizer]
+    prepared: Callable[[], PreparedData]
+    questions: int | None
+    """At most so many; None for all of a file."""
+    draws: int
+    seed: int
+    shots: dict[str, tuple[int, ...]]
+    """Solved examples before a question, by task."""
+    files: dict[str, Path]
+    batch: int
+    """Sequences in one forward pass."""
+
+    def file(self, name: str) -> Path:
+        """Raises:
+        InputError: it was not given.
+        """
+        if name not in self.files:
+            raise InputError(
+                f"{name}: where are its questions? Give --task-file {name}=PATH, or in a recipe "
+                f'evaluation.task_files = {{ {name} = "PATH" }}.'
+            )
+        return self.files[name]
 
 
-def _cloze(config: RunConfig, prepared: PreparedData) -> Task:
-    evaluation = config.evaluation
-    assert evaluation.cloze_questions is not None
-    n_draws = evaluation.cloze_draws or 1  # no draws where the likelihood is exact
-    questions = cloze.make_questions(
-        prepared, seq_len=config.data.seq_len, count=evaluation.cloze_questions
+@dataclass(frozen=True)
+class Task:
+    """One task, ready to be asked of any model with this context and tokenizer."""
+
+    questions: dict[str, list[Question]]
+    """By the beginning of the metrics' names."""
+    measures: tuple[str, ...]
+    inputs: TaskInputs
+    notes: tuple[str, ...] = ()
+    marks: str = ""
+    """What else tells the numbers apart: goes into their estimator."""
+
+    def ask(self, scorer: Scorer, *, marks: str = "") -> Iterator[Measured]:
+        """Measure the model as it stands.
+
+        Args:
+            marks: added to the estimator's name.
+        """
+        inputs = self.inputs
+        draws = scorer.objective.answer_draws(inputs.draws)
+        estimator = f"{scorer.objective.validation_estimator}/draws={draws}{marks}{self.marks}"
+        for stem, questions in self.questions.items():
+            scores = score_choices(
+                scorer,
+                questions,
+                context=inputs.context,
+                draws=inputs.draws,
+                seed=inputs.seed,
+                batch=inputs.batch,
+            )
+            for measure in self.measures:
+                yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator)
+
+
+MEASURES: dict[str, Callable[[ChoiceScores], Estimate]] = {
+    "acc": ChoiceScores.accuracy,
+    "acc_norm": ChoiceScores.accuracy_norm,
+    "nll_true": ChoiceScores.nll_true,
+    "nll_other": ChoiceScores.nll_other,
+}
+_WITH_NLL = ("acc", "nll_true", "nll_other")
+
+
+def _cloze(inputs: TaskInputs) -> Task:
+    made = make_questions(inputs.prepared(), seq_len=inputs.context, count=inputs.questions or 1000)
+    return Task({"cloze": as_questions(made)}, _WITH_NLL, inputs)
+
+
+def _cloze_shots(inputs: TaskInputs) -> Task:
+    separator = [int(token) for token in inputs.tokenizer().encode([SEPARATOR])[0]]
+    made = make_shot_questions(
+        inputs.prepared(),
+        context=inputs.context,
+        shots=inputs.shots["cloze_shots"],
+        separator=separator,
+        count=inputs.questions or 1000,
     )
-    batch = evaluation.validation_batch_size or config.training.batch_size
-
-    def run(trainer: StudyTrainer) -> Iterator[Measured]:
-        scores = cloze.score(trainer, questions, draws=n_draws, batch=batch)
-        draws = trainer.objective.answer_draws(n_draws)
-        estimator = f"{trainer.objective.validation_estimator}/draws={draws}"
-        yield Measured("cloze_acc", scores.accuracy, estimator)
-        yield Measured("cloze_nll_true", scores.nll_true, estimator)
-        yield Measured("cloze_nll_other", scores.nll_other, estimator)
-
-    return run
+    stems = {f"cloze_{shots}shot": questions for shots, questions in made.items()}
+    return Task(stems, _WITH_NLL, inputs)
 
 
-TASKS: dict[str, Callable[[RunConfig, PreparedData], Task]] = {"cloze": _cloze}
+def _hellaswag(inputs: TaskInputs) -> Task:
+    path = inputs.file("hellaswag")
+    questions = read_hellaswag(path, inputs.questions)
+    return _from_texts(inputs, {"hellaswag": questions}, ("acc_norm", *_WITH_NLL), path)
+
+
+def _mmlu(inputs: TaskInputs) -> Task:
+    path, dev = inputs.file("mmlu"), inputs.files.get("mmlu_dev")
+    found = {
+        f"mmlu_{shots}shot" if shots else "mmlu": read_mmlu(path, dev, shots, inputs.questions)
+        for shots in inputs.shots["mmlu"]
+    }
+    return _from_texts(inputs, found, ("acc",), path)
+
+
+def _from_texts(
+    inputs: TaskInputs,
+    texts: dict[str, list[TextQuestion]],
+    measures: tuple[str, ...],
+    path: Path,
+) -> Task:
+    tokenizer = inputs.tokenizer()
+    questions = {stem: in_tokens(some, tokenizer) for stem, some in texts.items()}
+    notes = tuple(
+        note for stem, some in questions.items() if (note := _cut(stem, some, inputs.context))
+    )
+    return Task(questions, measures, inputs, notes, marks=f"/file={digest(path)[:8]}")
+
+
+def _cut(stem: str, questions: list[Question], context: int) -> str | None:
+    """What does not fit the model, said once."""
+    longest = [len(one.context) + max(len(option) for option in one.options) for one in questions]
+    beyond = sum(length > context for length in longest)
+    if not beyond:
+        return None
+    return (
+        f"{stem}: {beyond} of {len(questions)} questions are longer than the model's context of "
+        f"{context} tokens and lose their beginning (the longest has {max(longest)})."
+    )
+
+
+TASKS: dict[str, Callable[[TaskInputs], Task]] = {
+    "cloze": _cloze,
+    "cloze_shots": _cloze_shots,
+    "hellaswag": _hellaswag,
+    "mmlu": _mmlu,
+}
+
+
+def training_tasks(
+    config: RunConfig, prepared: PreparedData
+) -> list[Callable[[StudyTrainer], Iterator[Measured]]]:
+    """The tasks of `[evaluation]`, to be asked of the run's trainer while it trains.
+
+    Raises:
+        InputError: a file of questions is missing, damaged, or not the one the run was planned
+            with; or the held-out text is too little.
+    """
+    evaluation = config.evaluation
+    files = {}
+    for name, file in (evaluation.task_files or {}).items():
+        files[name] = Path(file.path)
+        if digest(files[name]) != file.sha256:
+            raise InputError(
+                f"evaluation.task_files: {name} = {file.path} has changed since this run was "
+                "planned. Put the old file back, or plan a new run."
+            )
+    shots = {"cloze_shots": evaluation.cloze_shots or (), "mmlu": evaluation.mmlu_shots or ()}
+
+    def made(name: str) -> Task:
+        of_file = bool(TASK_FILES.get(name))
+        draws = evaluation.task_draws if of_file else evaluation.cloze_draws
+        return TASKS[name](
+            TaskInputs(
+                context=config.data.seq_len,
+                tokenizer=lambda: load_tokenizer(config.data.tokenizer),
+                prepared=lambda: prepared,
+                questions=evaluation.task_questions if of_file else evaluation.cloze_questions,
+                draws=draws or 1,  # none where the likelihood is exact
+                seed=0,
+                shots=shots,
+                files=files,
+                batch=evaluation.validation_batch_size or config.training.batch_size,
+            )
+        )
+
+    def asked(task: Task) -> Callable[[StudyTrainer], Iterator[Measured]]:
+        return lambda trainer: task.ask(TrainerScorer(trainer))
+
+    return [asked(made(name)) for name in evaluation.tasks]
+
+
+def batch_for(context: int) -> int:
+    """Sequences in one forward pass where no recipe says: what keeps a small model's activations
+    in the cache of a core."""
+    return max(1, _TOKENS_AT_ONCE // context)
+
+
+_TOKENS_AT_ONCE = 4096

@@ -4,7 +4,8 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
-from workbench.recipe.models import OBJECTIVES, TASKS, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.models import OBJECTIVES, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_FILES, TASKS
 from workbench.sizes import SIZES
 
 
@@ -80,13 +81,43 @@ def _shape(config: RunConfig) -> str | None:
 
 
 def _tasks(config: RunConfig) -> str | None:
-    for task in config.evaluation.tasks:
+    evaluation = config.evaluation
+    files = evaluation.task_files or {}
+    for task in evaluation.tasks:
+        if task in PROGRAM_TASKS:
+            return (
+                f'evaluation.tasks: "{task}" runs programs that the model writes. Ask it of a '
+                f"trained run: `workbench eval RUN --tasks {task}`."
+            )
         if task not in TASKS:
             return (
                 f'evaluation.tasks: unknown task "{task}"{suggestion(task, TASKS) or "."} '
                 f"Tasks are {', '.join(TASKS)}."
             )
-    if "cloze" in config.evaluation.tasks and config.data.seq_len < 4:
+        needed = TASK_FILES.get(task, ())[:1]
+        if needed and needed[0] not in files:
+            return (
+                f'evaluation.tasks: "{task}" needs its questions: evaluation.task_files = '
+                f'{{ {needed[0]} = "PATH" }}.'
+            )
+    for name, file in files.items():
+        if name not in FILE_NAMES:
+            return (
+                f'evaluation.task_files: unknown file "{name}"'
+                f"{suggestion(name, FILE_NAMES) or '.'} Files are {', '.join(FILE_NAMES)}."
+            )
+        if file.sha256 is not None:
+            return f"evaluation.task_files: {name}: give the path alone; its digest is worked out."
+    if "mmlu" in evaluation.tasks and any(evaluation.mmlu_shots or ()) and "mmlu_dev" not in files:
+        return (
+            f"evaluation.mmlu_shots = {list(evaluation.mmlu_shots or ())}: the shots come from "
+            "evaluation.task_files.mmlu_dev, which is missing."
+        )
+    for key in ("cloze_shots", "mmlu_shots"):
+        shots = getattr(evaluation, key)
+        if shots is not None and (not shots or len(set(shots)) < len(shots)):
+            return f"evaluation.{key} = {list(shots)}: expected different numbers, one or more."
+    if "cloze" in evaluation.tasks and config.data.seq_len < 4:
         return (
             f"evaluation.tasks: cloze needs data.seq_len of 4 or more, not {config.data.seq_len}."
         )

@@ -14,11 +14,13 @@ from workbench.recipe.messages import explain, suggestion
 from workbench.recipe.models import (
     FOREIGN_KEYS,
     CompareConfig,
+    EvaluationConfig,
     RunConfig,
     StudyConfig,
     resolved_model,
 )
 from workbench.recipe.sweep import expand, set_dotted, unsweep
+from workbench.recipe.tasks import foreign_task_keys, resolved_files, task_defaults
 
 _TABLES = ("study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep")
 
@@ -105,14 +107,28 @@ def resolve(
         else training.warmup_steps,
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
     }
-    config = config.model_copy(update={"training": training.model_copy(update=filled)})
+    config = config.model_copy(
+        update={
+            "training": training.model_copy(update=filled),
+            "evaluation": _resolved_evaluation(config.evaluation),
+        }
+    )
     return _without_foreign(config)
+
+
+def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
+    filled: dict[str, Any] = {
+        key: value
+        for key, value in task_defaults(evaluation.tasks).items()
+        if getattr(evaluation, key) is None
+    }
+    filled["task_files"] = resolved_files(evaluation.task_files, evaluation.tasks)
+    return evaluation.model_copy(update=filled)
 
 
 def _without_foreign(config: RunConfig) -> RunConfig:
     keys = list(FOREIGN_KEYS[config.training.objective])
-    if "cloze" not in config.evaluation.tasks:
-        keys += ["evaluation.cloze_questions", "evaluation.cloze_draws"]
+    keys += [f"evaluation.{key}" for key in foreign_task_keys(config.evaluation.tasks)]
     for key in keys:
         table, name = key.split(".")
         part: BaseModel = getattr(config, table)
@@ -125,6 +141,9 @@ def canonical_json(config: RunConfig) -> str:
     default, leaves the identity of old runs as it was."""
     document = config.model_dump(mode="json", exclude_none=True)
     document["model"].pop("size", None)  # a name for a shape that stands beside it
+    for file in document["evaluation"].get("task_files", {}).values():
+        if "sha256" in file:
+            del file["path"]  # what is in it decides the numbers, not where it lies
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from workbench.recipe.tasks import FILE_NAMES, TASKS, Shots, TaskFile
 from workbench.sizes import SIZES, ModelShape, default_ffn
 
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -15,7 +16,6 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
 OBJECTIVES = ("ar", "mdlm")
-TASKS = ("cloze",)
 
 
 class Table(BaseModel):
@@ -132,8 +132,23 @@ class EvaluationConfig(Table):
     validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
     cloze_questions: Count | None = 256
     cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
+    cloze_shots: Shots | None = Field(
+        None, description="cloze_shots: solved examples before a question. Default: [0, 1, 2]."
+    )
+    mmlu_shots: Shots | None = Field(
+        None, description="mmlu: answered questions before each. Default: [0]."
+    )
+    task_files: dict[str, TaskFile] | None = Field(
+        None, description="Files of questions, by name: " + ", ".join(FILE_NAMES) + "."
+    )
+    task_questions: Count | None = Field(
+        None, description="hellaswag, mmlu: at most so many questions. Default: all of the file."
+    )
+    task_draws: Count | None = Field(
+        None, description="hellaswag, mmlu, on mdlm: noise draws an option. Default: 32."
+    )
 
-    @field_validator("tasks", mode="before")
+    @field_validator("tasks", "cloze_shots", "mmlu_shots", mode="before")
     @classmethod
     def _list_of_names(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -197,6 +212,7 @@ FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
         "training.loss_weighting",
         "evaluation.validation_draws",
         "evaluation.cloze_draws",
+        "evaluation.task_draws",
     ),
     "mdlm": (),
 }

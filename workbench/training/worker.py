@@ -24,7 +24,7 @@ from torch import distributed as dist
 from workbench.data import PreparedData
 from workbench.data.windows import ValidationWindows
 from workbench.errors import WorkbenchError
-from workbench.evaluation.tasks import TASKS
+from workbench.evaluation.tasks import training_tasks
 from workbench.launchers.orphans import die_with_parent
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
@@ -236,7 +236,7 @@ def _evaluator(
         batch=evaluation.validation_batch_size or config.training.batch_size,
         draws=evaluation.validation_draws or 1,
     )
-    tasks = [TASKS[name](config, prepared) for name in evaluation.tasks]
+    tasks = training_tasks(config, prepared)
     bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
 
     def evaluate(step: int) -> None:

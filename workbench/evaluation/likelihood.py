@@ -1,0 +1,200 @@
+"""Likelihoods of continuations: exact for AR, a bound estimated over masks for diffusion.
+
+For a diffusion model only the continuation is masked: k of its m tokens, k uniform on 1..m and
+stratified over the draws, and the mean over draws of (m / k) * sum of the masked tokens' NLL
+bounds -log p(continuation | context) in expectation. All continuations of one question see the
+same masks, as far as their lengths agree, so that the noise cancels where they are compared.
+
+Shape suffixes: R continuations, D draws, B sequences, L tokens a sequence.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.evaluation.scorer import Scorer
+from workbench.training.objectives import Corrupted
+
+Tokens = Sequence[int] | np.ndarray
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_SEED_STRIDE = 1 << 32  # numbers of questions stay below, so no two seeds share noise
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How likely is `answer` after `context`? Both are token ids; the context may be empty."""
+
+    context: Tokens
+    answer: Tokens
+    question: int
+    """Continuations with the same number are compared with each other."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a continuation that fits the model, with the tokens before it."""
+
+    tokens: np.ndarray
+    start: int
+    """Where the scored tokens begin."""
+    row: int
+    """Which continuation it is a part of."""
+    question: int
+
+
+def pieces(rows: Sequence[Continuation], *, context: int) -> list[Piece]:
+    """Cut continuations to the model's context of so many tokens.
+
+    An answer that fits is scored whole, after as much of its context's end as there is room
+    for. A longer one is scored half a window at a time, each half after the half before: by the
+    chain rule their NLLs add up, each told less than the whole context.
+    """
+    found = []
+    for row, one in enumerate(rows):
+        answer = np.asarray(one.answer, dtype=np.int64)
+        before = np.asarray(one.context, dtype=np.int64)
+        whole = len(answer) <= context
+        stride = len(answer) if whole else max(1, context // 2)
+        text = np.concatenate([before, answer])
+        for first in range(len(before), len(text), stride or 1):
+            last = min(first + stride, len(text))
+            start = max(0, last - context) if whole else max(0, first - (context - stride))
+            found.append(Piece(text[start:last], first - start, row, one.question))
+    return found
+
+
+def windows(tokens: Tokens, *, context: int) -> list[Continuation]:
+    """A whole text in windows of the context, each scored from its beginning, as `val_loss` is."""
+    return [
+        Continuation((), tokens[first : first + context], number)
+        for number, first in enumerate(range(0, len(tokens), context))
+    ]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Inputs of one forward pass, and where in the answer [R * D] each sequence's NLL belongs."""
+
+    corrupted: Corrupted
+    place_B: Tensor
+
+
+@torch.no_grad()
+def continuation_nll(
+    scorer: Scorer,
+    rows: Sequence[Continuation],
+    *,
+    context: int,
+    draws: int,
+    seed: int = 0,
+    batch: int,
+) -> np.ndarray:
+    """[R, D] float64: estimates of -log p(answer | context), in nats, one a draw.
+
+    Where the objective's likelihood is exact, there is one draw and it is that. Otherwise their
+    mean estimates its bound; the draws are strata, and none of them alone is unbiased.
+
+    Args:
+        context: tokens that the model takes.
+        draws: masks a continuation, where the likelihood is a bound.
+        seed: other seeds, other masks.
+        batch: sequences in one forward pass.
+    """
+    rank, ranks = scorer.ranks
+    draws = scorer.objective.answer_draws(draws)
+    nll = torch.zeros(len(rows) * draws, dtype=torch.float64, device=scorer.device)
+    every = _batches(scorer, pieces(rows, context=context), draws, seed, batch)
+    mine = _share(every, rank, ranks)
+
+    def score(one: tuple[_Batch, bool]) -> tuple[Tensor, Tensor]:
+        mini, counts = one
+        return mini.place_B, scorer.nll(mini.corrupted) * float(counts)
+
+    for place_B, nll_B in _in_threads(score, mine, scorer.threads):
+        nll.index_add_(0, place_B, nll_B)
+    nll_RD: np.ndarray = scorer.total(nll).view(len(rows), draws).cpu().numpy()
+    return nll_RD
+
+
+def _share(every: Iterator[_Batch], rank: int, ranks: int) -> Iterator[tuple[_Batch, bool]]:
+    """This rank's batches. Collectives need as many calls on every rank, so one that runs out
+    passes a batch again that does not count."""
+    for turn in iter(lambda: [one for _, one in zip(range(ranks), every, strict=False)], []):
+        yield turn[min(rank, len(turn) - 1)], rank < len(turn)
+
+
+def _batches(
+    scorer: Scorer, parts: Sequence[Piece], draws: int, seed: int, batch: int
+) -> Iterator[_Batch]:
+    """Sequences of equal length together, whatever continuation and draw they belong to."""
+
+    def shape(part: Piece) -> tuple[int, int]:
+        return len(part.tokens), part.start
+
+    gathered: list[tuple[Corrupted, Tensor]] = []
+    for _, same_length in groupby(sorted(parts, key=shape), key=lambda part: len(part.tokens)):
+        for start, group in groupby(same_length, key=lambda part: part.start):
+            for one in _noised(scorer, list(group), start, draws, seed, batch):
+                gathered.append(one)
+                if sum(len(place_B) for _, place_B in gathered) >= batch:
+                    yield _joined(gathered)
+                    gathered = []
+        if gathered:
+            yield _joined(gathered)
+            gathered = []
+
+
+def _noised(
+    scorer: Scorer, parts: list[Piece], start: int, draws: int, seed: int, batch: int
+) -> Iterator[tuple[Corrupted, Tensor]]:
+    """Pieces of one shape under each draw's noise."""
+    device = scorer.device
+    # All draws of a few continuations lie in one batch, rather than few draws of many.
+    at_once = max(1, batch // draws)
+    for first in range(0, len(parts), at_once):
+        chunk = parts[first : first + at_once]
+        tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)
+        question_B = torch.tensor([part.question for part in chunk], device=device)
+        place_B = torch.tensor([part.row * draws for part in chunk], device=device)
+        for draw in range(draws):
+            yield (
+                scorer.objective.answer_inputs(
+                    tokens_BL, start, question_B + seed * _SEED_STRIDE, draw, draws
+                ),
+                place_B + draw,
+            )
+
+
+def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
+    """One batch out of several."""
+
+    def join(name: str) -> Tensor | None:
+        values = [getattr(corrupted, name) for corrupted, _ in parts]
+        return None if values[0] is None else torch.cat(values)
+
+    joined = {field.name: join(field.name) for field in fields(Corrupted)}
+    return _Batch(Corrupted(**joined), torch.cat([place_B for _, place_B in parts]))  # type: ignore[arg-type]
+
+
+def _in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Results of `work` in the order of the items, `threads` of them made at once."""
+    if threads == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = []
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()

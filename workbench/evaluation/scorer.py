@@ -1,0 +1,119 @@
+"""What a likelihood needs of a model: a trainer has it while it trains, and so has a loaded run.
+
+Shape suffixes: B sequences, L tokens a sequence.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from workbench.evaluation.loading import RunModel
+from workbench.training.loss import WeightedNLL
+from workbench.training.objectives import Corrupted, Objective, build_objective
+from workbench.training.trainer import (
+    StudyTrainer,
+    data_parallel_rank,
+    sum_over_data_parallel,
+)
+from workbench.training.validation import sequence_nll
+
+
+class Scorer(Protocol):
+    """A model that answers with likelihoods, on one rank or on several in step."""
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """This rank and the number of ranks that see different sequences. All of them must make
+        the same number of calls."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Forward passes that may go on at once."""
+        ...
+
+    def nll(self, corrupted: Corrupted) -> Tensor:
+        """[B] float64: each sequence's weighted NLL, in nats."""
+        ...
+
+    def total(self, values: Tensor) -> Tensor:
+        """Element-wise sum over the ranks."""
+        ...
+
+
+class TrainerScorer:
+    """The model of a run that trains, as it stands."""
+
+    threads = 1
+
+    def __init__(self, trainer: StudyTrainer) -> None:
+        self._trainer = trainer
+        self.objective = trainer.objective
+        self.device = trainer.device
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        return data_parallel_rank(self._trainer)
+
+    def nll(self, corrupted: Corrupted) -> Tensor:
+        return sequence_nll(self._trainer, corrupted)
+
+    def total(self, values: Tensor) -> Tensor:
+        return sum_over_data_parallel(self._trainer, values)
+
+
+class ModelScorer:
+    """A loaded run in this process, with the parts of a trainer that `sequence_nll` asks for."""
+
+    ranks = (0, 1)
+
+    def __init__(self, run: RunModel, *, threads: int = 1) -> None:
+        """Args:
+        threads: forward passes at once, each on one core. Which batches there are does not
+            depend on it, so neither does any bit of an answer.
+        """
+        self.run = run
+        self.objective = build_objective(run.config.training, run.vocab)
+        self.device = run.device
+        self.threads = threads if self.device.type == "cpu" else 1
+        loss = WeightedNLL(
+            WeightedNLL.Config(n_tokens=run.vocab.n_tokens, vocab_size=run.vocab.size)
+        )
+        self._trainer: Any = SimpleNamespace(
+            model_parts=[run.model],
+            loss_fn=loss,
+            train_context=_no_context,
+            objective=self.objective,
+            device=self.device,
+        )
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
+
+    def nll(self, corrupted: Corrupted) -> Tensor:
+        return sequence_nll(self._trainer, corrupted)
+
+    def total(self, values: Tensor) -> Tensor:
+        return values
+
+    @torch.no_grad()
+    def greedy(self, corrupted: Corrupted) -> Tensor:
+        """[B] whether every weighted target is the likeliest token at its place."""
+        logits_BLV = self.run.model(corrupted.inputs_BL)[..., : self.run.vocab.n_tokens]
+        agree_BL = logits_BLV.argmax(dim=-1) == corrupted.targets_BL
+        if corrupted.weights_BL is not None:
+            agree_BL = agree_BL | (corrupted.weights_BL == 0)
+        agree: Tensor = agree_BL.all(dim=1)
+        return agree
+
+
+def _no_context() -> AbstractContextManager[None]:
+    return nullcontext()
