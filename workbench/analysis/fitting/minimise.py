@@ -19,6 +19,7 @@ from workbench.analysis.law import Floats
 
 _ELEMENTS = 3_000_000  # of the largest array of one batch
 _TOLERANCE = 1e-12  # relative decrease of an iteration that counts as none
+_COARSE = 1e-4  # the same where it is known to be far from the minimum
 _IDLE = 4  # such iterations in a row before it has converged
 
 
@@ -43,6 +44,7 @@ def minimise(
     low: Floats | None = None,
     high: Floats | None = None,
     max_iterations: int = 300,
+    coarse_above: float = np.inf,
 ) -> Minima:
     """Minimise from every start.
 
@@ -50,6 +52,7 @@ def minimise(
         starts: (S, q), clipped to the bounds.
         counts: (S, n), weights of the rows for each start.
         low, high: (S, q), bounds of each start; the problem's by default.
+        coarse_above: an objective above which a tenth of a per mille is near enough.
     """
     starts = np.atleast_2d(starts)
     low = np.broadcast_to(problem.low if low is None else low, starts.shape)
@@ -60,7 +63,9 @@ def minimise(
 
     def solve(piece: slice) -> Minima:
         own = None if counts is None else counts[piece]
-        return _descend(problem, starts[piece], own, low[piece], high[piece], max_iterations)
+        return _descend(
+            problem, starts[piece], own, low[piece], high[piece], max_iterations, coarse_above
+        )
 
     if len(pieces) == 1:
         return solve(pieces[0])
@@ -84,6 +89,7 @@ def _descend(
     low: Floats,
     high: Floats,
     max_iterations: int,
+    coarse_above: float,
 ) -> Minima:
     theta = np.clip(starts, low, high)
     value = problem.objective(theta, counts)
@@ -100,7 +106,8 @@ def _descend(
         reached = values[choice, np.arange(len(active))]
         better = reached < value[active]
         gained = np.where(better, value[active] - reached, 0.0)
-        small = gained <= _TOLERANCE * value[active]
+        tolerance = np.where(value[active] > coarse_above, _COARSE, _TOLERANCE)
+        small = gained <= tolerance * value[active]
         moved = active[better]
         theta[moved] = np.stack(candidates)[choice, np.arange(len(active))][better]
         value[moved] = reached[better]
