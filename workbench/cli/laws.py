@@ -50,6 +50,12 @@ def fit(
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
     column: ColumnOption = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
+    ] = None,
+    figure_format: Annotated[
+        str, typer.Option("--figure-format", help="svg, png, pdf or html.")
+    ] = "svg",
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -76,6 +82,10 @@ def fit(
         rows = parameter_rows(fits)
         lines = [line for one in fits for line in summary(one)]
     document = [one.row() for one in fits]
+    if figures is not None:
+        from workbench.analysis.figures import save_fits
+
+        lines += save_fits(fits, figures, figure_format)
     if study is not None:
         _keep(results, study, document)
     emit(rows, fmt, document=document)

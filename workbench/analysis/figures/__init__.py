@@ -16,6 +16,7 @@ from workbench.analysis.figures.fits import (
     predicted_figure,
     profile_figure,
     residuals_figure,
+    save_fits,
 )
 from workbench.analysis.figures.flops import generation_flops_figure, training_flops_figure
 from workbench.analysis.figures.overfitting import (
@@ -43,5 +44,6 @@ __all__ = [
     "put_together_figure",
     "residuals_figure",
     "save",
+    "save_fits",
     "training_flops_figure",
 ]

@@ -1,5 +1,6 @@
 """Pictures of a fitted law: what it predicts, where it errs, what the data leave open."""
 
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -15,6 +16,7 @@ from workbench.analysis.figures.theme import (
     linear_axis,
     log_axis,
     name_of,
+    save,
 )
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.result import Fit
@@ -274,3 +276,39 @@ def _parabola_line(budget: Budget, sizes: np.ndarray, label: str) -> pl.DataFram
     n = np.geomspace(sizes.min(), sizes.max(), 40)
     loss = np.exp(np.polyval(budget.coefficients[::-1], np.log(n) - budget.centre))
     return pl.DataFrame({"n_params": n, "loss": loss, "budget": [label] * len(n)})
+
+
+def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
+    """Every figure that the fits have, with the data behind each, into a folder.
+
+    Returns:
+        a line for each file, and for each law that has none.
+
+    Raises:
+        InputError: an unknown suffix, or the folder cannot be written.
+    """
+    made: list[tuple[str, Figure]] = []
+    lines: list[str] = []
+    for law in dict.fromkeys(fit.law for fit in fits):
+        own = [fit for fit in fits if fit.law == law]
+        if law == "critical_compute":
+            lines.append(f"{law} predicts no losses: no figures.")
+            continue
+        if law == "isoflop":
+            made += [(_file(fit, "profiles"), isoflop_figure(fit)) for fit in own]
+            continue
+        made += [(f"{law}-predicted", predicted_figure(own))]
+        made += [(f"{law}-residuals", residuals_figure(own))]
+        for fit in own:
+            made.append((_file(fit, "contours"), contour_figure(fit)))
+            if fit.profiles:
+                made.append((_file(fit, "likelihood"), profile_figure(fit)))
+    for name, figure in made:
+        path = folder / f"{name}.{suffix}"
+        save(figure, path)
+        lines.append(f"{path}: {figure.title}")
+    return lines
+
+
+def _file(fit: Fit, what: str) -> str:
+    return "-".join(part for part in (fit.law, fit.objective_name, what) if part)

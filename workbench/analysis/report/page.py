@@ -1,6 +1,7 @@
 """The page: a template, the figures as SVG at once and interactive where scripts may run."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from workbench import __version__
@@ -31,7 +32,7 @@ def render(report: Report) -> str:
             continue
         spec = section.figure.chart.to_dict()
         charts.append({"svg": vlc.vegalite_to_svg(spec), "spec": spec})
-    script = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;") if any(charts) else ""
+    script = _script() if any(charts) else ""
     return environment.get_template("report.html.jinja").render(
         report=report,
         sections=list(zip(report.sections, charts, strict=True)),
@@ -39,6 +40,14 @@ def render(report: Report) -> str:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
     )
+
+
+@cache
+def _script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script: bundling takes a second."""
+    import vl_convert as vlc
+
+    return str(vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def cell(value: Any, column: str = "") -> str:
