@@ -8,7 +8,7 @@ import argparse
 import time
 
 import numpy as np
-from law_recovery import design, truth_of
+from law_recovery import TRUTH, design
 
 from workbench.analysis.fitting.fit import fit_law
 from workbench.analysis.fitting.options import FitOptions
@@ -24,7 +24,7 @@ def scattered(name: str, rows: int) -> LossTable:
     rng = np.random.default_rng(0)
     n, unique = 10 ** rng.uniform(7, 10, rows), 10 ** rng.uniform(8, 11, rows)
     d = unique * 10 ** rng.uniform(0, 2, rows)
-    loss = law.predict(truth_of(name), Rows.of(n, d, unique))
+    loss = law.predict(TRUTH[name], Rows.of(n, d, unique))
     return LossTable(
         source="made",
         name=np.array([f"run {i}" for i in range(rows)]),
