@@ -8,6 +8,7 @@ one array operation.
 """
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -61,16 +62,24 @@ def minimise(
     size = max(1, min(_ELEMENTS // a_start, -(-len(starts) // _threads())))
     pieces = [slice(i, i + size) for i in range(0, len(starts), size)]
 
+    stop = threading.Event()
+
     def solve(piece: slice) -> Minima:
         own = None if counts is None else counts[piece]
         return _descend(
-            problem, starts[piece], own, low[piece], high[piece], max_iterations, coarse_above
-        )
+            problem, starts[piece], own, low[piece], high[piece], max_iterations, coarse_above,
+            stop,
+        )  # fmt: skip
 
     if len(pieces) == 1:
         return solve(pieces[0])
     with ThreadPoolExecutor(_threads()) as pool:
-        found = list(pool.map(solve, pieces))
+        try:
+            found = list(pool.map(solve, pieces))
+        except BaseException:  # an interrupt waits for its threads: tell them
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return Minima(
         np.concatenate([one.theta for one in found]),
         np.concatenate([one.objective for one in found]),
@@ -90,6 +99,7 @@ def _descend(
     high: Floats,
     max_iterations: int,
     coarse_above: float,
+    stop: threading.Event,
 ) -> Minima:
     theta = np.clip(starts, low, high)
     value = problem.objective(theta, counts)
@@ -97,7 +107,7 @@ def _descend(
     idle = np.zeros(len(theta), dtype=int)
     for _ in range(max_iterations):
         active = np.flatnonzero((idle < _IDLE) & np.isfinite(value))
-        if not len(active):
+        if not len(active) or stop.is_set():
             break
         own = None if counts is None else counts[active]
         candidates = _steps(problem, theta[active], own, low[active], high[active], damping[active])
