@@ -9,7 +9,7 @@ one array operation.
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +74,16 @@ def minimise(
     if len(pieces) == 1:
         return solve(pieces[0])
     with ThreadPoolExecutor(_threads()) as pool:
+        futures = [pool.submit(solve, piece) for piece in pieces]
         try:
-            found = list(pool.map(solve, pieces))
-        except BaseException:  # an interrupt waits for its threads: tell them
+            # In short waits: a signal that another thread was given does not end a long one.
+            while wait(futures, timeout=0.2).not_done:
+                pass
+        except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        found = [future.result() for future in futures]
     return Minima(
         np.concatenate([one.theta for one in found]),
         np.concatenate([one.objective for one in found]),
