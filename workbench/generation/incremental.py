@@ -24,8 +24,9 @@ class CachedDecoder:
         batch: sequences.
         length: inputs that each can have at most, BOS among them.
         """
-        self._model: Any = model
-        self._layers: list[Any] = list(self._model.layers.values())
+        decoder: Any = model
+        self._model = decoder
+        self._layers: list[Any] = list(decoder.layers.values())
         attention = self._layers[0].attention
         weight = next(model.parameters())
         shape = (len(self._layers), batch, attention.n_kv_heads, length, attention.head_dim)
