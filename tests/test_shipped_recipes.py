@@ -7,7 +7,7 @@ import pytest
 
 from workbench.errors import InputError
 from workbench.flops import forward_flops_per_token
-from workbench.plan import CAUSAL, Plan, plan_study
+from workbench.plan import Plan, plan_study
 from workbench.recipe import Recipe, RunConfig, load_recipe, recipe_folder, shipped_recipes
 
 RECIPES = shipped_recipes()
@@ -120,9 +120,8 @@ def forward_passes(config: RunConfig) -> float:
     cloze = (evaluation.cloze_questions or 0) * 4 * config.data.seq_len
     read = config.data.validation_tokens * (evaluation.validation_draws or 1)
     read += cloze * (evaluation.cloze_draws or 1)
-    causal = CAUSAL.get(objective, False)
     shape = config.model.model_copy(update={"vocab_size": 264}).shape
-    each = forward_flops_per_token(shape, config.data.seq_len, causal=causal)
+    each = forward_flops_per_token(shape, config.data.seq_len, causal=False)
     return (trained + (evaluation.points + 1) * read) * each
 
 

@@ -79,6 +79,9 @@ def complete(
         InputError: the sampler does not fit the model, or the text does not fit the context.
     """
     sampler.check(model.config.training.objective, settings)
+    if model.device.type == "cpu":
+        # As in training: other numbers give other bits, and small models no more speed.
+        torch.set_num_threads(model.config.training.threads)
     prompt_P = encode(model, prompt)
     if n_new is None:
         n_new = model.context - len(prompt_P)
