@@ -1,6 +1,7 @@
 """Samplers against models whose distribution is known: every law by enumeration."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.generation.tables import (
     random_joint,
 )
 from workbench.generation.choice import Randomness, probabilities
+from workbench.generation.diffusion import _blocks
 from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS, samplers_of
 from workbench.generation.settings import Canvas, Settings, spread
@@ -53,10 +55,10 @@ def test_ar_samples_the_joint() -> None:
     assert agreement(drawn, law_of(random_joint(2))) < 1e-9, "the test can tell"
 
 
-@pytest.mark.parametrize("name", ["ar", "ancestral", "blocks"])
+@pytest.mark.parametrize("name", ["ar", "ancestral", "ancestral-blocks", "blocks"])
 def test_after_a_prompt_the_rest_follows_its_conditional(name: str) -> None:
     steps = None if name == "ar" else 400
-    settings = Settings(steps=steps, block_size=1 if name == "blocks" else None)
+    settings = Settings(steps=steps, block_size=1 if "blocks" in name else None)
     drawn = sample(name, TABLE.network(), settings, prompt=(2,), n=4000)
     assert (drawn[:, 0] == 2).all()
     conditional = {x: p for x, p in law_of(JOINT).items() if x[0] == 2}
@@ -160,11 +162,11 @@ def test_masked_tokens_become_clean_as_the_reverse_process_says(schedule) -> Non
         assert clean.mean().item() == pytest.approx(expected, abs=error)
 
 
-@pytest.mark.parametrize("name", ["ancestral", "confidence", "blocks"])
+@pytest.mark.parametrize("name", ["ancestral", "ancestral-blocks", "confidence", "blocks"])
 def test_clean_tokens_never_change_and_special_ones_are_never_drawn(name: str) -> None:
     length, prompt = 24, (2, 0, 1, 1, 2)
     spy = Spy(length)
-    settings = Settings(steps=9, block_size=8 if name == "blocks" else None)
+    settings = Settings(steps=9, block_size=8 if "blocks" in name else None)
     last = sample(name, spy.network(SCHEDULES["cosine"]), settings, prompt, n=1, length=length)
     for before, after in itertools.pairwise([*spy.shown, last]):
         clean = before != VOCAB.mask_id
@@ -173,17 +175,44 @@ def test_clean_tokens_never_change_and_special_ones_are_never_drawn(name: str) -
     assert (last < VOCAB.n_tokens).all()
 
 
-def test_blocks_are_filled_from_left_to_right() -> None:
+@pytest.mark.parametrize("name", ["ancestral-blocks", "blocks"])
+def test_blocks_are_filled_from_left_to_right(name: str) -> None:
     spy = Spy(24)
-    sample("blocks", spy.network(SCHEDULES["linear"]), Settings(block_size=8), n=2, length=24)
-    assert len(spy.shown) == 24
-    for number, shown in enumerate(spy.shown):
-        block = number // 8
+    sample(name, spy.network(SCHEDULES["linear"]), Settings(block_size=8), n=1, length=24)
+    for shown in spy.shown:
+        block = int((shown == VOCAB.mask_id).float().argmax()) // 8
         assert (shown[:, : 8 * block] != VOCAB.mask_id).all()
         assert (shown[:, 8 * (block + 1) :] == VOCAB.mask_id).all()
 
 
-@pytest.mark.parametrize("name", ["ancestral", "confidence", "blocks"])
+@pytest.mark.parametrize(
+    ("start", "trained", "edges"),
+    [
+        (5, None, [5, 13, 21, 24]),
+        (5, 8, [5, 8, 16, 24]),
+        (8, 8, [8, 16, 24]),
+        (0, 8, [0, 8, 16, 24]),
+    ],
+)
+def test_blocks_of_a_network_trained_on_them_begin_where_its_own_do(
+    start: int, trained: int | None, edges: list[int]
+) -> None:
+    network = replace(Spy(24).network(SCHEDULES["linear"]), block_size=trained)
+    canvas = Canvas(torch.full((1, 24), VOCAB.mask_id), start, torch.arange(1))
+    spans = [span for span, _ in _blocks(network, canvas, Settings(block_size=8))]
+    assert spans == list(itertools.pairwise(edges))
+
+
+def test_ancestral_blocks_reach_the_joint_as_steps_grow() -> None:
+    for size, steps in ((1, 3), (2, 600)):
+        settings = Settings(block_size=size, steps=steps)
+        drawn = sample("ancestral-blocks", TABLE.network(), settings, n=4000)
+        assert agreement(drawn, law_of(JOINT)) > 1e-3
+    whole = sample("ancestral-blocks", TABLE.network(), Settings(block_size=L, steps=2), n=500)
+    assert torch.equal(whole, sample("ancestral", TABLE.network(), Settings(steps=2), n=500))
+
+
+@pytest.mark.parametrize("name", ["ancestral", "ancestral-blocks", "confidence", "blocks"])
 def test_more_steps_than_tokens_take_no_more_passes_than_tokens(name: str) -> None:
     spy = Spy(16)
     sample(name, spy.network(SCHEDULES["linear"]), Settings(steps=1000), n=1, length=16)

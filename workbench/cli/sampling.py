@@ -28,7 +28,7 @@ def sample(
         str | None,
         typer.Option(
             "--sampler",
-            help="ar; for diffusion ancestral (default), confidence or blocks.",
+            help="ar; for diffusion ancestral (default), ancestral-blocks, confidence or blocks.",
         ),
     ] = None,
     steps: Annotated[

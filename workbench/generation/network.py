@@ -37,6 +37,8 @@ class Network:
     """A decoder for (sequences, inputs at most), which has read nothing yet."""
     schedule: NoiseSchedule = LINEAR
     """The noise schedule of training."""
+    block_size: int | None = None
+    """Tokens a block, where the model was trained to denoise blocks after one another."""
     device: torch.device | str = "cpu"
 
 

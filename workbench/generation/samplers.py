@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from workbench.errors import InputError
 from workbench.generation.autoregressive import autoregressive
-from workbench.generation.diffusion import ancestral, blocks, by_confidence
+from workbench.generation.diffusion import (
+    ancestral,
+    ancestral_blocks,
+    blocks,
+    by_confidence,
+)
 from workbench.generation.settings import Fill, Settings
 from workbench.recipe.messages import suggestion
 
@@ -42,6 +47,7 @@ SAMPLERS: dict[str, Sampler] = {
     for sampler in (
         Sampler("ar", autoregressive, ("ar",)),
         Sampler("ancestral", ancestral, ("mdlm",), ("steps",)),
+        Sampler("ancestral-blocks", ancestral_blocks, ("mdlm",), ("steps", "block_size")),
         Sampler("confidence", by_confidence, ("mdlm",), ("steps",)),
         Sampler("blocks", blocks, ("mdlm",), ("steps", "block_size")),
     )
