@@ -143,6 +143,7 @@ def test_a_window_is_said(study: Study) -> None:
         (["--prompt", "x" * 32], "fill the model's context of 32"),
         (["--prompt", "a", "--prompt-file", "b"], "give one of them"),
         (["--prompt-file", "nowhere.txt"], "cannot be read"),
+        (["--device", "tpu"], "--device tpu: expected auto, cpu or cuda"),
     ],
 )
 def test_wrong_input_is_said(study: Study, arguments: list[str], said: str) -> None:

@@ -65,10 +65,6 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     config = RunConfig.model_validate(document["config"])
     step = _checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: there is no GPU here.")
     model = model_config(
         config.model,
         seq_len=config.data.seq_len,
@@ -78,7 +74,7 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     _read(model, run.checkpoint_dir / f"step-{step}")
     ids = tokenizer.vocabulary
     return RunModel(
-        model=model.to(device).eval().requires_grad_(False),
+        model=model.to(_device(device)).eval().requires_grad_(False),
         vocab=Vocab(ids.n_tokens, ids.size, ids.mask_id, ids.bos_id),
         tokenizer=tokenizer,
         config=config,
@@ -106,6 +102,14 @@ def find_run(results: Path, name: str) -> RunFolder:
         f"there is no run {name} in {results}{suggestion(name, runs)}. "
         "`workbench status` lists the runs."
     )
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: expected auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: there is no GPU here.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _checkpoint_step(run: RunFolder, step: int | None) -> int:
