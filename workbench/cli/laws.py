@@ -168,6 +168,9 @@ def flops(
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
     ] = None,
+    with_data: Annotated[
+        bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
+    ] = False,
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -184,14 +187,14 @@ def flops(
         if figure is not None:
             from workbench.analysis.figures import save, training_flops_figure
 
-            save(training_flops_figure(found), figure)
+            save(training_flops_figure(found), figure, save_data=with_data)
         emit([cost_table_row(row) for row in found], fmt, document=found)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
         from workbench.analysis.figures import generation_flops_figure, save
 
-        save(generation_flops_figure(shape), figure)
+        save(generation_flops_figure(shape), figure, save_data=with_data)
     if generate is None:
         emit(training_rows(shape, seq_len), fmt)
         return

@@ -1,4 +1,4 @@
-"""Crossovers, how they move, and what unique tokens are worth."""
+"""Where one objective overtakes the other: a panel a group."""
 
 from pathlib import Path
 from typing import Any
@@ -7,38 +7,39 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import load_curves
+from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title
+from workbench.analysis.figures.points import POINTS, thinned
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,
-    COLOURS,
-    FAINT,
     INK,
-    KEY_NAMES,
     OTHERS,
     Figure,
-    colour_of,
+    Style,
     finished,
     group_text,
-    linear_axis,
-    log_axis,
+    heading,
     measured,
-    metric_title,
     name_of,
     place_text,
-    series_scale,
-    short,
+    series_channels,
+    styles_of,
+    wrapped,
 )
 from workbench.analysis.pairing import Pair, Side, make_pairs, mean_curve, side_name
-from workbench.analysis.trends import power_law_trend
+from workbench.metrics import higher_is_better
 
 _WIDTH, _HEIGHT = 290, 230
+_SPREAD = 2.0
+"""Panels whose values span ranges that differ by more than this factor have axes of their own."""
 
 
 def crossover_figure(
     results: Path, study: str, metric: str, axis: str, found: list[dict[str, Any]]
 ) -> Figure:
-    """A panel a group: baseline and challenger against the axis, the crossover marked with its
-    95 % interval.
+    """A panel a group: baseline and challenger against the axis, the crossover as a dotted line
+    with its 95 % interval as a band. An open triangle at the end of the range compared says that
+    the crossover, if any, lies beyond it.
 
     Args:
         found: what `crossovers` returned for the same study, metric and axis.
@@ -47,43 +48,89 @@ def crossover_figure(
     sides = (found[0]["baseline"], found[0]["challenger"])
     match = loaded.compare.get("match")
     pairs = make_pairs(loaded, *sides, tuple(match) if match else None)
-    names = _legend_names(pairs[0], sides)
-    objectives = dict(zip(names, map(_objective, sides), strict=True))
-    frames = [_pair_frame(pair, axis, names) for pair in pairs]
-    every = np.concatenate([frame["x"].to_numpy() for frame in frames])
+    names = _legend_names(pairs[0], sides, metric)
+    styles = _styles(sides)
+    strict = found[0].get("definition") == "best_so_far"
+    limit = max(50, POINTS // (2 * len(pairs)))
+    frames = [
+        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
+        for pair in pairs
+    ]
+    if strict:
+        frames = [_with_best(frame, names[0], higher_is_better(metric)) for frame in frames]
+    data = pl.concat(frames)
+    span = data["x"].to_numpy()
     panels = [
-        _panel(frame, answer, metric, axis, names, objectives, every)
+        _panel(frame, answer, metric, names, styles, span)
         for frame, answer in zip(frames, found, strict=True)
     ]
-    data = pl.concat(
-        [
-            frame.with_columns(panel=pl.lit(group_text(answer["group"])))
-            for frame, answer in zip(frames, found, strict=True)
-        ]
+    told = "where diffusion overtakes AR" if sides == ("ar", "mdlm") else "crossover"
+    title = heading(
+        f"{study}: {told}, by {metric}",
+        "against the best so far (thin line), as if stopped in time" if strict else "",
     )
-    chart = alt.concat(*panels, columns=3).resolve_scale(y="shared", color="shared")
-    return Figure(finished(chart), data, f"{study}: crossover on {metric}")
+    chart = alt.concat(*panels, columns=3).properties(title=title)
+    scales = chart.resolve_scale(y="shared" if _alike(frames) else "independent")
+    return Figure(finished(scales), data, f"{study}: crossover on {metric}")
 
 
-def _objective(side: Side) -> str:
-    return side if isinstance(side, str) else str(side.get("training.objective", side_name(side)))
+def _alike(frames: list[pl.DataFrame]) -> bool:
+    ranges = [float(np.ptp(frame["y"].to_numpy())) for frame in frames]
+    return max(ranges) <= _SPREAD * min(ranges)
 
 
-def _legend_names(pair: Pair, sides: tuple[Side, Side]) -> list[str]:
+def _styles(sides: tuple[Side, Side]) -> list[Style]:
+    """Of the sides' objectives; where both are variants of one, the challenger's colour differs."""
+    baseline, challenger = (
+        side if isinstance(side, str) else str(side.get("training.objective", side_name(side)))
+        for side in sides
+    )
+    known = styles_of([baseline, challenger])
+    ours = known[baseline]
+    theirs = known[challenger]
+    if theirs == ours:
+        theirs = Style(OTHERS[0], [6, 3], "square")
+    return [ours, theirs]
+
+
+def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
     for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        told = name_of(side) if isinstance(side, str) else group_text(side)
+        told = name_of(side) if isinstance(side, str) else _side_text(side)
         imported = all(curve.imported for curve in curves)
-        names.append(told + measured(curves[0].estimator) + (", imported" if imported else ""))
+        kind = measured(curves[0].estimator, higher_is_better(metric))
+        names.append(told + kind + (", imported" if imported else ""))
     return names
 
 
-def _pair_frame(pair: Pair, axis: str, names: list[str]) -> pl.DataFrame:
+def _side_text(side: dict[str, Any]) -> str:
+    objective = side.get("training.objective")
+    others = group_text({k: v for k, v in side.items() if k != "training.objective"})
+    return ", ".join(part for part in (name_of(objective) if objective else "", others) if part)
+
+
+def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataFrame:
     parts = []
     for name, curves in zip(names, (pair.baseline, pair.challenger), strict=True):
-        x, y = mean_curve(curves, axis)
-        good = x > 0
-        parts.append(pl.DataFrame({"x": x[good], "y": y[good], "curve": [name] * int(good.sum())}))
+        x, y = _drawn(curves, axis, limit)
+        parts.append(pl.DataFrame({"x": x, "y": y, "curve": [name] * len(x)}))
+    return pl.concat(parts)
+
+
+def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
+    x, y = mean_curve(curves, axis)
+    x, y = x[x > 0], y[x > 0]  # a logarithm has no place for the start
+    keep = thinned(x, y, limit)
+    return x[keep], y[keep]
+
+
+def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:
+    """What the stricter definition compares with: the baseline's best so far, in "best"."""
+    best = pl.col("y").cum_max() if higher else pl.col("y").cum_min()
+    parts = [
+        frame.filter(pl.col("curve") == baseline).with_columns(best=best),
+        frame.filter(pl.col("curve") != baseline).with_columns(best=pl.lit(None, pl.Float64)),
+    ]
     return pl.concat(parts)
 
 
@@ -91,58 +138,56 @@ def _panel(
     frame: pl.DataFrame,
     answer: dict[str, Any],
     metric: str,
-    axis: str,
     names: list[str],
-    objectives: dict[str, str],
-    every: np.ndarray,
+    styles: list[Style],
+    span: Floats,
 ) -> Any:
-    colours, dashes, _ = series_scale(names, objectives)
-    x = log_axis("x:Q", AXIS_TITLES[axis], every, most=5)
+    colour, dash, _ = series_channels(names, styles, field="curve:N")
+    x = log_axis("x:Q", AXIS_TITLES[answer["axis"]], span, most=5)
     y = linear_axis("y:Q", metric_title(metric, frame["y"].to_numpy()))
-    colour = alt.Color(
-        "curve:N",
-        title=None,
-        scale=alt.Scale(domain=names, range=colours),
-        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolSize=500, columns=1),
-    )
-    dash = alt.StrokeDash(
-        "curve:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=None
-    )
     base = alt.Chart(frame)
-    layers: list[Any] = []
-    interval = answer.get("ci95")
-    if interval:
-        low, high = interval
-        band = {"low": low or float(every.min()), "high": high or float(every.max())}
+    layers = _interval(answer, frame)
+    if "best" in frame.columns:
+        own = base.transform_filter("isValid(datum.best)")
         layers.append(
-            alt.Chart(alt.Data(values=[band]))
-            .mark_rect(color="#bbbbbb", opacity=0.35)
-            .encode(x=alt.X("low:Q"), x2="high:Q")
+            own.mark_line(strokeWidth=1, color=styles[0].colour).encode(x, alt.Y("best:Q"))
         )
-    layers += [
-        base.mark_line(strokeWidth=2).encode(x, y, colour, dash),
-        base.mark_point(filled=True, size=16, opacity=1).encode(x, y, colour),
-    ]
-    if answer["crossover"] is not None:
-        at = alt.Data(values=[{"x": answer["crossover"]}])
-        layers.append(alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q")))
+    layers.append(base.mark_line(strokeWidth=2).encode(x, y, colour, dash))
+    layers.append(base.mark_point(filled=True, size=16, opacity=1).encode(x, y, colour))
+    layers += _place(answer, frame, names[1], styles[1])
     return alt.layer(*layers).properties(
         width=_WIDTH,
         height=_HEIGHT,
-        title=alt.TitleParams(_wrapped(group_text(answer["group"])), subtitle=verdict(answer)),
+        title=alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer)),
     )
 
 
-def _wrapped(text: str, limit: int = 42) -> list[str]:
-    """A title in lines that fit a panel."""
-    lines = [""]
-    for part in text.split(", "):
-        joined = f"{lines[-1]}, {part}" if lines[-1] else part
-        if len(joined) > limit and lines[-1]:
-            lines.append(part)
-        else:
-            lines[-1] = joined
-    return lines
+def _interval(answer: dict[str, Any], frame: pl.DataFrame) -> list[Any]:
+    """The 95 % interval as a band; to the end of the range measured where a limit is beyond."""
+    if not answer.get("ci95"):
+        return []
+    low, high = answer["ci95"]
+    ends = (float(frame["x"].min()), float(frame["x"].max()))  # type: ignore[arg-type]
+    band = pl.DataFrame({"low": [low or ends[0]], "high": [high or ends[1]]})
+    mark = alt.Chart(band).mark_rect(color="#999999", opacity=0.3)
+    return [mark.encode(x=alt.X("low:Q"), x2="high:Q")]
+
+
+def _place(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style) -> list[Any]:
+    """The crossover, or a triangle at the bound, on the challenger's curve."""
+    place = answer["crossover"]
+    if place is not None:
+        at = pl.DataFrame({"x": [float(place)]}).filter(pl.col("x") > 0)
+        return [alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q"))]
+    late = answer["status"] == "not_reached"
+    own = frame.filter(pl.col("curve") == name)
+    bound = max(float(answer["last_x" if late else "first_x"]), float(own["x"][0]))
+    level = float(np.interp(bound, own["x"].to_numpy(), own["y"].to_numpy()))
+    mark = alt.Chart(pl.DataFrame({"x": [bound], "y": [level]})).mark_point(
+        shape="triangle-right" if late else "triangle-left", size=170, filled=True, fill="white",
+        stroke=style.colour, strokeWidth=2, opacity=1,
+    )  # fmt: skip
+    return [mark.encode(alt.X("x:Q"), alt.Y("y:Q"))]
 
 
 def verdict(answer: dict[str, Any]) -> str:
@@ -151,211 +196,15 @@ def verdict(answer: dict[str, Any]) -> str:
     if answer["status"] == "not_reached":
         return f"not reached by {place_text(answer['last_x'], axis)}"
     if answer["status"] == "ahead_throughout":
-        return "ahead from the first point compared"
+        return f"ahead throughout, from {place_text(answer['first_x'], axis)} on"
     told = f"overtakes at {place_text(answer['crossover'], axis)}"
     interval = answer.get("ci95")
     if interval:
-        low, high = (None if end is None else place_text(end, axis) for end in interval)
-        told += f" (95 %: {(low or 'unbounded').split()[0]} to {(high or 'unbounded').split()[0]})"
+        low, high = (None if end is None else place_text(end, axis).split()[0] for end in interval)
+        if low and high:
+            told += f" (95 %: {low} to {high})"
+        elif low:
+            told += f" (95 %: from {low}; no upper limit)"
+        else:
+            told += f" (95 %: to {high}; no lower limit)" if high else " (95 %: not bounded)"
     return told
-
-
-def crossover_trend_figure(
-    found: list[dict[str, Any]], trends: list[dict[str, Any]], *, what: str = "crossover"
-) -> Figure:
-    """Crossovers, or onsets of overfitting, along a key, with the fitted power law. Open arrows
-    are bounds: the place lies in their direction.
-
-    Args:
-        found: rows as of `crossovers` or `overfitting_onset`.
-        trends: rows as of `crossover_trends` or `onset_trends` for these.
-    """
-    against = trends[0]["against"]
-    axis = found[0].get("axis", "epochs")
-    rows = [_trend_point(row, against) for row in found]
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    x_title = KEY_NAMES.get(against, against.rpartition(".")[2])
-    numeric = all(isinstance(row["group"].get(against), (int, float)) for row in found)
-    lines = _power_laws(frame) if numeric else None
-    drawn = _ends(frame) if lines is None else np.r_[_ends(frame), lines["place"].to_numpy()]
-    y = log_axis("place:Q", f"{what} ({AXIS_TITLES[axis]})", drawn, channel=alt.Y)
-    x = (
-        log_axis("key:Q", x_title, frame["key"].to_numpy().astype(float))
-        if numeric
-        else alt.X("key:N", title=x_title, sort=None)
-    )
-    series = sorted(frame["series"].unique().to_list())
-    objective = {name_of(one): one for one in COLOURS}
-    palette = [colour_of(objective.get(one, ""), i) for i, one in enumerate(series)]
-    colour: Any = alt.Color(
-        "series:N", title=None, scale=alt.Scale(domain=series, range=palette),
-        legend=alt.Legend(orient="bottom", columns=1) if len(series) > 1 else None,
-    )  # fmt: skip
-    layers = _bounded_marks(frame, x, y, colour)
-    if lines is not None:
-        layers += _fitted_lines(lines, x, y, colour)
-    chart = alt.layer(*layers).properties(
-        width=430, height=300, title=alt.TitleParams(f"{what} against {x_title}",
-                                                     subtitle=[_trend_text(t) for t in trends])
-    )  # fmt: skip
-    return Figure(finished(chart), frame, f"{what} against {x_title}")
-
-
-def _trend_point(row: dict[str, Any], against: str) -> dict[str, Any]:
-    place = row.get("crossover", row.get("epochs"))
-    status = {"reached": "crossed"}.get(row["status"], row["status"])
-    bound = {"not_reached": row.get("lower_bound"), "ahead_throughout": row.get("upper_bound")}
-    low, high = row.get("ci95") or (None, None)
-    others = {
-        key: value
-        for key, value in row["group"].items()
-        if key not in (against, "unique_tokens") and not key.startswith("labels.")
-    }
-    return {
-        "key": row["group"].get(against),
-        "place": place if status == "crossed" else bound[status],
-        "low": low,
-        "high": high,
-        "status": status,
-        "series": name_of(str(others.pop("objective", ""))) or group_text(others) or "all",
-    }
-
-
-def _ends(frame: pl.DataFrame) -> np.ndarray:
-    columns = [frame[name].cast(pl.Float64).drop_nulls() for name in ("place", "low", "high")]
-    return np.concatenate([column.to_numpy() for column in columns])
-
-
-def _bounded_marks(frame: pl.DataFrame, x: Any, y: Any, colour: Any) -> list[Any]:
-    exact = frame.filter(pl.col("status") == "crossed")
-    layers: list[Any] = []
-    ranged = exact.filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
-    if ranged.height:
-        layers.append(
-            alt.Chart(ranged).mark_rule(strokeWidth=1.5).encode(
-                x, alt.Y("low:Q"), alt.Y2("high:Q"), colour
-            )
-        )  # fmt: skip
-    layers.append(alt.Chart(exact).mark_point(filled=True, size=70, opacity=1).encode(x, y, colour))
-    for status, shape in (("not_reached", "triangle-up"), ("ahead_throughout", "triangle-down")):
-        bounds = frame.filter(pl.col("status") == status)
-        if bounds.height:
-            layers.append(
-                alt.Chart(bounds)
-                .mark_point(filled=False, size=90, shape=shape, strokeWidth=1.8)
-                .encode(x, y, colour)
-            )
-    return layers
-
-
-def _power_laws(frame: pl.DataFrame) -> pl.DataFrame | None:
-    """Each series' fitted line over the keys that it has."""
-    rows = []
-    for series in frame["series"].unique().to_list():
-        own = frame.filter((pl.col("series") == series) & (pl.col("place") > 0))
-        keys = own["key"].to_numpy().astype(float)
-        trend = power_law_trend(keys, own["place"].to_numpy(), own["status"].to_list())
-        if trend.exponent is None:
-            continue
-        for key in np.geomspace(keys.min(), keys.max(), 40):
-            place, interval = trend.predict(float(key))
-            low, high = interval or (None, None)
-            rows.append({"key": key, "place": place, "low": low, "high": high, "series": series})
-    return pl.DataFrame(rows, infer_schema_length=None) if rows else None
-
-
-def _fitted_lines(lines: pl.DataFrame, x: Any, y: Any, colour: Any) -> list[Any]:
-    """The power laws, and where 95 % of further places are expected."""
-    layers: list[Any] = []
-    band = lines.drop_nulls(["low", "high"])
-    if band.height:
-        layers.append(
-            alt.Chart(band)
-            .mark_area(opacity=0.15, clip=True)
-            .encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour)
-        )
-    layers.append(
-        alt.Chart(lines)
-        .mark_line(strokeDash=[5, 3], strokeWidth=1.5, clip=True)
-        .encode(x, y, colour)
-    )
-    return layers
-
-
-def _trend_text(trend: dict[str, Any]) -> str:
-    objective = trend["group"].get("objective")
-    who = f"{name_of(objective)}: " if objective else ""
-    if trend.get("exponent") is None:
-        return who + (trend.get("note") or "").split(";")[0]
-    told = f"{who}power {trend['exponent']:.3g}"
-    if trend["ci95"] and None not in trend["ci95"]:
-        told += f" (95 %: {trend['ci95'][0]:.3g} to {trend['ci95'][1]:.3g})"
-    else:
-        told += " (no interval: too few crossed)"
-    if trend["n_censored"]:
-        told += f"; {trend['n_censored']} bound{'s' * (trend['n_censored'] > 1)}"
-    return told
-
-
-def effective_data_figure(found: list[dict[str, Any]]) -> Figure:
-    """How many unique tokens the baseline needs to match the challenger, against the
-    challenger's own. Arrows are bounds: outside the baseline's measured range."""
-    rows = []
-    for row in found:
-        limit = {"lower": row["range"][1], "upper": row["range"][0], None: None}[row["bound"]]
-        low, high = row["ci95"] or (None, None)
-        rows.append(
-            {
-                "key": float(row["unique_tokens"]),
-                "place": row["effective_unique_tokens"] or limit,
-                "low": low,
-                "high": high,
-                "status": {"lower": "not_reached", "upper": "ahead_throughout"}.get(
-                    row["bound"], "crossed"
-                ),
-                "series": f"{short(row['group']['n_params'])} parameters",
-                "ratio": row["ratio"],
-            }
-        )
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    keys = frame["key"].to_numpy()
-    span = np.concatenate([keys / 1.5, keys * 1.5 * 3, _ends(frame)])
-    challenger, baseline = name_of(found[0]["challenger"]), name_of(found[0]["baseline"])
-    x = log_axis(
-        "key:Q", f"unique tokens of {challenger}", np.concatenate([keys / 1.5, keys * 1.5])
-    )
-    y = log_axis("place:Q", f"unique tokens {baseline} needs to match", span, channel=alt.Y)
-    series = sorted(frame["series"].unique().to_list())
-    colour: Any = alt.Color(
-        "series:N", title=None,
-        scale=alt.Scale(domain=series, range=[COLOURS["mdlm"], *OTHERS][: len(series)]),
-        legend=alt.Legend(orient="bottom") if len(series) > 1 else None,
-    )  # fmt: skip
-    layers = [*_ratio_lines(keys, x, y), *_bounded_marks(frame, x, y, colour)]
-    metric = found[0]["metric"]
-    chart = alt.layer(*layers).properties(
-        width=430,
-        height=320,
-        title=alt.TitleParams(
-            f"What unique tokens are worth, by {found[0]['at']} {metric}",
-            subtitle="triangles: bounds, outside the range of budgets measured",
-        ),
-    )
-    return Figure(finished(chart), frame, f"effective data by {metric}")
-
-
-def _ratio_lines(keys: np.ndarray, x: Any, y: Any) -> list[Any]:
-    """As many tokens, and three times as many."""
-    ends = np.array([keys.min() / 1.5, keys.max() * 1.5])
-    layers = []
-    for factor, text in ((1, "equal"), (3, "3 times")):
-        line = pl.DataFrame({"key": ends, "place": ends * factor, "told": ["", text]})
-        layers.append(
-            alt.Chart(line).mark_line(color=FAINT, strokeDash=[3, 3], strokeWidth=1).encode(x, y)
-        )
-        layers.append(
-            alt.Chart(line.tail(1))
-            .mark_text(align="right", dx=-4, dy=-6, color="#666666", fontSize=11, clip=True)
-            .encode(x, y, text="told:N")
-        )
-    return layers

@@ -1,26 +1,28 @@
 """What validation loss hides: loss against accuracy, and the gap between true and other endings."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from workbench.analysis.curves import load_curves
-from workbench.analysis.figures.curves import Family, families, telling_keys
+from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title
+from workbench.analysis.figures.points import POINTS, Family, by_number, families, telling_keys
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,
     DASHES,
     Figure,
     finished,
     group_text,
-    linear_axis,
-    log_axis,
-    measured,
-    metric_title,
-    name_of,
-    series_scale,
+    heading,
+    series_channels,
+    styles_of,
 )
+from workbench.analysis.figures.trends import crossover_trend_figure
+from workbench.analysis.overfitting import onset_trends
 from workbench.analysis.pairing import identity
 from workbench.errors import InputError
 
@@ -34,80 +36,103 @@ def loss_against_accuracy_figure(
     (filled): a way that turns right and up has a loss that rises while accuracy still improves
     (arXiv 2511.03276, Figures 8 and 9).
 
+    Where the two were measured at different tokens, accuracy is interpolated in between to where
+    the loss was measured.
+
     Raises:
-        InputError: no run has both metrics.
+        InputError: no run has both metrics over a common range of tokens.
     """
-    losses = _by_keys(families(load_curves(results, study, loss), "tokens"))
-    others = _by_keys(families(load_curves(results, study, accuracy), "tokens"))
-    members = [losses[key] for key in losses if key in others]
-    if not members:
-        raise InputError(f"study {study}: no run has both {loss} and {accuracy}.")
-    told = telling_keys(members)
+    pairs = _both(results, study, loss, accuracy, "tokens")
+    told = telling_keys([first for first, _ in pairs])
     parts = []
-    for key, family in losses.items():
-        if key not in others:
-            continue
-        joined = family.frame.select("x", loss="value").join(
-            others[key].frame.select("x", accuracy="value"), on="x", how="inner"
-        )
-        label = group_text({name: family.keys.get(name) for name in told})
+    for first, second in pairs:
+        joined = _joined(first, second, "loss", "accuracy")
         parts.append(
             joined.with_columns(
-                objective=pl.lit(family.objective),
-                series=pl.lit(name_of(family.objective) + measured(family.estimator)),
-                label=pl.lit(label),
+                objective=pl.lit(first.objective),
+                series=pl.lit(first.series(loss)),
+                label=pl.lit(group_text({name: first.keys.get(name) for name in told})),
                 order=pl.int_range(pl.len()),
-                end=pl.int_range(pl.len()) == pl.len() - 1,
+                place=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("first"))
+                .when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.lit("last"))
+                .otherwise(pl.lit("between")),
             )
+        )  # fmt: skip
+    rows = pl.concat(parts).rename({"x": "tokens"})
+    if rows.is_empty():
+        raise InputError(f"study {study}: no run has {loss} and {accuracy} at common tokens.")
+    chart = _ways(rows, loss, accuracy).properties(
+        title=heading(
+            f"{study}: {accuracy} against {loss} along training",
+            "from the first evaluation (open) to the last (filled)",
         )
-    rows = pl.concat(parts)
-    return Figure(finished(_ways(rows, loss, accuracy)), rows, f"{study}: {loss} and {accuracy}")
+    )
+    return Figure(finished(chart), rows, f"{study}: {loss} and {accuracy}")
 
 
-def _by_keys(every: list[Family]) -> dict[str, Family]:
-    return {identity(family.keys): family for family in every}
+def _both(
+    results: Path, study: str, one: str, other: str, axis: str
+) -> list[tuple[Family, Family]]:
+    """The configurations that have both metrics."""
+    ours, theirs = (
+        {
+            identity(family.keys): family
+            for family in families(load_curves(results, study, metric), axis, limit=POINTS // 4)
+        }
+        for metric in (one, other)
+    )
+    pairs = [(family, theirs[key]) for key, family in ours.items() if key in theirs]
+    told = telling_keys([family for family, _ in pairs])
+    pairs.sort(key=lambda pair: [by_number(json.dumps(pair[0].keys.get(key))) for key in told])
+    if not pairs:
+        raise InputError(f"study {study}: no run has both {one} and {other}.")
+    return pairs
+
+
+def _joined(first: Family, second: Family, one: str, other: str) -> pl.DataFrame:
+    """Both values where the first was measured, over the range that both cover."""
+    x, at = first.frame["x"].to_numpy(), second.frame["x"].to_numpy()
+    inside = (x >= at[0]) & (x <= at[-1])
+    values = np.interp(x[inside], at, second.frame["value"].to_numpy())
+    return pl.DataFrame(
+        {"x": x[inside], one: first.frame["value"].to_numpy()[inside], other: values}
+    )
 
 
 def _ways(rows: pl.DataFrame, loss: str, accuracy: str) -> alt.ConcatChart:
-    series = rows["series"].unique(maintain_order=True).to_list()
-    objectives = dict(zip(rows["series"].to_list(), rows["objective"].to_list(), strict=True))
-    colours, _, _ = series_scale(series, objectives)
+    marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
+    colour, dash, shape = _series(rows, marks)
+    shape.legend, dash.legend = marks, None
     x = alt.X(
         "loss:Q", title=metric_title(loss), scale=alt.Scale(zero=False),
         axis=alt.Axis(gridOpacity=0.6, tickCount=6),
     )  # fmt: skip
     y = linear_axis("accuracy:Q", metric_title(accuracy, rows["accuracy"].to_numpy()))
-    colour: Any = alt.Color(
-        "series:N", title=None, scale=alt.Scale(domain=series, range=colours),
-        legend=alt.Legend(orient="bottom", columns=1, symbolType="stroke", symbolSize=400),
-    )  # fmt: skip
     panels = []
     for label in rows["label"].unique(maintain_order=True).to_list():
         own = alt.Chart(rows.filter(pl.col("label") == label))
-        ends = alt.Chart(
-            rows.filter((pl.col("label") == label) & ((pl.col("order") == 0) | pl.col("end")))
-        )
-        fill = alt.FillOpacity(
-            "end:N", scale=alt.Scale(domain=[False, True], range=[0, 1]), legend=None
-        )
-        panels.append(
-            alt.layer(
-                own.mark_line(strokeWidth=1.6, opacity=0.9).encode(
-                    x, y, colour, alt.Order("order:Q"), alt.Detail("series:N")
-                ),
-                own.mark_point(filled=True, size=12, opacity=1).encode(x, y, colour),
-                ends.mark_point(size=90, strokeWidth=2, filled=False).encode(
-                    x,
-                    y,
-                    colour,
-                    alt.Fill(
-                        "series:N", scale=alt.Scale(domain=series, range=colours), legend=None
-                    ),
-                    fill,
-                ),
-            ).properties(width=_WIDTH, height=_HEIGHT, title=label)
-        )
+        first = own.transform_filter("datum.place == 'first'")
+        last = own.transform_filter("datum.place == 'last'")
+        ways = own.mark_line(strokeWidth=1.6).encode(x, y, colour, dash, alt.Order("order:Q"))
+        layers = [
+            ways,
+            own.mark_point(filled=True, size=12, opacity=1).encode(x, y, colour),
+            first.mark_point(size=90, strokeWidth=2, fill="white", opacity=1).encode(
+                x, y, colour, shape
+            ),
+            last.mark_point(size=90, filled=True, opacity=1).encode(x, y, colour, shape),
+        ]
+        made = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
+        panels.append(made.properties(title=label) if label else made)
     return alt.concat(*panels, columns=3).resolve_scale(x="shared", y="shared")
+
+
+def _series(rows: pl.DataFrame, legend: Any = None) -> tuple[Any, Any, Any]:
+    series = rows["series"].unique(maintain_order=True).to_list()
+    objectives = dict(zip(rows["series"].to_list(), rows["objective"].to_list(), strict=True))
+    known = styles_of(objectives.values())
+    ordered = sorted(series, key=lambda name: list(known).index(objectives[name]))
+    return series_channels(ordered, [known[objectives[name]] for name in ordered], legend=legend)
 
 
 def nll_gap_figure(
@@ -116,76 +141,106 @@ def nll_gap_figure(
     true: str = "cloze_nll_true",
     other: str = "cloze_nll_other",
     axis: str = "epochs",
+    loss: str = "val_loss",
 ) -> Figure:
-    """NLL of true and of other endings, and their gap (arXiv 2511.03276, Figure 9): accuracy
-    follows the gap, which can widen while both losses rise.
+    """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9):
+    accuracy follows the gap, which can widen while both NLLs rise.
+
+    Args:
+        loss: its lowest point is a dotted line where it lies before the end, as in the paper.
 
     Raises:
         InputError: no run has both metrics.
     """
-    ours = _by_keys(families(load_curves(results, study, true), axis))
-    theirs = _by_keys(families(load_curves(results, study, other), axis))
-    members = [ours[key] for key in ours if key in theirs]
-    if not members:
-        raise InputError(f"study {study}: no run has both {true} and {other}.")
-    told = telling_keys(members)
+    pairs = _both(results, study, true, other, axis)
+    told = telling_keys([first for first, _ in pairs])
+    lowest = _lowest(results, study, loss, axis)
     parts = []
-    for family in members:
-        joined = family.frame.select("x", true="value").join(
-            theirs[identity(family.keys)].frame.select("x", other="value"), on="x", how="inner"
+    for first, second in pairs:
+        joined = _joined(first, second, "true", "other").with_columns(
+            gap=pl.col("other") - pl.col("true")
         )
-        joined = joined.with_columns(gap=pl.col("other") - pl.col("true"))
         parts.append(
             joined.unpivot(["true", "other", "gap"], index="x", variable_name="what").with_columns(
-                objective=pl.lit(family.objective),
-                series=pl.lit(name_of(family.objective) + measured(family.estimator)),
-                label=pl.lit(group_text({k: family.keys.get(k) for k in told})),
+                objective=pl.lit(first.objective),
+                series=pl.lit(first.series(true)),
+                label=pl.lit(group_text({k: first.keys.get(k) for k in told})),
+                lowest_loss_at=pl.lit(lowest.get(identity(first.keys)), pl.Float64),
             )
         )
     rows = pl.concat(parts)
-    return Figure(finished(_gaps(rows, axis)), rows, f"{study}: endings and their gap")
-
-
-def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
-    series = rows["series"].unique(maintain_order=True).to_list()
-    objectives = dict(zip(rows["series"].to_list(), rows["objective"].to_list(), strict=True))
-    colours, _, _ = series_scale(series, objectives)
-    names = {"true": "true ending", "other": "other endings", "gap": "gap: other - true"}
-    rows = rows.with_columns(what=pl.col("what").replace_strict(names))
-    legend = alt.Legend(orient="bottom", columns=1, symbolType="stroke", symbolSize=400)
-    colour: Any = alt.Color(
-        "series:N", title=None, scale=alt.Scale(domain=series, range=colours), legend=legend
+    marked = f"; dotted line: lowest {loss}" if rows["lowest_loss_at"].is_not_null().any() else ""
+    chart = _gaps(rows, axis).properties(
+        title=heading(f"{study}: likelihood of endings", f"gap: other - true endings{marked}")
     )
+    return Figure(finished(chart), rows, f"{study}: endings and their gap")
+
+
+def _lowest(results: Path, study: str, loss: str, axis: str) -> dict[str, float]:
+    """Where each configuration's loss is lowest, unless that is at its end."""
+    try:
+        every = families(load_curves(results, study, loss), axis)
+    except InputError:
+        return {}
+    found = {}
+    for family in every:
+        place = int(family.frame["value"].arg_min() or 0)
+        if place < family.frame.height - 1:
+            found[identity(family.keys)] = float(family.frame["x"][place])
+    return found
+
+
+def _gaps(rows: pl.DataFrame, axis: str) -> alt.VConcatChart:
+    names = {"true": "true ending", "other": "other endings"}
+    ends = rows.filter(pl.col("what") != "gap").with_columns(
+        what=pl.col("what").replace_strict(names, default=None)
+    )
+    marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
+    colour, _, shape = _series(rows, marks)
+    shape.legend = marks
     dash = alt.StrokeDash(
-        "what:N", title=None, legend=legend,
-        scale=alt.Scale(domain=list(names.values()), range=list(DASHES[:3])),
+        "what:N", title=None, sort=list(names.values()),
+        scale=alt.Scale(domain=list(names.values()), range=list(DASHES[:2])),
+        legend=alt.Legend(orient="bottom", columns=1, symbolSize=700, offset=8),
     )  # fmt: skip
-    panels = []
     x = log_axis("x:Q", AXIS_TITLES[axis], rows["x"].to_numpy(), most=5)
+    above, below = [], []
     for label in rows["label"].unique(maintain_order=True).to_list():
-        own = rows.filter(pl.col("label") == label)
-        y = linear_axis("value:Q", "NLL (nats a token)")
-        panels.append(
-            alt.Chart(own)
-            .mark_line(strokeWidth=1.8)
-            .encode(x, y, colour, dash)
-            .properties(width=_WIDTH, height=_HEIGHT, title=label)
+        own = alt.Chart(ends.filter(pl.col("label") == label))
+        gaps = rows.filter((pl.col("label") == label) & (pl.col("what") == "gap"))
+        gap = alt.Chart(gaps)
+        at = alt.Chart(gaps.group_by("series", maintain_order=True).first().drop_nulls())
+        rule = at.mark_rule(strokeDash=[2, 2], strokeWidth=1.5).encode(
+            alt.X("lowest_loss_at:Q"), colour
         )
-    return alt.concat(*panels, columns=3).resolve_scale(y="shared")
+        y = linear_axis("value:Q", "NLL (nats a token)")
+        endings = [
+            own.mark_line(strokeWidth=1.8).encode(x, y, colour, dash),
+            own.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
+            rule,
+        ]
+        above.append(alt.layer(*endings).properties(width=_WIDTH, height=_HEIGHT, title=label))
+        y = linear_axis("value:Q", "gap of NLL (nats a token)")
+        differences = [
+            gap.mark_line(strokeWidth=1.8).encode(x, y, colour),
+            gap.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
+            rule,
+        ]
+        below.append(alt.layer(*differences).properties(width=_WIDTH, height=_HEIGHT // 2))
+    return alt.vconcat(
+        alt.hconcat(*above).resolve_scale(y="shared"),
+        alt.hconcat(*below).resolve_scale(y="shared"),
+    )
 
 
 def onset_figure(found: list[dict[str, Any]]) -> Figure:
-    """The epoch of the lowest loss against unique tokens, an objective a colour; arrows are
-    lower bounds (arXiv 2511.03276, Figure 11).
+    """The epoch of the lowest loss against unique tokens, or against size where only that
+    varies, an objective a colour; arrows are lower bounds (arXiv 2511.03276, Figure 11).
 
     Args:
         found: what `overfitting_onset` returned.
     """
-    from workbench.analysis.figures.crossovers import crossover_trend_figure
-    from workbench.analysis.overfitting import onset_trends
-
     sizes = {row["group"]["n_params"] for row in found}
     budgets = {row["group"]["unique_tokens"] for row in found}
     against = "n_params" if len(budgets) < 2 <= len(sizes) else "unique_tokens"
-    trends = onset_trends(found, against)
-    return crossover_trend_figure(found, trends, what="onset of overfitting")
+    return crossover_trend_figure(found, onset_trends(found, against), what="onset of overfitting")

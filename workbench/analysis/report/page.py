@@ -9,7 +9,7 @@ from workbench.analysis.figures.theme import short
 from workbench.analysis.report.sections import Report
 from workbench.output import pretty
 
-_LARGE = ("tokens", "params", "flops", "FLOPs")
+_COUNTS = ("tokens", "params", "flops", "FLOPs")
 
 
 def render(report: Report) -> str:
@@ -26,12 +26,13 @@ def render(report: Report) -> str:
     )
     environment.filters["cell"] = cell
     charts: list[dict[str, Any] | None] = []
-    for section in report.sections:
+    for place, section in enumerate(report.sections):
         if section.figure is None:
             charts.append(None)
             continue
         spec = section.figure.chart.to_dict()
-        charts.append({"svg": vlc.vegalite_to_svg(spec), "spec": spec})
+        svg = _own_ids(vlc.vegalite_to_svg(spec), f"svg{place}-")
+        charts.append({"svg": svg, "spec": spec, "title": section.figure.title})
     script = _script() if any(charts) else ""
     return environment.get_template("report.html.jinja").render(
         report=report,
@@ -50,9 +51,14 @@ def _script() -> str:
     return str(vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
+def _own_ids(svg: str, prefix: str) -> str:
+    """Each drawing counts its clipping paths from 1; on one page their names must differ."""
+    return svg.replace(' id="', f' id="{prefix}').replace("url(#", f"url(#{prefix}")
+
+
 def cell(value: Any, column: str = "") -> str:
     """A table's cell: large counts short, the rest as tables on a terminal show it."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and abs(value) >= 1e4 and any(part in column for part in _LARGE):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) >= 1e4 and any(part in column for part in _COUNTS):
         return short(value)
     return pretty(value)

@@ -32,7 +32,7 @@ WHERE study = {literal(study)} ORDER BY law, objective"""
                 }
             )
         notes += _notes(fit)
-    return Section("Scaling laws", text=tuple(notes), rows=tuple(rows), sql=sql)
+    return Section("Scaling laws", text=tuple(notes), rows=tuple(rows), sql=(sql,))
 
 
 def _notes(fit: dict[str, Any]) -> list[str]:
