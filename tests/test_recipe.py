@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import RECIPE
 from workbench.errors import InputError
-from workbench.recipe import canonical_json, load_recipe, shipped_recipes
+from workbench.recipe import canonical_json, load_recipe
 
 
 def load(tmp_path: Path, sweep: str, *overrides: str, before: str = "") -> list[dict[str, object]]:
@@ -101,12 +101,6 @@ def test_the_papers_schedule_follows_from_the_defaults() -> None:
     assert run.training.decay_fraction == 0.1
     assert run.training.min_lr_ratio == 0.1
 
-
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_every_shipped_recipe_loads(name: str) -> None:
-    recipe = load_recipe(name)
-    assert recipe.runs
-    assert recipe.study.question
 
 
 def test_the_quickstart_is_the_four_runs_of_the_readme() -> None:

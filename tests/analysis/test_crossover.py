@@ -449,7 +449,7 @@ def test_the_figure_is_drawn_with_its_crossing(
     for suffix in (".svg", ".png", ".pdf"):
         save(figure, tmp_path / f"figure{suffix}")
     svg = (tmp_path / "figure.svg").read_text()
-    for text in ("0.341M tokens", "masked diffusion", "val_loss (nats a token)", "training tokens"):
+    for text in ("341k tokens", "masked diffusion", "val_loss (nats a token)", "training tokens"):
         assert text in svg
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"\.svg"):

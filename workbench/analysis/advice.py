@@ -78,8 +78,9 @@ def study_predictors(
         allowed = ", ".join(name for name, one in LAWS.items() if isinstance(one, Law))
         raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
     options = fit_options(
-        fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0
-    )
+        fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
+        diagnostics=False,
+    )  # fmt: skip
     fits = fit_law(chosen, study_table(results, study, metric, "final"), options)
     by_name = {fit.objective_name: fit for fit in fits}
     others = [name for name in by_name if name not in (None, "ar")]

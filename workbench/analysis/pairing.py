@@ -43,7 +43,10 @@ def make_pairs(
     """Group a study's curves into pairs that share every key but what they compare."""
     groups = shared_groups(loaded.curves, baseline, challenger, match)
     complete = [group for group in groups if group.baseline and group.challenger]
-    differing = differing_keys([group.keys for group in complete])
+    keys = [group.keys for group in complete]
+    # A label such as a setting's name that goes with the unique tokens tells nothing more.
+    told = {key for key in following_keys(keys, UNIQUE) if key.startswith("labels.")}
+    differing = [key for key in differing_keys(keys) if key not in told]
     pairs = [
         Pair(named_group(one.keys, differing, one.baseline[0]), one.baseline, one.challenger)
         for one in complete

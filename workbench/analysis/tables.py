@@ -7,14 +7,20 @@ def place_text(value: float | None, bound: str | None = None) -> str | None:
     """A place with four digits; "> ..." for a lower bound, "< ..." for an upper one."""
     if value is None:
         return None
-    return {"lower": "> ", "upper": "< ", None: ""}[bound] + f"{value:,.4g}"
+    return {"lower": "> ", "upper": "< ", None: ""}[bound] + four_digits(value)
+
+
+def four_digits(value: float) -> str:
+    """Four significant digits, written out up to a thousand million million."""
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e15 else f"{rounded:.4g}"
 
 
 def interval_text(interval: list[float | None] | None) -> str | None:
     """Both ends, "unbounded" where one is not known."""
     if interval is None:
         return None
-    low, high = ("unbounded" if end is None else f"{end:,.4g}" for end in interval)
+    low, high = ("unbounded" if end is None else four_digits(end) for end in interval)
     return f"{low} to {high}"
 
 

@@ -13,6 +13,9 @@ StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
 FigureOption = Annotated[
     Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
 ]
+DataOption = Annotated[
+    bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
+]
 
 
 @app.command()
@@ -29,6 +32,7 @@ def crossover(
     ] = None,
     results: ResultsOption = RESULTS,
     figure: FigureOption = None,
+    with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell where the challenger overtakes the baseline, and stays ahead."""
@@ -54,6 +58,7 @@ def crossover(
             if against
             else figures.crossover_figure(results, study, metric, str(axis), found),
             figure,
+            save_data=with_data,
         )
     if against:
         emit([trend_table_row(one) for one in trends], fmt, document=trends)
@@ -71,6 +76,7 @@ def effective(
     at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
     results: ResultsOption = RESULTS,
     figure: FigureOption = None,
+    with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell how many unique tokens AR would need to match diffusion."""
@@ -82,7 +88,7 @@ def effective(
     if figure is not None:
         from workbench.analysis.figures import effective_data_figure, save
 
-        save(effective_data_figure(found), figure)
+        save(effective_data_figure(found), figure, save_data=with_data)
     emit([effective_table_row(one) for one in found], fmt, document=found)
     for note in dict.fromkeys(one["note"] for one in found if one["note"]):
         print(f"Note: {note}.", file=sys.stderr)

@@ -50,6 +50,12 @@ def fit(
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
     column: ColumnOption = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
+    ] = None,
+    figure_format: Annotated[
+        str, typer.Option("--figure-format", help="svg, png, pdf or html.")
+    ] = "svg",
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -76,6 +82,10 @@ def fit(
         rows = parameter_rows(fits)
         lines = [line for one in fits for line in summary(one)]
     document = [one.row() for one in fits]
+    if figures is not None:
+        from workbench.analysis.figures import save_fits
+
+        lines += save_fits(fits, figures, figure_format)
     if study is not None:
         _keep(results, study, document)
     emit(rows, fmt, document=document)
@@ -158,6 +168,9 @@ def flops(
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
     ] = None,
+    with_data: Annotated[
+        bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
+    ] = False,
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -174,14 +187,14 @@ def flops(
         if figure is not None:
             from workbench.analysis.figures import save, training_flops_figure
 
-            save(training_flops_figure(found), figure)
+            save(training_flops_figure(found), figure, save_data=with_data)
         emit([cost_table_row(row) for row in found], fmt, document=found)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
         from workbench.analysis.figures import generation_flops_figure, save
 
-        save(generation_flops_figure(shape), figure)
+        save(generation_flops_figure(shape), figure, save_data=with_data)
     if generate is None:
         emit(training_rows(shape, seq_len), fmt)
         return

@@ -55,6 +55,7 @@ def fit_options(
     starts: int,
     resamples: int,
     seed: int,
+    diagnostics: bool = True,
 ) -> FitOptions:
     """Raises:
     InputError: a held value that is not a number.
@@ -74,4 +75,5 @@ def fit_options(
         starts=starts,
         resamples=resamples,
         seed=seed,
+        diagnostics=diagnostics,
     )

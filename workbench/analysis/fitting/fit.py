@@ -92,9 +92,9 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         problem=problem,
         minima=minima,
         spread=spread,
-        profiles={p.name: p for p in _profiles(problem, known, minima[0].objective, options)},
-        influence=leave_one_out(problem, theta, widths),
-        held_out=held_out_error(law, table, options),
+        profiles=_profiles(problem, known, minima[0].objective, options),
+        influence=leave_one_out(problem, theta, widths) if options.diagnostics else None,
+        held_out=held_out_error(law, table, options) if options.diagnostics else None,
         fixed=tuple(name for name in law.names if name in options.fixed),
         checks=tuple(checks),
         notes=tuple(notes),
@@ -129,14 +129,16 @@ def _plausible(problem: Problem, minima: list[Minimum]) -> Floats:
 
 def _profiles(
     problem: Problem, minima: Floats, objective: float, options: FitOptions
-) -> list[Profile]:
+) -> dict[str, Profile]:
+    if not options.diagnostics:
+        return {}
     if problem.n > 2 * SUBSAMPLE:  # a sample tells whether a parameter is bounded at all
         rng = np.random.default_rng(options.seed)
         problem = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))
         again = minimise(problem, minima)
         order = np.argsort(again.objective)
         minima, objective = again.theta[order], float(again.objective[order[0]])
-    return profiles(problem, minima, objective)
+    return {one.name: one for one in profiles(problem, minima, objective)}
 
 
 def _values(law: Law, problem: Problem, g: int, theta: Floats) -> dict[str, float]:
@@ -152,7 +154,8 @@ def _result(solved: _Solved, g: int) -> Fit:
     residuals = problem.residuals(theta[None])[0][rows]
     predicted = own.loss * np.exp(residuals)
     draws, ci95 = _draws(solved, g)
-    shown = {name: _profile_of(solved, g, name) for name in draws or _free_names(solved, g)}
+    free = _free_names(solved, g) if solved.profiles else []
+    shown = {name: _profile_of(solved, g, name) for name in free}
     return Fit(
         law=law.name,
         objective_name=None if own.objective is None else str(own.objective[0]),

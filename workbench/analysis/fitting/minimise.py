@@ -8,7 +8,8 @@ one array operation.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from workbench.analysis.law import Floats
 
 _ELEMENTS = 3_000_000  # of the largest array of one batch
 _TOLERANCE = 1e-12  # relative decrease of an iteration that counts as none
+_COARSE = 1e-4  # the same where it is known to be far from the minimum
 _IDLE = 4  # such iterations in a row before it has converged
 
 
@@ -43,6 +45,7 @@ def minimise(
     low: Floats | None = None,
     high: Floats | None = None,
     max_iterations: int = 300,
+    coarse_above: float = np.inf,
 ) -> Minima:
     """Minimise from every start.
 
@@ -50,6 +53,7 @@ def minimise(
         starts: (S, q), clipped to the bounds.
         counts: (S, n), weights of the rows for each start.
         low, high: (S, q), bounds of each start; the problem's by default.
+        coarse_above: an objective above which a tenth of a per mille is near enough.
     """
     starts = np.atleast_2d(starts)
     low = np.broadcast_to(problem.low if low is None else low, starts.shape)
@@ -58,14 +62,28 @@ def minimise(
     size = max(1, min(_ELEMENTS // a_start, -(-len(starts) // _threads())))
     pieces = [slice(i, i + size) for i in range(0, len(starts), size)]
 
+    stop = threading.Event()
+
     def solve(piece: slice) -> Minima:
         own = None if counts is None else counts[piece]
-        return _descend(problem, starts[piece], own, low[piece], high[piece], max_iterations)
+        return _descend(
+            problem, starts[piece], own, low[piece], high[piece], max_iterations, coarse_above,
+            stop,
+        )  # fmt: skip
 
     if len(pieces) == 1:
         return solve(pieces[0])
     with ThreadPoolExecutor(_threads()) as pool:
-        found = list(pool.map(solve, pieces))
+        futures = [pool.submit(solve, piece) for piece in pieces]
+        try:
+            # In short waits: a signal that another thread was given does not end a long one.
+            while wait(futures, timeout=0.2).not_done:
+                pass
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        found = [future.result() for future in futures]
     return Minima(
         np.concatenate([one.theta for one in found]),
         np.concatenate([one.objective for one in found]),
@@ -84,6 +102,8 @@ def _descend(
     low: Floats,
     high: Floats,
     max_iterations: int,
+    coarse_above: float,
+    stop: threading.Event,
 ) -> Minima:
     theta = np.clip(starts, low, high)
     value = problem.objective(theta, counts)
@@ -91,7 +111,7 @@ def _descend(
     idle = np.zeros(len(theta), dtype=int)
     for _ in range(max_iterations):
         active = np.flatnonzero((idle < _IDLE) & np.isfinite(value))
-        if not len(active):
+        if not len(active) or stop.is_set():
             break
         own = None if counts is None else counts[active]
         candidates = _steps(problem, theta[active], own, low[active], high[active], damping[active])
@@ -100,7 +120,8 @@ def _descend(
         reached = values[choice, np.arange(len(active))]
         better = reached < value[active]
         gained = np.where(better, value[active] - reached, 0.0)
-        small = gained <= _TOLERANCE * value[active]
+        tolerance = np.where(value[active] > coarse_above, _COARSE, _TOLERANCE)
+        small = gained <= tolerance * value[active]
         moved = active[better]
         theta[moved] = np.stack(candidates)[choice, np.arange(len(active))][better]
         value[moved] = reached[better]

@@ -24,6 +24,9 @@ class FitOptions:
     seed: int = 0
     held_out_share: float = 0.2
     delta: float = 1e-3
+    diagnostics: bool = True
+    """Profiles, leave-one-out and held-out error: most of a fit's time, and nothing to its
+    parameters and intervals."""
 
     def check(self, law: Law) -> None:
         """Raises:

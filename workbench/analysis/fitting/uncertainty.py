@@ -11,7 +11,8 @@ from workbench.analysis.fitting.problem import Problem
 from workbench.analysis.law import Floats
 
 EDGE = 1e-6  # of a range: an estimate so near to its end is at its end
-RESAMPLED_ROWS = 20_000_000  # rows times resamples that a bootstrap may cost
+_PROFILE_ITERATIONS = 60  # of each pass over a profile's grid
+RESAMPLED_ROWS = 2_000_000  # rows times resamples that a bootstrap may cost
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _profile(
     problem: Problem, j: int, minima: Floats, objective: float, threshold: float
 ) -> Profile:
     best = minima[0, j]
-    reach = np.geomspace(1e-4, 1.0, 16)
+    reach = np.geomspace(1e-3, 1.0, 11)
     below = best - (best - problem.low[j]) * reach[::-1]
     above = best + (problem.high[j] - best) * reach
     grid = np.unique(np.concatenate([below, [best], above, minima[:, j]]))
@@ -140,7 +141,10 @@ def _profile(
         else:
             order = np.arange(len(grid)) + (1 if sweep % 2 else -1)
             start = theta[np.clip(order, 0, len(grid) - 1)]
-        found = minimise(problem, start, low=low, high=high)
+        found = minimise(
+            problem, start, low=low, high=high, max_iterations=_PROFILE_ITERATIONS,
+            coarse_above=objective + 3 * (threshold - objective),
+        )  # fmt: skip
         better = found.objective < value
         theta[better] = found.theta[better]
         value = np.minimum(value, found.objective)

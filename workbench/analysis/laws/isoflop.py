@@ -123,7 +123,7 @@ def _budget(
         centre=centre,
         coefficients=theta,
         objective=float(found.objective[0]),
-        n_opt=float(np.exp(centre + lowest)),
+        n_opt=float(np.exp(centre + np.clip(lowest, -50, 50))),
         loss_opt=float(np.exp(theta[0] + theta[1] * lowest / 2)),
         inside=bool(theta[2] > 1e-6 and z.min() < lowest < z.max()),
         draws=np.where(usable, np.exp(centre + np.clip(lowest_draws, -50, 50)), np.nan),

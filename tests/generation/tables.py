@@ -1,0 +1,133 @@
+"""A model that knows its distribution exactly: a table of p(x), and every conditional of it."""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from workbench.generation.network import Network
+from workbench.training.noise import LINEAR, NoiseSchedule
+from workbench.training.objectives import Vocab
+
+V, L = 3, 3
+VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
+Text = tuple[int, ...]
+Law = dict[Text, float]
+
+
+def random_joint(seed: int, *, length: int = L) -> np.ndarray:
+    """[V, ..., V]: a distribution over texts with strong dependence between places."""
+    joint = np.random.default_rng(seed).dirichlet([0.4] * V**length)
+    return (joint + 0.01).reshape([V] * length) / (joint + 0.01).sum()
+
+
+class Table:
+    """Conditionals of a joint, computed once for every pattern of seen and masked places."""
+
+    def __init__(self, joint: np.ndarray) -> None:
+        self.length = joint.ndim
+        self.p = np.zeros((*[V + 1] * self.length, self.length, V))
+        for pattern in itertools.product(range(V + 1), repeat=self.length):
+            seen = joint[tuple(slice(x, x + 1) if x < V else slice(None) for x in pattern)]
+            for place in range(self.length):
+                others = tuple(i for i in range(self.length) if i != place)
+                marginal = seen.sum(axis=others)
+                if pattern[place] == V:
+                    self.p[pattern][place] = marginal / marginal.sum()
+        logits = np.log(np.maximum(self.p, 1e-300))
+        # MASK, BOS and padding look likely: a sampler that counted them in would be found out.
+        beyond = np.full((*logits.shape[:-1], VOCAB.size - V), 50.0)
+        table = np.concatenate([logits, beyond], axis=-1)
+        self.logits = torch.from_numpy(table.reshape(-1, self.length, VOCAB.size))
+        self.radix = torch.tensor([(V + 1) ** i for i in reversed(range(self.length))])
+
+    def denoise(self, tokens_BL: Tensor) -> Tensor:
+        return self.logits[(tokens_BL * self.radix).sum(dim=1)]
+
+    def network(self, schedule: NoiseSchedule = LINEAR) -> Network:
+        return Network(VOCAB, self.length, self.denoise, lambda *_: _Reader(self), schedule)
+
+
+class _Reader:
+    """The table read from left to right, as a decoder."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.inputs: list[Tensor] = []
+
+    def extend(self, tokens_BN: Tensor) -> Tensor:
+        self.inputs.append(tokens_BN)
+        inputs = torch.cat(self.inputs, dim=1)
+        assert (inputs[:, 0] == VOCAB.bos_id).all()
+        seen = inputs[:, 1:]
+        masks = seen.new_full((len(seen), self.table.length - seen.shape[1]), VOCAB.mask_id)
+        return self.table.denoise(torch.cat([seen, masks], dim=1))[:, seen.shape[1]]
+
+
+def law_of(joint: np.ndarray) -> Law:
+    return {x: float(joint[x]) for x in itertools.product(range(V), repeat=joint.ndim)}
+
+
+def agreement(samples_BL: Tensor, law: Law) -> float:
+    """p-value of Pearson's chi-square test that the samples come from the law."""
+    texts, counts = np.unique(samples_BL.numpy(), axis=0, return_counts=True)
+    seen = {tuple(map(int, text)): int(n) for text, n in zip(texts, counts, strict=True)}
+    assert all(law.get(text, 0) > 0 for text in seen), "a text of probability 0"
+    possible = [text for text, p in law.items() if p > 0]
+    expected = np.array([law[text] for text in possible])
+    observed = np.array([seen.get(text, 0) for text in possible])
+    return float(stats.chisquare(observed, expected / expected.sum() * observed.sum()).pvalue)
+
+
+def distance(one: Law, other: Law) -> float:
+    """Total variation."""
+    return sum(abs(p - other.get(text, 0.0)) for text, p in one.items()) / 2
+
+
+def ancestral_law(table: Table, steps: int, schedule: NoiseSchedule) -> Law:
+    """The exact distribution of `ancestral`: over the step in which each place becomes clean."""
+    times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
+    chances = -np.diff(schedule.move_chance(times).numpy())
+    law: Law = dict.fromkeys(itertools.product(range(V), repeat=table.length), 0.0)
+    ranked: dict[Text, float] = {}
+    for when in itertools.product(range(steps), repeat=table.length):
+        order = sorted(set(when))
+        rank = tuple(order.index(step) for step in when)
+        ranked[rank] = ranked.get(rank, 0.0) + float(np.prod(chances[list(when)]))
+    for rank, chance in ranked.items():
+        for text in law:
+            p = chance
+            for step in sorted(set(rank)):
+                seen = tuple(x if r < step else V for x, r in zip(text, rank, strict=True))
+                p *= _together(table, seen, text, (i for i, r in enumerate(rank) if r == step))
+            law[text] += p
+    return law
+
+
+def _together(table: Table, seen: Text, text: Text, places: Iterable[int]) -> float:
+    return float(np.prod([table.p[seen][i][text[i]] for i in places]))
+
+
+def confidence_law(table: Table, steps: int) -> Law:
+    """The exact distribution of `by_confidence` with the linear schedule."""
+    law: Law = dict.fromkeys(itertools.product(range(V), repeat=table.length), 0.0)
+
+    def go(seen: Text, step: int, chance: float) -> None:
+        masked = [i for i, x in enumerate(seen) if x == V]
+        if not masked:
+            law[seen] += chance
+            return
+        keep = len(masked) - int(table.length * (1 - (step + 1) / steps) + 0.5 + 1e-9)
+        for drawn in itertools.product(range(V), repeat=len(masked)):
+            sure = [float(table.p[seen][i][x]) for i, x in zip(masked, drawn, strict=True)]
+            best = sorted(range(len(masked)), key=lambda j: -sure[j])[:keep]
+            after = list(seen)
+            for j in best:
+                after[masked[j]] = drawn[j]
+            go(tuple(after), step + 1, chance * float(np.prod(sure)))
+
+    go((V,) * table.length, 0, 1.0)
+    return law

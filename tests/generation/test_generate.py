@@ -1,0 +1,131 @@
+"""Whole texts: seeds, batches, windows."""
+
+import pytest
+import torch
+
+from tests.generation.tables import VOCAB
+from workbench.errors import InputError
+from workbench.generation.generate import generate
+from workbench.generation.incremental import CachedDecoder
+from workbench.generation.network import Network
+from workbench.generation.samplers import SAMPLERS
+from workbench.generation.settings import Settings
+from workbench.recipe import ModelConfig
+from workbench.recipe.models import resolved_model
+from workbench.training.model import initialise, model_config
+
+CONTEXT = 16
+PROMPT = torch.tensor([0, 2, 1, 1])
+
+
+@pytest.fixture(scope="module")
+def network() -> dict[bool, Network]:
+    """A causal and a bidirectional model with random weights."""
+
+    def build(causal: bool) -> Network:
+        config = resolved_model(
+            ModelConfig(width=32, layers=2, heads=2, vocab_size=VOCAB.size, tied=False)
+        )
+        model = model_config(config, seq_len=CONTEXT, causal=causal).build()
+        model.init_states()
+        initialise(model, seed=0, std=0.15)
+        model.eval().requires_grad_(False)
+        return Network(VOCAB, CONTEXT, model, lambda b, n: CachedDecoder(model, batch=b, length=n))
+
+    return {causal: build(causal) for causal in (True, False)}
+
+
+def settings(name: str, seed: int = 0, steps: int | None = 5) -> Settings:
+    return Settings(seed=seed, steps=None if name == "ar" else steps)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_seed_gives_one_text_and_another_seed_another(name: str, network) -> None:
+    def make(seed: int) -> torch.Tensor:
+        given = settings(name, seed)
+        return generate(network[name == "ar"], SAMPLERS[name], PROMPT, 12, given).tokens_KL
+
+    assert torch.equal(make(0), make(0))
+    assert not torch.equal(make(0), make(1))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("window", [None, 6])
+def test_samples_together_are_the_samples_alone(name: str, window: int | None, network) -> None:
+    def make(**keys: int) -> torch.Tensor:
+        model, sampler = network[name == "ar"], SAMPLERS[name]
+        n = 12 if window is None else 33
+        given = settings(name, steps=17)
+        return generate(model, sampler, PROMPT, n, given, window=window, **keys).tokens_KL
+
+    together = make(count=5)
+    assert len(together.unique(dim=0)) == 5
+    for number in range(5):
+        assert torch.equal(together[number], make(count=1, first=number)[0])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_prompt_stays_and_only_text_is_added(name: str, network) -> None:
+    made = generate(network[name == "ar"], SAMPLERS[name], PROMPT, 40, settings(name), window=8)
+    assert torch.equal(made.tokens_KL[0, :4], PROMPT)
+    assert made.tokens_KL.shape == (1, 44)
+    assert (made.tokens_KL < VOCAB.n_tokens).all()
+    assert made.windows > 1
+    assert made.tokens_per_second > 0
+
+
+@pytest.mark.parametrize("name", ["ancestral", "confidence", "blocks"])
+def test_one_step_takes_one_pass(name: str, network) -> None:
+    made = generate(network[False], SAMPLERS[name], PROMPT, 12, settings(name, steps=1))
+    assert made.passes == 1
+    assert (made.tokens_KL < VOCAB.n_tokens).all()
+
+
+@pytest.mark.parametrize("name", ["ar", "confidence"])
+def test_a_text_without_prompt_fills_the_context(name: str, network) -> None:
+    empty = torch.zeros(0, dtype=torch.int64)
+    given = settings(name, steps=None)
+    made = generate(network[name == "ar"], SAMPLERS[name], empty, CONTEXT, given)
+    assert made.new_KN.shape == (1, CONTEXT)
+    assert made.passes == CONTEXT
+
+
+def test_a_window_goes_on_from_the_last_tokens_alone(network) -> None:
+    """Each piece is what the model gives after the end of the text so far."""
+    window, sampler, greedy = 6, SAMPLERS["ar"], Settings(temperature=0)
+    long = generate(network[True], sampler, PROMPT, 40, greedy, window=window).tokens_KL[0]
+    have = CONTEXT
+    while have < 44:
+        room = min(CONTEXT - window, 44 - have)
+        kept = long[have - window : have]
+        again = generate(network[True], sampler, kept, room, greedy).new_KN[0]
+        assert torch.equal(long[have : have + room], again)
+        have += room
+
+
+@pytest.mark.parametrize(
+    ("n_new", "window", "steps", "said"),
+    [
+        (13, None, None, r"--tokens 13.*16 tokens of context.*at most 12.*--window"),
+        (13, 16, None, "--window 16: expected 1 to 15"),
+        (13, 0, None, "--window 0"),
+        (0, None, None, "--tokens 0"),
+        (40, 6, 3, "--steps 3: there are 4 windows"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    n_new: int, window: int | None, steps: int | None, said: str, network
+) -> None:
+    given = Settings(steps=steps)
+    with pytest.raises(InputError, match=said):
+        generate(network[False], SAMPLERS["ancestral"], PROMPT, n_new, given, window=window)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"temperature": -0.1}, {"temperature": float("nan")}, {"top_p": 0}, {"top_p": 1.1},
+     {"steps": 0}, {"block_size": 0}],
+)  # fmt: skip
+def test_settings_that_no_sampler_can_use_are_refused(keys: dict) -> None:
+    with pytest.raises(InputError, match="--" + next(iter(keys)).replace("_", "-")):
+        Settings(**keys)

@@ -1,0 +1,115 @@
+"""Axes: logarithms with labels that people read, and units in titles."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from workbench.analysis.curves import Floats
+from workbench.metrics import higher_is_better, unit
+
+# 12.8k, 1M, 10B; FLOPs, and whatever is as large, as 1e20.
+_POWER = "replace(format(datum.value, '.2~e'), '+', '')"
+_PLAIN = (
+    f"datum.value >= 1e15 ? {_POWER} : datum.value < 1000 ? format(datum.value, '~g') : "
+    "replace(format(datum.value, '~s'), 'G', 'B')"
+)
+
+
+def metric_title(metric: str, values: Floats | None = None) -> str:
+    """A metric with its unit. Accuracies from elsewhere may be in percent: they tell by size."""
+    percent = values is not None and len(values) > 0 and float(np.nanmax(values)) > 1.5
+    known = "%" if percent and higher_is_better(metric) else unit(metric)
+    return f"{metric} ({known})" if known else metric
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers between two bounds, few enough that their labels do not meet."""
+    if not 0 < low < high:
+        return [low] if low > 0 else []
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks: list[float] = []
+    for steps in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(s * 10.0**d) for d in decades for s in steps]
+        ticks = [t for t in ticks if low * 0.999 <= t <= high * 1.001]
+        if len(ticks) <= most:
+            break
+    while len(ticks) > most:
+        ticks = ticks[::2]
+    return ticks if len(ticks) >= 2 else even_ticks(low, high, most)
+
+
+def even_ticks(low: float, high: float, most: int) -> list[float]:
+    """Evenly spaced round numbers between two bounds, at most about `most`."""
+    rough = (high - low) / (most - 1)
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(float(s * power) for s in (1, 2, 5, 10) if s * power >= rough)
+    first = np.ceil(low / step)
+    count = int(np.floor(high / step) - first) + 1
+    # Rounded, so that 1.2e9 does not become 1200000000.0000002.
+    return [float(f"{(first + i) * step:.6g}") for i in range(count)]
+
+
+def span_of(values: Floats) -> tuple[float, float]:
+    """The positive range of values, widened a little."""
+    good = np.asarray(values, dtype=float)
+    good = good[np.isfinite(good) & (good > 0)]
+    low, high = (float(good.min()), float(good.max())) if len(good) else (1.0, 10.0)
+    if low == high:
+        low, high = low / 2, high * 2
+    pad = (high / low) ** 0.04
+    return low / pad, high * pad
+
+
+def log_axis(
+    field: str,
+    title: str,
+    values: Floats,
+    *,
+    channel: Any = alt.X,
+    most: int = 6,
+    powers: bool | None = None,
+    at_values: bool = False,
+    **more: Any,
+) -> Any:
+    """A logarithmic axis over the positive ones of the values.
+
+    Args:
+        at_values: ticks are the values themselves, where they are few and far enough apart.
+        powers: label as 1e20; by default where the title says FLOPs.
+    """
+    low, high = span_of(values)
+    powers = "FLOPs" in title if powers is None else powers
+    return channel(
+        field,
+        title=title,
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(
+            values=(at_values and _own_ticks(values, low, high)) or log_ticks(low, high, most),
+            labelExpr=_POWER if powers else _PLAIN,
+            labelFlush=False,
+            labelOverlap="greedy",
+            gridOpacity=0.6,
+        ),
+        **more,
+    )
+
+
+def _own_ticks(values: Floats, low: float, high: float) -> list[float]:
+    """The values as ticks, or none where their labels would meet."""
+    ticks = np.unique(values)
+    if not 1 < len(ticks) <= 8 or ticks[0] <= 0:
+        return []
+    apart = np.diff(np.log(ticks)).min() / np.log(high / low)
+    return [float(tick) for tick in ticks] if apart > 0.1 else []
+
+
+def linear_axis(field: str, title: str, *, channel: Any = alt.Y, **more: Any) -> Any:
+    return channel(
+        field,
+        title=title,
+        scale=alt.Scale(zero=False, nice=True),
+        # Flush, so that the titles of panels beside each other are level.
+        axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True),
+        **more,
+    )

@@ -1,0 +1,181 @@
+"""The points of curves: seeds together, smoothed, and few enough to draw."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
+from workbench.analysis.figures.theme import measured, name_of
+from workbench.analysis.intervals import smooth_curve
+from workbench.analysis.pairing import SEED, UNIQUE, differing_keys, following_keys, identity
+from workbench.errors import InputError
+from workbench.metrics import higher_is_better
+from workbench.recipe.models import FOREIGN_KEYS
+
+OBJECTIVE = "training.objective"
+POINTS = 20_000
+"""The most points that a figure draws."""
+Band = Literal["range", "t95", "none"]
+"""What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
+Smoothing = float | Literal["spline"]
+"""The weight in [0, 1) that a moving average gives to what came before, or a smoothing spline."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The seeds of one configuration: mean curve, band, and what tells it from others."""
+
+    keys: dict[str, Any]
+    objective: str
+    estimator: str | None
+    imported: bool
+    seeds: int
+    frame: pl.DataFrame
+    """x, value (smoothed where asked), raw, low, high."""
+
+    def series(self, metric: str, published: bool = False) -> str:
+        """What a legend calls it: the objective, what a loss measures, and whose it is."""
+        told = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
+        whose = "published" if published else "imported" if self.imported else ""
+        return f"{told}, {whose}" if whose else told
+
+
+def families(
+    loaded: StudyCurves,
+    axis: str,
+    *,
+    smoothing: Smoothing = 0.0,
+    band: Band = "range",
+    limit: int = POINTS,
+) -> list[Family]:
+    """A study's curves, the seeds of each configuration together.
+
+    Args:
+        band: around the mean over seeds; there is none around a single one.
+        limit: points in all.
+
+    Raises:
+        InputError: runs without that axis, or a smoothing that is none.
+    """
+    if smoothing != "spline" and not (isinstance(smoothing, int | float) and 0 <= smoothing < 1):
+        raise InputError(f"smoothing {smoothing}: expected spline, or a number in [0, 1).")
+    if band not in ("range", "t95", "none"):
+        raise InputError(f"band {band}: expected range, t95 or none.")
+    require_axis(loaded.curves, axis)
+    groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
+    for curve in loaded.curves:
+        keys = {key: value for key, value in curve.keys.items() if key != SEED}
+        groups.setdefault(identity(keys), (keys, []))[1].append(curve)
+    share = max(20, limit // max(1, len(groups)))
+    made = [
+        Family(
+            keys=keys,
+            objective=str(keys.get(OBJECTIVE)),
+            estimator=curves[0].estimator,
+            imported=all(curve.imported for curve in curves),
+            seeds=len(curves),
+            frame=_frame(curves, axis, smoothing, band, share),
+        )
+        for keys, curves in groups.values()
+    ]
+    return [family for family in made if family.frame.height]
+
+
+def _frame(
+    curves: list[Curve], axis: str, smoothing: Smoothing, band: Band, limit: int
+) -> pl.DataFrame:
+    x = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
+    table = np.stack([np.interp(x, curve.x[axis], curve.y) for curve in curves])
+    keep = x > 0  # a logarithm has no place for the start
+    x, table = x[keep], table[:, keep]
+    raw = table.mean(axis=0)
+    value = _smooth(x, raw, smoothing)
+    low, high = _band(table, band)
+    drawn = thinned(x, value, limit)
+    columns: dict[str, Floats] = {"x": x, "value": value, "raw": raw, "low": low, "high": high}
+    frame = pl.DataFrame({name: column[drawn] for name, column in columns.items()})
+    return frame.with_columns(pl.col("low", "high").fill_nan(None))
+
+
+def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
+    """Low and high of each column; NaN without a band."""
+    seeds = len(table)
+    if seeds < 2 or band == "none":
+        nothing = np.full(table.shape[1], np.nan)
+        return nothing, nothing
+    if band == "range":
+        return table.min(axis=0), table.max(axis=0)
+    from scipy import stats
+
+    middle = table.mean(axis=0)
+    half = stats.t.ppf(0.975, seeds - 1) * table.std(axis=0, ddof=1) / np.sqrt(seeds)
+    return middle - half, middle + half
+
+
+def _smooth(x: Floats, values: Floats, smoothing: Smoothing) -> Floats:
+    if smoothing != "spline":
+        return smoothed(values, float(smoothing))
+    spline = smooth_curve(x, values)
+    # Too few points for a spline stay as they are.
+    return values if spline is None else np.interp(x, spline.x, spline.fitted)
+
+
+def smoothed(values: Floats, weight: float) -> Floats:
+    """Exponential moving average from the first point on, corrected for its start.
+
+    Args:
+        weight: of what came before, in [0, 1).
+    """
+    if weight == 0 or len(values) == 0:
+        return values
+    total, norm = 0.0, 0.0
+    out = np.empty(len(values))
+    for i, value in enumerate(values):
+        total = weight * total + (1 - weight) * value
+        norm = weight * norm + (1 - weight)
+        out[i] = total / norm
+    return out
+
+
+def thinned(x: Floats, y: Floats, limit: int) -> np.ndarray:
+    """Indices of at most about `limit` points: the ends, and the least and the greatest of each
+    stretch of the logarithmic axis, so that no spike is lost.
+
+    Args:
+        x: above zero, increasing.
+    """
+    n = len(x)
+    if n <= limit:
+        return np.arange(n)
+    stretches = max(1, (limit - 2) // 2)
+    t = np.log(x)
+    bins = ((t - t[0]) / max(t[-1] - t[0], 1e-12) * stretches).astype(int)
+    starts = np.flatnonzero(np.diff(np.minimum(bins, stretches - 1), prepend=-1))
+    keep = {0, n - 1}
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        part = y[start:stop]
+        keep |= {int(start + part.argmin()), int(start + part.argmax())}
+    return np.array(sorted(keep))
+
+
+def telling_keys(every: list[Family]) -> list[str]:
+    """The keys that a legend has to name: those that differ, and follow from no other."""
+    keys = [family.keys for family in every]
+    foreign = {key for names in FOREIGN_KEYS.values() for key in names}
+    differing = [k for k in [UNIQUE, "n_params", *differing_keys(keys)] if k not in foreign]
+    differing = [k for k in differing if len({json.dumps(one.get(k)) for one in keys}) > 1]
+    told: list[str] = []
+    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
+        if key != OBJECTIVE and not any(key in following_keys(keys, other) for other in told):
+            told.append(key)
+    return told
+
+
+def by_number(text: str) -> tuple[int, float, str]:
+    """Sorts JSON values: numbers by size, then the others."""
+    value = json.loads(text)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if is_number else (1, 0.0, text)

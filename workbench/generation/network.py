@@ -1,0 +1,55 @@
+"""What a sampler needs of a model. A trained run gives it, and so does a table of probabilities.
+
+Shape suffixes: B sequences, L tokens a sequence, N tokens at once, V entries of the vocabulary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from workbench.generation.incremental import CachedDecoder
+from workbench.generation.loading import RunModel
+from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
+from workbench.training.objectives import Vocab
+
+
+class Decoder(Protocol):
+    """Reads a sequence from left to right."""
+
+    def extend(self, tokens_BN: Tensor) -> Tensor:
+        """Append N inputs to every sequence; [B, V] logits of the token after the last."""
+        ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model as samplers see it. Logits are of ids 0..V-1, of which `vocab.n_tokens` count."""
+
+    vocab: Vocab
+    context: int
+    """The longest sequence that the model was trained on."""
+    denoise: Callable[[Tensor], Tensor]
+    """Tokens [B, L], MASK where a token is sought, to logits [B, L, V]."""
+    decoder: Callable[[int, int], Decoder]
+    """A decoder for (sequences, inputs at most), which has read nothing yet."""
+    schedule: NoiseSchedule = LINEAR
+    """The noise schedule of training."""
+    block_size: int | None = None
+    """Tokens a block, where the model was trained to denoise blocks after one another."""
+    device: torch.device | str = "cpu"
+
+
+def network_of(run: RunModel) -> Network:
+    """A loaded run as a network."""
+    schedule = run.config.training.noise_schedule
+    return Network(
+        vocab=run.vocab,
+        context=run.context,
+        denoise=torch.no_grad()(run.model),
+        decoder=lambda batch, length: CachedDecoder(run.model, batch=batch, length=length),
+        schedule=SCHEDULES[schedule] if schedule else LINEAR,
+        device=run.device,
+    )

@@ -1,0 +1,78 @@
+"""The samplers that `workbench sample --sampler` can name. A new one is a function and an entry
+in `SAMPLERS`."""
+
+from dataclasses import dataclass
+
+from workbench.errors import InputError
+from workbench.generation.autoregressive import autoregressive
+from workbench.generation.diffusion import (
+    ancestral,
+    ancestral_blocks,
+    blocks,
+    by_confidence,
+)
+from workbench.generation.settings import Fill, Settings
+from workbench.recipe.messages import suggestion
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One way to sample, and the models that can be sampled so."""
+
+    name: str
+    fill: Fill
+    objectives: tuple[str, ...]
+    """Training objectives whose models it samples."""
+    reads: tuple[str, ...] = ()
+    """Settings that only some samplers have and this one reads."""
+
+    def check(self, objective: str, settings: Settings) -> None:
+        """Raises:
+        InputError: the model cannot be sampled so, or a setting would have no effect.
+        """
+        if objective not in self.objectives:
+            fitting = ", ".join(samplers_of(objective)) or "no sampler yet"
+            raise InputError(
+                f"--sampler {self.name}: the model was trained with the objective {objective}, "
+                f"which takes {fitting}."
+            )
+        for setting in ("steps", "block_size"):
+            if getattr(settings, setting) is not None and setting not in self.reads:
+                option = "--" + setting.replace("_", "-")
+                raise InputError(f"{option} has no effect on --sampler {self.name}: leave it out.")
+
+
+SAMPLERS: dict[str, Sampler] = {
+    sampler.name: sampler
+    for sampler in (
+        Sampler("ar", autoregressive, ("ar",)),
+        Sampler("ancestral", ancestral, ("mdlm",), ("steps",)),
+        Sampler("ancestral-blocks", ancestral_blocks, ("mdlm",), ("steps", "block_size")),
+        Sampler("confidence", by_confidence, ("mdlm",), ("steps",)),
+        Sampler("blocks", blocks, ("mdlm",), ("steps", "block_size")),
+    )
+}
+
+
+def samplers_of(objective: str) -> list[str]:
+    """Samplers of an objective's models, the default first."""
+    return [sampler.name for sampler in SAMPLERS.values() if objective in sampler.objectives]
+
+
+def choose_sampler(name: str | None, objective: str) -> Sampler:
+    """A sampler by its name, or the objective's default.
+
+    Raises:
+        InputError: no such sampler, or none for this objective.
+    """
+    if name is None:
+        fitting = samplers_of(objective)
+        if not fitting:
+            raise InputError(f"models of the objective {objective} cannot be sampled yet.")
+        return SAMPLERS[fitting[0]]
+    if name not in SAMPLERS:
+        raise InputError(
+            f"--sampler {name}: no such sampler{suggestion(name, SAMPLERS) or '.'} "
+            f"Samplers: {', '.join(SAMPLERS)}."
+        )
+    return SAMPLERS[name]
