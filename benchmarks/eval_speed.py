@@ -11,9 +11,9 @@ from pathlib import Path
 from workbench.data import PreparedData
 from workbench.evaluation.choice import score_choices
 from workbench.evaluation.cloze import as_questions, make_questions
-from workbench.evaluation.loading import find_run, load_run_model
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import batch_for
+from workbench.generation.loading import find_run, load_run_model
 from workbench.runs import list_runs
 
 QUESTIONS, DRAWS = 1000, 32

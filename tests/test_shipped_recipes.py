@@ -18,7 +18,7 @@ PAPER, CPU = ([r for r in RECIPES if r.startswith(folder)] for folder in ("paper
 PENDING = (
     "data.quality", "data.anneal", "data.validation_extra", "model.dropout", "8B-A1B",
     "0.5M-A0.2M", "training.input_mask", "training.noise_samples", "training.mask_aux_weight",
-    "training.block_size", "aoar", "evaluation.task_files", "evaluation.shots", "hellaswag", "mmlu",
+    "training.block_size", "aoar",
 )  # fmt: skip
 
 B = 10**9

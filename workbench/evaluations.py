@@ -38,7 +38,9 @@ class Evaluated:
     """What else decides it: shots, the files' digests, how text was generated, ..."""
 
 
-def record_evaluations(run: RunFolder, step: int, found: Iterable[Evaluated]) -> list[dict[str, Any]]:
+def record_evaluations(
+    run: RunFolder, step: int, found: Iterable[Evaluated]
+) -> list[dict[str, Any]]:
     """Append numbers of the checkpoint of a step to a run; returns the records.
 
     Raises:
@@ -48,6 +50,7 @@ def record_evaluations(run: RunFolder, step: int, found: Iterable[Evaluated]) ->
     derived, unique = document["derived"], document["config"]["data"]["unique_tokens"]
     tokens = step * derived["tokens_per_step"]
     flops = derived["train_flops"] / derived["steps"] * step
+    code = {"time": time.time(), "workbench": __version__, "git": revision()}
     records = []
     for one in found:
         number = asdict(one)
@@ -57,7 +60,7 @@ def record_evaluations(run: RunFolder, step: int, found: Iterable[Evaluated]) ->
         records.append(
             {"step": step, "tokens": tokens, "epoch": tokens / unique, "flops": flops}
             | number
-            | {"time": time.time(), "workbench": __version__, "revision": revision()}
+            | code
         )
     _append(run, records)
     return records

@@ -20,7 +20,7 @@ def provenance(recipe_text: str) -> dict[str, Any]:
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,
         "recipe_sha256": hashlib.sha256(recipe_text.encode()).hexdigest(),
-        "git": _git(Path(__file__).parent),
+        "git": revision(),
         "versions": {"python": platform.python_version(), **_versions()},
         "host": platform.node(),
         "platform": platform.platform(),
@@ -36,6 +36,11 @@ def _versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def revision() -> dict[str, Any] | None:
+    """The workbench's revision and whether files differ from it, or None outside its checkout."""
+    return _git(Path(__file__).parent)
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

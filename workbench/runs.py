@@ -65,6 +65,7 @@ class RunFolder:
         self.status_path = path / "status.json"
         self.records_path = path / "records.jsonl"
         self.sealed_path = path / "records.parquet"
+        self.evaluations_path = path / "evaluations.jsonl"
         self.checkpoint_dir = path / "checkpoint"
         self.log_path = path / "log.txt"
         self.lock_path = path / "lock"

@@ -68,7 +68,7 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
     name, wanted = _literal(study), _literal(metric)
     frame = query(
         results,
-        f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, estimator, n_params,
+        f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, n, estimator, n_params,
                    flops / nullif(unique_tokens, 0) AS flops_per_unique, unique_tokens,
                    coalesce(imported, false) AS imported,
                    any_value(config) OVER (PARTITION BY m.run_id) AS config
@@ -94,6 +94,7 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
 
 
 def _curve(run_id: str, rows: pl.DataFrame) -> Curve:
+    rows = _measured_alike(rows)
     keys = {**flat(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
     if keys.get("data.unique_tokens") is None:
         keys["data.unique_tokens"] = rows["unique_tokens"][0]
@@ -106,6 +107,18 @@ def _curve(run_id: str, rows: pl.DataFrame) -> Curve:
         estimator=rows["estimator"][-1],
         imported=bool(rows["imported"][0]),
     )
+
+
+def _measured_alike(rows: pl.DataFrame) -> pl.DataFrame:
+    """The points of one estimator: what training measured all along, and not what was measured
+    otherwise later at a checkpoint, which would look like a step of the curve."""
+    if rows["estimator"].n_unique() == 1:
+        return rows
+    kinds = rows.group_by("estimator").agg(points=pl.len(), most=pl.col("n").max())
+    chosen = kinds.sort(
+        "points", "most", "estimator", descending=[True, True, False], nulls_last=True
+    )["estimator"][0]
+    return rows.filter(pl.col("estimator").eq_missing(pl.lit(chosen, dtype=pl.String)))
 
 
 def _floats(column: pl.Series) -> Floats:

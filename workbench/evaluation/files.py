@@ -1,15 +1,13 @@
-"""Questions in files: HellaSwag's and MMLU's formats, one JSON object a line.
+"""Questions in files, one JSON object a line, and HellaSwag's format.
 
 HellaSwag (Zellers et al. 2019): `ctx` (or `ctx_a` and `ctx_b`, with `activity_label`),
-`endings`, `label`. MMLU (Hendrycks et al. 2021): `question`, `choices`, `answer`, `subject`.
-The prompts are those of lm-evaluation-harness, so that the numbers can be compared.
+`endings`, `label`. The prompts are those of lm-evaluation-harness, so that numbers compare.
 """
 
 import gzip
 import hashlib
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,21 +72,21 @@ def digest(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
-def _field(row: dict[str, Any], name: str, kind: type, where: str) -> Any:
+def field_of(row: dict[str, Any], name: str, kind: type, where: str) -> Any:
     if not isinstance(row.get(name), kind):
         found = f"{name} = {row[name]!r}" if name in row else f"no {name}"
         raise InputError(f"{where}: {found}; expected {name} to be a {kind.__name__}.")
     return row[name]
 
 
-def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
-    texts = _field(row, name, list, where)
+def texts_of(row: dict[str, Any], name: str, where: str) -> list[str]:
+    texts = field_of(row, name, list, where)
     if len(texts) < 2 or not all(isinstance(text, str) for text in texts):
         raise InputError(f"{where}: expected {name} to be two texts or more.")
     return texts
 
 
-def _index(value: Any, options: int, name: str, where: str) -> int:
+def index_of(value: Any, options: int, name: str, where: str) -> int:
     """An index as a number, as digits or as a capital letter."""
     if isinstance(value, str) and len(value) == 1 and "A" <= value <= "Z":
         value = ord(value) - ord("A")
@@ -110,24 +108,24 @@ def read_hellaswag(path: Path, limit: int | None = None) -> list[TextQuestion]:
     for number, (where, row) in enumerate(read_jsonl(path)):
         if number == limit:
             break
-        endings = [_clean(text) for text in _texts(row, "endings", where)]
+        endings = [_clean(text) for text in texts_of(row, "endings", where)]
         questions.append(
             TextQuestion(
                 prompt=_hellaswag_context(row, where),
                 options=tuple(f" {ending}" for ending in endings),
-                right=_index(row.get("label"), len(endings), "label", where),
+                right=index_of(row.get("label"), len(endings), "label", where),
                 number=number,
                 characters=tuple(max(1, len(ending)) for ending in endings),
             )
         )
-    return _some(questions, path)
+    return some(questions, path)
 
 
 def _hellaswag_context(row: dict[str, Any], where: str) -> str:
     if "activity_label" in row and "ctx_a" in row:
         second = str(row.get("ctx_b") or "").capitalize()
         return _clean(f"{row['activity_label']}: {row['ctx_a']} {second}")
-    return _clean(_field(row, "ctx", str, where))
+    return _clean(field_of(row, "ctx", str, where))
 
 
 def _clean(text: str) -> str:
@@ -136,62 +134,7 @@ def _clean(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def read_mmlu(
-    path: Path, dev: Path | None, shots: int, limit: int | None = None
-) -> list[TextQuestion]:
-    """Questions after the first `shots` questions of their subject in the dev file, answered.
-
-    Raises:
-        InputError: a line is not such a question, or the dev file has too few of a subject.
-    """
-    examples: dict[str, list[str]] = defaultdict(list)
-    if shots and dev is None:
-        raise InputError(
-            f"mmlu with {shots} shots needs its dev file: give mmlu_dev beside mmlu, in "
-            "evaluation.task_files or with --task-file."
-        )
-    if shots and dev is not None:
-        for where, row in read_jsonl(dev):
-            prompt, choices, right, subject = _mmlu(row, where)
-            examples[subject].append(f"{prompt} {_letter(right)}\n\n")
-    questions = []
-    for number, (where, row) in enumerate(read_jsonl(path)):
-        if number == limit:
-            break
-        prompt, choices, right, subject = _mmlu(row, where)
-        if len(examples[subject]) < shots:
-            raise InputError(
-                f"{where}: {shots} shots, and {dev} has {len(examples[subject])} questions of "
-                f'subject "{subject}".'
-            )
-        about = f" about {subject.replace('_', ' ')}" if subject else ""
-        head = f"The following are multiple choice questions (with answers){about}.\n\n"
-        questions.append(
-            TextQuestion(
-                prompt=head + "".join(examples[subject][:shots]) + prompt,
-                options=tuple(f" {_letter(index)}" for index in range(len(choices))),
-                right=right,
-                number=number,
-                group=subject,
-            )
-        )
-    return _some(questions, path)
-
-
-def _mmlu(row: dict[str, Any], where: str) -> tuple[str, list[str], int, str]:
-    """(question with its choices, choices, right one, subject)."""
-    choices = _texts(row, "choices", where)
-    right = _index(row.get("answer"), len(choices), "answer", where)
-    listed = "".join(f"\n{_letter(index)}. {text}" for index, text in enumerate(choices))
-    question = _field(row, "question", str, where).strip()
-    return f"{question}{listed}\nAnswer:", choices, right, str(row.get("subject") or "")
-
-
-def _letter(index: int) -> str:
-    return chr(ord("A") + index)
-
-
-def _some(questions: list[TextQuestion], path: Path) -> list[TextQuestion]:
+def some(questions: list[TextQuestion], path: Path) -> list[TextQuestion]:
     if not questions:
         raise InputError(f"{path}: no questions in it.")
     return questions

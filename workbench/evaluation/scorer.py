@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from workbench.evaluation.loading import RunModel
+from workbench.generation.loading import RunModel
 from workbench.training.loss import WeightedNLL
 from workbench.training.objectives import Corrupted, Objective, build_objective
 from workbench.training.trainer import (

@@ -12,7 +12,8 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.evaluation.choice import ChoiceScores, Question, score_choices
 from workbench.evaluation.cloze import as_questions, make_questions
-from workbench.evaluation.files import TextQuestion, digest, in_tokens, read_hellaswag, read_mmlu
+from workbench.evaluation.files import TextQuestion, digest, in_tokens, read_hellaswag
+from workbench.evaluation.mmlu import LETTERS, TEXTS, MmluForm, read_mmlu
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.evaluation.shots import make_shot_questions
 from workbench.recipe import RunConfig
@@ -44,8 +45,8 @@ class TaskInputs:
     """At most so many; None for all of a file."""
     draws: int
     seed: int
-    shots: dict[str, tuple[int, ...]]
-    """Solved examples before a question, by task."""
+    shots: tuple[int, ...]
+    """Numbers of solved examples before a question."""
     files: dict[str, Path]
     batch: int
     """Sequences in one forward pass."""
@@ -115,7 +116,7 @@ def _cloze_shots(inputs: TaskInputs) -> Task:
     made = make_shot_questions(
         inputs.prepared(),
         context=inputs.context,
-        shots=inputs.shots["cloze_shots"],
+        shots=inputs.shots,
         separator=separator,
         count=inputs.questions or 1000,
     )
@@ -130,12 +131,24 @@ def _hellaswag(inputs: TaskInputs) -> Task:
 
 
 def _mmlu(inputs: TaskInputs) -> Task:
+    """Which letter? (Hendrycks et al. 2021)"""
+    return _mmlu_as(inputs, "mmlu", LETTERS, ("acc",))
+
+
+def _mmlu_continuation(inputs: TaskInputs) -> Task:
+    """Which text? Models that are too small to answer with letters still tell texts apart."""
+    return _mmlu_as(inputs, "mmlu_continuation", TEXTS, ("acc_norm", "acc"))
+
+
+def _mmlu_as(inputs: TaskInputs, name: str, form: MmluForm, measures: tuple[str, ...]) -> Task:
     path, dev = inputs.file("mmlu"), inputs.files.get("mmlu_dev")
     found = {
-        f"mmlu_{shots}shot" if shots else "mmlu": read_mmlu(path, dev, shots, inputs.questions)
-        for shots in inputs.shots["mmlu"]
+        f"{name}_{shots}shot" if shots else name: read_mmlu(
+            path, dev, shots, form=form, limit=inputs.questions
+        )
+        for shots in inputs.shots
     }
-    return _from_texts(inputs, found, ("acc",), path)
+    return _from_texts(inputs, found, measures, path)
 
 
 def _from_texts(
@@ -169,6 +182,7 @@ TASKS: dict[str, Callable[[TaskInputs], Task]] = {
     "cloze_shots": _cloze_shots,
     "hellaswag": _hellaswag,
     "mmlu": _mmlu,
+    "mmlu_continuation": _mmlu_continuation,
 }
 
 
@@ -190,7 +204,6 @@ def training_tasks(
                 f"evaluation.task_files: {name} = {file.path} has changed since this run was "
                 "planned. Put the old file back, or plan a new run."
             )
-    shots = {"cloze_shots": evaluation.cloze_shots or (), "mmlu": evaluation.mmlu_shots or ()}
 
     def made(name: str) -> Task:
         of_file = bool(TASK_FILES.get(name))
@@ -203,7 +216,7 @@ def training_tasks(
                 questions=evaluation.task_questions if of_file else evaluation.cloze_questions,
                 draws=draws or 1,  # none where the likelihood is exact
                 seed=0,
-                shots=shots,
+                shots=evaluation.shots or (),
                 files=files,
                 batch=evaluation.validation_batch_size or config.training.batch_size,
             )

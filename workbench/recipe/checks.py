@@ -108,15 +108,14 @@ def _tasks(config: RunConfig) -> str | None:
             )
         if file.sha256 is not None:
             return f"evaluation.task_files: {name}: give the path alone; its digest is worked out."
-    if "mmlu" in evaluation.tasks and any(evaluation.mmlu_shots or ()) and "mmlu_dev" not in files:
+    shots = evaluation.shots
+    if shots is not None and (not shots or len(set(shots)) < len(shots)):
+        return f"evaluation.shots = {list(shots)}: expected different numbers, one or more."
+    if any(shots or ()) and "mmlu" in files and "mmlu_dev" not in files:
         return (
-            f"evaluation.mmlu_shots = {list(evaluation.mmlu_shots or ())}: the shots come from "
+            f"evaluation.shots = {list(shots or ())}: the shots of mmlu come from "
             "evaluation.task_files.mmlu_dev, which is missing."
         )
-    for key in ("cloze_shots", "mmlu_shots"):
-        shots = getattr(evaluation, key)
-        if shots is not None and (not shots or len(set(shots)) < len(shots)):
-            return f"evaluation.{key} = {list(shots)}: expected different numbers, one or more."
     if "cloze" in evaluation.tasks and config.data.seq_len < 4:
         return (
             f"evaluation.tasks: cloze needs data.seq_len of 4 or more, not {config.data.seq_len}."

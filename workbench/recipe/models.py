@@ -132,23 +132,20 @@ class EvaluationConfig(Table):
     validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
     cloze_questions: Count | None = 256
     cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
-    cloze_shots: Shots | None = Field(
-        None, description="cloze_shots: solved examples before a question. Default: [0, 1, 2]."
-    )
-    mmlu_shots: Shots | None = Field(
-        None, description="mmlu: answered questions before each. Default: [0]."
+    shots: Shots | None = Field(
+        None, description="Solved examples before a question: a metric for each number of them."
     )
     task_files: dict[str, TaskFile] | None = Field(
         None, description="Files of questions, by name: " + ", ".join(FILE_NAMES) + "."
     )
     task_questions: Count | None = Field(
-        None, description="hellaswag, mmlu: at most so many questions. Default: all of the file."
+        None, description="At most so many questions of a file. Default: all of it."
     )
     task_draws: Count | None = Field(
-        None, description="hellaswag, mmlu, on mdlm: noise draws an option. Default: 32."
+        None, description="mdlm: noise draws an option of a file's question. Default: 32."
     )
 
-    @field_validator("tasks", "cloze_shots", "mmlu_shots", mode="before")
+    @field_validator("tasks", "shots", mode="before")
     @classmethod
     def _list_of_names(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value

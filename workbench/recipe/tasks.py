@@ -6,19 +6,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu")
+TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation")
 """Tasks scored by likelihood: during training and after it."""
 PROGRAM_TASKS = ("humaneval", "mbpp")
 """Tasks that run what a model wrote: after training alone."""
 TASK_FILES: dict[str, tuple[str, ...]] = {
     "hellaswag": ("hellaswag",),
     "mmlu": ("mmlu", "mmlu_dev"),
+    "mmlu_continuation": ("mmlu", "mmlu_dev"),
     "humaneval": ("humaneval",),
     "mbpp": ("mbpp",),
 }
 """The files of a task, the needed one first."""
-FILE_NAMES = tuple(name for names in TASK_FILES.values() for name in names)
-CLOZE_SHOTS, MMLU_SHOTS = (0, 1, 2), (0,)
+FILE_NAMES = tuple(dict.fromkeys(name for names in TASK_FILES.values() for name in names))
+SHOT_TASKS = ("cloze_shots", "mmlu", "mmlu_continuation")
 TASK_DRAWS = 32
 
 Shots = tuple[Annotated[int, Field(strict=True, ge=0, le=64)], ...]
@@ -63,25 +64,28 @@ def missing_files(files: dict[str, TaskFile] | None) -> list[str]:
 
 def foreign_task_keys(tasks: tuple[str, ...]) -> list[str]:
     """Keys of `[evaluation]` that none of these tasks reads."""
+    of_files = tuple(TASK_FILES)
     readers = {
         "cloze_questions": ("cloze", "cloze_shots"),
         "cloze_draws": ("cloze", "cloze_shots"),
-        "cloze_shots": ("cloze_shots",),
-        "mmlu_shots": ("mmlu",),
-        "task_questions": ("hellaswag", "mmlu"),
-        "task_draws": ("hellaswag", "mmlu"),
-        "task_files": tuple(TASK_FILES),
+        "shots": SHOT_TASKS,
+        "task_questions": of_files,
+        "task_draws": of_files,
+        "task_files": of_files,
     }
-    return [key for key, readers_ in readers.items() if not set(readers_) & set(tasks)]
+    return [key for key, names in readers.items() if not set(names) & set(tasks)]
+
+
+def default_shots(tasks: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of shots where none are asked for: more than none need a dev file for MMLU."""
+    return (0,) if set(tasks) & set(TASK_FILES) else (0, 1, 2)
 
 
 def task_defaults(tasks: tuple[str, ...]) -> dict[str, Any]:
     """Values of keys that were not given: kept with the run, so that they are part of it."""
     defaults: dict[str, Any] = {}
-    if "cloze_shots" in tasks:
-        defaults["cloze_shots"] = CLOZE_SHOTS
-    if "mmlu" in tasks:
-        defaults["mmlu_shots"] = MMLU_SHOTS
-    if {"hellaswag", "mmlu"} & set(tasks):
+    if set(tasks) & set(SHOT_TASKS):
+        defaults["shots"] = default_shots(tasks)
+    if set(tasks) & set(TASK_FILES):
         defaults["task_draws"] = TASK_DRAWS
     return defaults

@@ -13,7 +13,7 @@ import polars as pl
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs import RunFolder, list_runs
 from workbench.store.connection import database_path, writing
-from workbench.store.reading import deduplicated, read_records
+from workbench.store.reading import deduplicated, empty_records, read_records
 from workbench.store.schema import METRICS, RUNS
 
 
@@ -118,15 +118,30 @@ def _read_run(run: RunFolder, known: str | None) -> _RunRows:
     if row["state"] == "finished" and not run.sealed_path.exists():
         problems += _seal(run)
     path = run.sealed_path if run.sealed_path.exists() else run.records_path
-    if not path.exists():
+    files = [one for one in (path, run.evaluations_path) if one.exists()]
+    if not files:
         return _RunRows(row, "", None, problems)
-    stat = path.stat()
-    source = f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+    source = "+".join(_signature(one) for one in files)
     if source == known:
         return _RunRows(row, source, None, problems)
+    records = _read_trained(run, path, problems) if path in files else empty_records()
+    if run.evaluations_path in files:
+        reading = read_records(run.evaluations_path)
+        problems += reading.problems
+        records = pl.concat([records, deduplicated(reading.frame)], how="vertical_relaxed")
+    return _RunRows(row, source, records, problems)
+
+
+def _signature(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFrame:
+    """What training measured, from the sealed file or else from the JSON lines."""
     if path == run.sealed_path:
         try:
-            records = pl.read_parquet(path)
+            return pl.read_parquet(path)
         except (pl.exceptions.PolarsError, OSError) as error:
             if not run.records_path.exists():
                 raise InputError(
@@ -134,12 +149,9 @@ def _read_run(run: RunFolder, known: str | None) -> _RunRows:
                 ) from None
             # The JSONL stays beside it for the whole of a trained run's life.
             problems.append(f"{path}: cannot be read ({error}); read records.jsonl instead.")
-            path = run.records_path
-    if path == run.records_path:
-        reading = read_records(path)
-        problems += reading.problems
-        records = deduplicated(reading.frame)
-    return _RunRows(row, source, records, problems)
+    reading = read_records(run.records_path)
+    problems += reading.problems
+    return deduplicated(reading.frame)
 
 
 def _seal(run: RunFolder) -> list[str]:

@@ -47,7 +47,7 @@ def read_records(path: Path, offset: int = 0) -> Reading:
     end = content.rfind(b"\n") + 1
     content = content[:end]
     if not content:
-        return Reading(pl.DataFrame(schema=RECORD_SCHEMA), offset, [])
+        return Reading(empty_records(), offset, [])
     try:
         frame = pl.read_ndjson(content, schema=RECORD_SCHEMA)
         # Polars fills what a line lacks with nulls: such a line is damaged, not a record.
@@ -79,6 +79,11 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
         except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
             problems.append(f"{path}, line {number}: not a record ({error}); left out.")
     return pl.DataFrame(rows, schema=RECORD_SCHEMA), problems
+
+
+def empty_records() -> pl.DataFrame:
+    """No records, with their columns."""
+    return pl.DataFrame(schema=RECORD_SCHEMA)
 
 
 def deduplicated(frame: pl.DataFrame) -> pl.DataFrame:

@@ -138,7 +138,7 @@ VIEWS: dict[str, tuple[str, str]] = {
         "The last value of each metric of each run.",
         """SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
-               PARTITION BY run_id, metric ORDER BY tokens DESC, step DESC
+               PARTITION BY run_id, metric ORDER BY tokens DESC, step DESC, n DESC, estimator
            ) = 1""",
     ),
     "best": (

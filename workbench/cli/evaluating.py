@@ -1,0 +1,88 @@
+"""The command that measures trained runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption, pairs
+from workbench.cli.root import app
+
+
+@app.command("eval")
+def eval_(
+    run: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run ids, or the beginnings of them.")
+    ],
+    tasks: Annotated[
+        str,
+        typer.Option(
+            "--tasks",
+            help="Separated by commas: cloze, cloze_shots, hellaswag, mmlu, mmlu_continuation.",
+        ),
+    ],
+    task_file: Annotated[
+        list[str] | None,
+        typer.Option("--task-file", metavar="NAME=PATH", help="A task's questions: JSON lines."),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, help="Masks an answer, where likelihoods are bounds.")
+    ] = 32,
+    questions: Annotated[
+        int | None,
+        typer.Option("--questions", min=1, help="At most so many. Default: a file's, or 1,000."),
+    ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option("--shots", help="Solved examples before a question, such as 0,1,5."),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="A step, or last for the newest.")
+    ] = "last",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu or cuda; in float32 on either.")
+    ] = "auto",
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="Whether the run keeps the numbers.")
+    ] = True,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Measure a run's checkpoint on tasks, and keep the numbers with the run."""
+    from workbench.evaluation.running import EvalOptions, evaluate_runs
+    from workbench.output import emit
+
+    options = EvalOptions(
+        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        files={name: Path(path) for name, path in pairs("--task-file", task_file).items()},
+        questions=questions,
+        draws=draws,
+        seed=seed,
+        shots=_numbers("--shots", shots),
+    )
+    rows = evaluate_runs(
+        results, run, options, step=_step(checkpoint), device=device, record=record
+    )
+    emit(rows, fmt)
+
+
+def _step(checkpoint: str) -> int | None:
+    from workbench.errors import InputError
+
+    if checkpoint == "last":
+        return None
+    if not checkpoint.isdigit():
+        raise InputError(f"--checkpoint {checkpoint}: expected a step, or last.")
+    return int(checkpoint)
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    from workbench.errors import InputError
+
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+        raise InputError(f"{option} {text}: expected different whole numbers, such as 0,1,5.")
+    return tuple(int(part) for part in parts)

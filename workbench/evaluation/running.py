@@ -1,0 +1,193 @@
+"""`workbench eval`: tasks asked of a trained run's checkpoint, their numbers kept with the run."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.data import PreparedData
+from workbench.errors import InputError
+from workbench.evaluation.files import digest
+from workbench.evaluation.memory import keep_freed_memory
+from workbench.evaluation.scorer import ModelScorer
+from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
+from workbench.evaluations import Evaluated, record_evaluations
+from workbench.generation.loading import RunModel, find_run, load_run_model
+from workbench.recipe.messages import suggestion
+from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS, default_shots
+from workbench.runs import RunFolder
+from workbench.store import ingest
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What to ask, and how carefully."""
+
+    tasks: tuple[str, ...]
+    files: dict[str, Path] = field(default_factory=dict)
+    questions: int | None = None
+    """At most so many; None for all of a file, and 1,000 where they are drawn."""
+    draws: int = TASK_DRAWS
+    seed: int = 0
+    shots: tuple[int, ...] | None = None
+    threads: int | None = None
+    """Forward passes at once on a CPU; one a core where None. No number depends on it."""
+
+    def __post_init__(self) -> None:
+        """Raises:
+        InputError: a task or a file of an unknown name, or a number that makes no sense.
+        """
+        known = (*TASKS, *PROGRAM_TASKS)
+        if not self.tasks:
+            raise InputError(f"--tasks: name one or more of {', '.join(known)}.")
+        for task in self.tasks:
+            if task not in known:
+                raise InputError(
+                    f"--tasks {task}: no such task{suggestion(task, known) or '.'} Tasks are "
+                    f"{', '.join(known)}."
+                )
+        for name, path in self.files.items():
+            if name not in FILE_NAMES:
+                raise InputError(
+                    f"--task-file {name}={path}: no such file{suggestion(name, FILE_NAMES) or '.'} "
+                    f"Files are {', '.join(FILE_NAMES)}."
+                )
+        if self.seed >= 2**15:
+            raise InputError(f"--seed {self.seed}: expected less than {2**15}.")
+
+
+def evaluate_runs(
+    results: Path,
+    names: list[str],
+    options: EvalOptions,
+    *,
+    step: int | None = None,
+    device: str = "auto",
+    record: bool = True,
+) -> list[dict[str, Any]]:
+    """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
+
+    Args:
+        names: run ids, or beginnings of them.
+        step: a checkpoint's; None for the newest.
+        record: append to the runs' evaluations, and bring the store up to date.
+
+    Raises:
+        InputError: no such run or checkpoint, or a task that cannot be made.
+    """
+    rows = []
+    runs = [find_run(results, name) for name in names]
+    for run in runs:
+        opened = open_run(run, step=step, device=device, threads=options.threads)
+        found: list[Evaluated] = []
+        for name, task in likelihood_tasks(opened, options).items():
+            for note in task.notes:
+                print(f"Note: {note}", file=sys.stderr)
+            found += ask(opened, name, task, options)
+        if record:
+            record_evaluations(run, opened.model.step, found)
+        rows += [_row(opened, one) for one in found]
+    if record:
+        ingest(results, run_ids=[run.run_id for run in runs])
+    return rows
+
+
+def _row(opened: "Opened", one: Evaluated) -> dict[str, Any]:
+    return {
+        "run_id": opened.run.run_id,
+        "objective": opened.model.config.training.objective,
+        "step": opened.model.step,
+        "metric": one.metric,
+        "value": one.value,
+        "stderr": one.stderr,
+        "n": one.n,
+        "estimator": one.estimator,
+    }
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run with its model, ready to be asked."""
+
+    run: RunFolder
+    model: RunModel
+    scorer: ModelScorer
+
+    def prepared(self) -> PreparedData:
+        """The run's held-out text.
+
+        Raises:
+            InputError: its shards are gone.
+        """
+        folder = self.run.config_json()["data"]["folder"]
+        return PreparedData.open(self.run.path.parent.parent / folder)
+
+
+def open_run(
+    run: RunFolder, *, step: int | None = None, device: str = "auto", threads: int | None = None
+) -> Opened:
+    """Load a run's checkpoint for evaluation. Raises as `load_run_model` does."""
+    model = load_run_model(run, device=device, step=step)
+    if threads is None:
+        threads = len(os.sched_getaffinity(0))
+    if model.device.type == "cpu":
+        keep_freed_memory()
+    return Opened(run, model, ModelScorer(model, threads=threads))
+
+
+def likelihood_tasks(opened: Opened, options: EvalOptions) -> dict[str, Task]:
+    """The tasks scored by likelihood, made from their files or from the run's held-out text.
+
+    Raises:
+        InputError: a file is missing or damaged, or there is too little text.
+    """
+    names = tuple(name for name in options.tasks if name in TASKS)
+    inputs = TaskInputs(
+        context=opened.model.context,
+        tokenizer=lambda: opened.model.tokenizer,
+        prepared=opened.prepared,
+        questions=options.questions,
+        draws=options.draws,
+        seed=options.seed,
+        shots=default_shots(names) if options.shots is None else options.shots,
+        files=options.files,
+        batch=batch_for(opened.model.context),
+    )
+    return {name: TASKS[name](inputs) for name in names}
+
+
+def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator[Evaluated]:
+    """One task's numbers."""
+    count = len(next(iter(task.questions.values())))
+    marks = f"/seed={options.seed}/questions={count}"
+    began = time.perf_counter()
+    found = list(task.ask(opened.scorer, marks=marks))
+    seconds = time.perf_counter() - began
+    for one in found:
+        yield _evaluated(opened, name, one, options, {"questions": count, "seconds": seconds})
+
+
+def _evaluated(
+    opened: Opened, name: str, one: Measured, options: EvalOptions, details: dict[str, Any]
+) -> Evaluated:
+    return Evaluated(
+        metric=one.metric,
+        value=one.estimate.value,
+        stderr=one.estimate.stderr,
+        n=one.estimate.n,
+        estimator=one.estimator,
+        task=name,
+        draws=opened.scorer.objective.answer_draws(options.draws),
+        seed=options.seed,
+        details=details | {"files": file_details(options.files)},
+    )
+
+
+def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
+    """Where files lie and what they hold."""
+    return {
+        name: {"path": str(path.absolute()), "sha256": digest(path)} for name, path in files.items()
+    }
