@@ -1,5 +1,6 @@
 """The metrics a run can record: unit, direction, meaning."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -22,22 +23,30 @@ METRICS: dict[str, Metric] = {
         Metric("cloze_acc", "fraction", True, "4-way cloze questions answered correctly"),
         Metric("cloze_nll_true", "nats a token", False, "NLL of the true endings"),
         Metric("cloze_nll_other", "nats a token", None, "mean NLL of the other endings"),
+        Metric("hellaswag_acc", "fraction", True, "HellaSwag by likelihood"),
+        Metric("hellaswag_acc_norm", "fraction", True, "HellaSwag by likelihood per character"),
+        Metric("hellaswag_nll_true", "nats a token", False, "NLL of the right endings"),
+        Metric("hellaswag_nll_other", "nats a token", None, "mean NLL of the wrong endings"),
+        Metric("mmlu_acc", "fraction", True, "MMLU by letter, mean over subjects"),
+        Metric("humaneval_pass@1", "fraction", True, "HumanEval solved at the first attempt"),
+        Metric("mbpp_pass@1", "fraction", True, "MBPP solved at the first attempt"),
         Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
         Metric("lr", "", None, "learning rate"),
         Metric("grad_norm", "", None, "norm of the gradient before clipping"),
     )
 }
 
-_ACCURACY_ENDINGS = ("_acc", "_acc_norm", "_accuracy", "pass@1")
+_ACCURACY_ENDINGS = ("_acc", "_acc_norm", "_accuracy")
+_PASS_RATE = re.compile(r"pass@\d+$")
 
 
 def higher_is_better(metric: str) -> bool:
     """Whether more is better. A metric from elsewhere is judged by its name: accuracies end in
-    `_acc` or `_acc_norm`; anything else is taken for a loss."""
+    `_acc` or `_acc_norm`, pass rates in `pass@k`; anything else is taken for a loss."""
     known = METRICS.get(metric)
     if known is not None:
         return bool(known.higher_is_better)
-    return metric.endswith(_ACCURACY_ENDINGS)
+    return metric.endswith(_ACCURACY_ENDINGS) or bool(_PASS_RATE.search(metric))
 
 
 def unit(metric: str) -> str:

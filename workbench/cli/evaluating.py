@@ -18,9 +18,10 @@ def eval_(
         str,
         typer.Option(
             "--tasks",
-            help="Separated by commas: cloze, cloze_shots, hellaswag, mmlu, mmlu_continuation.",
+            help="Separated by commas: cloze, cloze_shots, hellaswag, mmlu, mmlu_continuation, "
+            "humaneval, humaneval_plus, mbpp, mbpp_plus.",
         ),
-    ],
+    ] = "",
     task_file: Annotated[
         list[str] | None,
         typer.Option("--task-file", metavar="NAME=PATH", help="A task's questions: JSON lines."),
@@ -43,6 +44,31 @@ def eval_(
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu or cuda; in float32 on either.")
     ] = "auto",
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="Programs written for each problem.")
+    ] = 1,
+    pass_at: Annotated[
+        str, typer.Option("--pass-at", help="Attempts that are allowed, such as 1,10.")
+    ] = "1",
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", help="Of programs. Default: 0, or 0.8 for many attempts."),
+    ] = None,
+    max_new: Annotated[
+        int, typer.Option("--max-new", min=1, help="Tokens of a program, at most.")
+    ] = 512,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="As for `workbench sample`.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Denoising steps of a program.")
+    ] = None,
+    harness: Annotated[
+        str, typer.Option("--harness", help="Tasks of lm-evaluation-harness (extra `eval`).")
+    ] = "",
+    include_path: Annotated[
+        Path | None, typer.Option("--include-path", help="A folder of its task files.")
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Whether the run keeps the numbers.")
     ] = True,
@@ -50,21 +76,32 @@ def eval_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Measure a run's checkpoint on tasks, and keep the numbers with the run."""
-    from workbench.evaluation.running import EvalOptions, evaluate_runs
+    from workbench.evaluation.completing import Writing
+    from workbench.evaluation.programs.task import PassOptions
+    from workbench.evaluation.running import EvalOptions, HarnessOptions, evaluate_runs
     from workbench.output import emit
 
+    if temperature is None:
+        temperature = 0.0 if attempts == 1 else 0.8
+    writing = Writing(max_new, temperature, seed=seed, sampler=sampler, steps=steps)
     options = EvalOptions(
-        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        tasks=_names(tasks),
         files={name: Path(path) for name, path in pairs("--task-file", task_file).items()},
         questions=questions,
         draws=draws,
         seed=seed,
         shots=_numbers("--shots", shots),
+        passing=PassOptions(attempts, _numbers("--pass-at", pass_at) or (), writing),
+        harness=HarnessOptions(_names(harness), include_path),
     )
     rows = evaluate_runs(
         results, run, options, step=_step(checkpoint), device=device, record=record
     )
     emit(rows, fmt)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _step(checkpoint: str) -> int | None:

@@ -3,15 +3,17 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData
 from workbench.errors import InputError
+from workbench.evaluation.completing import RunCompleter
 from workbench.evaluation.files import digest
 from workbench.evaluation.memory import keep_freed_memory
+from workbench.evaluation.programs.task import PassOptions, PassTask, pass_task
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.evaluations import Evaluated, record_evaluations
@@ -23,10 +25,18 @@ from workbench.store import ingest
 
 
 @dataclass(frozen=True)
+class HarnessOptions:
+    """Tasks that lm-evaluation-harness knows, or finds in a folder of task files."""
+
+    tasks: tuple[str, ...] = ()
+    include: Path | None = None
+
+
+@dataclass(frozen=True)
 class EvalOptions:
     """What to ask, and how carefully."""
 
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
     questions: int | None = None
     """At most so many; None for all of a file, and 1,000 where they are drawn."""
@@ -35,13 +45,15 @@ class EvalOptions:
     shots: tuple[int, ...] | None = None
     threads: int | None = None
     """Forward passes at once on a CPU; one a core where None. No number depends on it."""
+    passing: PassOptions = field(default_factory=PassOptions)
+    harness: HarnessOptions = field(default_factory=HarnessOptions)
 
     def __post_init__(self) -> None:
         """Raises:
         InputError: a task or a file of an unknown name, or a number that makes no sense.
         """
         known = (*TASKS, *PROGRAM_TASKS)
-        if not self.tasks:
+        if not self.tasks and not self.harness.tasks:
             raise InputError(f"--tasks: name one or more of {', '.join(known)}.")
         for task in self.tasks:
             if task not in known:
@@ -49,63 +61,20 @@ class EvalOptions:
                     f"--tasks {task}: no such task{suggestion(task, known) or '.'} Tasks are "
                     f"{', '.join(known)}."
                 )
+        files = (*FILE_NAMES, *PROGRAM_TASKS)
         for name, path in self.files.items():
-            if name not in FILE_NAMES:
+            if name not in files:
                 raise InputError(
-                    f"--task-file {name}={path}: no such file{suggestion(name, FILE_NAMES) or '.'} "
-                    f"Files are {', '.join(FILE_NAMES)}."
+                    f"--task-file {name}={path}: no such file{suggestion(name, files) or '.'} "
+                    f"Files are {', '.join(files)}."
                 )
         if self.seed >= 2**15:
             raise InputError(f"--seed {self.seed}: expected less than {2**15}.")
 
-
-def evaluate_runs(
-    results: Path,
-    names: list[str],
-    options: EvalOptions,
-    *,
-    step: int | None = None,
-    device: str = "auto",
-    record: bool = True,
-) -> list[dict[str, Any]]:
-    """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
-
-    Args:
-        names: run ids, or beginnings of them.
-        step: a checkpoint's; None for the newest.
-        record: append to the runs' evaluations, and bring the store up to date.
-
-    Raises:
-        InputError: no such run or checkpoint, or a task that cannot be made.
-    """
-    rows = []
-    runs = [find_run(results, name) for name in names]
-    for run in runs:
-        opened = open_run(run, step=step, device=device, threads=options.threads)
-        found: list[Evaluated] = []
-        for name, task in likelihood_tasks(opened, options).items():
-            for note in task.notes:
-                print(f"Note: {note}", file=sys.stderr)
-            found += ask(opened, name, task, options)
-        if record:
-            record_evaluations(run, opened.model.step, found)
-        rows += [_row(opened, one) for one in found]
-    if record:
-        ingest(results, run_ids=[run.run_id for run in runs])
-    return rows
-
-
-def _row(opened: "Opened", one: Evaluated) -> dict[str, Any]:
-    return {
-        "run_id": opened.run.run_id,
-        "objective": opened.model.config.training.objective,
-        "step": opened.model.step,
-        "metric": one.metric,
-        "value": one.value,
-        "stderr": one.stderr,
-        "n": one.n,
-        "estimator": one.estimator,
-    }
+    def file(self, name: str) -> Path:
+        if name not in self.files:
+            raise InputError(f"{name}: where are its problems? Give --task-file {name}=PATH.")
+        return self.files[name]
 
 
 @dataclass(frozen=True)
@@ -138,6 +107,59 @@ def open_run(
     return Opened(run, model, ModelScorer(model, threads=threads))
 
 
+def evaluate_runs(
+    results: Path,
+    names: list[str],
+    options: EvalOptions,
+    *,
+    step: int | None = None,
+    device: str = "auto",
+    record: bool = True,
+) -> list[dict[str, Any]]:
+    """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
+
+    Args:
+        names: run ids, or beginnings of them.
+        step: a checkpoint's; None for the newest.
+        record: append to the runs' evaluations, and bring the store up to date.
+
+    Raises:
+        InputError: no such run or checkpoint, or a task that cannot be made.
+        CannotConfine: a task runs programs, and this machine cannot confine them.
+    """
+    rows = []
+    runs = [find_run(results, name) for name in names]
+    # What cannot be done is said before a model is loaded.
+    programs = [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
+    for run in runs:
+        opened = open_run(run, step=step, device=device, threads=options.threads)
+        found: list[Evaluated] = []
+        for ask in _asking(opened, options, programs):
+            found += ask()
+        if record:
+            record_evaluations(run, opened.model.step, found)
+        rows += [_row(opened, one) for one in found]
+    if record:
+        ingest(results, run_ids=[run.run_id for run in runs])
+    return rows
+
+
+def _asking(
+    opened: Opened, options: EvalOptions, programs: list[PassTask]
+) -> Iterator[Callable[[], list[Evaluated]]]:
+    """The tasks, made one after another, each to be asked once."""
+    for name, task in likelihood_tasks(opened, options).items():
+        for note in task.notes:
+            print(f"Note: {note}", file=sys.stderr)
+        yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
+    for passing in programs:
+        yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]
+    if options.harness.tasks:
+        from workbench.evaluation.harness_tasks import ask_harness
+
+        yield lambda: list(ask_harness(opened, options))
+
+
 def likelihood_tasks(opened: Opened, options: EvalOptions) -> dict[str, Task]:
     """The tasks scored by likelihood, made from their files or from the run's held-out text.
 
@@ -160,19 +182,38 @@ def likelihood_tasks(opened: Opened, options: EvalOptions) -> dict[str, Task]:
 
 
 def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator[Evaluated]:
-    """One task's numbers."""
+    """Numbers of one task scored by likelihood."""
     count = len(next(iter(task.questions.values())))
-    marks = f"/seed={options.seed}/questions={count}"
     began = time.perf_counter()
-    found = list(task.ask(opened.scorer, marks=marks))
+    found = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
+    seconds = time.perf_counter() - began
+    draws = opened.scorer.objective.answer_draws(options.draws)
+    for one in found:
+        yield evaluated(name, one, options, draws=draws, seconds=seconds)
+
+
+def _pass_task(name: str, options: EvalOptions) -> PassTask:
+    shots = options.shots
+    if shots is not None and len(shots) != 1:
+        raise InputError(f"--shots {','.join(map(str, shots))}: {name} takes one number of them.")
+    return pass_task(
+        name, options.file(name), shots=shots[0] if shots else None, limit=options.questions
+    )
+
+
+def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterator[Evaluated]:
+    """pass@k of one benchmark of programs."""
+    began = time.perf_counter()
+    found = [Measured(*one) for one in task.ask(RunCompleter(opened.model), options.passing)]
     seconds = time.perf_counter() - began
     for one in found:
-        yield _evaluated(opened, name, one, options, {"questions": count, "seconds": seconds})
+        yield evaluated(task.name, one, options, draws=None, seconds=seconds)
 
 
-def _evaluated(
-    opened: Opened, name: str, one: Measured, options: EvalOptions, details: dict[str, Any]
+def evaluated(
+    name: str, one: Measured, options: EvalOptions, *, draws: int | None, seconds: float
 ) -> Evaluated:
+    """A task's number as it is kept."""
     return Evaluated(
         metric=one.metric,
         value=one.estimate.value,
@@ -180,9 +221,9 @@ def _evaluated(
         n=one.estimate.n,
         estimator=one.estimator,
         task=name,
-        draws=opened.scorer.objective.answer_draws(options.draws),
+        draws=draws,
         seed=options.seed,
-        details=details | {"files": file_details(options.files)},
+        details={"seconds": seconds, "files": file_details(options.files)},
     )
 
 
@@ -190,4 +231,17 @@ def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
     """Where files lie and what they hold."""
     return {
         name: {"path": str(path.absolute()), "sha256": digest(path)} for name, path in files.items()
+    }
+
+
+def _row(opened: Opened, one: Evaluated) -> dict[str, Any]:
+    return {
+        "run_id": opened.run.run_id,
+        "objective": opened.model.config.training.objective,
+        "step": opened.model.step,
+        "metric": one.metric,
+        "value": one.value,
+        "stderr": one.stderr,
+        "n": one.n,
+        "estimator": one.estimator,
     }

@@ -8,14 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation")
 """Tasks scored by likelihood: during training and after it."""
-PROGRAM_TASKS = ("humaneval", "mbpp")
+PROGRAM_TASKS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 """Tasks that run what a model wrote: after training alone."""
 TASK_FILES: dict[str, tuple[str, ...]] = {
     "hellaswag": ("hellaswag",),
     "mmlu": ("mmlu", "mmlu_dev"),
     "mmlu_continuation": ("mmlu", "mmlu_dev"),
-    "humaneval": ("humaneval",),
-    "mbpp": ("mbpp",),
 }
 """The files of a task, the needed one first."""
 FILE_NAMES = tuple(dict.fromkeys(name for names in TASK_FILES.values() for name in names))

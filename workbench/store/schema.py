@@ -146,7 +146,8 @@ VIEWS: dict[str, tuple[str, str]] = {
         """SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY run_id, metric
-               ORDER BY if(metric LIKE '%\\_acc%' ESCAPE '\\', -value, value), tokens, step
+               ORDER BY if(regexp_matches(metric, '_acc(_|uracy|$)|pass@\\d+$'), -value, value),
+                        tokens, step
            ) = 1""",
     ),
 }

@@ -1,0 +1,1 @@
+"""Programs that models wrote: run where they can do no harm, and counted where they pass."""

@@ -1,0 +1,202 @@
+"""The jail: makes a confined place, runs one program in it, and tells how it ended.
+
+Started by `confinement.py` as `python -I -S jail.py SPEC`, and stands alone: nothing of the
+workbench is importable here. SPEC is JSON, see `_spec` there. It is the guard, outside the place,
+and its child is the program: process 1 of namespaces of its own (user, mount, process, network,
+IPC, host name, cgroup), with a read-only Python, an empty folder, no capabilities, limits, and a
+filter of system calls. The guard kills it when its time is over, or when whoever asked is gone.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import seccomp
+
+Spec = dict[str, Any]
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+NAMESPACES = (
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET
+    | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
+)  # fmt: skip
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
+ATTR_RDONLY, ATTR_NOSUID = 1, 2
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 24, 38, 47
+LAST_CAPABILITY = 63
+CAPABILITY_VERSION_3 = 0x20080522
+NOBODY = 65534
+TOKEN_FD, VERDICT_FD, ERROR_FD = 3, 4, 5
+
+
+def check(result: int, what: str) -> None:
+    """Raise for a C function that failed: returns -1 and sets errno."""
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(
+    source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
+) -> None:
+    encoded = [None if one is None else os.fsencode(one) for one in (source, target, kind, data)]
+    check(LIBC.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount {target}")
+
+
+class MountAttr(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")
+    )
+
+
+def make_read_only(path: str) -> None:
+    """A mount and all below it."""
+    attr = MountAttr(ATTR_RDONLY | ATTR_NOSUID, 0, 0, 0)
+    size = ctypes.sizeof(attr)
+    result = LIBC.syscall(
+        MOUNT_SETATTR, AT_FDCWD, os.fsencode(path), AT_RECURSIVE, ctypes.byref(attr), size
+    )
+    check(result, f"make {path} read-only (needs Linux 5.12)")
+
+
+def build_place(spec: Spec) -> None:
+    """A file system of its own: what is bound, read-only; an empty folder to write to."""
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    root = spec["mountpoint"]
+    mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+    for source, target in spec["binds"]:
+        inside = root + target
+        if os.path.isdir(source):
+            os.makedirs(inside, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(inside), exist_ok=True)
+            open(inside, "w").close()
+        mount(source, inside, None, MS_BIND | MS_REC)
+    for target, link in spec["links"]:
+        os.makedirs(os.path.dirname(root + link), exist_ok=True)
+        os.symlink(target, root + link)
+    os.mkdir(root + spec["folder"])
+    make_read_only(root)
+    size = f"mode=0700,size={spec['folder_bytes']},nr_inodes=1024"
+    mount("tmpfs", root + spec["folder"], "tmpfs", MS_NOSUID | MS_NODEV, size)
+    os.chown(root + spec["folder"], NOBODY, NOBODY)
+    os.chdir(root)
+    check(LIBC.syscall(PIVOT_ROOT[os.uname().machine], b".", b"."), "pivot_root")
+    check(LIBC.umount2(b".", MNT_DETACH), "leave the old root")
+    os.chdir("/")
+
+
+def drop_privileges(spec: Spec) -> None:
+    """Become nobody, for good."""
+    if spec["privileged"]:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+    check(LIBC.prctl(PR_CAP_AMBIENT, 4, 0, 0, 0), "clear ambient capabilities")
+    for capability in range(LAST_CAPABILITY + 1):
+        if LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            break  # the kernel has no more of them
+    if spec["privileged"]:
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    check(LIBC.capset(header, (ctypes.c_uint32 * 6)()), "drop capabilities")
+    check(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def limit(spec: Spec) -> None:
+    limits = {
+        "RLIMIT_AS": spec["memory_bytes"],
+        "RLIMIT_CPU": spec["cpu_seconds"],
+        "RLIMIT_FSIZE": spec["file_bytes"],
+        "RLIMIT_NOFILE": 64,
+        "RLIMIT_NPROC": 1,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MEMLOCK": 0,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_STACK": 16 * 2**20,
+    }
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def hand_over(spec: Spec, error_fd: int) -> None:
+    """0 is the source, 1 and 2 the output, 3 the token, 4 the verdict; 5 closes with exec."""
+    # First out of the way of each other.
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (spec["token_fd"], spec["verdict_fd"])]
+    error = fcntl.fcntl(error_fd, fcntl.F_DUPFD, 64)
+    for fd, number in zip(moved, (TOKEN_FD, VERDICT_FD), strict=True):
+        os.dup2(fd, number)
+    os.dup2(error, ERROR_FD, inheritable=False)
+    os.closerange(ERROR_FD + 1, 4096)
+
+
+def become_program(spec: Spec, error_fd: int) -> None:
+    """The child: process 1 of its namespace, soon the program."""
+    os.setsid()
+    hand_over(spec, error_fd)
+    LIBC.sethostname(b"jail", 4)
+    build_place(spec)
+    os.chdir(spec["folder"])
+    drop_privileges(spec)
+    # The last wish is forgotten when privileges change, so it is told now.
+    check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the guard")
+    limit(spec)
+    seccomp.refuse_system_calls(LIBC)
+    os.execve(spec["command"][0], spec["command"], spec["environment"])
+
+
+def guard(child: int, spec: Spec) -> dict[str, Any]:
+    """Wait for the child's end, and bring it about when time is over or nobody waits any more."""
+    ended = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(spec["control_fd"], select.POLLIN | select.POLLHUP)
+    events = {fd for fd, _ in poll.poll(spec["wall_seconds"] * 1000)}
+    timed_out = ended not in events
+    if timed_out:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    return {"exit_code": os.waitstatus_to_exitcode(status), "timed_out": timed_out}
+
+
+def main() -> None:
+    spec = json.loads(sys.argv[1])
+
+    def tell(**what: Any) -> None:
+        os.write(spec["report_fd"], (json.dumps(what) + "\n").encode())
+
+    try:
+        check(LIBC.unshare(NAMESPACES), "make namespaces")
+        tell(step="map")  # only a process outside can say who is who inside
+        if os.read(spec["control_fd"], 1) != b"g":
+            return
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        child = os.fork()
+        if child == 0:
+            try:
+                become_program(spec, write_end)
+            except OSError as error:
+                os.write(ERROR_FD, str(error.strerror or error).encode())
+            finally:
+                os._exit(70)
+        os.close(write_end)
+        result = guard(child, spec)
+        failure = os.read(read_end, 4096).decode(errors="replace")
+        tell(**({"error": failure} if failure else result))
+    except OSError as error:
+        tell(error=error.strerror or str(error))
+
+
+if __name__ == "__main__":
+    main()
