@@ -60,27 +60,34 @@ class RunCompleter:
         Raises:
             InputError: the sampler does not fit the model.
         """
-        sampler = choose_sampler(writing.sampler, self.model.config.training.objective)
+        new_KN = self.tokens(encode(self.model, prompt), writing, count=count, first=first)
+        return [cut(self._text(new_N), stop) for new_N in new_KN]
+
+    def tokens(
+        self, prompt_P: torch.Tensor, writing: Writing, *, count: int, first: int
+    ) -> torch.Tensor:
+        """[count, max_new] the new tokens, whatever they are. Raises as `complete` does."""
+        objective = self.model.config.training.objective
+        sampler = choose_sampler(writing.sampler, objective)
         settings = Settings(
             temperature=writing.temperature,
             top_p=writing.top_p,
             seed=writing.seed,
             steps=writing.steps,
         )
-        sampler.check(self.model.config.training.objective, settings)
+        sampler.check(objective, settings)
         if writing.max_new < 1:
             raise InputError(f"--max-new {writing.max_new}: expected 1 or more.")
-        made = generate(
+        return generate(
             self._network,
             sampler,
-            encode(self.model, prompt),
+            prompt_P,
             writing.max_new,
             settings,
             count=count,
             first=first,
             window=max(1, self.model.context // 2),
-        )
-        return [cut(self._text(new_N), stop) for new_N in made.new_KN]
+        ).new_KN
 
     def _text(self, new_N: torch.Tensor) -> str:
         """The text of new tokens, up to the end of the document."""

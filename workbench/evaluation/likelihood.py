@@ -70,10 +70,11 @@ def pieces(rows: Sequence[Continuation], *, context: int) -> list[Piece]:
     return found
 
 
-def windows(tokens: Tokens, *, context: int) -> list[Continuation]:
-    """A whole text in windows of the context, each scored from its beginning, as `val_loss` is."""
+def windows(tokens: Tokens, *, context: int, question: int) -> list[Continuation]:
+    """A whole text in windows, each token scored once: all but the last window from their
+    beginning, as `val_loss` is, and the last after as much as fits of what is before it."""
     return [
-        Continuation((), tokens[first : first + context], number)
+        Continuation(tokens[:first], tokens[first : first + context], question + number)
         for number, first in enumerate(range(0, len(tokens), context))
     ]
 

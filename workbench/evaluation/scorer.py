@@ -104,16 +104,6 @@ class ModelScorer:
     def total(self, values: Tensor) -> Tensor:
         return values
 
-    @torch.no_grad()
-    def greedy(self, corrupted: Corrupted) -> Tensor:
-        """[B] whether every weighted target is the likeliest token at its place."""
-        logits_BLV = self.run.model(corrupted.inputs_BL)[..., : self.run.vocab.n_tokens]
-        agree_BL = logits_BLV.argmax(dim=-1) == corrupted.targets_BL
-        if corrupted.weights_BL is not None:
-            agree_BL = agree_BL | (corrupted.weights_BL == 0)
-        agree: Tensor = agree_BL.all(dim=1)
-        return agree
-
 
 def _no_context() -> AbstractContextManager[None]:
     return nullcontext()

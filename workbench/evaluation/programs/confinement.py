@@ -41,7 +41,11 @@ with open(0, encoding="utf-8") as file:
     source = file.read()
 module = types.ModuleType("program")
 sys.modules["program"] = module
-exec(compile(source, "program", "exec"), module.__dict__)
+try:
+    exec(compile(source, "program", "exec"), module.__dict__)
+except BaseException:
+    sys.stdout.flush()  # what it printed stands before why it failed
+    raise
 os.write(4, os.read(3, 64))
 sys.stdout.flush()
 os._exit(0)
@@ -192,28 +196,42 @@ def _talk(
             for fd in theirs:
                 os.close(fd)
         try:
-            with open(ours[1], "rb", closefd=False) as reports:
-                line = _line(reports)
-                if line.get("step") == "map":
-                    problem = _map_ids(process.pid)
-                    if problem is not None:
-                        return {"error": problem}, False
-                    os.write(ours[0], b"g")
-                    line = _line(reports)
-            if "error" in line:
-                return line, False
-            os.set_blocking(ours[2], False)
-            try:
-                return line, os.read(ours[2], 64) == token
-            except BlockingIOError:
-                return line, False
+            report = _follow(process.pid, control=ours[0], report=ours[1])
+            return report, "error" not in report and _read_now(ours[2]) == token
         finally:
-            os.close(ours[0])  # the guard hears it, and kills what still runs
-            process.wait(_PATIENCE_S)
-            ours.pop(0)
+            os.close(ours.pop(0))  # the guard hears it, and kills what still runs
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
     finally:
         for fd in ours:
             os.close(fd)
+
+
+def _follow(pid: int, *, control: int, report: int) -> dict[str, Any]:
+    """The jail's last report: what failed, or how the program ended."""
+    with open(report, "rb", closefd=False) as reports:
+        line = _line(reports)
+        if line.get("step") != "map":
+            return line
+        problem = _map_ids(pid)
+        if problem is not None:
+            return {"error": problem}
+        try:
+            os.write(control, b"g")
+        except BrokenPipeError:
+            pass  # it has ended: its report says why, or is missing
+        return _line(reports)
+
+
+def _read_now(fd: int) -> bytes:
+    """What lies in a pipe, without waiting for more."""
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, 64)
+    except BlockingIOError:
+        return b""
 
 
 def _line(reports: IO[bytes]) -> dict[str, Any]:

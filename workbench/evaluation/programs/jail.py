@@ -187,7 +187,7 @@ def main() -> None:
             try:
                 become_program(spec, write_end)
             except OSError as error:
-                os.write(ERROR_FD, str(error.strerror or error).encode())
+                os.write(ERROR_FD, str(error).encode())
             finally:
                 os._exit(70)
         os.close(write_end)
@@ -195,7 +195,7 @@ def main() -> None:
         failure = os.read(read_end, 4096).decode(errors="replace")
         tell(**({"error": failure} if failure else result))
     except OSError as error:
-        tell(error=error.strerror or str(error))
+        tell(error=str(error))
 
 
 if __name__ == "__main__":

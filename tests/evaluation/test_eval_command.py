@@ -1,0 +1,174 @@
+"""`workbench eval`: numbers of a checkpoint, kept beside what training recorded."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.evaluation.conftest import Study
+from tests.evaluation.test_files import HELLASWAG, MMLU, written
+from workbench.analysis.curves import load_curves
+from workbench.cli import app
+from workbench.errors import InputError
+from workbench.runs import RunFolder
+from workbench.store import ingest, query
+from workbench.store.reading import read_records
+
+
+@pytest.fixture
+def results(study: Study, tmp_path: Path) -> Path:
+    """A copy of the trained runs, ingested: finished runs are sealed."""
+    source = study["ar"].path.parent.parent
+    target = tmp_path / "results"
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.duckdb"))
+    ingest(target)
+    return target
+
+
+def run_of(results: Path, objective: str) -> RunFolder:
+    for path in (results / "runs").iterdir():
+        run = RunFolder(path)
+        if run.config_json()["config"]["training"]["objective"] == objective:
+            return run
+    raise AssertionError(objective)
+
+
+def evaluate(results: Path, *arguments: str | Path, fmt: str = "json") -> Result:
+    given = [*map(str, arguments), "--results", str(results), "--format", fmt]
+    return CliRunner().invoke(app, ["eval", *given, "--device", "cpu"], catch_exceptions=False)
+
+
+def rows_of(result: Result) -> dict[str, dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return {row["metric"]: row for row in json.loads(result.stdout)}
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+def test_the_last_checkpoint_has_the_numbers_that_training_recorded(
+    results: Path, objective: str
+) -> None:
+    run = run_of(results, objective)
+    asked = ["--tasks", "cloze", "--questions", "16", "--draws", "4"]
+    found = rows_of(evaluate(results, run.run_id[:6], *asked))
+    trained = read_records(run.records_path).frame.filter(step=12)
+    for metric in ("cloze_acc", "cloze_nll_true", "cloze_nll_other"):
+        (row,) = trained.filter(metric=metric).to_dicts()
+        assert found[metric]["value"] == pytest.approx(row["value"], rel=1e-5)
+        assert found[metric]["stderr"] == pytest.approx(row["stderr"], rel=1e-4)
+        assert (found[metric]["n"], found[metric]["step"]) == (16, 12)
+    draws, kind = (1, "nll") if objective == "ar" else (4, "nelbo")
+    assert found["cloze_acc"]["estimator"] == f"{kind}/draws={draws}/seed=0/questions=16"
+
+
+def test_numbers_are_kept_once_beside_the_records_of_training(results: Path) -> None:
+    run = run_of(results, "mdlm")
+    sealed, trained = run.sealed_path.read_bytes(), run.records_path.read_bytes()
+    asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--draws", "2", "--seed", "7"]
+    for _ in range(2):
+        rows_of(evaluate(results, *asked))
+    assert (run.sealed_path.read_bytes(), run.records_path.read_bytes()) == (sealed, trained)
+    line = json.loads(run.evaluations_path.read_text().splitlines()[0])
+    assert (line["task"], line["draws"], line["seed"], line["n"]) == ("cloze", 2, 7, 16)
+    assert (line["step"], line["tokens"], line["epoch"]) == (12, 6144, 3.0)
+    sql = "SELECT metric, step, tokens, flops, value, stderr, n FROM metrics WHERE estimator = "
+    sql += "'nelbo/draws=2/seed=7/questions=16' ORDER BY metric"
+    kept = query(results, sql).rows()
+    assert [row[0] for row in kept] == ["cloze_acc", "cloze_nll_other", "cloze_nll_true"]
+    assert all(None not in row for row in kept)
+    count = "SELECT count(*) FROM metrics"
+    before = query(results, count).item()
+    assert ingest(results).records == 0, "nothing is new"
+    ingest(results, rebuild=True)
+    assert query(results, count).item() == before
+    assert query(results, sql).rows() == kept
+
+
+def test_curves_of_training_are_not_mixed_with_later_numbers(results: Path) -> None:
+    before = {c.run_id: c for c in load_curves(results, "tiny", "cloze_acc").curves}
+    run = run_of(results, "ar")
+    rows_of(evaluate(results, run.run_id, "--tasks", "cloze", "--questions", "64"))
+    for curve in load_curves(results, "tiny", "cloze_acc").curves:
+        assert curve.y.tolist() == before[curve.run_id].y.tolist()
+        assert curve.estimator == before[curve.run_id].estimator
+    final = "SELECT n FROM final WHERE metric = 'cloze_acc' AND run_id = "
+    assert query(results, f"{final}'{run.run_id}'").item() == 64, "the surer of the two"
+
+
+def test_runs_that_were_never_trained_to_the_end_can_be_asked_too(results: Path) -> None:
+    run = run_of(results, "ar")
+    steps = sorted(int(path.name[5:]) for path in run.checkpoint_dir.glob("step-*"))
+    asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--checkpoint", str(steps[0])]
+    found = rows_of(evaluate(results, *asked, "--no-record"))
+    assert found["cloze_acc"]["step"] == steps[0] < 12
+    assert not run.evaluations_path.exists()
+
+
+def test_files_of_questions_are_asked_of_both_objectives(results: Path, tmp_path: Path) -> None:
+    rows = [{**MMLU, "subject": subject} for subject in ("law", "art")]
+    files = [
+        f"--task-file=hellaswag={written(tmp_path / 'h.jsonl', *[HELLASWAG] * 3)}",
+        f"--task-file=mmlu={written(tmp_path / 'm.jsonl', *rows)}",
+        f"--task-file=mmlu_dev={written(tmp_path / 'd.jsonl', *rows)}",
+    ]
+    runs = [run_of(results, objective).run_id for objective in ("ar", "mdlm")]
+    asked = ["--tasks", "hellaswag,mmlu,mmlu_continuation,cloze_shots", "--shots", "0,1"]
+    done = evaluate(results, *runs, *asked, *files, "--questions", "2", "--draws", "2", fmt="csv")
+    assert done.exit_code == 0, done.output
+    lines = [line.split(",") for line in done.stdout.splitlines()]
+    metrics = [line[lines[0].index("metric")] for line in lines[1:]]
+    assert set(metrics) == {
+        "hellaswag_acc", "hellaswag_acc_norm", "hellaswag_nll_true", "hellaswag_nll_other",
+        "mmlu_acc", "mmlu_1shot_acc", "mmlu_continuation_acc", "mmlu_continuation_acc_norm",
+        "mmlu_continuation_1shot_acc", "mmlu_continuation_1shot_acc_norm",
+        *(f"cloze_{k}shot_{m}" for k in (0, 1) for m in ("acc", "nll_true", "nll_other")),
+    }  # fmt: skip
+    assert len(metrics) == 2 * len(set(metrics))
+    assert "mmlu: 2 of 2 questions are longer than the model's context of 32" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tasks", "clooze"], "--tasks clooze: no such task, did you mean 'cloze'"),
+        ([], "--tasks: name one or more of cloze"),
+        (["--tasks", "hellaswag"], "Give --task-file hellaswag=PATH"),
+        (["--tasks", "humaneval"], "Give --task-file humaneval=PATH"),
+        (["--tasks", "cloze", "--task-file", "mnlu=x"], "did you mean 'mmlu'"),
+        (["--tasks", "cloze", "--task-file", "x"], "expected name=value"),
+        (["--tasks", "cloze", "--checkpoint", "first"], "expected a step, or last"),
+        (["--tasks", "cloze", "--checkpoint", "5"], "no checkpoint of step 5: it keeps"),
+        (["--tasks", "cloze_shots", "--shots", "1,1"], "expected different whole numbers"),
+        (["--tasks", "cloze_shots", "--shots", "9"], "9 shots leave"),
+        (["--tasks", "cloze", "--seed", "32768"], "--seed 32768: expected less than"),
+        (["--tasks", "humaneval", "--pass-at", "5"], "--pass-at 5: expected 1 to --attempts 1"),
+        (
+            ["--tasks", "humaneval", "--attempts", "5", "--temperature", "0"],
+            "are all the same: give --temperature",
+        ),
+    ],
+)
+def test_wrong_requests_are_refused(results: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        evaluate(results, run_of(results, "ar").run_id, *arguments)
+    assert message in str(refused.value)
+
+
+def test_a_run_that_is_not_there_is_named(results: Path) -> None:
+    with pytest.raises(InputError, match="there is no run zzz"):
+        evaluate(results, "zzz", "--tasks", "cloze")
+
+
+def test_a_torn_line_costs_that_line_alone(results: Path) -> None:
+    run = run_of(results, "ar")
+    run.evaluations_path.write_text('{"step": 12, "metr')
+    asked = [run.run_id, "--tasks", "cloze", "--questions", "16"]
+    done = evaluate(results, *asked)
+    assert done.exit_code == 0
+    report = ingest(results, rebuild=True)
+    assert len(report.problems) == 1
+    assert "evaluations.jsonl, line 1: not a record" in report.problems[0]
+    kept = "SELECT count(*) FROM metrics WHERE estimator LIKE '%questions=16'"
+    assert query(results, kept).item() == 3

@@ -1,0 +1,141 @@
+"""`[evaluation]` with tasks from files: what they cost a run's identity, and what it records."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RECIPE
+from tests.evaluation.test_files import HELLASWAG, MMLU, written
+from workbench.errors import InputError
+from workbench.plan import plan_study, run_id_of
+from workbench.recipe import Recipe, RunConfig, load_recipe
+from workbench.runner import make_folders, prepare_study, run_study
+from workbench.store.reading import read_records
+from workbench.training import worker
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    gc.enable()  # titan's trainer turns it off for its process
+
+
+def recipe_with(tmp_path: Path, corpus: Path, evaluation: str, *overrides: str) -> Recipe:
+    path = tmp_path / "tasks.toml"
+    head, sweep = RECIPE.format(corpus=corpus).split("[sweep]")
+    head = head.replace('tasks = ["cloze"]\n', "")
+    path.write_text(f"{head}{evaluation}\n[sweep]{sweep}")
+    return load_recipe(path, list(overrides))
+
+
+def files(tmp_path: Path) -> str:
+    hellaswag = written(tmp_path / "h.jsonl", *[HELLASWAG] * 3)
+    mmlu = written(tmp_path / "m.jsonl", MMLU, {**MMLU, "answer": 2})
+    dev = written(tmp_path / "d.jsonl", MMLU)
+    return f'task_files = {{ hellaswag = "{hellaswag}", mmlu = "{mmlu}", mmlu_dev = "{dev}" }}'
+
+
+ALL = 'tasks = ["cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation"]\nshots = [0, 1]\n'
+
+
+def test_the_quickstarts_run_ids_are_those_of_before_there_were_such_tasks() -> None:
+    fingerprint = "c365a24df604c5183af8b84fe5898f2e4ba5bb9a900e1abcd554283d519059ac"
+
+    def with_vocabulary(config: RunConfig) -> RunConfig:
+        return config.model_copy(
+            update={"model": config.model.model_copy(update={"vocab_size": 264})}
+        )
+
+    ids = [
+        run_id_of(with_vocabulary(config), fingerprint) for config in load_recipe("quickstart").runs
+    ]
+    assert ids == ["c1366097d191", "7e239eb11331", "a65324a4a6c9", "c7ee6e9fb0df"]
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective: str) -> None:
+    recipe = recipe_with(tmp_path, corpus, ALL + files(tmp_path), f"training.objective={objective}")
+    (run,) = make_folders(recipe, prepare_study(recipe, tmp_path), tmp_path).values()
+    assert worker.main(run.path) == worker.FINISHED
+    records = read_records(run.records_path).frame
+    for metric, n in {
+        "cloze_acc": 16, "cloze_0shot_acc": 16, "cloze_1shot_nll_other": 16,
+        "hellaswag_acc_norm": 3, "hellaswag_nll_true": 3, "mmlu_acc": 2, "mmlu_1shot_acc": 2,
+        "mmlu_continuation_acc_norm": 2,
+    }.items():  # fmt: skip
+        found = records.filter(metric=metric)
+        assert found["step"].to_list() == [1, 4, 8, 12]
+        assert set(found["n"]) == {n}
+        assert found["value"].is_finite().all()
+    draws = 1 if objective == "ar" else 4
+    (estimator,) = set(records.filter(metric="mmlu_acc")["estimator"])
+    assert f"/draws={draws}/file=" in estimator
+
+
+def test_what_a_file_holds_decides_the_run_and_not_where_it_lies(
+    tmp_path: Path, corpus: Path
+) -> None:
+    def ids() -> list[str | None]:
+        recipe = recipe_with(tmp_path, corpus, ALL + given)
+        prepare_study(recipe, tmp_path)
+        return [run.run_id for run in plan_study(recipe, tmp_path).runs]
+
+    given = files(tmp_path)
+    first = ids()
+    (tmp_path / "h.jsonl").rename(tmp_path / "moved.jsonl")
+    given = given.replace("h.jsonl", "moved.jsonl")
+    assert ids() == first
+    written(tmp_path / "moved.jsonl", HELLASWAG)
+    assert not set(ids()) & set(first)
+
+
+def test_a_file_that_no_task_reads_changes_nothing(tmp_path: Path, corpus: Path) -> None:
+    cloze = 'tasks = ["cloze"]\n'
+    plain = recipe_with(tmp_path, corpus, cloze).runs
+    assert recipe_with(tmp_path, corpus, f"{cloze}shots = [3]\n{files(tmp_path)}").runs == plain
+
+
+def test_a_plan_defers_files_that_are_not_here_and_a_run_refuses_them(
+    tmp_path: Path, corpus: Path
+) -> None:
+    given = files(tmp_path)
+    (tmp_path / "m.jsonl").unlink()
+    recipe = recipe_with(tmp_path, corpus, ALL + given)
+    prepare_study(recipe_with(tmp_path, corpus, 'tasks = ["cloze"]'), tmp_path)
+    plan = plan_study(recipe, tmp_path)
+    assert [run.run_id for run in plan.runs] == [None, None]
+    assert any("m.jsonl" in note for note in plan.deferred)
+    with pytest.raises(InputError, match=r'evaluation\.task_files: mmlu = ".*m\.jsonl": no such'):
+        run_study(recipe, tmp_path)
+
+
+def test_a_file_that_changed_after_planning_fails_the_run(tmp_path: Path, corpus: Path) -> None:
+    recipe = recipe_with(tmp_path, corpus, ALL + files(tmp_path), "training.objective=ar")
+    (run,) = make_folders(recipe, prepare_study(recipe, tmp_path), tmp_path).values()
+    written(tmp_path / "h.jsonl", HELLASWAG)
+    assert worker.main(run.path) == worker.FAILED
+    assert "has changed since this run was planned" in str(run.status().error)
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        ('tasks = ["hellaswag"]', '"hellaswag" needs its questions: evaluation.task_files'),
+        ('tasks = ["humaneval"]', "workbench eval RUN --tasks humaneval"),
+        ('tasks = ["helaswag"]', "did you mean 'hellaswag'"),
+        ('tasks = ["mmlu"]\nshots = [5]\ntask_files = { mmlu = "x" }', "mmlu_dev, which is"),
+        ('tasks = ["mmlu"]\nshots = []\ntask_files = { mmlu = "x" }', "different numbers"),
+        ('tasks = ["mmlu"]\nshots = [1, 1]\ntask_files = { mmlu = "x" }', "different numbers"),
+        ('tasks = ["mmlu"]\ntask_files = { mmlu = "x", mnlu_dev = "y" }', "mean 'mmlu_dev'"),
+        ('tasks = ["mmlu"]\ntask_files = { mmlu = 3 }', "task_files"),
+        ('tasks = ["cloze_shots"]\nshots = [-1]', "shots"),
+    ],
+)  # fmt: skip
+def test_wrong_keys_are_refused(
+    tmp_path: Path, corpus: Path, evaluation: str, message: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        recipe_with(tmp_path, corpus, evaluation)
+    assert message in str(refused.value)

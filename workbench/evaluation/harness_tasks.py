@@ -1,0 +1,93 @@
+"""Tasks of lm-evaluation-harness asked of a trained run, their numbers as ours are kept."""
+
+import math
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import InputError
+from workbench.evaluation.tasks import Measured
+from workbench.evaluations import Evaluated
+from workbench.training.validation import Estimate
+
+if TYPE_CHECKING:
+    from workbench.evaluation.running import EvalOptions, Opened
+
+
+def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]:
+    """Every number that the harness reports on its tasks.
+
+    Raises:
+        InputError: the harness is not installed, does not know a task, or a task runs programs.
+    """
+    from workbench.evaluation.running import evaluated
+
+    try:
+        import lm_eval
+        from lm_eval.tasks import TaskManager
+
+        from workbench.evaluation.harness import WorkbenchLM
+    except ImportError as error:
+        raise InputError(
+            f"--harness needs lm-evaluation-harness ({error}): pip install 'workbench[eval]'."
+        ) from None
+    asked = options.harness
+    shots = options.shots
+    if shots is not None and len(shots) != 1:
+        raise InputError("--shots: --harness takes one number of them.")
+    manager = TaskManager(include_path=str(asked.include) if asked.include else None)
+    unknown = [name for name in asked.tasks if name not in manager.all_tasks]
+    if unknown:
+        raise InputError(
+            f"--harness {','.join(unknown)}: the harness knows no such task. Give the folder of "
+            "its file with --include-path."
+        )
+    model = WorkbenchLM(opened, draws=options.draws, seed=options.seed)
+    began = time.perf_counter()
+    try:
+        report = lm_eval.simple_evaluate(
+            model=model,
+            tasks=list(asked.tasks),
+            num_fewshot=shots[0] if shots else None,
+            limit=options.questions,
+            task_manager=manager,
+            bootstrap_iters=0,
+            log_samples=False,
+        )
+    except ValueError as error:
+        if "unsafe" not in str(error):
+            raise
+        raise InputError(
+            f"--harness {','.join(asked.tasks)}: the harness would run programs here without "
+            "confining them. `--tasks humaneval` and `--tasks mbpp` confine them."
+        ) from None
+    assert report is not None
+    seconds = time.perf_counter() - began
+    for one in measured(report, opened, options):
+        draws = opened.scorer.objective.answer_draws(options.draws)
+        yield evaluated("lm-eval", one, options, draws=draws, seconds=seconds)
+
+
+def measured(
+    report: dict[str, Any], opened: "Opened", options: "EvalOptions"
+) -> Iterator[Measured]:
+    """The numbers of a report of the harness, named as ours: `hellaswag_acc_norm`."""
+    objective = opened.scorer.objective
+    for task, numbers in report["results"].items():
+        n = report["n-samples"].get(task, {}).get("effective")
+        shots = report["n-shot"].get(task)
+        estimator = (
+            f"{objective.validation_estimator}/draws={objective.answer_draws(options.draws)}"
+            f"/seed={options.seed}/questions={n}/shots={shots}"
+            f"/lm-eval={metadata.version('lm-eval')}"
+        )
+        for key, value in numbers.items():
+            metric, comma, kind = key.partition(",")
+            if not comma or metric.endswith("_stderr") or not isinstance(value, (int, float)):
+                continue
+            stderr = numbers.get(f"{metric}_stderr,{kind}")
+            known = isinstance(stderr, (int, float)) and math.isfinite(stderr)
+            name = f"{task}_{metric}" if kind == "none" else f"{task}_{metric}_{kind}"
+            estimate = Estimate(float(value), float(stderr) if known else None, n or 0)
+            yield Measured(name, estimate, estimator)
