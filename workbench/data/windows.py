@@ -115,6 +115,11 @@ class WindowStream:
         epoch, sample = self.identify(start, count)
         return Batch(self.read(sample), epoch, sample)
 
+    def probe(self, count: int) -> Ints:
+        """Some unique windows, at most `count`, to look at again and again: where budgets nest,
+        a larger one gives the same."""
+        return np.arange(min(count, self.n_windows))
+
     def read(self, sample: Ints) -> Ints:
         """Tokens [len(sample), seq_len] of unique windows, int64."""
         window = permuted(sample, self.pool_size, (_POOL, self.data_seed))
