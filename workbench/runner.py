@@ -111,8 +111,10 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     from workbench.data.preparation import prepare, prepare_validation_set
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
-    while any(run.run_id is None for run in plan.runs):
-        run = next(run for run in plan.runs if run.run_id is None)
+    for _ in range(len(plan.runs)):
+        run = next((run for run in plan.runs if run.run_id is None), None)
+        if run is None:
+            break
         data = run.config.data
         if run.prepared is None:
             print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)

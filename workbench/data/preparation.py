@@ -61,7 +61,7 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
         split = split_documents(data, sources, documents)
         variants: dict[str | None, tuple[Split, dict[str, Any]]] = {None: (split, {})}
         if is_tiered(data):
-            variants = {**cut_tiers(split, documents)}
+            variants = {tier: cut for tier, cut in cut_tiers(split, documents).items()}
         found = {}
         for tier, (chosen, told) in variants.items():
             request = request_of(data, tier=tier)

@@ -1,5 +1,6 @@
 """What a plan and a run's `config.json` tell of text that is more than one corpus."""
 
+from collections.abc import Callable
 from typing import Any
 
 from workbench.data.prepared import unique_windows
@@ -31,3 +32,28 @@ def told_sources(config: RunConfig) -> dict[str, Any]:
             "epochs": tokens / data.anneal.unique_tokens,
         }
     return told
+
+
+def told_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a plan for a table: each of these keys as a few words, in every row if in one."""
+    words: dict[str, Callable[[Any], str]] = {
+        "quality": str,
+        "mixture": _told_mixture,
+        "anneal": _told_anneal,
+    }
+    present = [key for key in words if any(key in row for row in rows)]
+    return [
+        {**row, **{key: words[key](row[key]) if key in row else None for key in present}}
+        for row in rows
+    ]
+
+
+def _told_mixture(parts: list[dict[str, Any]]) -> str:
+    return " + ".join(f"{part['corpus']} {part['unique_tokens']:,}" for part in parts)
+
+
+def _told_anneal(anneal: dict[str, Any]) -> str:
+    return (
+        f"{anneal['corpus']} {anneal['unique_tokens']:,} from step {anneal['first_step']:,}, "
+        f"{anneal['epochs']:.3g} epochs"
+    )

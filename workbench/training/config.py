@@ -65,7 +65,7 @@ def trainer_config(
         tokenizer=NoTokenizer.Config(),
         dataloader=WindowLoader.Config(
             folder=str(prepared.folder),
-            data=data,
+            data=data.model_dump_json(),
             order_seed=training.seed,
             global_batch=training.batch_size,
             anneal_from=None if anneal_step is None else anneal_step * training.batch_size,

@@ -66,7 +66,8 @@ class WindowLoader(ParallelAwareDataloader):
     @dataclass(kw_only=True, slots=True)
     class Config(ParallelAwareDataloader.Config):
         folder: str
-        data: DataConfig
+        data: str
+        """The `[data]` table as JSON: titan's configurations hold plain values."""
         order_seed: int
         global_batch: int
         anneal_from: int | None = None
@@ -83,7 +84,7 @@ class WindowLoader(ParallelAwareDataloader):
     ) -> None:
         stream = training_stream(
             PreparedData.open(Path(config.folder)),
-            config.data,
+            DataConfig.model_validate_json(config.data),
             order_seed=config.order_seed,
             anneal_from=config.anneal_from,
         )
