@@ -59,9 +59,7 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
     def build(building: Path) -> PreparedData:
         documents = read_documents(data, building, sources, tokenizer, progress)
         split = split_documents(data, sources, documents)
-        variants: dict[str | None, tuple[Split, dict[str, Any]]] = {None: (split, {})}
-        if is_tiered(data):
-            variants = {tier: cut for tier, cut in cut_tiers(split, documents).items()}
+        variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
         found = {}
         for tier, (chosen, told) in variants.items():
             request = request_of(data, tier=tier)

@@ -81,13 +81,13 @@ def _held_out(
     return held_out
 
 
-def cut_tiers(split: Split, documents: Documents) -> dict[str, tuple[Split, dict[str, Any]]]:
+def cut_tiers(split: Split, documents: Documents) -> dict[str | None, tuple[Split, dict[str, Any]]]:
     """For each quality tier, the split with that tier alone as training text, and what to tell
     of it."""
     assert documents.scores is not None
     training = split.parts["train"]
     tiers = tier_of(documents.scores, documents.digests, documents.lengths, training)
-    found = {}
+    found: dict[str | None, tuple[Split, dict[str, Any]]] = {}
     for number, name in enumerate(TIERS):
         chosen = tiers == number
         scores = documents.scores[chosen]

@@ -29,6 +29,7 @@ def told_sources(config: RunConfig) -> dict[str, Any]:
             "unique_tokens": data.anneal.unique_tokens,
             "first_step": first + 1,
             "tokens": tokens,
+            "epochs_before": first * config.tokens_per_step / data.unique_tokens,
             "epochs": tokens / data.anneal.unique_tokens,
         }
     return told
