@@ -113,13 +113,13 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
-        extra = _validation_sets(config, results, deferred)
+        extra = _validation_sets(config, results, deferred, recipe.origin)
         runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data, extra))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
 def _validation_sets(
-    config: RunConfig, results: Path, deferred: list[str]
+    config: RunConfig, results: Path, deferred: list[str], origin: str
 ) -> dict[str, PreparedData] | None:
     """The second validation sets by name, or None where one is not prepared yet."""
     found: dict[str, PreparedData] = {}
@@ -131,6 +131,13 @@ def _validation_sets(
                 "`workbench run`."
             )
             return None
+        tokens = one.tokens or config.data.validation_tokens
+        if prepared.held_out_tokens < tokens:
+            raise InputError(
+                f'{origin}: data.validation_extra "{one.name}": {one.path} has '
+                f"{prepared.held_out_tokens} tokens, and {tokens} shall be read. Set its tokens "
+                "lower."
+            )
         found[one.name] = prepared
     return found
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from workbench.data import PreparedData
 from workbench.data.windows import ValidationWindows
-from workbench.errors import InputError
 from workbench.evaluation.tasks import Measured, Task
 from workbench.recipe import RunConfig
 from workbench.runs import RunFolder
@@ -23,18 +22,13 @@ def validation_set_tasks(config: RunConfig, run: RunFolder) -> list[Task]:
     Windows and noise are drawn as those of `val_loss` are, and are as fixed.
 
     Raises:
-        InputError: a set's shards are missing, or have less text than the recipe asks for.
+        InputError: a set's shards are missing.
     """
     folders = run.config_json()["data"].get("validation_extra", {})
     tasks = []
     for one in config.data.validation_extra or ():
         data = PreparedData.open(run.path.parent.parent / folders[one.name]["folder"])
         assert one.tokens is not None
-        if data.held_out_tokens < one.tokens:
-            raise InputError(
-                f'data.validation_extra "{one.name}": {one.path} has {data.held_out_tokens} '
-                f"tokens, and {one.tokens} shall be read. Set its tokens lower."
-            )
         tasks.append(_task(config, one.name, one.tokens, data))
     return tasks
 

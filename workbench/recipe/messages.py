@@ -58,7 +58,9 @@ def _explain_one(
         return f"{key} is missing."
     read = json.dumps(value, default=str)
     if kind == "literal_error":
-        near = suggestion(value, context["expected"].replace("'", "").split(" or ")[0].split(", "))
+        near = suggestion(
+            value, context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        )
         return f"{key} = {read}{near or ':'} expected {context['expected']}."
     if kind == "string_pattern_mismatch":
         return f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."
