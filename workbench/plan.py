@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData, find_prepared
+from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
+from workbench.data.told import told_sources
 from workbench.errors import InputError
 from workbench.flops import train_flops_per_token
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
@@ -32,6 +34,8 @@ class RunSpec:
     epochs: float
     steps: int
     train_flops: float
+    validation_extra: dict[str, PreparedData] = field(default_factory=dict)
+    """The prepared second validation sets, by name."""
 
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
@@ -39,7 +43,7 @@ class RunSpec:
             "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
             "total_tokens", "epochs", "steps", "train_flops",
         )  # fmt: skip
-        return {key: getattr(self, key) for key in keys}
+        return {key: getattr(self, key) for key in keys} | told_sources(self.config)
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: kept in the run's `config.json`."""
@@ -52,7 +56,7 @@ class RunSpec:
             "tokens_per_step": self.config.tokens_per_step,
             "epochs": self.epochs,
             "train_flops": self.train_flops,
-        }
+        } | told_sources(self.config)
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,15 @@ class Plan:
         return sum(run.train_flops for run in self.runs)
 
 
-def run_id_of(config: RunConfig, fingerprint: str) -> str:
+def run_id_of(
+    config: RunConfig, fingerprint: str, validation_extra: dict[str, PreparedData] | None = None
+) -> str:
     """12 hex digits that tell apart everything that decides a run's numbers."""
-    text = f"{canonical_json(config)}\n{fingerprint}"
+    lines = [canonical_json(config), fingerprint]
+    lines += [
+        f"{name}={data.fingerprint}" for name, data in sorted((validation_extra or {}).items())
+    ]
+    text = "\n".join(lines)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -103,8 +113,33 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
-        runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data))
+        extra = _validation_sets(config, results, deferred, recipe.origin)
+        runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data, extra))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
+
+
+def _validation_sets(
+    config: RunConfig, results: Path, deferred: list[str], origin: str
+) -> dict[str, PreparedData] | None:
+    """The second validation sets by name, or None where one is not prepared yet."""
+    found: dict[str, PreparedData] = {}
+    for one in config.data.validation_extra or ():
+        prepared = find_validation_set(one, config.data, results)
+        if prepared is None:
+            deferred.append(
+                f'data.validation_extra "{one.name}" is not prepared yet: run ids are told by '
+                "`workbench run`."
+            )
+            return None
+        tokens = one.tokens or config.data.validation_tokens
+        if prepared.held_out_tokens < tokens:
+            raise InputError(
+                f'{origin}: data.validation_extra "{one.name}": {one.path} has '
+                f"{prepared.held_out_tokens} tokens, and {tokens} shall be read. Set its tokens "
+                "lower."
+            )
+        found[one.name] = prepared
+    return found
 
 
 def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunConfig:
@@ -132,13 +167,20 @@ def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData |
     return config.model_copy(update={"model": model.model_copy(update={"vocab_size": size})})
 
 
-def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunSpec:
+def _spec(
+    recipe: Recipe,
+    config: RunConfig,
+    prepared: PreparedData | None,
+    extra: dict[str, PreparedData] | None,
+) -> RunSpec:
     shape = config.model.shape
     per_token = train_flops_per_token(
         shape, config.data.seq_len, causal=CAUSAL[config.training.objective]
     )
     return RunSpec(
-        run_id=run_id_of(config, prepared.fingerprint) if prepared else None,
+        run_id=None
+        if prepared is None or extra is None
+        else run_id_of(config, prepared.fingerprint, extra),
         config=config,
         prepared=prepared,
         objective=config.training.objective,
@@ -150,6 +192,7 @@ def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> R
         epochs=config.epochs,
         steps=config.steps,
         train_flops=per_token * config.steps * config.tokens_per_step,
+        validation_extra=extra or {},
     )
 
 

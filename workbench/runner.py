@@ -4,10 +4,11 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import InputError
 from workbench.orchestrator import Orchestrator, RunReport
-from workbench.plan import Plan, plan_study
+from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.runs import RunFolder, imported_runs, write_json
@@ -107,18 +108,20 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     Raises:
         InputError: a corpus cannot be read, or has too little text.
     """
-    from workbench.data.preparation import prepare
+    from workbench.data.preparation import prepare, prepare_validation_set
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
-    if any(run.prepared is None for run in plan.runs):
-        for run in plan.runs:
-            if run.prepared is None:
-                data = run.config.data
-                print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
-                prepare(data, results)
-                plan = plan_study(recipe, results)
-                if all(run.prepared for run in plan.runs):
-                    break
+    for _ in range(len(plan.runs)):
+        run = next((run for run in plan.runs if run.run_id is None), None)
+        if run is None:
+            break
+        data = run.config.data
+        if run.prepared is None:
+            print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
+            prepare(data, results)
+        for one in data.validation_extra or ():
+            prepare_validation_set(one, data, results)
+        plan = plan_study(recipe, results)
     return plan
 
 
@@ -136,6 +139,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "data": {
                 "fingerprint": run.prepared.fingerprint,
                 "folder": str(run.prepared.folder.relative_to(results)),
+                **_validation_folders(run, results),
             },
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
@@ -153,3 +157,12 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
     (results / "studies").mkdir(exist_ok=True)
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
     return folders
+
+
+def _validation_folders(run: RunSpec, results: Path) -> dict[str, Any]:
+    """Where a run's second validation sets are; nothing for a run without."""
+    found = {
+        name: {"fingerprint": data.fingerprint, "folder": str(data.folder.relative_to(results))}
+        for name, data in run.validation_extra.items()
+    }
+    return {"validation_extra": found} if found else {}

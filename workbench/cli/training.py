@@ -36,6 +36,7 @@ def plan(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
+    from workbench.data.told import told_rows
     from workbench.output import emit
     from workbench.plan import estimate_time, plan_study
     from workbench.progress import duration
@@ -62,7 +63,7 @@ def plan(
     }
     if bracket:
         document["bracket"] = _bracket(planned, results, fmt)
-    emit(rows, fmt, document=document)
+    emit(told_rows(rows), fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
     said = (

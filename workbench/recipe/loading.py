@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import InputError
 from workbench.recipe.checks import check_compare, check_run
+from workbench.recipe.data import resolved_data
 from workbench.recipe.messages import explain, suggestion
 from workbench.recipe.models import (
     FOREIGN_KEYS,
@@ -98,6 +99,8 @@ def resolve(
         total = round((training.epochs or 0) * config.data.unique_tokens)
     training = training.model_copy(update={"total_tokens": total, "epochs": None})
     config = config.model_copy(update={"training": training, "model": resolved_model(config.model)})
+    data = resolved_data(config.data, training.decay_fraction)
+    config = config.model_copy(update={"data": data})
     steps = config.steps
     filled = {
         "warmup_steps": min(1000, round(0.02 * steps))

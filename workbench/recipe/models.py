@@ -2,26 +2,23 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from workbench.recipe.data import DataConfig
+from workbench.recipe.values import (
+    Count,
+    Flag,
+    Fraction,
+    NonNegative,
+    Positive,
+    Seed,
+    Table,
+    Text,
+)
 from workbench.sizes import SIZES, ModelShape, default_ffn
-
-Count = Annotated[int, Field(strict=True, gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(strict=True, min_length=1)]
 
 OBJECTIVES = ("ar", "mdlm")
 TASKS = ("cloze",)
-
-
-class Table(BaseModel):
-    """A table of a recipe: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StudyConfig(Table):
@@ -32,23 +29,6 @@ class StudyConfig(Table):
     )
     question: str = ""
     source: str = ""
-
-
-class DataConfig(Table):
-    """`[data]`: which text, cut how, and how much of it is unique."""
-
-    corpus: Text = Field(
-        description="'python-stdlib', a path or glob of .txt, .jsonl or .parquet, or 'hf:org/name'."
-    )
-    document: Literal["file", "line", "blank-line"] = Field(
-        "file", description="What one document of a text file is. The split is by document."
-    )
-    tokenizer: Text = Field("bytes", description="'bytes', or a path to a tokenizer.json.")
-    text_key: Text = Field("text", description="The text's field in .jsonl, .parquet and hub data.")
-    unique_tokens: Count = Field(description="Distinct training tokens. Smaller budgets nest.")
-    seq_len: Count = Field(description="Tokens a window.")
-    validation_tokens: Count = Field(description="Held-out tokens that each evaluation reads.")
-    seed: Seed = Field(0, description="Draws the unique windows from the corpus.")
 
 
 class ModelConfig(Table):
@@ -132,6 +112,9 @@ class EvaluationConfig(Table):
     validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
     cloze_questions: Count | None = 256
     cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
+    memorisation: Count | None = Field(
+        None, description="Training windows whose ends are asked for verbatim. Default: none."
+    )
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from torchtitan.config.configs import (
 )
 
 from workbench.data import PreparedData
+from workbench.data.streams import anneal_start
 from workbench.recipe import RunConfig
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
@@ -51,6 +52,7 @@ def trainer_config(
     training, data, parallelism = config.training, config.data, config.parallelism
     ranks = parallelism.shard * parallelism.replicate
     objective = OBJECTIVES[training.objective]
+    anneal_step = anneal_start(config)
     return StudyTrainer.Config(
         model_spec=model_spec(
             config.model,
@@ -63,10 +65,10 @@ def trainer_config(
         tokenizer=NoTokenizer.Config(),
         dataloader=WindowLoader.Config(
             folder=str(prepared.folder),
-            unique_tokens=data.unique_tokens,
-            data_seed=data.seed,
+            data=data.model_dump_json(),
             order_seed=training.seed,
             global_batch=training.batch_size,
+            anneal_from=None if anneal_step is None else anneal_step * training.batch_size,
         ),
         optimizer=_optimizer(config),
         lr_scheduler=ExponentialWSD.Config(

@@ -24,7 +24,9 @@ from torch import distributed as dist
 from workbench.data import PreparedData
 from workbench.data.windows import ValidationWindows
 from workbench.errors import WorkbenchError
+from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import TASKS
+from workbench.evaluation.validation_sets import validation_set_tasks
 from workbench.launchers.orphans import die_with_parent
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
@@ -197,7 +199,7 @@ def _run(
     trainer.attach(
         objective,
         Hooks(
-            evaluate=_evaluator(config, prepared, trainer, sink),
+            evaluate=_evaluator(run, config, prepared, trainer, sink),
             evaluation_steps=frozenset(
                 evaluation_steps(derived["steps"], config.evaluation.points)
             ),
@@ -224,7 +226,11 @@ def _run(
 
 
 def _evaluator(
-    config: RunConfig, prepared: PreparedData, trainer: StudyTrainer, sink: RecordSink
+    run: RunFolder,
+    config: RunConfig,
+    prepared: PreparedData,
+    trainer: StudyTrainer,
+    sink: RecordSink,
 ) -> Any:
     """What to measure after an evaluation step, written as records."""
     evaluation = config.evaluation
@@ -237,6 +243,9 @@ def _evaluator(
         draws=evaluation.validation_draws or 1,
     )
     tasks = [TASKS[name](config, prepared) for name in evaluation.tasks]
+    tasks += validation_set_tasks(config, run)
+    if evaluation.memorisation is not None:
+        tasks.append(memorisation_task(config, prepared))
     bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
 
     def evaluate(step: int) -> None:
