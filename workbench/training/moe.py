@@ -185,10 +185,15 @@ class RouterState:
 class Routers:
     """The routers of a model, through a training step. Does nothing in a dense model."""
 
-    def __init__(self, model: nn.Module, reduce: Callable[[Tensor], Tensor] | None) -> None:
+    def __init__(
+        self, model: nn.Module, reduce: Callable[[Tensor], Tensor] | None, *, tensor_ranks: int = 1
+    ) -> None:
         """Args:
         reduce: sums a tensor over data-parallel ranks, in place; None for one rank.
+        tensor_ranks: tensor-parallel ranks, which all route the same tokens. Titan adds their
+            gradients of the router up, so each contributes its share of the losses.
         """
+        self.tensor_ranks = tensor_ranks
         self.routers = [m for m in model.modules() if isinstance(m, Router)]
         self.reduce = reduce
         self.sums: Tensor | None = None
@@ -199,7 +204,7 @@ class Routers:
         """Args:
         tokens: positions that all passes and ranks of this step put through the model.
         """
-        weight = 1.0 / tokens.float() if self.routers else None
+        weight = 1.0 / (tokens.float() * self.tensor_ranks) if self.routers else None
         for router in self.routers:
             router.token_weight = weight
 

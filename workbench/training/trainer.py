@@ -80,9 +80,8 @@ class StudyTrainer(Trainer):
     def _attach_layers(self) -> None:
         """Find what in the model needs to know of steps and ranks: dropout and routers."""
         model, dims = self.model_parts[0], self.parallel_dims
-        tensor = dims.get_mesh("tp") if dims.tp_enabled else None
-        if not self.config.parallelism.enable_sequence_parallel:
-            tensor = None
+        sequence = self.config.parallelism.enable_sequence_parallel
+        tensor = dims.get_mesh("tp") if dims.tp_enabled and sequence else None
         self.dropout_keys = DropoutKeys(
             model,
             seed=self.config.debug.seed or 0,
@@ -90,7 +89,11 @@ class StudyTrainer(Trainer):
             tensor_ranks=tensor.size() if tensor else 1,
         )
         many = data_parallel_rank(self)[1] > 1
-        self.routers = Routers(model, partial(sum_over_data_parallel, self) if many else None)
+        self.routers = Routers(
+            model,
+            partial(sum_over_data_parallel, self) if many else None,
+            tensor_ranks=dims.tp,
+        )
 
     def post_dataloading_process(
         self, input_dict: dict[str, Tensor], labels: Tensor
