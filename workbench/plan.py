@@ -10,6 +10,7 @@ from workbench.data import PreparedData, find_prepared
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
 from workbench.flops import train_flops_per_token
+from workbench.memory import Memory, memory_per_gpu
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
 from workbench.sizes import padded_vocab
 
@@ -32,6 +33,7 @@ class RunSpec:
     epochs: float
     steps: int
     train_flops: float
+    memory: Memory
 
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
@@ -39,7 +41,10 @@ class RunSpec:
             "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
             "total_tokens", "epochs", "steps", "train_flops",
         )  # fmt: skip
-        return {key: getattr(self, key) for key in keys}
+        row: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        if self.n_params_active != self.n_params:
+            row["n_params_active"] = self.n_params_active
+        return row | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: kept in the run's `config.json`."""
@@ -150,6 +155,7 @@ def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> R
         epochs=config.epochs,
         steps=config.steps,
         train_flops=per_token * config.steps * config.tokens_per_step,
+        memory=memory_per_gpu(config),
     )
 
 
