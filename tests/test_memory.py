@@ -1,6 +1,6 @@
 """Memory a GPU: exact for what is held, close for what autograd keeps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.memory import memory_per_gpu
 from workbench.plan import Plan, plan_study
-from workbench.recipe import load_recipe
+from workbench.recipe import ModelConfig, load_recipe
 from workbench.sharding import dry_runs, sharding_row
 from workbench.sizes import SIZES
 
@@ -61,7 +61,7 @@ def test_a_layout_that_cannot_be_sharded_is_told(recipe: Path) -> None:
 
 
 @pytest.fixture
-def saved_bytes() -> Iterator[object]:
+def saved_bytes() -> Callable[[ModelConfig, int, int], float]:
     """Measures what autograd keeps of a forward pass, in bytes a token, in float32."""
     import torch
 
@@ -72,7 +72,7 @@ def saved_bytes() -> Iterator[object]:
 
     titan_patches.use_device("cpu")
 
-    def measure(config: object, rows: int, length: int) -> float:
+    def measure(config: ModelConfig, rows: int, length: int) -> float:
         model = model_config(
             config, seq_len=length, causal=True, router=RouterWeights(0.01, 0.001)
         ).build()
@@ -95,7 +95,7 @@ def saved_bytes() -> Iterator[object]:
             model(tokens)
         return sum(t.untyped_storage().nbytes() for t in kept.values()) / tokens.numel()
 
-    yield measure
+    return measure
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ def saved_bytes() -> Iterator[object]:
     ids=["dense", "no qk-norm", "dropout", "mixture"],
 )
 def test_activations_are_those_that_autograd_keeps(
-    recipe: Path, saved_bytes: object, keys: tuple[str, ...]
+    recipe: Path,
+    saved_bytes: Callable[[ModelConfig, int, int], float],
+    keys: tuple[str, ...],
 ) -> None:
     """Per layer, by the difference of two depths. On a CPU a norm is several kernels, and keeps
     its output before the weight too: 2 width, and 2 width for qk-norm, that a GPU does not."""

@@ -65,7 +65,7 @@ def _known(studies: dict[str, list[str]]) -> str:
     return f"Studies here: {', '.join(studies) or 'none'}."
 
 
-def _targets(results: Path, target: str) -> list[RunFolder]:
+def targets(results: Path, target: str) -> list[RunFolder]:
     """The runs that a study's name or a run's id stands for."""
     studies = studies_of(results)
     if target in studies:
@@ -82,7 +82,7 @@ def retry(results: Path, target: str, *, jobs: int | None = None) -> RunReport:
     Raises:
         InputError: no such study or run.
     """
-    folders = {run.run_id: run for run in _targets(results, target)}
+    folders = {run.run_id: run for run in targets(results, target)}
     check_writable(results)
     return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
 
@@ -94,7 +94,7 @@ def cancel(results: Path, target: str) -> list[str]:
         InputError: no such study or run.
     """
     said = []
-    for run in _targets(results, target):
+    for run in targets(results, target):
         status = run.status()
         if status.state in ("finished", "cancelled"):
             continue

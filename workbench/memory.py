@@ -17,8 +17,8 @@ tensor-parallel ranks:
                 is the residual stream before each norm (sharded under sequence parallelism), the
                 two norms' outputs, q and k before and after their norm, v, the attention's output,
                 and four of the feed-forward. In a mixture 4 f becomes k (d + 4 f) and
-                4 k d + 8 E bytes more. Dropout keeps two masks of d. Norms are one kernel, as on a GPU.
-                With activation checkpointing: a layer's input for each, and all of one layer
+                4 k d + 8 E bytes more. Dropout keeps two masks of d. A norm is one kernel, as on
+                a GPU. With activation checkpointing: each layer's input, and all of one layer
     logits      B T V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
 
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave

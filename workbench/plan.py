@@ -108,7 +108,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
-        runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data))
+        runs.append(run_spec(_with_vocabulary(recipe, config, data), data))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
@@ -137,7 +137,8 @@ def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData |
     return config.model_copy(update={"model": model.model_copy(update={"vocab_size": size})})
 
 
-def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunSpec:
+def run_spec(config: RunConfig, prepared: PreparedData | None) -> RunSpec:
+    """A resolved run, its vocabulary known, with what follows from its configuration."""
     shape = config.model.shape
     per_token = train_flops_per_token(
         shape, config.data.seq_len, causal=CAUSAL[config.training.objective]

@@ -8,12 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.training.test_model import CONFIG
 from tests.training.test_worker import make_run, values
 from workbench.training import worker
 from workbench.training.dropout import DropoutKeys, dropout, kept, token_keys
 from workbench.training.model import initialise, model_config
-from workbench.training.objectives import TokenBatch  # noqa: F401 - titan is imported first
-from tests.training.test_model import CONFIG
 
 POSITION = torch.arange(8)
 TOKEN = torch.arange(16)

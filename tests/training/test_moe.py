@@ -19,7 +19,10 @@ CONFIG = resolved_model(
 MIXTURE = ["model.moe_experts=4", "model.moe_top_k=2", "model.ffn=32"]
 
 
-def build(weights: RouterWeights = RouterWeights(), **changes: int) -> torch.nn.Module:
+NO_LOSSES = RouterWeights()
+
+
+def build(weights: RouterWeights = NO_LOSSES, **changes: int) -> torch.nn.Module:
     config = CONFIG.model_copy(update=changes)
     model = model_config(config, seq_len=16, causal=True, router=weights).build()
     model.init_states()

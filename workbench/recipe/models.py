@@ -212,6 +212,11 @@ class RunConfig(Table):
         return (self.training.total_tokens or 0) // self.tokens_per_step
 
     @property
+    def steps_before_decay(self) -> int:
+        """Steps up to where the learning rate begins to fall: a longer run is the same so far."""
+        return self.steps - round(self.steps * self.training.decay_fraction)
+
+    @property
     def epochs(self) -> float:
         return (self.training.total_tokens or 0) / self.data.unique_tokens
 

@@ -74,7 +74,7 @@ def trainer_config(
         lr_scheduler=ExponentialWSD.Config(
             warmup_steps=training.warmup_steps or 0,
             total_steps=config.steps,
-            decay_steps=round(config.steps * training.decay_fraction),
+            decay_steps=config.steps - config.steps_before_decay,
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
@@ -96,6 +96,7 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
+            keep_step=config.steps_before_decay,
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
         ),
