@@ -76,6 +76,22 @@ def targets(results: Path, target: str) -> list[RunFolder]:
     return found
 
 
+def find_run(results: Path, run_id: str) -> RunFolder:
+    """The folder of one run.
+
+    Raises:
+        InputError: no such run.
+    """
+    run = RunFolder(results / "runs" / run_id)
+    if not run_id or not run.config_path.exists():
+        known = [each.run_id for each in list_runs(results)]
+        raise InputError(
+            f"no run {run_id} in {results}{suggestion(run_id, known)} "
+            "`workbench status` lists the runs."
+        )
+    return run
+
+
 def retry(results: Path, target: str, *, jobs: int | None = None) -> RunReport:
     """Train what failed, diverged or was cancelled, from the run folders alone.
 

@@ -23,9 +23,7 @@ from workbench.runner import check_writable, train_folders
 from workbench.runs import RunFolder, RunStatus, write_json
 
 
-def extend(
-    results: Path, target: str, total_tokens: int, *, jobs: int | None = None
-) -> RunReport:
+def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:
     """Train finished runs to more tokens, as new runs of the studies they are in.
 
     Args:

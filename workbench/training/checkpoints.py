@@ -56,9 +56,9 @@ class StoppableCheckpoints(CheckpointManager):
     def _purge_stale_checkpoints(self) -> None:
         if not self._should_purge():
             return
-        steps = [step for step in saved_steps(Path(self.folder)) if step != self.keep_step]
-        for step in steps[: -self.keep_latest_k]:
-            self.purge_queue.put(self._create_checkpoint_id(step))
+        for step in saved_steps(Path(self.folder))[: -self.keep_latest_k]:
+            if step != self.keep_step:
+                self.purge_queue.put(self._create_checkpoint_id(step))
 
     def _load(self, step: int = -1) -> bool:
         try:
