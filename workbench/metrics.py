@@ -32,6 +32,10 @@ METRICS: dict[str, Metric] = {
         Metric("suffix_nll", "nats a token", False, "NLL (AR) or NELBO (diffusion) of window ends"),
         Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
         Metric("lr", "", None, "learning rate"),
+        Metric("moe_balance", "", False, "balance loss of the routers: 1 is even"),
+        Metric("moe_z", "nats^2", None, "z-loss of the routers, before its weight"),
+        Metric("moe_max_load", "", False, "busiest expert's tokens over an even share"),
+        Metric("moe_entropy", "nats", None, "entropy of the routers' softmax"),
         Metric("grad_norm", "", None, "norm of the gradient before clipping"),
     )
 }

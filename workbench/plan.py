@@ -12,6 +12,7 @@ from workbench.data.tokenizers import vocabulary_of
 from workbench.data.told import told_sources
 from workbench.errors import InputError
 from workbench.flops import train_flops_per_token
+from workbench.memory import Memory, memory_per_gpu
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
 from workbench.sizes import padded_vocab
 
@@ -34,6 +35,7 @@ class RunSpec:
     epochs: float
     steps: int
     train_flops: float
+    memory: Memory
     validation_extra: dict[str, PreparedData] = field(default_factory=dict)
     """The prepared second validation sets, by name."""
 
@@ -43,7 +45,10 @@ class RunSpec:
             "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
             "total_tokens", "epochs", "steps", "train_flops",
         )  # fmt: skip
-        return {key: getattr(self, key) for key in keys} | told_sources(self.config)
+        row: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        if self.n_params_active != self.n_params:
+            row["n_params_active"] = self.n_params_active
+        return row | told_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: kept in the run's `config.json`."""
@@ -114,7 +119,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f"it has enough text, are told by `workbench run`."
             )
         extra = _validation_sets(config, results, deferred, recipe.origin)
-        runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data, extra))
+        runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
@@ -167,12 +172,12 @@ def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData |
     return config.model_copy(update={"model": model.model_copy(update={"vocab_size": size})})
 
 
-def _spec(
-    recipe: Recipe,
+def run_spec(
     config: RunConfig,
     prepared: PreparedData | None,
-    extra: dict[str, PreparedData] | None,
+    extra: dict[str, PreparedData] | None = None,
 ) -> RunSpec:
+    """A resolved run, its vocabulary known, with what follows from its configuration."""
     shape = config.model.shape
     per_token = train_flops_per_token(
         shape, config.data.seq_len, causal=CAUSAL[config.training.objective]
@@ -193,6 +198,7 @@ def _spec(
         steps=config.steps,
         train_flops=per_token * config.steps * config.tokens_per_step,
         validation_extra=extra or {},
+        memory=memory_per_gpu(config),
     )
 
 

@@ -11,7 +11,7 @@ from workbench.orchestrator import Orchestrator, RunReport
 from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
-from workbench.runs import RunFolder, imported_runs, write_json
+from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
@@ -145,13 +145,20 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "derived": run.derived(),
         }
         folders[run.run_id] = RunFolder.create(results, run.run_id, config, origin)
+    listed = dict.fromkeys(
+        [
+            *folders,
+            *extended_runs(results, recipe.study.name, folders),
+            *imported_runs(results, recipe.study.name),
+        ]
+    )
     study = {
         "name": recipe.study.name,
         "question": recipe.study.question,
         "source": recipe.study.source,
         "compare": recipe.compare.model_dump(mode="json"),
-        # What was imported into the study is in no recipe, and stays.
-        "run_ids": [*folders, *imported_runs(results, recipe.study.name)],
+        # What was imported into the study, and what extends it, is in no recipe, and stays.
+        "run_ids": list(listed),
         "recipe": recipe.text,
     }
     (results / "studies").mkdir(exist_ok=True)

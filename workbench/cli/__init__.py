@@ -1,7 +1,16 @@
 """The command line. Each command is a thin function; what it needs is imported when it runs."""
 
 # The order of the help: what is done first stands first.
-from workbench.cli import training, sampling, storing, crossovers, laws, auditing  # noqa: F401, I001
+from workbench.cli import (  # noqa: F401, I001
+    training,
+    extending,
+    sampling,
+    storing,
+    exporting,
+    crossovers,
+    laws,
+    auditing,
+)
 from workbench.cli.root import app, main
 
 __all__ = ["app", "main"]

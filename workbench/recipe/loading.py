@@ -14,6 +14,8 @@ from workbench.recipe.data import resolved_data
 from workbench.recipe.messages import explain, suggestion
 from workbench.recipe.models import (
     FOREIGN_KEYS,
+    MOE_AUX_WEIGHT,
+    MOE_Z_WEIGHT,
     CompareConfig,
     RunConfig,
     StudyConfig,
@@ -102,12 +104,17 @@ def resolve(
     data = resolved_data(config.data, training.decay_fraction)
     config = config.model_copy(update={"data": data})
     steps = config.steps
-    filled = {
+    filled: dict[str, Any] = {
         "warmup_steps": min(1000, round(0.02 * steps))
         if training.warmup_steps is None
         else training.warmup_steps,
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
+        "activation_checkpointing": training.activation_checkpointing or None,
     }
+    if config.model.moe_experts is not None:
+        for key, default in (("moe_aux_weight", MOE_AUX_WEIGHT), ("moe_z_weight", MOE_Z_WEIGHT)):
+            given = getattr(training, key)
+            filled[key] = default if given is None else given
     config = config.model_copy(update={"training": training.model_copy(update=filled)})
     return _without_foreign(config)
 

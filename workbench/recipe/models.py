@@ -19,6 +19,9 @@ from workbench.sizes import SIZES, ModelShape, default_ffn
 
 OBJECTIVES = ("ar", "mdlm")
 TASKS = ("cloze",)
+DEFAULT_TOP_K = 2
+# Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
+MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
 
 
 class StudyConfig(Table):
@@ -38,7 +41,9 @@ class ModelConfig(Table):
     width: Count | None = None
     layers: Count | None = None
     heads: Count | None = None
-    ffn: Count | None = Field(None, description="Default: floor(8 width / 3 / 64) * 64.")
+    ffn: Count | None = Field(
+        None, description="Of each expert in a mixture. Default: floor(8 width / 3 / 64) * 64."
+    )
     tied: Flag | None = Field(None, description="One matrix for embedding and output.")
     vocab_size: Count | None = Field(
         None, description="For planning without the data; padded. Read from the tokenizer else."
@@ -47,6 +52,13 @@ class ModelConfig(Table):
     norm_eps: Positive = 1e-6
     init_std: Positive = 0.02
     qk_norm: Flag = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="After embedding, attention and feed-forward, in training. Default: none."
+    )
+    moe_experts: Count | None = Field(None, description="Experts a layer. Default: a dense model.")
+    moe_top_k: Count | None = Field(
+        None, description="Experts a token. Default: the named size's, else 2."
+    )
 
     @property
     def shape(self) -> ModelShape:
@@ -58,7 +70,13 @@ class ModelConfig(Table):
         parts = (self.layers, self.width, self.heads, self.ffn, self.vocab_size)
         if None in parts:
             raise ValueError("the model's shape is not resolved")
-        return ModelShape(*parts, tied=bool(self.tied), qk_norm=self.qk_norm)  # type: ignore[arg-type]
+        return ModelShape(
+            *parts,  # type: ignore[arg-type]
+            tied=bool(self.tied),
+            qk_norm=self.qk_norm,
+            experts=self.moe_experts,
+            top_k=self.moe_top_k,
+        )
 
 
 class TrainingConfig(Table):
@@ -88,6 +106,15 @@ class TrainingConfig(Table):
     )
     loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
         "elbo_t", description="mdlm: how masked tokens count in the loss."
+    )
+    moe_aux_weight: NonNegative | None = Field(
+        None, description="Mixture of experts: weight of the load-balance loss. Default: 1e-2."
+    )
+    moe_z_weight: NonNegative | None = Field(
+        None, description="Mixture of experts: weight of the router's z-loss. Default: 1e-3."
+    )
+    activation_checkpointing: Flag | None = Field(
+        None, description="Compute each layer again in the backward pass: less memory, slower."
     )
     threads: Count = Field(1, description="CPU threads a rank. Other numbers give other bits.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -168,6 +195,11 @@ class RunConfig(Table):
         return (self.training.total_tokens or 0) // self.tokens_per_step
 
     @property
+    def steps_before_decay(self) -> int:
+        """Steps up to where the learning rate begins to fall: a longer run is the same so far."""
+        return self.steps - round(self.steps * self.training.decay_fraction)
+
+    @property
     def epochs(self) -> float:
         return (self.training.total_tokens or 0) / self.data.unique_tokens
 
@@ -196,4 +228,10 @@ def resolved_model(model: ModelConfig) -> ModelConfig:
         changes["ffn"] = default_ffn(model.width)  # another width than the named one
     if model.tied is None:
         changes.setdefault("tied", True)
+    if model.moe_experts is None and named is not None:
+        changes["moe_experts"] = named.experts
+    if model.moe_top_k is None and (model.moe_experts or changes.get("moe_experts")):
+        changes["moe_top_k"] = (named and named.top_k) or DEFAULT_TOP_K
+    if not model.dropout:
+        changes["dropout"] = None  # none at all is one run, however it is written
     return model.model_copy(update=changes)

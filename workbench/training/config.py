@@ -12,6 +12,7 @@ from torchtitan.config.configs import (
     ParallelismConfig,
     TrainingConfig,
 )
+from torchtitan.distributed.activation_checkpoint import FullAC
 
 from workbench.data import PreparedData
 from workbench.data.streams import anneal_start
@@ -19,7 +20,7 @@ from workbench.recipe import RunConfig
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
-from workbench.training.model import model_spec
+from workbench.training.model import RouterWeights, model_spec
 from workbench.training.objectives import OBJECTIVES
 from workbench.training.schedule import ExponentialWSD
 from workbench.training.sink import RecordingMetrics
@@ -58,6 +59,7 @@ def trainer_config(
             config.model,
             seq_len=data.seq_len,
             causal=objective.causal,
+            router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),
@@ -74,7 +76,7 @@ def trainer_config(
         lr_scheduler=ExponentialWSD.Config(
             warmup_steps=training.warmup_steps or 0,
             total_steps=config.steps,
-            decay_steps=round(config.steps * training.decay_fraction),
+            decay_steps=config.steps - config.steps_before_decay,
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
@@ -96,10 +98,11 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
+            keep_step=config.steps_before_decay,
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
         ),
-        activation_checkpoint=None,
+        activation_checkpoint=FullAC.Config() if training.activation_checkpointing else None,
         compile=CompileConfig(enable=training.compile),
         comm=CommConfig(trace_buf_size=0),
         loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),
