@@ -5,6 +5,7 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
 from workbench.recipe.models import OBJECTIVES, TASKS, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.objective_keys import check_objective
 from workbench.sizes import SIZES
 
 
@@ -25,7 +26,7 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
     Raises:
         InputError: names the keys and values, and what would fit.
     """
-    for check in (_budget, _shape, _tasks, _parallelism):
+    for check in (_budget, _shape, check_objective, _tasks, _parallelism):
         problem = check(config)
         if problem:
             raise InputError(f"{where}: {problem}")

@@ -18,6 +18,7 @@ from workbench.recipe.models import (
     StudyConfig,
     resolved_model,
 )
+from workbench.recipe.objective_keys import without_plain
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 
 _TABLES = ("study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep")
@@ -106,7 +107,7 @@ def resolve(
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
     }
     config = config.model_copy(update={"training": training.model_copy(update=filled)})
-    return _without_foreign(config)
+    return without_plain(_without_foreign(config))
 
 
 def _without_foreign(config: RunConfig) -> RunConfig:

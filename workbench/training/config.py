@@ -56,6 +56,7 @@ def trainer_config(
             config.model,
             seq_len=data.seq_len,
             causal=objective.causal,
+            doubled=objective.doubled,
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),
