@@ -11,12 +11,10 @@ from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.data.told import told_sources
 from workbench.errors import InputError
-from workbench.flops import train_flops_per_token
 from workbench.memory import Memory, memory_per_gpu
+from workbench.objective_flops import train_flops_per_data_token
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
 from workbench.sizes import padded_vocab
-
-CAUSAL = {"ar": True, "mdlm": False}
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,6 @@ def run_spec(
 ) -> RunSpec:
     """A resolved run, its vocabulary known, with what follows from its configuration."""
     shape = config.model.shape
-    per_token = train_flops_per_token(
-        shape, config.data.seq_len, causal=CAUSAL[config.training.objective]
-    )
     return RunSpec(
         run_id=None
         if prepared is None or extra is None
@@ -196,7 +191,7 @@ def run_spec(
         total_tokens=config.training.total_tokens or 0,
         epochs=config.epochs,
         steps=config.steps,
-        train_flops=per_token * config.steps * config.tokens_per_step,
+        train_flops=train_flops_per_data_token(config) * config.steps * config.tokens_per_step,
         validation_extra=extra or {},
         memory=memory_per_gpu(config),
     )
@@ -220,7 +215,11 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     flops_rate = _calibrated_rate(results)
     seconds, sources = 0.0, set()
     for run in plan.runs:
-        key = (run.objective, run.n_params, run.config.data.seq_len, run.config.training.compile)
+        training = run.config.training
+        key = (
+            *(run.objective, run.n_params, run.config.data.seq_len, training.compile),
+            *(training.noise_samples or 1, training.mask_aux_weight is not None),
+        )
         if key in speeds:
             seconds += run.steps * run.config.tokens_per_step / speeds[key]
             sources.add("runs in the store")
@@ -240,11 +239,13 @@ def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
     frame = query(
         results,
         """SELECT objective, n_params, seq_len, (config->>'$.training.compile')::BOOLEAN AS compile,
+                  coalesce((config->>'$.training.noise_samples')::INT, 1) AS noise_samples,
+                  (config->>'$.training.mask_aux_weight') IS NOT NULL AS twice,
                   median(value) AS speed
            FROM metrics JOIN runs USING (run_id)
            WHERE metric = 'tokens_per_second' AND metrics.step > 1 GROUP BY ALL""",
     )
-    return {row[:4]: row[4] for row in frame.iter_rows()}
+    return {row[:-1]: row[-1] for row in frame.iter_rows()}
 
 
 def calibration_path(results: Path) -> Path:

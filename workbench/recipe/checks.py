@@ -6,6 +6,7 @@ from workbench.errors import InputError
 from workbench.recipe.data_checks import data_problem
 from workbench.recipe.messages import suggestion
 from workbench.recipe.models import OBJECTIVES, TASKS, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.objective_keys import check_objective
 from workbench.sizes import SIZES
 
 
@@ -26,7 +27,15 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
     Raises:
         InputError: names the keys and values, and what would fit.
     """
-    for check in (_budget, _shape, _experts, _tasks, _parallelism, data_problem):
+    for check in (
+        _budget,
+        _shape,
+        _experts,
+        check_objective,
+        _tasks,
+        _parallelism,
+        data_problem,
+    ):
         problem = check(config)
         if problem:
             raise InputError(f"{where}: {problem}")

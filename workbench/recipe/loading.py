@@ -21,6 +21,7 @@ from workbench.recipe.models import (
     StudyConfig,
     resolved_model,
 )
+from workbench.recipe.objective_keys import without_plain
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 
 _TABLES = ("study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep")
@@ -116,7 +117,7 @@ def resolve(
             given = getattr(training, key)
             filled[key] = default if given is None else given
     config = config.model_copy(update={"training": training.model_copy(update=filled)})
-    return _without_foreign(config)
+    return without_plain(_without_foreign(config))
 
 
 def _without_foreign(config: RunConfig) -> RunConfig:

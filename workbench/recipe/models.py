@@ -17,7 +17,7 @@ from workbench.recipe.values import (
 )
 from workbench.sizes import SIZES, ModelShape, default_ffn
 
-OBJECTIVES = ("ar", "mdlm")
+OBJECTIVES = ("ar", "mdlm", "block", "aoar")
 TASKS = ("cloze",)
 DEFAULT_TOP_K = 2
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
@@ -82,7 +82,7 @@ class ModelConfig(Table):
 class TrainingConfig(Table):
     """`[training]`: objective, budget, optimiser. Defaults are the paper's where it has them."""
 
-    objective: Literal["ar", "mdlm"]
+    objective: Literal["ar", "mdlm", "block", "aoar"]
     total_tokens: Count | None = Field(None, description="The token budget; or give epochs.")
     epochs: Positive | None = Field(None, description="Total tokens over unique tokens.")
     batch_size: Count = Field(description="Sequences a step, over all ranks.")
@@ -102,10 +102,22 @@ class TrainingConfig(Table):
     grad_clip: Positive = 1.0
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
-        "linear", description="mdlm: the probability of masking over time."
+        "linear", description="mdlm, block: the probability of masking over time."
     )
     loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
-        "elbo_t", description="mdlm: how masked tokens count in the loss."
+        "elbo_t", description="mdlm, block: how masked tokens count in the loss."
+    )
+    input_mask: Fraction | None = Field(
+        None, description="ar: share of input tokens masked in training. Default: none."
+    )
+    mask_aux_weight: NonNegative | None = Field(
+        None, description="ar: train on clean inputs, and with this weight on masked ones."
+    )
+    noise_samples: Count | None = Field(
+        None, description="Presentations of a sequence in a step, each with own noise. Default: 1."
+    )
+    block_size: Count | None = Field(
+        None, description="block: tokens denoised together. Divides data.seq_len."
     )
     moe_aux_weight: NonNegative | None = Field(
         None, description="Mixture of experts: weight of the load-balance loss. Default: 1e-2."
@@ -136,9 +148,13 @@ class EvaluationConfig(Table):
     validation_batch_size: Count | None = Field(
         None, description="Sequences a rank scores at once. Default: the training batch."
     )
-    validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
+    validation_draws: Count | None = Field(
+        1, description="Noise draws a window, where the objective has noise."
+    )
     cloze_questions: Count | None = 256
-    cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
+    cloze_draws: Count | None = Field(
+        4, description="Noise draws an ending, where the objective has noise."
+    )
     memorisation: Count | None = Field(
         None, description="Training windows whose ends are asked for verbatim. Default: none."
     )
@@ -206,14 +222,18 @@ class RunConfig(Table):
 
 # Keys that only some objectives read. They leave the others' resolved configuration, so that
 # runs which differ in them alone merge.
+_AR_NOISE = ("training.input_mask", "training.mask_aux_weight")
+_DIFFUSION = ("training.noise_schedule", "training.loss_weighting")
 FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
     "ar": (
-        "training.noise_schedule",
-        "training.loss_weighting",
+        *_DIFFUSION,
+        "training.block_size",
         "evaluation.validation_draws",
         "evaluation.cloze_draws",
     ),
-    "mdlm": (),
+    "mdlm": (*_AR_NOISE, "training.block_size"),
+    "block": _AR_NOISE,
+    "aoar": (*_AR_NOISE, *_DIFFUSION, "training.block_size"),
 }
 
 

@@ -60,6 +60,7 @@ def trainer_config(
             seq_len=data.seq_len,
             causal=objective.causal,
             router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
+            doubled=objective.doubled,
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),

@@ -47,7 +47,9 @@ class Attention(ScaledDotProductAttention):
         self.is_causal = config.is_causal
 
     def forward(self, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
-        if q_BLNH.device.type != "cpu":
+        # An objective's own mask, additive, [B or 1, 1, L, L]: it says all, causality included.
+        mask = kwargs.pop("attention_masks", None)
+        if q_BLNH.device.type != "cpu" and mask is None:
             kwargs["is_causal"] = self.is_causal
             out: Tensor = super().forward(q_BLNH, k_BLNH, v_BLNH, **kwargs)
             return out
@@ -56,7 +58,8 @@ class Attention(ScaledDotProductAttention):
             q_BLNH.transpose(1, 2),
             k_BLNH.transpose(1, 2),
             v_BLNH.transpose(1, 2),
-            is_causal=self.is_causal,
+            attn_mask=mask,
+            is_causal=self.is_causal and mask is None,
             scale=kwargs.get("scale"),
         )
         return out_BNLH.transpose(1, 2)
@@ -70,11 +73,34 @@ class RouterWeights:
     z: float = 0.0
 
 
+class FirstHalfHead(Linear):
+    """The output layer of a network that reads 2L inputs and predicts at the first L of them."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Linear.Config):
+        pass
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        out: Tensor = super().forward(hidden_BTD[:, : hidden_BTD.shape[1] // 2])
+        return out
+
+
 def model_config(
-    model: ModelConfig, *, seq_len: int, causal: bool, router: RouterWeights = RouterWeights()
+    model: ModelConfig,
+    *,
+    seq_len: int,
+    causal: bool,
+    router: RouterWeights = RouterWeights(),
+    doubled: bool = False,
 ) -> Qwen3Model.Config:
-    """Titan's configuration of a resolved `[model]`."""
+    """Titan's configuration of a resolved `[model]`.
+
+    Args:
+        seq_len: positions that the rotary embedding knows.
+        doubled: the inputs are two streams of `seq_len`, and logits are wanted of the first.
+    """
     shape = model.shape
+    head = FirstHalfHead if doubled else Linear
 
     def norm(width: int) -> RMSNorm.Config:
         return RMSNorm.Config(normalized_shape=width, eps=model.norm_eps, param_init=_SKIP)
@@ -115,7 +141,7 @@ def model_config(
             num_embeddings=shape.vocab_size, embedding_dim=shape.width, param_init=_SKIP
         ),
         norm=norm(shape.width),
-        lm_head=Linear.Config(
+        lm_head=head.Config(
             in_features=shape.width, out_features=shape.vocab_size, param_init=_SKIP
         ),
         layers=[block(layer) for layer in range(shape.layers)],
@@ -130,6 +156,7 @@ def model_spec(
     causal: bool,
     shard_one_rank: bool,
     router: RouterWeights = RouterWeights(),
+    doubled: bool = False,
 ) -> ModelSpec:
     """The bundle that titan's Trainer takes.
 
@@ -140,7 +167,7 @@ def model_spec(
     return ModelSpec(
         name="workbench",
         flavor=model.size or f"{model.layers}x{model.width}",
-        model=model_config(model, seq_len=seq_len, causal=causal, router=router),
+        model=model_config(model, seq_len=seq_len, causal=causal, router=router, doubled=doubled),
         parallelize_fn=partial(_parallelize, shard_one_rank=shard_one_rank),
         pipelining_fn=None,
         post_optimizer_build_fn=None,

@@ -98,7 +98,7 @@ class StudyTrainer(Trainer):
     def post_dataloading_process(
         self, input_dict: dict[str, Tensor], labels: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        corrupted = self.objective.corrupt(
+        corrupted = self.objective.training_inputs(
             TokenBatch(
                 tokens_BL=input_dict["input"],
                 epoch_B=input_dict["epoch"],
@@ -113,7 +113,8 @@ class StudyTrainer(Trainer):
             {"input": corrupted.inputs_BL}, corrupted.targets_BL
         )
         self.dropout_keys.update(self.step, input_dict["position"], inputs)
-        return inputs, targets, {"weights": corrupted.weights_BL}
+        extra = {"weights": corrupted.weights_BL, "network": corrupted.network_arguments()}
+        return inputs, targets, extra
 
     def _forward_backward_body(
         self,
@@ -127,8 +128,9 @@ class StudyTrainer(Trainer):
         copies = inputs.numel() / (training.local_batch_size * training.seq_len)
         self.routers.before_pass(global_valid_tokens * copies)
         with self.train_context():
-            logits_BLV = self.model_parts[0](inputs)
-            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, **extra_kwargs)
+            logits_BLV = self.model_parts[0](inputs, **extra_kwargs["network"])
+            weights_BL = extra_kwargs["weights"]
+            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, weights=weights_BL)
             del logits_BLV
             loss.backward()
         self.routers.after_pass()
