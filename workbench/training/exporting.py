@@ -50,6 +50,11 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
     if run.is_imported():
         raise InputError(f"run {run.run_id}: its numbers were imported; it has no weights here.")
     config = RunConfig.model_validate(document["config"])
+    if OBJECTIVES[config.training.objective].doubled:
+        raise InputError(
+            f"run {run.run_id}: its network reads two streams of tokens, as the objective "
+            f"{config.training.objective} does: such models cannot be exported yet."
+        )
     prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
     chosen = _checkpoint(run, step)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
