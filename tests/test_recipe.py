@@ -102,7 +102,6 @@ def test_the_papers_schedule_follows_from_the_defaults() -> None:
     assert run.training.min_lr_ratio == 0.1
 
 
-
 def test_the_quickstart_is_the_four_runs_of_the_readme() -> None:
     recipe = load_recipe("quickstart")
     found = [(run.training.objective, run.data.unique_tokens) for run in recipe.runs]
