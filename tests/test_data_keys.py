@@ -148,7 +148,9 @@ def test_a_metric_on_another_set_is_the_same_metric() -> None:
 def test_an_audit_is_a_table_for_people_and_json_for_programs(
     recipe: Path, tmp_path: Path, workbench: Workbench
 ) -> None:
-    done = workbench("audit", recipe, "--results", tmp_path / "r", "--format", "json")
+    done = workbench(
+        "audit", recipe, "--results", tmp_path / "r", "--ngram", "32", "--format", "json"
+    )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["memorisation"] == []

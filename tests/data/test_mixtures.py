@@ -12,7 +12,7 @@ from tests.conftest import RECIPE
 from tests.data.test_preparation import documents
 from workbench.data.preparation import prepare
 from workbench.data.prepared import unique_windows
-from workbench.data.streams import anneal_start, training_stream
+from workbench.data.streams import anneal_start, training_stream, validation_windows
 from workbench.errors import InputError
 from workbench.plan import plan_study
 from workbench.recipe import DataConfig, RunConfig, load_recipe
@@ -89,9 +89,14 @@ def test_weights_change_neither_shards_nor_validation(tmp_path: Path) -> None:
         prepare(mixture(tmp_path, {"x": w, "y": 1}), tmp_path / "results") for w in (1, 5)
     )
     assert one == other
-    held_out = documents(one.held_out())
-    sizes = [sum(len(d) + 1 for d in held_out if d.startswith(k)) for k in (b"xx", b"yy")]
-    assert abs(sizes[0] - sizes[1]) < 20, "each corpus counts the same in the validation loss"
+    data = mixture(tmp_path, {"x": 1, "y": 3})
+    write(tmp_path / "x.txt", "x", 6000)
+    uneven = prepare(data, tmp_path / "results")
+    windows = validation_windows(uneven, data)
+    of_x = (windows == ord("x")).any(axis=1).sum()
+    assert (of_x, len(windows)) == (6, 12), "each corpus counts the same, however large"
+    sizes = [len(section) for section in uneven.held_out_sections()]
+    assert sizes[0] > 4 * sizes[1]
 
 
 def test_a_document_is_in_one_corpus_only(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     recipe = folder / "parallel.toml"
     text = RECIPE.format(corpus=corpus)
     text = text.replace("total_tokens = 6_144", f"total_tokens = {STEPS * 16 * 32}")
+    text = text.replace("cloze_questions = 16", "cloze_questions = 16\nmemorisation = 8")
     text += """
 [[sweep.zip]]
 "parallelism.shard" = [1, 2, 1]
@@ -31,7 +32,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 
 def losses(results: Path, objective: str, shard: int, tensor: int) -> dict[tuple[str, int], float]:
     query = f"""SELECT metric, m.step, value FROM metrics m JOIN runs USING (run_id)
-        WHERE objective = '{objective}' AND metric IN ('train_loss', 'val_loss', 'cloze_nll_true')
+        WHERE objective = '{objective}' AND metric IN
+            ('train_loss', 'val_loss', 'cloze_nll_true', 'memorised_tokens', 'suffix_nll')
         AND (config->>'$.parallelism.shard')::INT = {shard}
         AND (config->>'$.parallelism.tensor')::INT = {tensor}"""
     done = run_workbench("sql", query, "--results", results, "--format", "json")

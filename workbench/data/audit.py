@@ -22,9 +22,9 @@ from workbench.data.ngrams import (
 )
 from workbench.data.prepared import PreparedData
 from workbench.data.sources import part_names
-from workbench.data.streams import training_stream
+from workbench.data.streams import training_stream, validation_windows
 from workbench.data.tokenizers import load_tokenizer
-from workbench.data.windows import ValidationWindows, permuted
+from workbench.data.windows import permuted
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 
@@ -117,12 +117,11 @@ def audit_sets(
 ) -> list[SetAudit]:
     """Held-out documents (5M tokens of them where there are more), the validation windows, and
     those of second validation sets."""
-    held_out = prepared.held_out()
     found = [
         audit_texts("held-out documents", _documents(prepared), blocks, data, n, threshold),
         audit_texts(
             "validation windows",
-            _windows(held_out, data, data.validation_tokens),
+            Texts.of_rows(validation_windows(prepared, data)),
             blocks,
             data,
             n,
@@ -130,15 +129,9 @@ def audit_sets(
         ),
     ]
     for one in data.validation_extra or ():
-        text = validation_extra[one.name].held_out()
-        windows = _windows(text, data, one.tokens or data.validation_tokens)
+        windows = Texts.of_rows(validation_windows(validation_extra[one.name], data, one.tokens))
         found.append(audit_texts(f"{one.name} windows", windows, blocks, data, n, threshold))
     return found
-
-
-def _windows(text: Any, data: DataConfig, n_tokens: int) -> Texts:
-    windows = ValidationWindows(text, seq_len=data.seq_len, n_tokens=n_tokens)
-    return Texts.of_rows(windows.tokens)
 
 
 def _documents(prepared: PreparedData) -> Texts:

@@ -65,7 +65,7 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
             request = request_of(data, tier=tier)
             more: dict[str, Any] = {"quality": {**told, "score": request["score"]}} if told else {}
             if len(sources) > 1:
-                more["sources"] = _told_sources(sources, documents)
+                more["sources"] = _told_sources(sources, documents, chosen)
             folder = _keep(building, request, tokenizer, documents, chosen, more, results)
             _answer(request, folder, signature(sources, data), results)
             found[tier] = folder
@@ -202,15 +202,24 @@ def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str,
     return counts
 
 
-def _told_sources(sources: list[TextSource], documents: Documents) -> list[dict[str, Any]]:
-    return [
-        {
-            "part": source.part,
-            "corpus": source.name,
-            "documents": documents.bounds[number + 1] - documents.bounds[number],
-        }
-        for number, source in enumerate(sources)
-    ]
+def _told_sources(
+    sources: list[TextSource], documents: Documents, split: Split
+) -> list[dict[str, Any]]:
+    """What came from each source; their held-out texts stand in `held_out.bin` in this order."""
+    told = []
+    for number, source in enumerate(sources):
+        own = documents.of_source(number)
+        held_out = own & split.held_out
+        told.append(
+            {
+                "part": source.part,
+                "corpus": source.name,
+                "documents": int(own.sum()),
+                "held_out_tokens": int(documents.lengths[held_out].sum()),
+                "held_out_bytes": int(documents.text_bytes[held_out].sum()),
+            }
+        )
+    return told
 
 
 def _fingerprint(folder: Path, identity: str) -> str:

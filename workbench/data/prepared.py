@@ -76,8 +76,22 @@ class PreparedData:
 
     @property
     def bytes_per_token(self) -> float:
-        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes."""
-        return float(self.manifest["held_out_bytes"] / self.manifest["held_out_tokens"])
+        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes. The
+        corpora of a mixture count the same, as they do in its validation loss."""
+        sources = self._held_out_sources() or [self.manifest]
+        found = [one["held_out_bytes"] / one["held_out_tokens"] for one in sources]
+        return float(sum(found) / len(found))
+
+    def held_out_sections(self) -> list[NDArray[np.unsignedinteger]]:
+        """The held-out tokens of each corpus of a mixture; all of them where there is one."""
+        text, start, sections = self.held_out(), 0, []
+        for one in self._held_out_sources() or [self.manifest]:
+            sections.append(text[start : start + one["held_out_tokens"]])
+            start += one["held_out_tokens"]
+        return sections
+
+    def _held_out_sources(self) -> list[dict[str, Any]]:
+        return [one for one in self.manifest.get("sources", []) if one["held_out_tokens"]]
 
     def train(self, part: str = "train") -> NDArray[np.unsignedinteger]:
         """The training tokens, or those of a mixture's further corpora, mapped."""

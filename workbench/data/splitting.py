@@ -64,9 +64,7 @@ def _held_out(
     candidates = np.flatnonzero(own)
     total = int(lengths[candidates].sum())
     assert source.held_out is not None
-    # The held-out texts of a mixture are of one size: each corpus counts the same in its loss.
-    share = 0 if data.mixture else int(HELD_OUT_SHARE * total)
-    wanted = max(source.held_out, share)
+    wanted = max(source.held_out, int(HELD_OUT_SHARE * total))
     if wanted * 2 > total or len(candidates) < 2:
         which = f'corpus "{source.name}"' if data.mixture else "corpus"
         raise InputError(

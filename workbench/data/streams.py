@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.data.prepared import PreparedData, unique_windows
 from workbench.data.sources import ANNEAL
-from workbench.data.windows import Ints, WindowStream
+from workbench.data.windows import Ints, ValidationWindows, WindowStream
 from workbench.recipe import DataConfig, RunConfig
 
 
@@ -118,3 +118,22 @@ def training_stream(
     if anneal is None or anneal_from is None:
         return main
     return AnnealedStream(main, anneal, first_sample=anneal_from)
+
+
+def validation_windows(
+    prepared: PreparedData, data: DataConfig, n_tokens: int | None = None
+) -> Ints:
+    """[N, seq_len] fixed held-out windows, as many of each corpus of a mixture: the same for
+    every seed, objective, budget, quality tier and weight.
+
+    Args:
+        n_tokens: default: `data.validation_tokens`.
+    """
+    sections = prepared.held_out_sections()
+    share = (n_tokens or data.validation_tokens) // len(sections)
+    return np.concatenate(
+        [
+            ValidationWindows(section, seq_len=data.seq_len, n_tokens=share).tokens
+            for section in sections
+        ]
+    )

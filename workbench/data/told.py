@@ -50,11 +50,16 @@ def told_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _told_mixture(parts: list[dict[str, Any]]) -> str:
-    return " + ".join(f"{part['corpus']} {part['unique_tokens']:,}" for part in parts)
+    return " + ".join(f"{_short(part['corpus'])} {part['unique_tokens']:,}" for part in parts)
+
+
+def _short(corpus: str) -> str:
+    """The last part of a path: JSON has all of it."""
+    return corpus.rstrip("/").rpartition("/")[2] or corpus
 
 
 def _told_anneal(anneal: dict[str, Any]) -> str:
     return (
-        f"{anneal['corpus']} {anneal['unique_tokens']:,} from step {anneal['first_step']:,}, "
-        f"{anneal['epochs']:.3g} epochs"
+        f"{_short(anneal['corpus'])} {anneal['unique_tokens']:,} from step "
+        f"{anneal['first_step']:,}, {anneal['epochs']:.3g} epochs"
     )

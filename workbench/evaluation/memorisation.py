@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.data import PreparedData
-from workbench.data.streams import training_stream
-from workbench.data.windows import ValidationWindows
+from workbench.data.streams import training_stream, validation_windows
 from workbench.evaluation.likeliest import Likeliest, likeliest
 from workbench.evaluation.tasks import Measured, Task
 from workbench.recipe import RunConfig
@@ -148,10 +147,8 @@ def memorisation_windows(
 ) -> MemorisationWindows:
     """At most `count` of either. Budgets nest: a larger one is asked for the same windows."""
     stream = training_stream(prepared, config.data, order_seed=config.training.seed)
-    held_out = ValidationWindows(
-        prepared.held_out(), seq_len=config.data.seq_len, n_tokens=count * config.data.seq_len
-    )
-    return MemorisationWindows(stream.read(stream.probe(count)), held_out.tokens)
+    held_out_NL = validation_windows(prepared, config.data, count * config.data.seq_len)
+    return MemorisationWindows(stream.read(stream.probe(count)), held_out_NL)
 
 
 def memorisation_task(config: RunConfig, prepared: PreparedData) -> Task:

@@ -22,7 +22,7 @@ import torch
 from torch import distributed as dist
 
 from workbench.data import PreparedData
-from workbench.data.windows import ValidationWindows
+from workbench.data.streams import validation_windows
 from workbench.errors import WorkbenchError
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import TASKS
@@ -234,11 +234,8 @@ def _evaluator(
 ) -> Any:
     """What to measure after an evaluation step, written as records."""
     evaluation = config.evaluation
-    windows = ValidationWindows(
-        prepared.held_out(), seq_len=config.data.seq_len, n_tokens=config.data.validation_tokens
-    )
     validation = Validation(
-        windows.tokens,
+        validation_windows(prepared, config.data),
         batch=evaluation.validation_batch_size or config.training.batch_size,
         draws=evaluation.validation_draws or 1,
     )
