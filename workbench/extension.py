@@ -16,7 +16,7 @@ from workbench.control import targets
 from workbench.data import PreparedData
 from workbench.errors import InputError
 from workbench.orchestrator import RunReport
-from workbench.plan import run_spec
+from workbench.plan import run_spec, validation_sets
 from workbench.provenance import provenance
 from workbench.recipe import RunConfig
 from workbench.runner import check_writable, train_folders
@@ -107,8 +107,14 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     document = parent.config_json()
     prepared = PreparedData.open(results / document["data"]["folder"])
     step = _config(parent).steps_before_decay
-    run = run_spec(_longer(_config(parent), total_tokens), prepared)
-    assert run.run_id is not None
+    longer = _longer(_config(parent), total_tokens)
+    extra = validation_sets(longer, results, [], f"run {parent.run_id}")
+    run = run_spec(longer, prepared, extra)
+    if run.run_id is None:
+        raise InputError(
+            f"run {parent.run_id}: a second validation set of its data is not in {results} any "
+            "more: run its recipe once, which prepares it."
+        )
     config = {
         **document,
         "run_id": run.run_id,

@@ -116,12 +116,12 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
-        extra = _validation_sets(config, results, deferred, recipe.origin)
+        extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
-def _validation_sets(
+def validation_sets(
     config: RunConfig, results: Path, deferred: list[str], origin: str
 ) -> dict[str, PreparedData] | None:
     """The second validation sets by name, or None where one is not prepared yet."""
