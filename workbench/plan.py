@@ -37,6 +37,12 @@ class RunSpec:
     validation_extra: dict[str, PreparedData] = field(default_factory=dict)
     """The prepared second validation sets, by name."""
 
+    @property
+    def has_data(self) -> bool:
+        """Whether everything that the run reads is prepared."""
+        wanted = len(self.config.data.validation_extra or ())
+        return self.prepared is not None and len(self.validation_extra) == wanted
+
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
         keys = (

@@ -112,7 +112,7 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
     for _ in range(len(plan.runs)):
-        run = next((run for run in plan.runs if run.run_id is None), None)
+        run = next((run for run in plan.runs if not run.has_data), None)
         if run is None:
             break
         data = run.config.data
