@@ -3,7 +3,8 @@
 A step of an objective passes `passes` times `batch` sequences of `inputs` tokens through the
 network; mdlm is timed with as many sequences of as many inputs. Both run on one thread, in a
 process each, in turn, block by block: a block's ratio compares neighbours in time, and the
-median of the blocks' ratios is the result. 1 is mdlm's speed, above is faster.
+median of the blocks' ratios is the result. 1 is mdlm's speed, above is faster. Times are the
+process's CPU seconds, which on one thread are those of an idle machine.
 
     python benchmarks/objective_speed.py [--sizes 0.2M 5M] [--compile] [--blocks 9]
 """
@@ -15,11 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from engine_speed import timed, workbench_steps
+from engine_speed import workbench_steps
 
 from workbench.data.preparation import prepare
 from workbench.launchers.environment import worker_environment
@@ -76,7 +78,11 @@ def serve(folder: str, compiled: str, size: str, length: str, batch: str, *keys:
     worker._join_process_group("cpu")
     _, step = workbench_steps(run.config, prepared, Path(folder) / "run")
     for line in sys.stdin:
-        print(timed(step, int(line)), flush=True)
+        count = int(line)
+        began = time.process_time()
+        for _ in range(count):
+            step()
+        print((time.process_time() - began) / count, flush=True)
 
 
 class Side:
