@@ -3,7 +3,7 @@
 Writes a text file of the asked size, runs a small study on it, and prints the peak of RssAnon
 summed over the whole process tree (pages that a fork shares are counted in each process).
 
-    python benchmarks/large_corpus.py [--megabytes 1024] [--document line]
+    python benchmarks/large_corpus.py [--megabytes 1024] [--document line] [--quality]
 """
 
 import argparse
@@ -22,7 +22,8 @@ name = "large"
 [data]
 corpus = "{corpus}"
 document = "{document}"
-unique_tokens = 100_000_000
+{quality}
+unique_tokens = {unique_tokens}
 seq_len = 64
 validation_tokens = 32_768
 
@@ -70,11 +71,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--document", choices=["line", "blank-line"], default="line")
+    parser.add_argument("--quality", action="store_true", help="Score and cut into tiers.")
     arguments = parser.parse_args()
+    quality = 'quality = "high"\nquality_score = "builtin"' if arguments.quality else ""
     with tempfile.TemporaryDirectory() as folder:
         corpus, recipe = Path(folder, "corpus.txt"), Path(folder, "large.toml")
         write_text(corpus, arguments.megabytes)
-        recipe.write_text(RECIPE.format(corpus=corpus, document=arguments.document))
+        recipe.write_text(
+            RECIPE.format(
+                corpus=corpus,
+                document=arguments.document,
+                quality=quality,
+                unique_tokens=arguments.megabytes * 100_000 // 4,
+            )
+        )
         command = [sys.executable, "-m", "workbench.cli", "run", str(recipe)]
         began = time.monotonic()
         study = psutil.Popen([*command, "--results", folder])

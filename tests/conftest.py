@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples take as long as the machine is busy: time is no property here.
+settings.register_profile("workbench", deadline=None)
+settings.load_profile("workbench")
 
 WORDS = [
     "def",

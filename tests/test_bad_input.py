@@ -28,6 +28,19 @@ RECIPES = {
     "unknown objective": ('["ar", "mdlm"]', '["ar", "mdml"]', ["training.objective", "'mdlm'"]),
     "unknown size": ("width = 32", 'size = "1C"', ["model.size", '"1C"', "1B"]),
     "heads that do not divide": ("heads = 2", "heads = 3", ["model.heads = 3", "model.width = 32"]),
+    "dropout of all": ("heads = 2", "heads = 2\ndropout = 1.0", ["model.dropout", "less than 1"]),
+    "one expert": ("heads = 2", "heads = 2\nmoe_experts = 1", ["model.moe_experts = 1", "2"]),
+    "more choices than experts": (
+        "heads = 2",
+        "heads = 2\nmoe_experts = 2\nmoe_top_k = 3",
+        ["model.moe_top_k = 3", "model.moe_experts = 2"],
+    ),
+    "choices without experts": ("heads = 2", "heads = 2\nmoe_top_k = 2", ["model.moe_experts"]),
+    "a router's loss without one": (
+        "lr = 3e-3",
+        "lr = 3e-3\nmoe_z_weight = 0.1",
+        ["training.moe_z_weight", "model.moe_experts"],
+    ),
     "odd dimensions a head": ("heads = 2", "heads = 32", ["model.width / model.heads", "even"]),
     "no width": ("width = 32\n", "", ["model.width", "missing"]),
     "tensor parallel and heads": (

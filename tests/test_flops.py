@@ -1,5 +1,7 @@
 """FLOPs by the paper's accounting."""
 
+from dataclasses import replace
+
 import pytest
 
 from workbench.errors import InputError
@@ -61,6 +63,16 @@ def test_denoising_grows_with_its_steps() -> None:
 def test_training_differs_by_what_attention_sees() -> None:
     ar, mdlm = training_rows(SHAPE, 32)
     assert mdlm["train_flops_per_token"] - ar["train_flops_per_token"] == 3 * 4 * 8 * 2 * 16
+
+
+def test_a_mixture_counts_the_experts_that_a_token_uses() -> None:
+    mixture = replace(SHAPE, ffn=32, experts=8, top_k=2)
+    router = 2 * 8 * 8 * 2
+    dense = forward_flops_per_token(SHAPE, 10, causal=True)
+    assert forward_flops_per_token(mixture, 10, causal=True) == dense + router
+    ar, _ = training_rows(mixture, 32)
+    assert ar["n_params"] > ar["n_params_active"] == mixture.n_params_active
+    assert ar["over_6N"] == ar["train_flops_per_token"] / (6 * mixture.n_params_active)
 
 
 @pytest.mark.parametrize("text", ["", "a", "16,", "0", "-4", "1.5"])

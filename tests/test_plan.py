@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Workbench
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
-from workbench.plan import calibration_path, estimate_time, plan_study
+from workbench.plan import calibration_path, estimate_time, plan_study, run_id_of
 from workbench.recipe import load_recipe
 
 
@@ -32,6 +32,22 @@ def test_run_ids_depend_on_the_numbers_and_on_nothing_else(recipe: Path, tmp_pat
     assert [run.run_id for run in plan_study(again, tmp_path).runs] == ids
     other = load_recipe(recipe, ["training.seed=1"])
     assert not set(ids) & {run.run_id for run in plan_study(other, tmp_path).runs}
+
+
+def test_the_quickstart_is_the_study_it_has_always_been() -> None:
+    """Keys that came later, absent by default, leave the identity of old runs as it was."""
+    plan = plan_study(load_recipe("quickstart"), Path("/nonexistent"))
+    assert [run_id_of(run.config, "fingerprint") for run in plan.runs] == [
+        "b323eaad23ae", "5ee8ff0506c5", "50ef1607127f", "73cf0b53a525",
+    ]  # fmt: skip
+
+
+def test_rows_tell_memory_and_of_mixtures_what_is_active(recipe: Path, tmp_path: Path) -> None:
+    dense = plan_study(load_recipe(recipe), tmp_path).runs[0].row()
+    assert dense["memory_per_gpu_bytes"] > 16 * dense["n_params"]
+    assert "n_params_active" not in dense
+    mixture = plan_study(load_recipe(recipe, ["model.moe_experts=4"]), tmp_path).runs[0].row()
+    assert mixture["n_params_active"] < mixture["n_params"]
 
 
 def test_more_unique_tokens_than_text_is_refused_once_it_is_known(

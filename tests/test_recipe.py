@@ -102,7 +102,6 @@ def test_the_papers_schedule_follows_from_the_defaults() -> None:
     assert run.training.min_lr_ratio == 0.1
 
 
-
 def test_the_quickstart_is_the_four_runs_of_the_readme() -> None:
     recipe = load_recipe("quickstart")
     found = [(run.training.objective, run.data.unique_tokens) for run in recipe.runs]
@@ -113,3 +112,23 @@ def test_the_quickstart_is_the_four_runs_of_the_readme() -> None:
 def test_a_message_names_the_combination_of_the_sweep_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sweep: training.batch_size = 4096"):
         load(tmp_path, '"training.batch_size" = [16, 4096]')
+
+
+def test_no_dropout_is_one_run_however_it_is_written(tmp_path: Path) -> None:
+    runs = load(tmp_path, '"model.dropout" = [0.0, 0.1, 0]')
+    assert [run["model"]["dropout"] for run in runs] == [None, 0.1]
+    assert load(tmp_path, '"training.seed" = [0]') == runs[:1]
+
+
+def test_a_mixture_gets_the_papers_losses_and_a_dense_model_none(tmp_path: Path) -> None:
+    sweep = '"model.moe_experts" = [4, 8]\n"training.objective" = ["ar"]'
+    for run in load(tmp_path, sweep):
+        assert (run["training"]["moe_aux_weight"], run["training"]["moe_z_weight"]) == (1e-2, 1e-3)
+        assert run["model"]["moe_top_k"] == 2
+    (named,) = load(tmp_path, "", "model.size=0.5M-A0.2M", "training.moe_z_weight=0.0")
+    model, training = named["model"], named["training"]
+    assert (model["moe_experts"], model["moe_top_k"]) == (8, 2)
+    assert (training["moe_aux_weight"], training["moe_z_weight"]) == (1e-2, 0.0)
+    (dense,) = load(tmp_path, "")
+    keys = ("moe_aux_weight", "moe_z_weight", "activation_checkpointing")
+    assert {dense["training"][key] for key in keys} == {None}

@@ -65,7 +65,7 @@ def _known(studies: dict[str, list[str]]) -> str:
     return f"Studies here: {', '.join(studies) or 'none'}."
 
 
-def _targets(results: Path, target: str) -> list[RunFolder]:
+def targets(results: Path, target: str) -> list[RunFolder]:
     """The runs that a study's name or a run's id stands for."""
     studies = studies_of(results)
     if target in studies:
@@ -76,13 +76,29 @@ def _targets(results: Path, target: str) -> list[RunFolder]:
     return found
 
 
+def find_run(results: Path, run_id: str) -> RunFolder:
+    """The folder of one run.
+
+    Raises:
+        InputError: no such run.
+    """
+    run = RunFolder(results / "runs" / run_id)
+    if not run_id or not run.config_path.exists():
+        known = [each.run_id for each in list_runs(results)]
+        raise InputError(
+            f"no run {run_id} in {results}{suggestion(run_id, known)} "
+            "`workbench status` lists the runs."
+        )
+    return run
+
+
 def retry(results: Path, target: str, *, jobs: int | None = None) -> RunReport:
     """Train what failed, diverged or was cancelled, from the run folders alone.
 
     Raises:
         InputError: no such study or run.
     """
-    folders = {run.run_id: run for run in _targets(results, target)}
+    folders = {run.run_id: run for run in targets(results, target)}
     check_writable(results)
     return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
 
@@ -94,7 +110,7 @@ def cancel(results: Path, target: str) -> list[str]:
         InputError: no such study or run.
     """
     said = []
-    for run in _targets(results, target):
+    for run in targets(results, target):
         status = run.status()
         if status.state in ("finished", "cancelled"):
             continue

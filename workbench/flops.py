@@ -1,8 +1,9 @@
 """Floating-point operations of training and generation (arXiv 2511.03276, Figure 12's accounting).
 
-A forward pass costs, for each token, 2 N for the weights outside the embedding, 2 d V for the
-output layer, and 4 d a layer for each token attended to: T/2 on average under a causal mask,
-T under a bidirectional one. The backward pass costs twice the forward.
+A forward pass costs, for each token, 2 N for the weights outside the embedding that it passes
+through (of a mixture of experts, the chosen ones and the router), 2 d V for the output layer, and
+4 d a layer for each token attended to: T/2 on average under a causal mask, T under a bidirectional
+one. The backward pass costs twice the forward.
 """
 
 from collections.abc import Iterable
@@ -10,13 +11,13 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
-from workbench.sizes import SIZES, ModelShape, padded_vocab
+from workbench.sizes import SIZES, ModelShape
 
 
 def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
     """FLOPs of one token's share of a forward pass over `seq_len` tokens."""
     attended = seq_len / 2 if causal else seq_len
-    weights = 2 * shape.n_params_non_embedding + 2 * shape.width * shape.vocab_size
+    weights = 2 * shape.n_params_active_non_embedding + 2 * shape.width * shape.vocab_size
     return float(weights + 4 * shape.width * shape.layers * attended)
 
 
@@ -73,10 +74,12 @@ def training_rows(shape: ModelShape, seq_len: int) -> list[dict[str, Any]]:
         {
             "objective": objective,
             "n_params": shape.n_params,
+            "n_params_active": shape.n_params_active,
             "n_params_non_embedding": shape.n_params_non_embedding,
             "seq_len": seq_len,
             "train_flops_per_token": train_flops_per_token(shape, seq_len, causal=causal),
-            "over_6N": train_flops_per_token(shape, seq_len, causal=causal) / (6 * shape.n_params),
+            "over_6N": train_flops_per_token(shape, seq_len, causal=causal)
+            / (6 * shape.n_params_active),
         }
         for objective, causal in (("ar", True), ("mdlm", False))
     ]
@@ -93,10 +96,7 @@ def named_shape(size: str, vocab_size: int) -> ModelShape:
             f"--size {size}: no such size{suggestion(size, SIZES) or '.'} "
             f"Sizes: {', '.join(SIZES)}."
         )
-    named = SIZES[size]
-    return ModelShape(
-        named.layers, named.width, named.heads, named.ffn, padded_vocab(vocab_size), named.tied
-    )
+    return SIZES[size].shape(vocab_size)
 
 
 def counts(option: str, text: str) -> list[int]:

@@ -1,4 +1,9 @@
-"""The metrics a run can record: unit, direction, meaning."""
+"""The metrics a run can record: unit, direction, meaning.
+
+`val_loss@shakespeare` is `val_loss` on the validation set of that name: what is measured stands
+before the `@`, on what after it. A `_` could be part of either name, and a `/` is a folder to some
+tools; an `@` that follows anything but a metric of ours, as in `pass@1`, means nothing here.
+"""
 
 import re
 from dataclasses import dataclass
@@ -30,8 +35,15 @@ METRICS: dict[str, Metric] = {
         Metric("mmlu_acc", "fraction", True, "MMLU by letter, mean over subjects"),
         Metric("humaneval_pass@1", "fraction", True, "HumanEval solved at the first attempt"),
         Metric("mbpp_pass@1", "fraction", True, "MBPP solved at the first attempt"),
+        Metric("memorised_share", "fraction", False, "window ends that greedy decoding gives back"),
+        Metric("memorised_tokens", "fraction", False, "their tokens that it gives back"),
+        Metric("suffix_nll", "nats a token", False, "NLL (AR) or NELBO (diffusion) of window ends"),
         Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
         Metric("lr", "", None, "learning rate"),
+        Metric("moe_balance", "", False, "balance loss of the routers: 1 is even"),
+        Metric("moe_z", "nats^2", None, "z-loss of the routers, before its weight"),
+        Metric("moe_max_load", "", False, "busiest expert's tokens over an even share"),
+        Metric("moe_entropy", "nats", None, "entropy of the routers' softmax"),
         Metric("grad_norm", "", None, "norm of the gradient before clipping"),
     )
 }
@@ -40,15 +52,22 @@ _ACCURACY_ENDINGS = ("_acc", "_acc_norm", "_accuracy")
 _PASS_RATE = re.compile(r"pass@\d+$")
 
 
+def base_name(metric: str) -> str:
+    """What is measured, without on which set."""
+    base = metric.partition("@")[0]
+    return base if base in METRICS else metric
+
+
 def higher_is_better(metric: str) -> bool:
     """Whether more is better. A metric from elsewhere is judged by its name: accuracies end in
     `_acc` or `_acc_norm`, pass rates in `pass@k`; anything else is taken for a loss."""
-    known = METRICS.get(metric)
+    known = METRICS.get(base_name(metric))
     if known is not None:
         return bool(known.higher_is_better)
-    return metric.endswith(_ACCURACY_ENDINGS) or bool(_PASS_RATE.search(metric))
+    return base_name(metric).endswith(_ACCURACY_ENDINGS) or bool(_PASS_RATE.search(metric))
 
 
 def unit(metric: str) -> str:
     """The metric's unit, empty where it has none or is unknown."""
-    return METRICS[metric].unit if metric in METRICS else ""
+    known = METRICS.get(base_name(metric))
+    return known.unit if known else ""

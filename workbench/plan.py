@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData, find_prepared
+from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
+from workbench.data.told import told_sources
 from workbench.errors import InputError
-from workbench.flops import train_flops_per_token
+from workbench.memory import Memory, memory_per_gpu
+from workbench.objective_flops import train_flops_per_data_token
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
 from workbench.recipe.tasks import missing_files
 from workbench.sizes import padded_vocab
-
-CAUSAL = {"ar": True, "mdlm": False}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class RunSpec:
     epochs: float
     steps: int
     train_flops: float
+    memory: Memory
+    validation_extra: dict[str, PreparedData] = field(default_factory=dict)
+    """The prepared second validation sets, by name."""
+
+    @property
+    def has_data(self) -> bool:
+        """Whether everything that the run reads is prepared."""
+        wanted = len(self.config.data.validation_extra or ())
+        return self.prepared is not None and len(self.validation_extra) == wanted
 
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
@@ -40,7 +50,10 @@ class RunSpec:
             "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
             "total_tokens", "epochs", "steps", "train_flops",
         )  # fmt: skip
-        return {key: getattr(self, key) for key in keys}
+        row: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        if self.n_params_active != self.n_params:
+            row["n_params_active"] = self.n_params_active
+        return row | told_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: kept in the run's `config.json`."""
@@ -53,7 +66,7 @@ class RunSpec:
             "tokens_per_step": self.config.tokens_per_step,
             "epochs": self.epochs,
             "train_flops": self.train_flops,
-        }
+        } | told_sources(self.config)
 
 
 @dataclass(frozen=True)
@@ -73,9 +86,15 @@ class Plan:
         return sum(run.train_flops for run in self.runs)
 
 
-def run_id_of(config: RunConfig, fingerprint: str) -> str:
+def run_id_of(
+    config: RunConfig, fingerprint: str, validation_extra: dict[str, PreparedData] | None = None
+) -> str:
     """12 hex digits that tell apart everything that decides a run's numbers."""
-    text = f"{canonical_json(config)}\n{fingerprint}"
+    lines = [canonical_json(config), fingerprint]
+    lines += [
+        f"{name}={data.fingerprint}" for name, data in sorted((validation_extra or {}).items())
+    ]
+    text = "\n".join(lines)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -105,8 +124,33 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
                 f"it has enough text, are told by `workbench run`."
             )
-        runs.append(_spec(recipe, _with_vocabulary(recipe, config, data), data))
+        extra = validation_sets(config, results, deferred, recipe.origin)
+        runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
+
+
+def validation_sets(
+    config: RunConfig, results: Path, deferred: list[str], origin: str
+) -> dict[str, PreparedData] | None:
+    """The second validation sets by name, or None where one is not prepared yet."""
+    found: dict[str, PreparedData] = {}
+    for one in config.data.validation_extra or ():
+        prepared = find_validation_set(one, config.data, results)
+        if prepared is None:
+            deferred.append(
+                f'data.validation_extra "{one.name}" is not prepared yet: run ids are told by '
+                "`workbench run`."
+            )
+            return None
+        tokens = one.tokens or config.data.validation_tokens
+        if prepared.held_out_tokens < tokens:
+            raise InputError(
+                f'{origin}: data.validation_extra "{one.name}": {one.path} has '
+                f"{prepared.held_out_tokens} tokens, and {tokens} shall be read. Set its tokens "
+                "lower."
+            )
+        found[one.name] = prepared
+    return found
 
 
 def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunConfig:
@@ -134,14 +178,18 @@ def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData |
     return config.model_copy(update={"model": model.model_copy(update={"vocab_size": size})})
 
 
-def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunSpec:
+def run_spec(
+    config: RunConfig,
+    prepared: PreparedData | None,
+    extra: dict[str, PreparedData] | None = None,
+) -> RunSpec:
+    """A resolved run, its vocabulary known, with what follows from its configuration."""
     shape = config.model.shape
-    per_token = train_flops_per_token(
-        shape, config.data.seq_len, causal=CAUSAL[config.training.objective]
-    )
     known = prepared is not None and not missing_files(config.evaluation.task_files)
     return RunSpec(
-        run_id=run_id_of(config, prepared.fingerprint) if prepared and known else None,
+        run_id=None
+        if prepared is None or extra is None or not known
+        else run_id_of(config, prepared.fingerprint, extra),
         config=config,
         prepared=prepared,
         objective=config.training.objective,
@@ -152,7 +200,9 @@ def _spec(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> R
         total_tokens=config.training.total_tokens or 0,
         epochs=config.epochs,
         steps=config.steps,
-        train_flops=per_token * config.steps * config.tokens_per_step,
+        train_flops=train_flops_per_data_token(config) * config.steps * config.tokens_per_step,
+        validation_extra=extra or {},
+        memory=memory_per_gpu(config),
     )
 
 
@@ -174,7 +224,11 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     flops_rate = _calibrated_rate(results)
     seconds, sources = 0.0, set()
     for run in plan.runs:
-        key = (run.objective, run.n_params, run.config.data.seq_len, run.config.training.compile)
+        training = run.config.training
+        key = (
+            *(run.objective, run.n_params, run.config.data.seq_len, training.compile),
+            *(training.noise_samples or 1, training.mask_aux_weight is not None),
+        )
         if key in speeds:
             seconds += run.steps * run.config.tokens_per_step / speeds[key]
             sources.add("runs in the store")
@@ -194,11 +248,13 @@ def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
     frame = query(
         results,
         """SELECT objective, n_params, seq_len, (config->>'$.training.compile')::BOOLEAN AS compile,
+                  coalesce((config->>'$.training.noise_samples')::INT, 1) AS noise_samples,
+                  (config->>'$.training.mask_aux_weight') IS NOT NULL AS twice,
                   median(value) AS speed
            FROM metrics JOIN runs USING (run_id)
            WHERE metric = 'tokens_per_second' AND metrics.step > 1 GROUP BY ALL""",
     )
-    return {row[:4]: row[4] for row in frame.iter_rows()}
+    return {row[:-1]: row[-1] for row in frame.iter_rows()}
 
 
 def calibration_path(results: Path) -> Path:

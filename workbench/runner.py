@@ -4,14 +4,15 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import InputError
 from workbench.orchestrator import Orchestrator, RunReport
-from workbench.plan import Plan, plan_study
+from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
-from workbench.runs import RunFolder, imported_runs, write_json
+from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
@@ -111,18 +112,20 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     Raises:
         InputError: a corpus cannot be read, or has too little text.
     """
-    from workbench.data.preparation import prepare
+    from workbench.data.preparation import prepare, prepare_validation_set
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
-    if any(run.prepared is None for run in plan.runs):
-        for run in plan.runs:
-            if run.prepared is None:
-                data = run.config.data
-                print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
-                prepare(data, results)
-                plan = plan_study(recipe, results)
-                if all(run.prepared for run in plan.runs):
-                    break
+    for _ in range(len(plan.runs)):
+        run = next((run for run in plan.runs if not run.has_data), None)
+        if run is None:
+            break
+        data = run.config.data
+        if run.prepared is None:
+            print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
+            prepare(data, results)
+        for one in data.validation_extra or ():
+            prepare_validation_set(one, data, results)
+        plan = plan_study(recipe, results)
     return plan
 
 
@@ -140,20 +143,37 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "data": {
                 "fingerprint": run.prepared.fingerprint,
                 "folder": str(run.prepared.folder.relative_to(results)),
+                **_validation_folders(run, results),
             },
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
         }
         folders[run.run_id] = RunFolder.create(results, run.run_id, config, origin)
+    listed = dict.fromkeys(
+        [
+            *folders,
+            *extended_runs(results, recipe.study.name, folders),
+            *imported_runs(results, recipe.study.name),
+        ]
+    )
     study = {
         "name": recipe.study.name,
         "question": recipe.study.question,
         "source": recipe.study.source,
         "compare": recipe.compare.model_dump(mode="json"),
-        # What was imported into the study is in no recipe, and stays.
-        "run_ids": [*folders, *imported_runs(results, recipe.study.name)],
+        # What was imported into the study, and what extends it, is in no recipe, and stays.
+        "run_ids": list(listed),
         "recipe": recipe.text,
     }
     (results / "studies").mkdir(exist_ok=True)
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
     return folders
+
+
+def _validation_folders(run: RunSpec, results: Path) -> dict[str, Any]:
+    """Where a run's second validation sets are; nothing for a run without."""
+    found = {
+        name: {"fingerprint": data.fingerprint, "folder": str(data.folder.relative_to(results))}
+        for name, data in run.validation_extra.items()
+    }
+    return {"validation_extra": found} if found else {}

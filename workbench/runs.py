@@ -11,7 +11,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -304,16 +304,31 @@ def imported_runs(results: Path, study: str) -> list[str]:
 
     What cannot be read is left out: it is reported where it is ingested.
     """
+    found = []
+    for run_id in _study_runs(results, study):
+        with suppress(InputError):
+            if RunFolder(results / "runs" / run_id).is_imported():
+                found.append(run_id)
+    return found
+
+
+def _study_runs(results: Path, study: str) -> list[str]:
+    """Ids as the study's file lists them; none where it cannot be read."""
     path = results / "studies" / f"{study}.json"
     try:
-        run_ids = json.loads(path.read_text(encoding="utf-8"))["run_ids"]
+        return [str(i) for i in json.loads(path.read_text(encoding="utf-8"))["run_ids"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    found = []
-    for run_id in run_ids:
+
+
+def extended_runs(results: Path, study: str, parents: Iterable[str]) -> list[str]:
+    """Ids of a study's runs that go on from `parents`, or from such runs, in the study's order."""
+    known, found = set(parents), []
+    for run_id in _study_runs(results, study):
         with suppress(InputError):
-            if RunFolder(results / "runs" / str(run_id)).is_imported():
-                found.append(str(run_id))
+            if RunFolder(results / "runs" / run_id).config_json().get("parent") in known:
+                known.add(run_id)
+                found.append(run_id)
     return found
 
 

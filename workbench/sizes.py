@@ -1,7 +1,9 @@
 """Model shapes: named sizes, parameter counts, vocabulary padding.
 
 The architecture is the paper's (arXiv 2511.03276, section 3.1): multi-head attention with
-qk-norm, SwiGLU, two RMSNorms a layer and one at the end, no biases.
+qk-norm, SwiGLU, two RMSNorms a layer and one at the end, no biases. In a mixture of experts every
+layer's feed-forward is `experts` SwiGLUs of width `ffn`, of which a router sends each token to
+`top_k`.
 """
 
 from dataclasses import dataclass
@@ -15,32 +17,51 @@ class ModelShape:
     width: int
     heads: int
     ffn: int
+    """Width of the feed-forward layer: of one expert in a mixture."""
     vocab_size: int
     """Padded: see `padded_vocab`."""
     tied: bool = True
     qk_norm: bool = True
+    experts: int | None = None
+    """Experts a layer; None in a dense model."""
+    top_k: int | None = None
+    """Experts that each token passes through."""
 
     @property
     def head_dim(self) -> int:
         return self.width // self.heads
 
     @property
-    def n_params_non_embedding(self) -> int:
-        """Parameters outside the embedding and the output layer."""
+    def n_params_embedding(self) -> int:
+        """Parameters of the embedding and the output layer, the vocabulary's padding included."""
+        return self.vocab_size * self.width * (1 if self.tied else 2)
+
+    def n_params_layer(self, experts: int | None) -> int:
+        """Parameters of one layer with so many of its experts, the whole router included."""
         attention = 4 * self.width**2 + (2 * self.head_dim if self.qk_norm else 0)
-        feed_forward = 3 * self.width * self.ffn
-        return self.layers * (attention + feed_forward + 2 * self.width) + self.width
+        router = self.width * (self.experts or 0)
+        feed_forward = 3 * self.width * self.ffn * (experts or 1)
+        return attention + router + feed_forward + 2 * self.width
+
+    @property
+    def n_params_non_embedding(self) -> int:
+        """Parameters outside the embedding and the output layer, all experts counted."""
+        return self.layers * self.n_params_layer(self.experts) + self.width
+
+    @property
+    def n_params_active_non_embedding(self) -> int:
+        """Those that one token passes through."""
+        return self.layers * self.n_params_layer(self.top_k) + self.width
 
     @property
     def n_params(self) -> int:
         """All parameters, the vocabulary's padding included."""
-        embeddings = self.vocab_size * self.width * (1 if self.tied else 2)
-        return self.n_params_non_embedding + embeddings
+        return self.n_params_non_embedding + self.n_params_embedding
 
     @property
     def n_params_active(self) -> int:
         """Parameters that one token passes through: all of them in a dense model."""
-        return self.n_params
+        return self.n_params_active_non_embedding + self.n_params_embedding
 
 
 @dataclass(frozen=True)
@@ -52,6 +73,21 @@ class NamedSize:
     heads: int
     ffn: int
     tied: bool = True
+    experts: int | None = None
+    top_k: int | None = None
+
+    def shape(self, vocab_size: int) -> ModelShape:
+        """The shape with a vocabulary, which is padded."""
+        return ModelShape(
+            self.layers,
+            self.width,
+            self.heads,
+            self.ffn,
+            padded_vocab(vocab_size),
+            self.tied,
+            experts=self.experts,
+            top_k=self.top_k,
+        )
 
 
 def default_ffn(width: int) -> int:
@@ -69,6 +105,8 @@ SIZES: dict[str, NamedSize] = {
     "0.8M": _size(4, 128, 4),
     "2M": _size(6, 192, 6),
     "5M": _size(6, 256, 8),
+    # A mixture as wide and as active as "0.2M": 8 experts of half its feed-forward, 2 a token.
+    "0.5M-A0.2M": NamedSize(layers=4, width=64, heads=4, ffn=64, experts=8, top_k=2),
     # For one GPU.
     "25M": _size(8, 512, 8),
     "100M": _size(12, 768, 12),
@@ -79,6 +117,9 @@ SIZES: dict[str, NamedSize] = {
     "2B": NamedSize(layers=26, width=2560, heads=20, ffn=6784),
     "4B": NamedSize(layers=36, width=3072, heads=24, ffn=8192),
     "8B": NamedSize(layers=42, width=4096, heads=32, ffn=10880),
+    # The paper's mixture (Figure 4) is not published either. This is the 1B model's width with
+    # fine-grained experts, chosen so that the totals match: 8.018B in all, 0.999B a token.
+    "8B-A1B": NamedSize(layers=34, width=1792, heads=14, ffn=640, experts=64, top_k=4),
 }
 
 

@@ -1,4 +1,4 @@
-"""Two trained runs of seconds, one an objective, and models whose likelihoods are known."""
+"""A trained run of seconds for each objective, and models whose likelihoods are known."""
 
 import gc
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Study:
     """A finished run of each objective, by its name."""
     folder = tmp_path_factory.mktemp("evaluated")
     path = folder / "tiny.toml"
-    path.write_text(RECIPE.format(corpus=corpus))
+    text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', '["ar", "mdlm", "block", "aoar"]')
+    path.write_text(text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8"))
     recipe = load_recipe(path)
     runs = {}
     for run in make_folders(recipe, prepare_study(recipe, folder), folder).values():

@@ -55,7 +55,7 @@ def test_ar_answers_have_the_chain_rules_likelihood(models: dict[str, RunModel])
     assert found[0] == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+@pytest.mark.parametrize("objective", ["ar", "mdlm", "block", "aoar"])
 def test_the_probabilities_of_all_one_token_answers_add_up_to_one(
     models: dict[str, RunModel], objective: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_other_seeds_draw_other_masks(models: dict[str, RunModel]) -> None:
     )
 
 
-@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+@pytest.mark.parametrize("objective", ["ar", "mdlm", "block", "aoar"])
 def test_batches_and_threads_do_not_matter(models: dict[str, RunModel], objective: str) -> None:
     rows = [Continuation(text(3 + n % 5, n), text(2 + n % 7, n + 50), n // 2) for n in range(24)]
     whole = scored(models[objective], rows)

@@ -11,6 +11,7 @@ from tests.evaluation.test_files import HELLASWAG, MMLU, written
 from workbench.errors import InputError
 from workbench.plan import plan_study, run_id_of
 from workbench.recipe import Recipe, RunConfig, load_recipe
+from workbench.recipe.tasks import TASK_DRAWS
 from workbench.runner import make_folders, prepare_study, run_study
 from workbench.store.reading import read_records
 from workbench.training import worker
@@ -69,7 +70,7 @@ def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective
         assert found["step"].to_list() == [1, 4, 8, 12]
         assert set(found["n"]) == {n}
         assert found["value"].is_finite().all()
-    draws = 1 if objective == "ar" else 4
+    draws = 1 if objective == "ar" else TASK_DRAWS
     (estimator,) = set(records.filter(metric="mmlu_acc")["estimator"])
     assert f"/draws={draws}/file=" in estimator
 

@@ -1,7 +1,17 @@
 """The command line. Each command is a thin function; what it needs is imported when it runs."""
 
 # The order of the help: what is done first stands first.
-from workbench.cli import training, evaluating, sampling, storing, crossovers, laws  # noqa: F401, I001
+from workbench.cli import (  # noqa: F401, I001
+    training,
+    extending,
+    evaluating,
+    sampling,
+    storing,
+    exporting,
+    crossovers,
+    laws,
+    auditing,
+)
 from workbench.cli.root import app, main
 
 __all__ = ["app", "main"]

@@ -58,5 +58,7 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
         name, equals, value = (part.strip() for part in piece.partition("="))
         if not (name and equals and value):
             raise InputError(f"{option} {piece}: expected name=value.")
+        if name in found:
+            raise InputError(f"{option} {piece}: {name} is given twice.")
         found[name] = value
     return found

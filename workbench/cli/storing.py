@@ -114,5 +114,5 @@ def tokenizer_train(
     from workbench.data.tokenizers import train_bpe
 
     texts = open_corpus(corpus, document="file", text_key=text_key).pieces()
-    count = train_bpe((text for text, _ in texts), vocab_size, out)
+    count = train_bpe((piece.text for piece in texts), vocab_size, out)
     print(f"{out}: {count:,} tokens.", file=sys.stderr)

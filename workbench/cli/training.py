@@ -33,9 +33,14 @@ def plan(
     bracket: Annotated[
         bool, typer.Option("--bracket", help="Tell whether the crossover is likely to be seen.")
     ] = False,
+    check_sharding: Annotated[
+        bool,
+        typer.Option("--check-sharding", help="Build and shard the models, without a GPU."),
+    ] = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
+    from workbench.data.told import told_rows
     from workbench.output import emit
     from workbench.plan import estimate_time, plan_study
     from workbench.progress import duration
@@ -62,7 +67,10 @@ def plan(
     }
     if bracket:
         document["bracket"] = _bracket(planned, results, fmt)
-    emit(rows, fmt, document=document)
+    if check_sharding:
+        document["sharding"] = _check_sharding(planned, fmt)
+    document["memory"] = [run.memory.document() for run in planned.runs]
+    emit(told_rows(rows), fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
     said = (
@@ -74,6 +82,30 @@ def plan(
     else:
         said += "; no speed is known yet: --calibrate measures it"
     print(said + ".", file=sys.stderr)
+    _say_memory(planned)
+
+
+def _say_memory(planned: "Plan") -> None:
+    """The run that needs the most of a GPU, and what of it is what."""
+    memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
+    held = memory.parameters + memory.gradients + memory.optimizer
+    print(
+        f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {held / 2**30:.3g} parameters, "
+        f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
+        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits "
+        f"({memory.assumed}; CUDA's own and fragmentation not counted).",
+        file=sys.stderr,
+    )
+
+
+def _check_sharding(planned: "Plan", fmt: str) -> list[dict[str, object]]:
+    from workbench.output import emit
+    from workbench.sharding import dry_runs, sharding_row
+
+    rows = [sharding_row(run, held) for run, held in dry_runs(planned)]
+    if fmt == Format.table:
+        emit(rows, fmt)
+    return rows
 
 
 def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Prepared data on disk: opening it, finding it, checking a recipe against it."""
 
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.corpora import open_corpus
-from workbench.data.tokenizers import Vocabulary, load_tokenizer
+from workbench.data.sources import (
+    ANNEAL,
+    FORMAT,
+    TextSource,
+    open_sources,
+    open_validation_set,
+    part_names,
+    request_of,
+    request_path,
+    signature,
+    validation_request_of,
+)
+from workbench.data.tokenizers import Vocabulary
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
-
-FORMAT = 1
+from workbench.recipe.apportion import apportion
+from workbench.recipe.data import ValidationSet
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,12 @@ class PreparedData:
         path = folder / "manifest.json"
         try:
             manifest = json.loads(path.read_text())
+            tokens = {name: manifest[f"{name}_tokens"] for name in ("train", "held_out")}
+            tokens.update(manifest.get("parts", {}))
             whole = manifest["format"] == FORMAT and all(
                 (folder / f"{name}.bin").stat().st_size
-                == manifest[f"{name}_tokens"] * np.dtype(manifest["dtype"]).itemsize
-                for name in ("train", "held_out")
+                == count * np.dtype(manifest["dtype"]).itemsize
+                for name, count in tokens.items()
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({error}). {_MEND}") from None
@@ -63,12 +76,30 @@ class PreparedData:
 
     @property
     def bytes_per_token(self) -> float:
-        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes."""
-        return float(self.manifest["held_out_bytes"] / self.manifest["held_out_tokens"])
+        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes. The
+        corpora of a mixture count the same, as they do in its validation loss."""
+        sources = self._held_out_sources() or [self.manifest]
+        found = [one["held_out_bytes"] / one["held_out_tokens"] for one in sources]
+        return float(sum(found) / len(found))
 
-    def train(self) -> NDArray[np.unsignedinteger]:
-        """The training tokens, mapped."""
-        return self._map("train.bin")
+    def held_out_sections(self) -> list[NDArray[np.unsignedinteger]]:
+        """The held-out tokens of each corpus of a mixture; all of them where there is one."""
+        text, start, sections = self.held_out(), 0, []
+        for one in self._held_out_sources() or [self.manifest]:
+            sections.append(text[start : start + one["held_out_tokens"]])
+            start += one["held_out_tokens"]
+        return sections
+
+    def _held_out_sources(self) -> list[dict[str, Any]]:
+        return [one for one in self.manifest.get("sources", []) if one["held_out_tokens"]]
+
+    def train(self, part: str = "train") -> NDArray[np.unsignedinteger]:
+        """The training tokens, or those of a mixture's further corpora, mapped."""
+        return self._map(f"{part}.bin")
+
+    def part_tokens(self, part: str) -> int:
+        """Tokens of one shard of training text."""
+        return int(self.manifest.get("parts", {"train": self.train_tokens})[part])
 
     def held_out(self) -> NDArray[np.unsignedinteger]:
         """The held-out tokens, mapped."""
@@ -86,13 +117,13 @@ class PreparedData:
         """Raises:
         InputError: the recipe asks for more text than there is.
         """
-        available = self.train_tokens // data.seq_len * data.seq_len
-        if data.unique_tokens > available:
-            raise InputError(
-                f'data.unique_tokens = {data.unique_tokens}: the corpus "{data.corpus}" has '
-                f"{available} training tokens in windows of {data.seq_len}. Lower it, or give "
-                "more text."
-            )
+        budgets = unique_windows(data)
+        for part, n_windows in budgets.items():
+            available = self.part_tokens(part) // data.seq_len
+            # A budget that is no whole number of windows must be there all the same.
+            beyond = data.mixture is None and part == "train"
+            if n_windows > available or (beyond and data.unique_tokens > available * data.seq_len):
+                raise InputError(_too_little(data, part, n_windows, available))
         if data.validation_tokens > self.held_out_tokens:
             raise InputError(
                 f"data.validation_tokens = {data.validation_tokens}: {self.held_out_tokens} tokens "
@@ -100,30 +131,36 @@ class PreparedData:
             )
 
 
+def unique_windows(data: DataConfig) -> dict[str, int]:
+    """How many unique windows each shard of training text gives."""
+    n_windows = data.unique_tokens // data.seq_len
+    counts = apportion(n_windows, [one.weight for one in data.mixture]) if data.mixture else None
+    found = counts or [n_windows]
+    if data.anneal:
+        found = [*found, data.anneal.unique_tokens // data.seq_len]
+    return dict(zip(part_names(data), found, strict=True))
+
+
+def _too_little(data: DataConfig, part: str, n_windows: int, available: int) -> str:
+    tokens = available * data.seq_len
+    have = f"{tokens} training tokens in windows of {data.seq_len}. Lower it, or give more text."
+    if part == ANNEAL:
+        assert data.anneal is not None
+        return (
+            f'data.anneal.unique_tokens = {data.anneal.unique_tokens}: "{data.anneal.corpus}", '
+            f"without what the other corpora hold too, has {have}"
+        )
+    if data.mixture:
+        one = data.mixture[part_names(data).index(part)]
+        return (
+            f"data.unique_tokens = {data.unique_tokens}: {n_windows * data.seq_len} of them shall "
+            f'come from "{one.corpus}" (weight {one.weight:g}), which has {have}'
+        )
+    which = f" of {data.quality} quality has" if data.quality else " has"
+    return f'data.unique_tokens = {data.unique_tokens}: the corpus "{data.corpus}"{which} {have}'
+
+
 _MEND = "Remove the folder and run the recipe again: the data is prepared anew."
-
-
-def request_of(data: DataConfig) -> dict[str, Any]:
-    """The part of `[data]` that decides the shards."""
-    identity = load_tokenizer(data.tokenizer).identity
-    corpus = data.corpus
-    if corpus != "python-stdlib" and not corpus.startswith("hf:"):
-        corpus = str(Path(corpus).expanduser().absolute())
-    return {
-        "format": FORMAT,
-        "corpus": corpus,
-        "document": data.document,
-        "text_key": data.text_key,
-        "tokenizer": identity,
-        "validation_tokens": data.validation_tokens,
-    }
-
-
-def request_path(data: DataConfig, results: Path) -> Path:
-    """Where the answer to a request is remembered."""
-    text = json.dumps(request_of(data), sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return results / "data" / "requests" / f"{name}.json"
 
 
 def find_prepared(data: DataConfig, results: Path) -> PreparedData | None:
@@ -132,18 +169,35 @@ def find_prepared(data: DataConfig, results: Path) -> PreparedData | None:
     Reads no text: a source is known by the sizes and times of its files.
     """
     try:
-        request = request_path(data, results)
+        request = request_of(data)
     except InputError:
         return None  # the tokenizer's file is not here
+    return _find(request, lambda: open_sources(data), data, results)
+
+
+def find_validation_set(one: ValidationSet, data: DataConfig, results: Path) -> PreparedData | None:
+    """The same for a second validation set."""
     try:
-        answer = json.loads(request.read_text())
-        folder = results / "data" / answer["folder"]
-        prepared = PreparedData.open(folder)
+        request = validation_request_of(one, data)
+    except InputError:
+        return None
+    plain = data.model_copy(update={"quality_scores": None})
+    return _find(request, lambda: [open_validation_set(one, data)], plain, results)
+
+
+def _find(
+    request: dict[str, Any],
+    sources: Callable[[], list[TextSource]],
+    data: DataConfig,
+    results: Path,
+) -> PreparedData | None:
+    try:
+        answer = json.loads(request_path(request, results).read_text())
+        prepared = PreparedData.open(results / "data" / answer["folder"])
     except (OSError, ValueError, KeyError, InputError):
         return None
     try:
-        corpus = open_corpus(data.corpus, document=data.document, text_key=data.text_key)
-        unchanged = corpus.signature() == answer["signature"]
+        unchanged = signature(sources(), data) == answer["signature"]
     except (InputError, OSError):
         return prepared  # the source is gone: the shards are what there is
     return prepared if unchanged else None

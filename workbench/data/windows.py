@@ -15,7 +15,7 @@ _ROUNDS = 6
 _U64 = np.uint64
 
 
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finaliser (Steele, Lea & Flood 2014); uint64 wraps, as it should."""
     x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
@@ -25,9 +25,9 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _round_keys(key: tuple[int, ...]) -> NDArray[np.uint64]:
     state = np.zeros(1, np.uint64)
     for part in key:
-        state = _mix(state + _U64(part & (2**64 - 1)) + _U64(0x9E3779B97F4A7C15))
+        state = mix64(state + _U64(part & (2**64 - 1)) + _U64(0x9E3779B97F4A7C15))
     counters = np.arange(1, _ROUNDS + 1, dtype=np.uint64)
-    return _mix(state + counters * _U64(0x9E3779B97F4A7C15))
+    return mix64(state + counters * _U64(0x9E3779B97F4A7C15))
 
 
 def permuted(index: Ints, n: int, key: tuple[int, ...]) -> Ints:
@@ -54,7 +54,7 @@ def permuted(index: Ints, n: int, key: tuple[int, ...]) -> Ints:
         x = value[outside]
         left, right = x >> shift, x & mask
         for round_key in keys:
-            left, right = right, left ^ (_mix(right + round_key) & mask)
+            left, right = right, left ^ (mix64(right + round_key) & mask)
         value[outside] = (left << shift) | right
         outside = value >= _U64(n)
     return value.astype(np.int64)
@@ -114,6 +114,11 @@ class WindowStream:
         """Samples start..start+count-1 with their tokens."""
         epoch, sample = self.identify(start, count)
         return Batch(self.read(sample), epoch, sample)
+
+    def probe(self, count: int) -> Ints:
+        """Some unique windows, at most `count`, to look at again and again: where budgets nest,
+        a larger one gives the same."""
+        return np.arange(min(count, self.n_windows))
 
     def read(self, sample: Ints) -> Ints:
         """Tokens [len(sample), seq_len] of unique windows, int64."""

@@ -10,7 +10,7 @@ Shape suffixes: R continuations, D draws, B sequences, L tokens a sequence.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from workbench.evaluation.scorer import Scorer
-from workbench.training.objectives import Corrupted
+from workbench.training.objectives import Corrupted, View
 
 Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")
@@ -176,12 +176,28 @@ def _noised(
 def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
     """One batch out of several."""
 
-    def join(name: str) -> Tensor | None:
-        values = [getattr(corrupted, name) for corrupted, _ in parts]
-        return None if values[0] is None else torch.cat(values)
+    some = [corrupted for corrupted, _ in parts]
+    weights = [one.weights_BL for one in some if one.weights_BL is not None]
+    joined = Corrupted(
+        torch.cat([one.inputs_BL for one in some]),
+        torch.cat([one.targets_BL for one in some]),
+        torch.cat(weights) if weights else None,
+        _joined_views(some),
+    )
+    return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 
-    joined = {field.name: join(field.name) for field in fields(Corrupted)}
-    return _Batch(Corrupted(**joined), torch.cat([place_B for _, place_B in parts]))  # type: ignore[arg-type]
+
+def _joined_views(parts: list[Corrupted]) -> View | None:
+    views = [(one.view, len(one.inputs_BL)) for one in parts if one.view is not None]
+    if not views:
+        return None
+    first = views[0][0]
+    if all(view is first and len(view.visible_BTT) == 1 for view, _ in views):
+        return first  # every sequence shares it
+    return View(
+        torch.cat([view.positions_BT.expand(n, -1) for view, n in views]),
+        torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]),
+    )
 
 
 def _in_threads(

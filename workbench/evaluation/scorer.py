@@ -3,16 +3,14 @@
 Shape suffixes: B sequences, L tokens a sequence.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from workbench.evaluation.loaded import as_trainer
 from workbench.generation.loading import RunModel
-from workbench.training.loss import WeightedNLL
-from workbench.training.objectives import Corrupted, Objective, build_objective
+from workbench.training.objectives import Corrupted, Objective
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,
@@ -72,7 +70,7 @@ class TrainerScorer:
 
 
 class ModelScorer:
-    """A loaded run in this process, with the parts of a trainer that `sequence_nll` asks for."""
+    """A loaded run in this process, with the parts of a trainer that likelihoods need."""
 
     ranks = (0, 1)
 
@@ -82,19 +80,9 @@ class ModelScorer:
             depend on it, so neither does any bit of an answer.
         """
         self.run = run
-        self.objective = build_objective(run.config.training, run.vocab)
-        self.device = run.device
+        self._trainer = as_trainer(run)
+        self.objective, self.device = self._trainer.objective, self._trainer.device
         self.threads = threads if self.device.type == "cpu" else 1
-        loss = WeightedNLL(
-            WeightedNLL.Config(n_tokens=run.vocab.n_tokens, vocab_size=run.vocab.size)
-        )
-        self._trainer: Any = SimpleNamespace(
-            model_parts=[run.model],
-            loss_fn=loss,
-            train_context=_no_context,
-            objective=self.objective,
-            device=self.device,
-        )
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 
@@ -103,7 +91,3 @@ class ModelScorer:
 
     def total(self, values: Tensor) -> Tensor:
         return values
-
-
-def _no_context() -> AbstractContextManager[None]:
-    return nullcontext()

@@ -186,9 +186,11 @@ TASKS: dict[str, Callable[[TaskInputs], Task]] = {
 }
 
 
-def training_tasks(
-    config: RunConfig, prepared: PreparedData
-) -> list[Callable[[StudyTrainer], Iterator[Measured]]]:
+TrainingTask = Callable[[StudyTrainer], Iterator[Measured]]
+"""Measures a run's model while it trains."""
+
+
+def training_tasks(config: RunConfig, prepared: PreparedData) -> list[TrainingTask]:
     """The tasks of `[evaluation]`, to be asked of the run's trainer while it trains.
 
     Raises:
@@ -222,7 +224,7 @@ def training_tasks(
             )
         )
 
-    def asked(task: Task) -> Callable[[StudyTrainer], Iterator[Measured]]:
+    def asked(task: Task) -> TrainingTask:
         return lambda trainer: task.ask(TrainerScorer(trainer))
 
     return [asked(made(name)) for name in evaluation.tasks]

@@ -65,10 +65,12 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     config = RunConfig.model_validate(document["config"])
     step = _checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
+    objective = OBJECTIVES[config.training.objective]
     model = model_config(
         config.model,
         seq_len=config.data.seq_len,
-        causal=OBJECTIVES[config.training.objective].causal,
+        causal=objective.causal,
+        doubled=objective.doubled,
     ).build()
     model.init_states()
     _read(model, run.checkpoint_dir / f"step-{step}")

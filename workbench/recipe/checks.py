@@ -3,8 +3,10 @@
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.recipe.data_checks import data_problem
 from workbench.recipe.messages import suggestion
 from workbench.recipe.models import OBJECTIVES, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.objective_keys import check_objective
 from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_FILES, TASKS
 from workbench.sizes import SIZES
 
@@ -26,7 +28,15 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
     Raises:
         InputError: names the keys and values, and what would fit.
     """
-    for check in (_budget, _shape, _tasks, _parallelism):
+    for check in (
+        _budget,
+        _shape,
+        _experts,
+        check_objective,
+        _tasks,
+        _parallelism,
+        data_problem,
+    ):
         problem = check(config)
         if problem:
             raise InputError(f"{where}: {problem}")
@@ -76,6 +86,28 @@ def _shape(config: RunConfig) -> str | None:
         return (
             f"model.width / model.heads = {resolved.width // resolved.heads}: rotary embeddings "
             "need an even number of dimensions a head."
+        )
+    return None
+
+
+def _experts(config: RunConfig) -> str | None:
+    model, training = resolved_model(config.model), config.training
+    if model.moe_experts is None:
+        for table, part, key in (
+            ("model", config.model, "moe_top_k"),
+            ("training", training, "moe_aux_weight"),
+            ("training", training, "moe_z_weight"),
+        ):
+            if getattr(part, key) is not None:
+                return f"{table}.{key} needs a mixture of experts: give model.moe_experts too."
+        return None
+    assert model.moe_top_k
+    if model.moe_experts < 2:
+        return "model.moe_experts = 1: a mixture has 2 experts or more. Leave the key out."
+    if model.moe_top_k > model.moe_experts:
+        return (
+            f"model.moe_top_k = {model.moe_top_k}: more than model.moe_experts = "
+            f"{model.moe_experts}."
         )
     return None
 

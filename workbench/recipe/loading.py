@@ -10,15 +10,19 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import InputError
 from workbench.recipe.checks import check_compare, check_run
+from workbench.recipe.data import resolved_data
 from workbench.recipe.messages import explain, suggestion
 from workbench.recipe.models import (
     FOREIGN_KEYS,
+    MOE_AUX_WEIGHT,
+    MOE_Z_WEIGHT,
     CompareConfig,
     EvaluationConfig,
     RunConfig,
     StudyConfig,
     resolved_model,
 )
+from workbench.recipe.objective_keys import without_plain
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 from workbench.recipe.tasks import foreign_task_keys, resolved_files, task_defaults
 
@@ -100,20 +104,27 @@ def resolve(
         total = round((training.epochs or 0) * config.data.unique_tokens)
     training = training.model_copy(update={"total_tokens": total, "epochs": None})
     config = config.model_copy(update={"training": training, "model": resolved_model(config.model)})
+    data = resolved_data(config.data, training.decay_fraction)
+    config = config.model_copy(update={"data": data})
     steps = config.steps
-    filled = {
+    filled: dict[str, Any] = {
         "warmup_steps": min(1000, round(0.02 * steps))
         if training.warmup_steps is None
         else training.warmup_steps,
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
+        "activation_checkpointing": training.activation_checkpointing or None,
     }
+    if config.model.moe_experts is not None:
+        for key, default in (("moe_aux_weight", MOE_AUX_WEIGHT), ("moe_z_weight", MOE_Z_WEIGHT)):
+            given = getattr(training, key)
+            filled[key] = default if given is None else given
     config = config.model_copy(
         update={
             "training": training.model_copy(update=filled),
             "evaluation": _resolved_evaluation(config.evaluation),
         }
     )
-    return _without_foreign(config)
+    return without_plain(_without_foreign(config))
 
 
 def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:

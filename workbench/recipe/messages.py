@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,12 +15,22 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
+def table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key holds: itself, or one that may be absent or stand in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (table_in(part) for part in get_args(annotation))
+    return next((table for table in found if table is not None), None)
+
+
 def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys of the table that a location points into."""
     for part in location:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        if isinstance(part, int):
+            continue  # a place in a list of tables
+        field = model.model_fields.get(part)
+        inner = table_in(field.annotation) if field else None
+        if inner is None:
             break
         model = inner
     return list(model.model_fields)
@@ -48,7 +58,9 @@ def _explain_one(
         return f"{key} is missing."
     read = json.dumps(value, default=str)
     if kind == "literal_error":
-        near = suggestion(value, context["expected"].replace("'", "").split(" or ")[0].split(", "))
+        near = suggestion(
+            value, context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        )
         return f"{key} = {read}{near or ':'} expected {context['expected']}."
     if kind == "string_pattern_mismatch":
         return f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."

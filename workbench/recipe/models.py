@@ -2,26 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from workbench.recipe.data import DataConfig
 from workbench.recipe.tasks import FILE_NAMES, TASKS, Shots, TaskFile
+from workbench.recipe.values import (
+    Count,
+    Flag,
+    Fraction,
+    NonNegative,
+    Positive,
+    Seed,
+    Table,
+    Text,
+)
 from workbench.sizes import SIZES, ModelShape, default_ffn
 
-Count = Annotated[int, Field(strict=True, gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(strict=True, min_length=1)]
-
-OBJECTIVES = ("ar", "mdlm")
-
-
-class Table(BaseModel):
-    """A table of a recipe: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+OBJECTIVES = ("ar", "mdlm", "block", "aoar")
+DEFAULT_TOP_K = 2
+# Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
+MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
 
 
 class StudyConfig(Table):
@@ -34,23 +34,6 @@ class StudyConfig(Table):
     source: str = ""
 
 
-class DataConfig(Table):
-    """`[data]`: which text, cut how, and how much of it is unique."""
-
-    corpus: Text = Field(
-        description="'python-stdlib', a path or glob of .txt, .jsonl or .parquet, or 'hf:org/name'."
-    )
-    document: Literal["file", "line", "blank-line"] = Field(
-        "file", description="What one document of a text file is. The split is by document."
-    )
-    tokenizer: Text = Field("bytes", description="'bytes', or a path to a tokenizer.json.")
-    text_key: Text = Field("text", description="The text's field in .jsonl, .parquet and hub data.")
-    unique_tokens: Count = Field(description="Distinct training tokens. Smaller budgets nest.")
-    seq_len: Count = Field(description="Tokens a window.")
-    validation_tokens: Count = Field(description="Held-out tokens that each evaluation reads.")
-    seed: Seed = Field(0, description="Draws the unique windows from the corpus.")
-
-
 class ModelConfig(Table):
     """`[model]`: a named size, or the shape itself; a shape's keys override a named size's."""
 
@@ -58,7 +41,9 @@ class ModelConfig(Table):
     width: Count | None = None
     layers: Count | None = None
     heads: Count | None = None
-    ffn: Count | None = Field(None, description="Default: floor(8 width / 3 / 64) * 64.")
+    ffn: Count | None = Field(
+        None, description="Of each expert in a mixture. Default: floor(8 width / 3 / 64) * 64."
+    )
     tied: Flag | None = Field(None, description="One matrix for embedding and output.")
     vocab_size: Count | None = Field(
         None, description="For planning without the data; padded. Read from the tokenizer else."
@@ -67,6 +52,13 @@ class ModelConfig(Table):
     norm_eps: Positive = 1e-6
     init_std: Positive = 0.02
     qk_norm: Flag = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="After embedding, attention and feed-forward, in training. Default: none."
+    )
+    moe_experts: Count | None = Field(None, description="Experts a layer. Default: a dense model.")
+    moe_top_k: Count | None = Field(
+        None, description="Experts a token. Default: the named size's, else 2."
+    )
 
     @property
     def shape(self) -> ModelShape:
@@ -78,13 +70,19 @@ class ModelConfig(Table):
         parts = (self.layers, self.width, self.heads, self.ffn, self.vocab_size)
         if None in parts:
             raise ValueError("the model's shape is not resolved")
-        return ModelShape(*parts, tied=bool(self.tied), qk_norm=self.qk_norm)  # type: ignore[arg-type]
+        return ModelShape(
+            *parts,  # type: ignore[arg-type]
+            tied=bool(self.tied),
+            qk_norm=self.qk_norm,
+            experts=self.moe_experts,
+            top_k=self.moe_top_k,
+        )
 
 
 class TrainingConfig(Table):
     """`[training]`: objective, budget, optimiser. Defaults are the paper's where it has them."""
 
-    objective: Literal["ar", "mdlm"]
+    objective: Literal["ar", "mdlm", "block", "aoar"]
     total_tokens: Count | None = Field(None, description="The token budget; or give epochs.")
     epochs: Positive | None = Field(None, description="Total tokens over unique tokens.")
     batch_size: Count = Field(description="Sequences a step, over all ranks.")
@@ -104,10 +102,31 @@ class TrainingConfig(Table):
     grad_clip: Positive = 1.0
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
-        "linear", description="mdlm: the probability of masking over time."
+        "linear", description="mdlm, block: the probability of masking over time."
     )
     loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
-        "elbo_t", description="mdlm: how masked tokens count in the loss."
+        "elbo_t", description="mdlm, block: how masked tokens count in the loss."
+    )
+    input_mask: Fraction | None = Field(
+        None, description="ar: share of input tokens masked in training. Default: none."
+    )
+    mask_aux_weight: NonNegative | None = Field(
+        None, description="ar: train on clean inputs, and with this weight on masked ones."
+    )
+    noise_samples: Count | None = Field(
+        None, description="Presentations of a sequence in a step, each with own noise. Default: 1."
+    )
+    block_size: Count | None = Field(
+        None, description="block: tokens denoised together. Divides data.seq_len."
+    )
+    moe_aux_weight: NonNegative | None = Field(
+        None, description="Mixture of experts: weight of the load-balance loss. Default: 1e-2."
+    )
+    moe_z_weight: NonNegative | None = Field(
+        None, description="Mixture of experts: weight of the router's z-loss. Default: 1e-3."
+    )
+    activation_checkpointing: Flag | None = Field(
+        None, description="Compute each layer again in the backward pass: less memory, slower."
     )
     threads: Count = Field(1, description="CPU threads a rank. Other numbers give other bits.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -129,9 +148,13 @@ class EvaluationConfig(Table):
     validation_batch_size: Count | None = Field(
         None, description="Sequences a rank scores at once. Default: the training batch."
     )
-    validation_draws: Count | None = Field(1, description="mdlm: noise draws a window.")
+    validation_draws: Count | None = Field(
+        1, description="Noise draws a window, where the objective has noise."
+    )
     cloze_questions: Count | None = 256
-    cloze_draws: Count | None = Field(4, description="mdlm: noise draws an ending.")
+    cloze_draws: Count | None = Field(
+        4, description="Noise draws an ending, where the objective has noise."
+    )
     shots: Shots | None = Field(
         None, description="Solved examples before a question: a metric for each number of them."
     )
@@ -142,7 +165,12 @@ class EvaluationConfig(Table):
         None, description="At most so many questions of a file. Default: all of it."
     )
     task_draws: Count | None = Field(
-        None, description="mdlm: noise draws an option of a file's question. Default: 32."
+        None,
+        description="Noise draws an option of a file's question, where the objective has noise. "
+        "Default: 32.",
+    )
+    memorisation: Count | None = Field(
+        None, description="Training windows whose ends are asked for verbatim. Default: none."
     )
 
     @field_validator("tasks", "shots", mode="before")
@@ -197,21 +225,30 @@ class RunConfig(Table):
         return (self.training.total_tokens or 0) // self.tokens_per_step
 
     @property
+    def steps_before_decay(self) -> int:
+        """Steps up to where the learning rate begins to fall: a longer run is the same so far."""
+        return self.steps - round(self.steps * self.training.decay_fraction)
+
+    @property
     def epochs(self) -> float:
         return (self.training.total_tokens or 0) / self.data.unique_tokens
 
 
 # Keys that only some objectives read. They leave the others' resolved configuration, so that
 # runs which differ in them alone merge.
+_AR_NOISE = ("training.input_mask", "training.mask_aux_weight")
+_DIFFUSION = ("training.noise_schedule", "training.loss_weighting")
 FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
     "ar": (
-        "training.noise_schedule",
-        "training.loss_weighting",
+        *_DIFFUSION,
+        "training.block_size",
         "evaluation.validation_draws",
         "evaluation.cloze_draws",
         "evaluation.task_draws",
     ),
-    "mdlm": (),
+    "mdlm": (*_AR_NOISE, "training.block_size"),
+    "block": _AR_NOISE,
+    "aoar": (*_AR_NOISE, *_DIFFUSION, "training.block_size"),
 }
 
 
@@ -226,4 +263,10 @@ def resolved_model(model: ModelConfig) -> ModelConfig:
         changes["ffn"] = default_ffn(model.width)  # another width than the named one
     if model.tied is None:
         changes.setdefault("tied", True)
+    if model.moe_experts is None and named is not None:
+        changes["moe_experts"] = named.experts
+    if model.moe_top_k is None and (model.moe_experts or changes.get("moe_experts")):
+        changes["moe_top_k"] = (named and named.top_k) or DEFAULT_TOP_K
+    if not model.dropout:
+        changes["dropout"] = None  # none at all is one run, however it is written
     return model.model_copy(update=changes)

@@ -4,12 +4,12 @@ import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.recipe.messages import suggestion, table_in
 from workbench.recipe.models import RunConfig
 
 
@@ -28,8 +28,13 @@ def sweepable_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> list
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             keys += sweepable_keys(inner, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
+            continue
+        keys.append(prefix + name)
+        table = table_in(inner)
+        if table is not None and table in get_args(
+            inner
+        ):  # a table that may be absent; one in a list is not reached
+            keys += sweepable_keys(table, f"{prefix}{name}.")
     return keys
 
 

@@ -4,9 +4,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.components.checkpointer import CheckpointManager
+from torchtitan.components.checkpointer.base import LR_SCHEDULER
 from torchtitan.tools.logging import logger
 
 from workbench.errors import WorkbenchError
@@ -25,13 +27,19 @@ class StoppableCheckpoints(CheckpointManager):
 
     @dataclass(kw_only=True, slots=True)
     class Config(CheckpointManager.Config):
-        pass
+        keep_step: int
+        """Saved whatever the interval, and never purged: a longer run can start there."""
+
+    def __init__(self, config: Config, **kwargs: Any) -> None:
+        self.keep_step = config.keep_step
+        super().__init__(config, **kwargs)
 
     stop_requested: Callable[[], bool] = staticmethod(_never)
     before_save: Callable[[], None] = staticmethod(lambda: None)
 
     def _should_save(self, curr_step: int, last_step: bool = False) -> bool:
-        due: bool = super()._should_save(curr_step, last_step) or self.stop_requested()
+        due: bool = super()._should_save(curr_step, last_step)
+        due = due or curr_step == self.keep_step or self.stop_requested()
         if due:
             self.before_save()
         return due
@@ -45,15 +53,28 @@ class StoppableCheckpoints(CheckpointManager):
                 "can go on from the one before it."
             ) from error
 
+    def _purge_stale_checkpoints(self) -> None:
+        if not self._should_purge():
+            return
+        for step in saved_steps(Path(self.folder))[: -self.keep_latest_k]:
+            if step != self.keep_step:
+                self.purge_queue.put(self._create_checkpoint_id(step))
+
     def _load(self, step: int = -1) -> bool:
         try:
-            return bool(super()._load(step))
+            loaded = bool(super()._load(step))
         except (Exception, CheckpointException) as error:
             raise WorkbenchError(
                 f"the checkpoint in {self.folder} cannot be read ({_cause(error)}). "
                 "Move its newest step-* folder away to resume from the one before, or remove "
                 "the checkpoint folder to start this run again; its records stay."
             ) from error
+        # The checkpoint holds the rate of the next step. In a longer run it is another one.
+        for scheduler in self.states[LR_SCHEDULER].schedulers:
+            rates = scheduler.get_last_lr()
+            for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+        return loaded
 
 
 def _cause(error: BaseException) -> str:

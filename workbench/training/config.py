@@ -12,13 +12,15 @@ from torchtitan.config.configs import (
     ParallelismConfig,
     TrainingConfig,
 )
+from torchtitan.distributed.activation_checkpoint import FullAC
 
 from workbench.data import PreparedData
+from workbench.data.streams import anneal_start
 from workbench.recipe import RunConfig
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
-from workbench.training.model import model_spec
+from workbench.training.model import RouterWeights, model_spec
 from workbench.training.objectives import OBJECTIVES
 from workbench.training.schedule import ExponentialWSD
 from workbench.training.sink import RecordingMetrics
@@ -51,11 +53,14 @@ def trainer_config(
     training, data, parallelism = config.training, config.data, config.parallelism
     ranks = parallelism.shard * parallelism.replicate
     objective = OBJECTIVES[training.objective]
+    anneal_step = anneal_start(config)
     return StudyTrainer.Config(
         model_spec=model_spec(
             config.model,
             seq_len=data.seq_len,
             causal=objective.causal,
+            router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
+            doubled=objective.doubled,
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),
@@ -63,16 +68,16 @@ def trainer_config(
         tokenizer=NoTokenizer.Config(),
         dataloader=WindowLoader.Config(
             folder=str(prepared.folder),
-            unique_tokens=data.unique_tokens,
-            data_seed=data.seed,
+            data=data.model_dump_json(),
             order_seed=training.seed,
             global_batch=training.batch_size,
+            anneal_from=None if anneal_step is None else anneal_step * training.batch_size,
         ),
         optimizer=_optimizer(config),
         lr_scheduler=ExponentialWSD.Config(
             warmup_steps=training.warmup_steps or 0,
             total_steps=config.steps,
-            decay_steps=round(config.steps * training.decay_fraction),
+            decay_steps=config.steps - config.steps_before_decay,
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
@@ -94,10 +99,11 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
+            keep_step=config.steps_before_decay,
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
         ),
-        activation_checkpoint=None,
+        activation_checkpoint=FullAC.Config() if training.activation_checkpointing else None,
         compile=CompileConfig(enable=training.compile),
         comm=CommConfig(trace_buf_size=0),
         loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),

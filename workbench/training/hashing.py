@@ -42,6 +42,23 @@ def stream_key(*parts: int | str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
+def hash_bits(key: int | Tensor, *counters: Tensor) -> Tensor:
+    """64 random bits from a stream's key and integer counters.
+
+    Args:
+        key: from `stream_key`, or what this has returned: more counters refine a key.
+        counters: int64 tensors that broadcast against each other and the key.
+
+    Returns:
+        int64, in the broadcast shape.
+    """
+    if isinstance(key, int):
+        key = torch.full((), key, dtype=torch.int64, device=counters[0].device)
+    for counter in counters:
+        key = _mix((key ^ counter) + _GOLDEN)
+    return key
+
+
 def hash_uniform(key: int, *counters: Tensor) -> Tensor:
     """Uniforms in (0, 1) from a stream's key and integer counters.
 
@@ -53,8 +70,6 @@ def hash_uniform(key: int, *counters: Tensor) -> Tensor:
         float32, in the broadcast shape. Values are odd multiples of 2**-25, so neither 0 nor 1
         occurs: 1/u is finite, and u < p is never true at p = 0 and always true at p = 1.
     """
-    state = torch.full((), key, dtype=torch.int64, device=counters[0].device)
-    for counter in counters:
-        state = _mix((state ^ counter) + _GOLDEN)
+    state = hash_bits(key, *counters)
     # 24 bits fill a float32 mantissa exactly; half a step keeps clear of 0.
     return (_shift_right(state, 40).to(torch.float32) + 0.5) * 2.0**-24

@@ -11,7 +11,9 @@ from torch.utils.data import IterableDataset
 from torchtitan.components.dataloader import ParallelAwareDataloader
 
 from workbench.data import PreparedData
+from workbench.data.streams import training_stream
 from workbench.data.windows import Ints, WindowStream
+from workbench.recipe import DataConfig
 
 Batch = tuple[dict[str, Tensor], Tensor]
 
@@ -64,10 +66,11 @@ class WindowLoader(ParallelAwareDataloader):
     @dataclass(kw_only=True, slots=True)
     class Config(ParallelAwareDataloader.Config):
         folder: str
-        unique_tokens: int
-        data_seed: int
+        data: str
+        """The `[data]` table as JSON: titan's configurations hold plain values."""
         order_seed: int
         global_batch: int
+        anneal_from: int | None = None
 
     def __init__(
         self,
@@ -79,13 +82,11 @@ class WindowLoader(ParallelAwareDataloader):
         local_batch_size: int,
         **kwargs: Any,
     ) -> None:
-        prepared = PreparedData.open(Path(config.folder))
-        stream = WindowStream(
-            prepared.train(),
-            seq_len=seq_len,
-            unique_tokens=config.unique_tokens,
-            data_seed=config.data_seed,
+        stream = training_stream(
+            PreparedData.open(Path(config.folder)),
+            DataConfig.model_validate_json(config.data),
             order_seed=config.order_seed,
+            anneal_from=config.anneal_from,
         )
         self.slices = WindowSlices(
             stream,

@@ -24,6 +24,8 @@ from torchtitan.models.qwen3.model import Qwen3TransformerBlock
 from torchtitan.protocols.model_spec import ModelSpec
 
 from workbench.recipe import ModelConfig
+from workbench.training.blocks import DropoutBlock
+from workbench.training.moe import moe_config
 from workbench.training.titan_patches import force_sum_reduction
 
 # Titan initialises by module, we by parameter name (see `initialise`): its own pass is skipped.
@@ -45,7 +47,9 @@ class Attention(ScaledDotProductAttention):
         self.is_causal = config.is_causal
 
     def forward(self, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
-        if q_BLNH.device.type != "cpu":
+        # An objective's own mask, additive, [B or 1, 1, L, L]: it says all, causality included.
+        mask = kwargs.pop("attention_masks", None)
+        if q_BLNH.device.type != "cpu" and mask is None:
             kwargs["is_causal"] = self.is_causal
             out: Tensor = super().forward(q_BLNH, k_BLNH, v_BLNH, **kwargs)
             return out
@@ -54,21 +58,58 @@ class Attention(ScaledDotProductAttention):
             q_BLNH.transpose(1, 2),
             k_BLNH.transpose(1, 2),
             v_BLNH.transpose(1, 2),
-            is_causal=self.is_causal,
+            attn_mask=mask,
+            is_causal=self.is_causal and mask is None,
             scale=kwargs.get("scale"),
         )
         return out_BNLH.transpose(1, 2)
 
 
-def model_config(model: ModelConfig, *, seq_len: int, causal: bool) -> Qwen3Model.Config:
-    """Titan's configuration of a resolved `[model]`."""
+@dataclass(frozen=True)
+class RouterWeights:
+    """What the losses of a mixture's routers count in the training loss."""
+
+    aux: float = 0.0
+    z: float = 0.0
+
+
+class FirstHalfHead(Linear):
+    """The output layer of a network that reads 2L inputs and predicts at the first L of them."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Linear.Config):
+        pass
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        out: Tensor = super().forward(hidden_BTD[:, : hidden_BTD.shape[1] // 2])
+        return out
+
+
+def model_config(
+    model: ModelConfig,
+    *,
+    seq_len: int,
+    causal: bool,
+    router: RouterWeights = RouterWeights(),
+    doubled: bool = False,
+) -> Qwen3Model.Config:
+    """Titan's configuration of a resolved `[model]`.
+
+    Args:
+        seq_len: positions that the rotary embedding knows.
+        doubled: the inputs are two streams of `seq_len`, and logits are wanted of the first.
+    """
     shape = model.shape
+    head = FirstHalfHead if doubled else Linear
 
     def norm(width: int) -> RMSNorm.Config:
         return RMSNorm.Config(normalized_shape=width, eps=model.norm_eps, param_init=_SKIP)
 
-    def block() -> Qwen3TransformerBlock.Config:
-        return Qwen3TransformerBlock.Config(
+    def block(layer: int) -> Qwen3TransformerBlock.Config:
+        kind: Any = Qwen3TransformerBlock.Config
+        if model.dropout:
+            kind = partial(DropoutBlock.Config, dropout=model.dropout, layer=layer)
+        return kind(
             attention_norm=norm(shape.width),
             ffn_norm=norm(shape.width),
             attention=make_gqa_config(
@@ -85,7 +126,12 @@ def model_config(model: ModelConfig, *, seq_len: int, causal: bool) -> Qwen3Mode
             ),
             feed_forward=make_ffn_config(
                 dim=shape.width, hidden_dim=shape.ffn, w1_param_init=_SKIP, w2w3_param_init=_SKIP
-            ),
+            )
+            if shape.experts is None
+            else None,
+            moe=moe_config(shape, aux_weight=router.aux, z_weight=router.z)
+            if shape.experts is not None
+            else None,
         )
 
     return Qwen3Model.Config(
@@ -95,16 +141,22 @@ def model_config(model: ModelConfig, *, seq_len: int, causal: bool) -> Qwen3Mode
             num_embeddings=shape.vocab_size, embedding_dim=shape.width, param_init=_SKIP
         ),
         norm=norm(shape.width),
-        lm_head=Linear.Config(
+        lm_head=head.Config(
             in_features=shape.width, out_features=shape.vocab_size, param_init=_SKIP
         ),
-        layers=[block() for _ in range(shape.layers)],
+        layers=[block(layer) for layer in range(shape.layers)],
         enable_weight_tying=shape.tied,
     )
 
 
 def model_spec(
-    model: ModelConfig, *, seq_len: int, causal: bool, shard_one_rank: bool
+    model: ModelConfig,
+    *,
+    seq_len: int,
+    causal: bool,
+    shard_one_rank: bool,
+    router: RouterWeights = RouterWeights(),
+    doubled: bool = False,
 ) -> ModelSpec:
     """The bundle that titan's Trainer takes.
 
@@ -115,7 +167,7 @@ def model_spec(
     return ModelSpec(
         name="workbench",
         flavor=model.size or f"{model.layers}x{model.width}",
-        model=model_config(model, seq_len=seq_len, causal=causal),
+        model=model_config(model, seq_len=seq_len, causal=causal, router=router, doubled=doubled),
         parallelize_fn=partial(_parallelize, shard_one_rank=shard_one_rank),
         pipelining_fn=None,
         post_optimizer_build_fn=None,
@@ -127,6 +179,8 @@ def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> n
     compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
     if parallel_dims.world_size == 1 and not shard_one_rank:
         # One rank has nothing to move: titan's hooks around each module would only cost.
+        if kwargs["ac_config"] is not None:
+            kwargs["ac_config"].build(dump_folder=kwargs["dump_folder"]).apply(model)
         if compiling.enable:
             apply_compile(model, compile_config=compiling, parallel_dims=parallel_dims)
             # Titan compiles the blocks. On a CPU the last norm alone, run eagerly, is 4 % of a

@@ -8,6 +8,7 @@ from torchtitan.components.metrics import MetricsProcessor
 from torchtitan.tools.logging import logger
 
 from workbench.records import RecordWriter
+from workbench.training.moe import RouterState
 
 
 @dataclass
@@ -83,6 +84,13 @@ class RecordingMetrics(MetricsProcessor):
         logger.info("step %d  train_loss %.5f  grad_norm %.4f", step, global_avg_loss, grad_norm)
         self.ntokens_since_last_log = 0
         self.data_loading_times.clear()
+
+    def log_routers(self, step: int, state: RouterState) -> None:
+        """What the routers of a mixture of experts did with this step's batch."""
+        self.sink.write(step, "moe_balance", state.balance)
+        self.sink.write(step, "moe_z", state.z)
+        self.sink.write(step, "moe_max_load", state.max_load)
+        self.sink.write(step, "moe_entropy", state.entropy)
 
     def log_speed(self, step: int) -> None:
         """Tokens a second over the training steps since the last call, all ranks together."""

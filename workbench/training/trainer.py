@@ -8,6 +8,7 @@ study needs around a step: its evaluation, its speed, and the request to stop.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.trainer import Trainer
 
 from workbench.training.checkpoints import StoppableCheckpoints
+from workbench.training.dropout import DropoutKeys
+from workbench.training.moe import Routers
 from workbench.training.objectives import Objective, TokenBatch
 from workbench.training.sink import RecordingMetrics
 
@@ -72,11 +75,30 @@ class StudyTrainer(Trainer):
         self.checkpointer.stop_requested = self._should_stop
         self.checkpointer.before_save = hooks.flush
         self._stopping = False
+        self._attach_layers()
+
+    def _attach_layers(self) -> None:
+        """Find what in the model needs to know of steps and ranks: dropout and routers."""
+        model, dims = self.model_parts[0], self.parallel_dims
+        sequence = self.config.parallelism.enable_sequence_parallel
+        tensor = dims.get_mesh("tp") if dims.tp_enabled and sequence else None
+        self.dropout_keys = DropoutKeys(
+            model,
+            seed=self.config.debug.seed or 0,
+            tensor_rank=tensor.get_local_rank() if tensor else 0,
+            tensor_ranks=tensor.size() if tensor else 1,
+        )
+        many = data_parallel_rank(self)[1] > 1
+        self.routers = Routers(
+            model,
+            partial(sum_over_data_parallel, self) if many else None,
+            tensor_ranks=dims.tp,
+        )
 
     def post_dataloading_process(
         self, input_dict: dict[str, Tensor], labels: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        corrupted = self.objective.corrupt(
+        corrupted = self.objective.training_inputs(
             TokenBatch(
                 tokens_BL=input_dict["input"],
                 epoch_B=input_dict["epoch"],
@@ -90,7 +112,9 @@ class StudyTrainer(Trainer):
         inputs, targets, _ = super().post_dataloading_process(
             {"input": corrupted.inputs_BL}, corrupted.targets_BL
         )
-        return inputs, targets, {"weights": corrupted.weights_BL}
+        self.dropout_keys.update(self.step, input_dict["position"], inputs)
+        extra = {"weights": corrupted.weights_BL, "network": corrupted.network_arguments()}
+        return inputs, targets, extra
 
     def _forward_backward_body(
         self,
@@ -99,11 +123,17 @@ class StudyTrainer(Trainer):
         global_valid_tokens: Tensor,
         extra_kwargs: dict[str, Any],
     ) -> Tensor:
+        # The loader's tokens that an input stands for: an objective may pass each several times.
+        training = self.config.training
+        copies = inputs.numel() / (training.local_batch_size * training.seq_len)
+        self.routers.before_pass(global_valid_tokens * copies)
         with self.train_context():
-            logits_BLV = self.model_parts[0](inputs)
-            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, **extra_kwargs)
+            logits_BLV = self.model_parts[0](inputs, **extra_kwargs["network"])
+            weights_BL = extra_kwargs["weights"]
+            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, weights=weights_BL)
             del logits_BLV
             loss.backward()
+        self.routers.after_pass()
         return loss
 
     def train_step(self, data_iterator: Iterator[tuple[dict[str, Tensor], Tensor]]) -> None:
@@ -112,6 +142,9 @@ class StudyTrainer(Trainer):
         metrics, training = self.metrics_processor, self.config.training
         metrics.train_seconds += time.perf_counter() - began
         metrics.train_tokens += training.global_batch_size * training.seq_len
+        routers = self.routers.end_step(measure=metrics.should_log(self.step))
+        if routers is not None:
+            metrics.log_routers(self.step, routers)
         if metrics.should_log(self.step):
             # The step just logged has waited for the device, so the seconds are whole.
             metrics.log_speed(self.step)

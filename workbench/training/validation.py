@@ -43,7 +43,7 @@ def mean_estimate(total: float, squares: float, n: int) -> Estimate:
 def sequence_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
     """[B] float64: each sequence's weighted NLL, summed over its positions, in nats."""
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](corrupted.inputs_BL)
+        logits_BLV = trainer.model_parts[0](corrupted.inputs_BL, **corrupted.network_arguments())
         nll_BL = trainer.loss_fn.nll(logits_BLV, corrupted.targets_BL).double()
     if corrupted.weights_BL is not None:
         nll_BL = nll_BL * corrupted.weights_BL

@@ -22,9 +22,11 @@ import torch
 from torch import distributed as dist
 
 from workbench.data import PreparedData
-from workbench.data.windows import ValidationWindows
+from workbench.data.streams import validation_windows
 from workbench.errors import WorkbenchError
+from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
+from workbench.evaluation.validation_sets import validation_set_tasks
 from workbench.launchers.orphans import die_with_parent
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
@@ -197,7 +199,7 @@ def _run(
     trainer.attach(
         objective,
         Hooks(
-            evaluate=_evaluator(config, prepared, trainer, sink),
+            evaluate=_evaluator(run, config, prepared, trainer, sink),
             evaluation_steps=frozenset(
                 evaluation_steps(derived["steps"], config.evaluation.points)
             ),
@@ -224,19 +226,23 @@ def _run(
 
 
 def _evaluator(
-    config: RunConfig, prepared: PreparedData, trainer: StudyTrainer, sink: RecordSink
+    run: RunFolder,
+    config: RunConfig,
+    prepared: PreparedData,
+    trainer: StudyTrainer,
+    sink: RecordSink,
 ) -> Any:
     """What to measure after an evaluation step, written as records."""
     evaluation = config.evaluation
-    windows = ValidationWindows(
-        prepared.held_out(), seq_len=config.data.seq_len, n_tokens=config.data.validation_tokens
-    )
     validation = Validation(
-        windows.tokens,
+        validation_windows(prepared, config.data),
         batch=evaluation.validation_batch_size or config.training.batch_size,
         draws=evaluation.validation_draws or 1,
     )
     tasks = training_tasks(config, prepared)
+    tasks += validation_set_tasks(config, run)
+    if evaluation.memorisation is not None:
+        tasks.append(memorisation_task(config, prepared))
     bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
 
     def evaluate(step: int) -> None:

@@ -89,9 +89,9 @@ def test_no_other_optimiser_finds_less() -> None:
 
 def test_a_thousand_resamples_take_seconds() -> None:
     table = made_table("chinchilla", noise=0.005, sizes=10).take(np.arange(240))
-    began = time.perf_counter()
+    began = time.process_time()  # of both cores: others may be at work here
     (fit,) = fit_law(law("chinchilla"), table, FitOptions())
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 2 * 20
     assert fit.ci_method == "bootstrap over rows, 1,000 resamples"
     assert fit.draws is not None
     assert len(fit.draws["alpha"]) == 1000
@@ -260,9 +260,9 @@ def test_many_rows_get_an_answer_in_good_time() -> None:
     one = law("chinchilla")
     loss = one.predict(one.published, Rows.of(n, d, d)) * np.exp(rng.normal(0, 0.01, len(n)))
     table = LossTable("made", np.arange(len(n)).astype(str), n, d, None, loss, 6 * n * d)
-    began = time.perf_counter()
+    began = time.process_time()
     (fit,) = fit_law(one, table, FitOptions())
-    assert time.perf_counter() - began < 90
+    assert time.process_time() - began < 60
     assert fit.ci_method == "sandwich covariance, normal"
     for name, value in one.published.items():
         low, high = fit.ci95[name] or (None, None)

@@ -26,8 +26,10 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
     distinct = len(np.unique(inputs, axis=0))
     if distinct <= needs:
         rows = "1 row" if len(table) == 1 else f"{len(table):,} rows"
+        names = table.objectives
+        who = f", {names[0]}" if len(names) == 1 and names[0] else ""
         raise InputError(
-            f"{table.source}: {rows} of {distinct} distinct configuration"
+            f"{table.source}{who}: {rows} of {distinct} distinct configuration"
             f"{'' if distinct == 1 else 's'}: {law} has {needs} free parameters and needs more "
             "than that. Add runs, or hold parameters with --fixed."
         )

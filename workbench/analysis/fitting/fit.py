@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.fitting.checks import check_table, outliers
-from workbench.analysis.fitting.held_out import held_out_error
+from workbench.analysis.fitting.held_out import held_out_error, held_out_rows
 from workbench.analysis.fitting.minimise import minimise
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.problem import Problem, huber
@@ -40,6 +40,11 @@ def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list
         options.check_plain(law.name)
         return law.fit(table, options)
     options.check(law)
+    if options.shared and (table.objective is None or len(table.objectives) < 2):
+        raise InputError(
+            f"{table.source}: --share {','.join(options.shared)}: there are no two objectives to "
+            "share between. The column is called objective."
+        )
     if options.joint or table.objective is None:
         return _fit_rows(law, replace(table, objective=None), options)
     if options.shared:
@@ -70,6 +75,7 @@ class _Solved:
 
 def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     notes = list(table.notes)
+    asked = options
     if options.two_stage:
         first = _first_stage(law, table, options)
         told = ", ".join(f"{name} = {value:.5g}" for name, value in first.items())
@@ -94,13 +100,33 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         spread=spread,
         profiles=_profiles(problem, known, minima[0].objective, options),
         influence=leave_one_out(problem, theta, widths) if options.diagnostics else None,
-        held_out=held_out_error(law, table, options) if options.diagnostics else None,
-        fixed=tuple(name for name in law.names if name in options.fixed),
+        held_out=_held_out(law, table, asked) if options.diagnostics else None,
+        fixed=tuple(
+            name
+            for name, place in zip(law.names, problem.index[0], strict=True)
+            if not problem.free[place]
+        ),
         checks=tuple(checks),
         notes=tuple(notes),
         options=options,
     )
     return [_result(solved, g) for g in range(len(problem.index))]
+
+
+def _held_out(law: Law, table: LossTable, options: FitOptions) -> dict[str, Any] | None:
+    """The held-out error, its first stage fitted without the held-out rows too."""
+    if not options.two_stage:
+        return held_out_error(law, table, options)
+    split = held_out_rows(table, options.held_out_share)
+    if split is None:
+        return None
+    try:
+        first = _first_stage(law, table.take(~split), options)
+    except InputError:  # too few single epochs are left without them
+        return None
+    return held_out_error(
+        law, table, replace(options, two_stage=False, fixed={**first, **options.fixed})
+    )
 
 
 def _first_stage(law: Law, table: LossTable, options: FitOptions) -> dict[str, float]:

@@ -41,22 +41,32 @@ class FitOptions:
                 )
         for name, value in self.fixed.items():
             parameter = law.parameter(name)
-            if not (value > 0 if parameter.log else parameter.low <= value <= parameter.high):
-                allowed = (
-                    "more than 0" if parameter.log else (f"{parameter.low:g} to {parameter.high:g}")
-                )
+            low = 0.0 if parameter.log else parameter.low  # a term may be held away at nearly 0
+            if not low <= value <= parameter.high or (parameter.log and value == 0):
+                allowed = f"{low:g} to {parameter.high:g}"
+                if parameter.log:
+                    allowed = f"more than 0, and at most {parameter.high:g}"
                 raise InputError(f"--fixed {name}={value:g}: allowed is {allowed}.")
         for one, other in self.tied:
-            if one == other or law.parameter(one).log != law.parameter(other).log:
+            first, second = law.parameter(one), law.parameter(other)
+            if one == other or (first.log, first.high) != (second.log, second.high):
                 raise InputError(f"--tie {one}={other}: tie two exponents, or two scales.")
-            if self.fixed.get(one, self.fixed.get(other)) != self.fixed.get(
-                other, self.fixed.get(one)
-            ):
+            if len({self.fixed[n] for n in self.tied_sets(law)[one] if n in self.fixed}) > 1:
                 raise InputError(f"--tie {one}={other}: they are held at different values.")
         if self.two_stage and not law.first_stage:
             raise InputError(f"--two-stage: {law.name} has one stage only.")
         if self.joint and self.shared:
             raise InputError("--joint and --share: a joint fit shares every parameter.")
+        if self.two_stage and self.shared:
+            raise InputError("--two-stage and --share: each objective has its own first stage.")
+
+    def tied_sets(self, law: Law) -> dict[str, set[str]]:
+        """Each parameter's set of equals, itself included: ties of ties are ties."""
+        sets = {name: {name} for name in law.names}
+        for one, other in self.tied:
+            union = sets[one] | sets[other]
+            sets |= dict.fromkeys(union, union)
+        return sets
 
     def check_plain(self, law: str) -> None:
         """Raises:

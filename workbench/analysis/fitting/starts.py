@@ -16,19 +16,20 @@ def make_problem(law: Law, table: LossTable, options: FitOptions) -> Problem:
     group = np.zeros(len(table), dtype=np.intp)
     if options.shared and table.objective is not None:
         group = np.searchsorted(np.array(groups, dtype=str), table.objective).astype(np.intp)
-    representative = {other: one for one, other in options.tied}
+    sets = options.tied_sets(law)
+    shared = {name for name in law.names if sets[name] & set(options.shared)}
     places: dict[tuple[str, int | None], int] = {}
     index = np.empty((len(groups), len(law.parameters)), dtype=np.intp)
     names, low, high = [], [], []
     for g in range(len(groups)):
         for j, own in enumerate(law.names):
-            name = representative.get(own, own)
-            key = (name, None if len(groups) == 1 or name in options.shared else g)
+            name = next(one for one in law.names if one in sets[own])
+            key = (name, None if len(groups) == 1 or name in shared else g)
             if key not in places:
                 places[key] = len(places)
                 parameter = law.parameter(name)
                 names.append(name if key[1] is None else f"{name}[{groups[g]}]")
-                value = options.fixed.get(name, options.fixed.get(own))
+                value = next((v for k, v in options.fixed.items() if k in sets[name]), None)
                 low.append(parameter.to_internal(parameter.low if value is None else value))
                 high.append(parameter.to_internal(parameter.high if value is None else value))
             index[g, j] = places[key]

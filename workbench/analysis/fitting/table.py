@@ -14,6 +14,7 @@ from workbench.recipe.messages import suggestion
 REQUIRED = ("n_params", "total_tokens", "loss")
 _OPTIONAL = ("unique_tokens", "objective", "name", "compute")
 _KIND = {".csv": "csv", ".parquet": "parquet"}
+_LOWEST, _HIGHEST = 1e-30, 1e40  # beyond any count, loss or FLOPs; products stay finite
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,15 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if kind == "parquet":
             return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema=False)  # text: a bad cell is ours to name
+        frame = pl.read_csv(path, infer_schema=False)  # text: a bad cell is ours to name
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable {kind} table ({_first(error)}).") from None
+    twice = [name for name in frame.columns if "_duplicated_" in name]
+    if twice:
+        raise InputError(
+            f"{path}: the column {twice[0].partition('_duplicated_')[0]} occurs twice."
+        )
+    return frame
 
 
 def _first(error: Exception) -> str:
@@ -167,6 +174,13 @@ def _positive(path: Path, frame: pl.DataFrame, name: str, theirs: str) -> Floats
         more = f" ({bad.sum():,} such rows)" if bad.sum() > 1 else ""
         raise InputError(
             f"{path}, row {row + 1}, column {theirs}: {told} is not a positive number{more}."
+        )
+    far = (numbers < _LOWEST) | (numbers > _HIGHEST)
+    if far.any():
+        row = int(far.arg_true()[0])
+        raise InputError(
+            f"{path}, row {row + 1}, column {theirs}: {frame[name][row]} is outside "
+            f"{_LOWEST:g} to {_HIGHEST:g}: another unit?"
         )
     return numbers.to_numpy().astype(np.float64)
 

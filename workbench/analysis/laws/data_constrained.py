@@ -47,7 +47,7 @@ def constrained_terms(theta: Floats, rows: Rows, decay: Decay, slopes: bool) -> 
     supported = g + beta / alpha * (g + rows.log_u)
     inside = rows.log_n <= supported  # U_N = N: every parameter is supported by the data
     log_un = np.where(inside, rows.log_n, supported)
-    excess = np.expm1(rows.log_n - log_un)
+    excess = np.expm1(np.minimum(rows.log_n - log_un, 300.0))  # far starts overflow otherwise
     worth_n, by_excess, by_rn = decay(excess, log_rn)
     log_n = log_un + worth_n
     # d log N' / d log U_N: fewer unsupported parameters, each of which is worth less.

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -218,10 +218,8 @@ def _follow(pid: int, *, control: int, report: int) -> dict[str, Any]:
         problem = _map_ids(pid)
         if problem is not None:
             return {"error": problem}
-        try:
+        with suppress(BrokenPipeError):  # it has ended: its report says why, or is missing
             os.write(control, b"g")
-        except BrokenPipeError:
-            pass  # it has ended: its report says why, or is missing
         return _line(reports)
 
 

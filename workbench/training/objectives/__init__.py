@@ -1,13 +1,17 @@
 """Training objectives. A new one is a module here and an entry in `OBJECTIVES`."""
 
 from workbench.recipe import TrainingConfig
+from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.ar import Autoregressive
-from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, View, Vocab
+from workbench.training.objectives.block import BlockDiffusion
 from workbench.training.objectives.mdlm import MaskedDiffusion
 
 OBJECTIVES: dict[str, type[Objective]] = {
     Autoregressive.name: Autoregressive,
     MaskedDiffusion.name: MaskedDiffusion,
+    BlockDiffusion.name: BlockDiffusion,
+    AnyOrder.name: AnyOrder,
 }
 
 
@@ -16,4 +20,4 @@ def build_objective(training: TrainingConfig, vocab: Vocab) -> Objective:
     return OBJECTIVES[training.objective].from_config(training, vocab)
 
 
-__all__ = ["OBJECTIVES", "Corrupted", "Objective", "TokenBatch", "Vocab", "build_objective"]
+__all__ = ["OBJECTIVES", "Corrupted", "Objective", "TokenBatch", "View", "Vocab", "build_objective"]

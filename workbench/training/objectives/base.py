@@ -4,9 +4,10 @@ Shape suffixes: B sequences, L tokens a sequence.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from workbench.recipe import TrainingConfig
@@ -42,6 +43,17 @@ class TokenBatch:
 
 
 @dataclass(frozen=True)
+class View:
+    """Where T inputs stand and which of them each attends to, where the network's own order and
+    mask are not meant. The first dimension is 1 where all sequences share it."""
+
+    positions_BT: Tensor
+    """int64, below the sequence length."""
+    visible_BTT: Tensor
+    """bool [B or 1, T, T]: whether input i (dimension 1) attends to input j (dimension 2)."""
+
+
+@dataclass(frozen=True)
 class Corrupted:
     """What the network sees, what it must predict, and how much each prediction counts.
 
@@ -49,9 +61,48 @@ class Corrupted:
     """
 
     inputs_BL: Tensor
+    """[B, 2L] under an objective that is `doubled`."""
     targets_BL: Tensor
     weights_BL: Tensor | None
     """None: every position counts 1."""
+    view: View | None = None
+
+    def network_arguments(self) -> dict[str, Tensor]:
+        """What the network takes beside its inputs."""
+        if self.view is None:
+            return {}
+        visible = self.view.visible_BTT[:, None]
+        # Additive, once a batch: each layer would convert a boolean mask anew.
+        mask = torch.zeros(visible.shape, device=visible.device)
+        mask.masked_fill_(~visible, float("-inf"))
+        return {"positions": self.view.positions_BT, "attention_masks": mask}
+
+
+_DRAW_BIT = 40
+"""A draw's number stands in a sample's counter above this bit: no corpus has 2**40 windows."""
+
+
+def repeated(batch: TokenBatch, n: int) -> TokenBatch:
+    """The same sequences n times, as a batch of n times the size with noise of its own.
+
+    The copies of one sequence lie a batch apart, so that times stratified over the n-fold batch
+    are spread over each sequence's copies too. The first copy keeps the noise's keys.
+    """
+    size = batch.batch_sample_G.numel()
+
+    def draw(rows: int) -> Tensor:
+        return torch.arange(n, device=batch.tokens_BL.device).repeat_interleave(rows)
+
+    local, whole = draw(batch.tokens_BL.shape[0]), draw(size)
+    return replace(
+        batch,
+        tokens_BL=batch.tokens_BL.repeat(n, 1),
+        epoch_B=batch.epoch_B.repeat(n),
+        sample_B=batch.sample_B.repeat(n) + (local << _DRAW_BIT),
+        position_B=batch.position_B.repeat(n) + local * size,
+        batch_epoch_G=batch.batch_epoch_G.repeat(n),
+        batch_sample_G=batch.batch_sample_G.repeat(n) + (whole << _DRAW_BIT),
+    )
 
 
 class Objective(ABC):
@@ -59,9 +110,13 @@ class Objective(ABC):
 
     name: ClassVar[str]
     causal: ClassVar[bool]
-    """Whether attention is causal or bidirectional."""
-    validation_estimator: ClassVar[str]
+    """Whether attention is causal or bidirectional, where no view says more."""
+    doubled: ClassVar[bool] = False
+    """Whether the network reads two streams, 2L inputs, and predicts at the first L."""
+    validation_estimator: str
     """How `val_loss` is estimated: stored beside every value."""
+    noise_samples: int = 1
+    """How often a step presents each sequence, each time with noise of its own."""
 
     @classmethod
     @abstractmethod
@@ -75,7 +130,18 @@ class Objective(ABC):
 
     @abstractmethod
     def corrupt(self, batch: TokenBatch) -> Corrupted:
-        """Inputs, targets and weights of one training batch."""
+        """Inputs, targets and weights of one training batch, each sequence once."""
+
+    def training_inputs(self, batch: TokenBatch) -> Corrupted:
+        """What one step trains on: each sequence `noise_samples` times, their loss averaged."""
+        n = self.noise_samples
+        if n == 1:
+            return self.corrupt(batch)
+        corrupted = self.corrupt(repeated(batch, n))
+        weights_BL = corrupted.weights_BL
+        if weights_BL is None:
+            weights_BL = torch.ones_like(corrupted.targets_BL, dtype=torch.float32)
+        return replace(corrupted, weights_BL=weights_BL / n)
 
     @abstractmethod
     def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:

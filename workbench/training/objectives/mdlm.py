@@ -12,7 +12,7 @@ weightings of the masked positions' losses are known:
 """
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -32,28 +32,30 @@ class MaskedDiffusion(Objective):
     # windows, weight L/k: the same expectation as equation 3, with less variance.
     validation_estimator = "nelbo"
 
-    def __init__(self, vocab: Vocab, *, schedule: NoiseSchedule, weighting: str, seed: int) -> None:
+    def __init__(
+        self,
+        vocab: Vocab,
+        *,
+        schedule: NoiseSchedule,
+        weighting: str,
+        seed: int,
+        noise_samples: int = 1,
+    ) -> None:
         self.vocab = vocab
         self.schedule = schedule
         self.weighting = weighting
+        self.noise_samples = noise_samples
         self._weigh = WEIGHTINGS[weighting]
         self._time_key = stream_key("time", seed)
         self._mask_key = stream_key("mask", seed)
 
     @classmethod
     def from_config(cls, training: TrainingConfig, vocab: Vocab) -> Self:
-        assert training.noise_schedule is not None
-        assert training.loss_weighting is not None
-        return cls(
-            vocab,
-            schedule=SCHEDULES[training.noise_schedule],
-            weighting=training.loss_weighting,
-            seed=training.seed,
-        )
+        return cls(vocab, **noise_settings(training))
 
     @property
     def train_estimator(self) -> str:
-        return self.weighting
+        return self.weighting + (f"/samples={n}" if (n := self.noise_samples) > 1 else "")
 
     def times(self, step: int, position_B: Tensor, batch_size: int) -> Tensor:
         """[B] noise levels of a step, keyed by (seed, step, position in the global batch)."""
@@ -61,12 +63,17 @@ class MaskedDiffusion(Objective):
         uniforms = hash_uniform(self._time_key, step_, position_B)
         return stratified_times(uniforms, position_B, batch_size)
 
+    def mask_uniforms(self, epoch_B: Tensor, sample_B: Tensor, length: int) -> Tensor:
+        """[B, L] uniforms, keyed by (seed, epoch, sample, place)."""
+        place_L = torch.arange(length, device=epoch_B.device)
+        return hash_uniform(self._mask_key, epoch_B[:, None], sample_B[:, None], place_L[None, :])
+
     def masks(self, t_B: Tensor, epoch_B: Tensor, sample_B: Tensor, length: int) -> Tensor:
-        """[B, L] true where a token is masked, keyed by (seed, epoch, sample, place)."""
-        place_L = torch.arange(length, device=t_B.device)
-        uniforms_BL = hash_uniform(
-            self._mask_key, epoch_B[:, None], sample_B[:, None], place_L[None, :]
-        )
+        """[B, L] true where a token is masked."""
+        return self.masked(self.mask_uniforms(epoch_B, sample_B, length), t_B)
+
+    def masked(self, uniforms_BL: Tensor, t_B: Tensor) -> Tensor:
+        """[B, L] true where a token's uniform lies below its sequence's chance."""
         masked_BL = uniforms_BL < self.schedule.move_chance(t_B)[:, None]
         if self.weighting == "elbo_realized":
             # A mean over no tokens is undefined: mask at least the likeliest one.
@@ -74,12 +81,17 @@ class MaskedDiffusion(Objective):
             masked_BL = masked_BL | (first_BL & ~masked_BL.any(dim=1, keepdim=True))
         return masked_BL
 
+    def noise(
+        self, batch: TokenBatch, position_B: Tensor, epoch_B: Tensor, sample_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Times [B] and masks [B, L] of some sequences of a batch, told apart by their keys."""
+        t_B = self.times(batch.step, position_B, batch.batch_sample_G.numel())
+        return t_B, self.masks(t_B, epoch_B, sample_B, batch.tokens_BL.shape[1])
+
     def corrupt(self, batch: TokenBatch) -> Corrupted:
-        tokens_BL = batch.tokens_BL
-        t_B = self.times(batch.step, batch.position_B, batch.batch_sample_G.numel())
-        masked_BL = self.masks(t_B, batch.epoch_B, batch.sample_B, tokens_BL.shape[1])
+        t_B, masked_BL = self.noise(batch, batch.position_B, batch.epoch_B, batch.sample_B)
         weights_BL = self._weigh(self, t_B, masked_BL, batch)
-        return self._corrupted(tokens_BL, masked_BL, weights_BL)
+        return self._corrupted(batch.tokens_BL, masked_BL, weights_BL)
 
     def _corrupted(self, tokens_BL: Tensor, masked_BL: Tensor, weights_BL: Tensor) -> Corrupted:
         inputs_BL = torch.where(masked_BL, self.vocab.mask_id, tokens_BL)
@@ -87,9 +99,9 @@ class MaskedDiffusion(Objective):
 
     def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
         length = tokens_BL.shape[1]
-        uniforms_B = hash_uniform(_VALIDATION_KEY, window_B, torch.full_like(window_B, -1))
-        count_B = _stratified_counts(uniforms_B, window_B, n_windows, length)
-        masked_BL = _exactly(count_B, _VALIDATION_KEY, window_B, length)
+        uniforms_B = hash_uniform(VALIDATION_KEY, window_B, torch.full_like(window_B, -1))
+        count_B = stratified_counts(uniforms_B, window_B, n_windows, length)
+        masked_BL = smallest(count_B, place_uniforms(VALIDATION_KEY, window_B, length))
         return self._corrupted(tokens_BL, masked_BL, (length / count_B)[:, None])
 
     def answer_inputs(
@@ -97,30 +109,46 @@ class MaskedDiffusion(Objective):
     ) -> Corrupted:
         n_answer = tokens_BL.shape[1] - answer_start
         # The draws of one question share an offset, and so stratify the number masked.
-        offset_B = hash_uniform(_ANSWER_KEY, question_B, torch.full_like(question_B, -1))
+        offset_B = hash_uniform(ANSWER_KEY, question_B, torch.full_like(question_B, -1))
         fraction_B = (draw + offset_B) / n_draws
         count_B = (fraction_B * n_answer).long().clamp(max=n_answer - 1) + 1
         noise_B = question_B * n_draws + draw
-        masked_BA = _exactly(count_B, _ANSWER_KEY, noise_B, n_answer)
+        masked_BA = smallest(count_B, place_uniforms(ANSWER_KEY, noise_B, n_answer))
         context = tokens_BL.new_zeros((tokens_BL.shape[0], answer_start), dtype=torch.bool)
         masked_BL = torch.cat([context, masked_BA], dim=1)
         return self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
 
 
-_VALIDATION_KEY = stream_key("validation")
-_ANSWER_KEY = stream_key("answer")
+VALIDATION_KEY = stream_key("validation")
+ANSWER_KEY = stream_key("answer")
 
 
-def _stratified_counts(uniforms_B: Tensor, index_B: Tensor, n: int, length: int) -> Tensor:
+def noise_settings(training: TrainingConfig) -> dict[str, Any]:
+    """What `[training]` says about noise, as arguments of `MaskedDiffusion`."""
+    assert training.noise_schedule is not None
+    assert training.loss_weighting is not None
+    return {
+        "schedule": SCHEDULES[training.noise_schedule],
+        "weighting": training.loss_weighting,
+        "seed": training.seed,
+        "noise_samples": training.noise_samples or 1,
+    }
+
+
+def stratified_counts(uniforms_B: Tensor, index_B: Tensor, n: int, length: int) -> Tensor:
     """[B] numbers of tokens to mask, uniform on 1..length and spread evenly over n sequences."""
     fraction_B = stratified_times(uniforms_B.double(), index_B, n)
     return (fraction_B * length).long().clamp(max=length - 1) + 1
 
 
-def _exactly(count_B: Tensor, key: int, noise_B: Tensor, length: int) -> Tensor:
-    """[B, length] true at exactly `count_B` places, each set of that size as likely."""
-    place_L = torch.arange(length, device=count_B.device)
-    uniforms_BL = hash_uniform(key, noise_B[:, None], place_L[None, :])
+def place_uniforms(key: int, noise_B: Tensor, length: int) -> Tensor:
+    """[B, length] uniforms, one a place, keyed by (key, noise, place)."""
+    place_L = torch.arange(length, device=noise_B.device)
+    return hash_uniform(key, noise_B[:, None], place_L[None, :])
+
+
+def smallest(count_B: Tensor, uniforms_BL: Tensor) -> Tensor:
+    """[B, L] true at the places of the `count_B` smallest: each set of that size is as likely."""
     rank_BL = uniforms_BL.argsort(dim=1, stable=True).argsort(dim=1)
     return rank_BL < count_B[:, None]
 
@@ -141,10 +169,9 @@ def _maskgit(
 ) -> Tensor:
     """The mean is over the masked tokens of the global batch. Masks are a pure function of their
     counters, so each rank counts them all itself and no rank has to ask another."""
-    size, length = batch.batch_sample_G.numel(), masked_BL.shape[1]
+    size, length = batch.batch_sample_G.numel(), batch.tokens_BL.shape[1]
     position_G = torch.arange(size, device=t_B.device)
-    t_G = objective.times(batch.step, position_G, size)
-    masked_GL = objective.masks(t_G, batch.batch_epoch_G, batch.batch_sample_G, length)
+    _, masked_GL = objective.noise(batch, position_G, batch.batch_epoch_G, batch.batch_sample_G)
     return (size * length / masked_GL.sum().clamp(min=1)).expand(t_B.shape[0], 1)
 
 

@@ -1,0 +1,55 @@
+"""Dropout and a mixture of experts on FSDP2 and tensor parallelism give the one-rank losses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RECIPE
+from tests.end_to_end.conftest import run_workbench
+
+STEPS = 20
+LAYERS = ["model.moe_experts=4", "model.ffn=32", "model.dropout=0.1"]
+
+
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> dict[str, dict]:
+    """20 steps of one model on one rank, on FSDP2 x 2 and on TP x 2."""
+    folder = tmp_path_factory.mktemp("layers")
+    recipe = folder / "layers.toml"
+    text = RECIPE.format(corpus=corpus)
+    text = text.replace("total_tokens = 6_144", f"total_tokens = {STEPS * 16 * 32}")
+    text = text.replace('"training.objective" = ["ar", "mdlm"]', "")
+    text += """
+[[sweep.zip]]
+"parallelism.shard" = [1, 2, 1]
+"parallelism.tensor" = [1, 1, 2]
+"""
+    recipe.write_text(text)
+    options = [part for key in LAYERS for part in ("--set", key)]
+    results = folder / "results"
+    done = run_workbench("run", recipe, "--results", results, "--jobs", "2", *options)
+    assert done.returncode == 0, done.stderr
+    done = run_workbench(
+        "sql",
+        """SELECT metric, m.step, value, config->>'$.parallelism.shard' AS shard,
+             config->>'$.parallelism.tensor' AS tensor
+           FROM metrics m JOIN runs USING (run_id)
+           WHERE metric IN ('train_loss', 'val_loss', 'moe_balance', 'moe_entropy', 'moe_z')""",
+        *("--results", results, "--format", "json"),
+    )
+    found: dict[str, dict] = {}
+    for row in json.loads(done.stdout):
+        layout = found.setdefault(f"{row['shard']}x{row['tensor']}", {})
+        layout[row["metric"], row["step"]] = row["value"]
+    return found
+
+
+@pytest.mark.parametrize("layout", ["2x1", "1x2"], ids=["fsdp", "tp"])
+def test_two_ranks_give_the_losses_and_router_metrics_of_one(
+    losses: dict[str, dict], layout: str
+) -> None:
+    one, two = losses["1x1"], losses[layout]
+    assert len([key for key in one if key[0] == "moe_balance"]) == STEPS
+    assert one.keys() == two.keys()
+    assert max(abs(one[key] - two[key]) for key in one) < 1e-4

@@ -1,0 +1,131 @@
+"""Exported models: the same logits, in our class and in the plain torch of docs/export.md."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import Workbench
+from tests.training.test_worker import make_run
+from workbench.data.tokenizers import train_bpe
+from workbench.errors import InputError
+from workbench.recipe import RunConfig
+from workbench.runs import RunFolder
+from workbench.training import worker
+from workbench.training.exporting import (
+    build_model,
+    export_model,
+    load_exported,
+    load_weights,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "export.md"
+MODELS = {
+    "ar, untied, BPE": ["training.objective=ar", "model.tied=false", "data.tokenizer={bpe}"],
+    "mdlm, dropout": ["training.objective=mdlm", "model.dropout=0.1"],
+    "mixture, no qk-norm": ["model.moe_experts=4", "model.ffn=32", "model.qk_norm=false"],
+}
+
+
+@pytest.fixture(scope="module")
+def snippet() -> dict[str, Any]:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names
+
+
+def trained_model(run: RunFolder, step: int) -> nn.Module:
+    """The network as the run left it, without the export's detour."""
+    config = RunConfig.model_validate(run.config_json()["config"])
+    causal = config.training.objective == "ar"
+    model = build_model(config.model, seq_len=config.data.seq_len, causal=causal)
+    load_weights(model, run.checkpoint_dir / f"step-{step}")
+    return model
+
+
+@pytest.mark.parametrize("keys", MODELS.values(), ids=MODELS)
+def test_an_exported_model_gives_the_logits_of_the_trained_one(
+    keys: list[str], tmp_path: Path, corpus: Path, snippet: dict[str, Any]
+) -> None:
+    bpe = tmp_path / "bpe.json"
+    train_bpe(iter([corpus.read_text()]), 300, bpe)
+    run = make_run(tmp_path, corpus, *(key.format(bpe=bpe) for key in keys))
+    assert worker.main(run.path) == worker.FINISHED
+    assert export_model(run, tmp_path / "out", dtype="float32") == 12
+
+    config, weights = snippet["load"](tmp_path / "out")
+    ids = torch.randint(0, config["vocabulary"]["size"], (3, 32))
+    with torch.no_grad():
+        trained = trained_model(run, 12)(ids)
+        assert torch.equal(load_exported(tmp_path / "out")(ids), trained)
+        torch.testing.assert_close(
+            snippet["logits"](config, weights, ids), trained, atol=1e-5, rtol=1e-5
+        )
+    assert (config["run_id"], config["step"], config["tokens"]) == (run.run_id, 12, 6144)
+    tokenizer = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    if "bpe" in keys[-1]:
+        assert (tmp_path / "out" / "tokenizer.json").read_bytes() == bpe.read_bytes()
+    else:
+        assert tokenizer["type"] == "bytes"
+
+
+def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, corpus: Path) -> None:
+    run = make_run(tmp_path, corpus)
+    with pytest.raises(InputError, match="is planned and has no checkpoint"):
+        export_model(run, tmp_path / "out", dtype="float32")
+    assert worker.main(run.path) == worker.FINISHED
+    with pytest.raises(InputError, match=r"--step 5: .* of steps 10, 11, 12"):
+        export_model(run, tmp_path / "out", step=5, dtype="float32")
+    assert export_model(run, tmp_path / "small", step=11, dtype="bfloat16") == 11
+    export_model(run, tmp_path / "last", dtype="float32")
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("small", "last")]
+    assert sizes[0] < 0.6 * sizes[1]
+    ids = torch.randint(0, 256, (2, 32))
+    with torch.no_grad():
+        early = load_exported(tmp_path / "small")(ids).float()
+        torch.testing.assert_close(early, trained_model(run, 11)(ids), atol=0.05, rtol=0.05)
+        assert not torch.equal(trained_model(run, 11)(ids), trained_model(run, 12)(ids))
+    with pytest.raises(InputError, match="is there already"):
+        export_model(run, tmp_path / "last", dtype="float32")
+
+
+def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
+    recipe: Path, workbench: Workbench, tmp_path: Path
+) -> None:
+    """From FSDP2 x 2: its last validation loss, worked out again from the exported folder."""
+    keys = ["training.objective=ar", "parallelism.shard=2", "evaluation.tasks=[]"]
+    options = [part for key in keys for part in ("--set", key)]
+    done = workbench("run", recipe, "--jobs", "2", *options)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "results" / "runs").iterdir()
+    done = workbench("export", "model", folder.name, "--out", "exported")
+    assert done.returncode == 0, done.stderr
+
+    from workbench.data import PreparedData
+    from workbench.data.windows import ValidationWindows
+    from workbench.store.reading import read_records
+
+    run = RunFolder(folder)
+    data = run.config_json()["data"]["folder"]
+    prepared = PreparedData.open(tmp_path / "results" / data)
+    windows = ValidationWindows(prepared.held_out(), seq_len=32, n_tokens=2048)
+    tokens = torch.from_numpy(windows.tokens)
+    vocab = prepared.vocab
+    inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
+    with torch.no_grad():
+        logits = load_exported(tmp_path / "exported")(inputs)[..., : vocab.n_tokens]
+    loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten()).item()
+    stored = read_records(run.records_path).frame.filter(metric="val_loss", step=12)["value"][0]
+    assert loss == pytest.approx(stored, abs=1e-5)
+
+
+def test_a_run_that_is_not_there_is_told(workbench: Workbench) -> None:
+    done = workbench("export", "model", "abc", "--out", "x")
+    assert done.returncode == 2
+    assert "no run abc" in done.stderr
+    assert "Traceback" not in done.stderr

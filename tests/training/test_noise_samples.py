@@ -1,0 +1,87 @@
+"""Several noise draws of a sequence in one step: stratified, keyed, averaged."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training.toy import VOCAB, V, batch
+from workbench.training.noise import SCHEDULES
+from workbench.training.objectives.base import repeated
+from workbench.training.objectives.mdlm import MaskedDiffusion
+
+WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
+
+
+def mdlm(samples: int, weighting: str = "elbo_t") -> MaskedDiffusion:
+    return MaskedDiffusion(
+        VOCAB,
+        schedule=SCHEDULES["linear"],
+        weighting=weighting,
+        seed=0,
+        noise_samples=samples,
+    )
+
+
+def test_times_are_stratified_over_all_draws_and_over_those_of_each_sequence() -> None:
+    many = repeated(batch(torch.zeros(8, 4, dtype=torch.int64)), 4)
+    t = mdlm(4).times(1, many.position_B, many.batch_sample_G.numel())
+    assert (t.sort().values * 32).floor().tolist() == list(range(32))
+    of_a_sequence = t.view(4, 8).T  # [sequences, draws]
+    assert ((of_a_sequence * 4).floor() == torch.arange(4)).all()
+
+
+def test_draws_of_a_sequence_have_masks_of_their_own() -> None:
+    many = repeated(batch(torch.zeros(8, 64, dtype=torch.int64)), 3)
+    uniforms = mdlm(3).mask_uniforms(many.epoch_B, many.sample_B, 64)
+    assert len(uniforms.unique(dim=0)) == 24
+    once = batch(torch.zeros(8, 64, dtype=torch.int64))
+    assert torch.equal(uniforms[:8], mdlm(1).mask_uniforms(once.epoch_B, once.sample_B, 64))
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_draws_do_not_depend_on_the_number_of_ranks(weighting: str) -> None:
+    tokens = torch.randint(0, V, (8, 16))
+    whole = mdlm(3, weighting).training_inputs(batch(tokens, step=3))
+    parts = [
+        mdlm(3, weighting).training_inputs(batch(tokens[i : i + 2], step=3, first=i, size=8))
+        for i in (0, 2, 4, 6)
+    ]
+    for name in ("inputs_BL", "targets_BL", "weights_BL"):
+        copies = [getattr(part, name).view(3, 2, -1) for part in parts]
+        assert torch.equal(getattr(whole, name), torch.cat(copies, dim=1).flatten(0, 1))
+
+
+@pytest.mark.parametrize("weighting", ["elbo_realized", "maskgit"])
+def test_weights_still_average_to_one(weighting: str) -> None:
+    """sum(weights) / (B L) stays what it is with one draw: the loss is a mean over draws."""
+    tokens = torch.zeros(64, 32, dtype=torch.int64)
+    for samples in (1, 2, 5):
+        weights = mdlm(samples, weighting).training_inputs(batch(tokens)).weights_BL
+        assert weights is not None
+        assert weights.sum().item() / tokens.numel() == pytest.approx(1, abs=1e-4)
+
+
+def test_more_draws_estimate_the_same_loss_with_less_variance() -> None:
+    """The weighted number of masked tokens has expectation one a token, whatever the draws."""
+    tokens = torch.zeros(16, 32, dtype=torch.int64)
+    spread = {}
+    for samples in (1, 8):
+        drawn = []
+        for step in range(200):
+            given = batch(tokens, step=step)
+            given = replace(given, epoch_B=given.epoch_B + step)
+            weights = mdlm(samples).training_inputs(given).weights_BL
+            assert weights is not None
+            drawn.append(weights.sum())
+        values = torch.stack(drawn)
+        values = values / tokens.numel()
+        error = values.std().item() / 200**0.5
+        assert values.mean().item() == pytest.approx(1, abs=4 * error)
+        spread[samples] = values.std().item()
+    assert spread[8] < spread[1] / 2
+
+
+def test_the_estimator_names_the_draws() -> None:
+    assert mdlm(1).train_estimator == "elbo_t"
+    assert mdlm(4).train_estimator == "elbo_t/samples=4"

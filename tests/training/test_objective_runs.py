@@ -1,0 +1,105 @@
+"""Each objective trains, evaluates, stops and resumes through the worker, and is stored."""
+
+import gc
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.test_worker import make_run, values
+from workbench.runs import RunFolder
+from workbench.store import ingest, query
+from workbench.store.reading import read_records
+from workbench.training import worker
+from workbench.training.trainer import StudyTrainer
+
+KINDS: dict[str, tuple[list[str], str, str]] = {
+    "masked ar": (
+        ["objective=ar", "input_mask=0.3", "mask_aux_weight=0.5", "noise_samples=2"],
+        "nll+0.5*nll/input_mask=0.3/samples=2",
+        "nll",
+    ),
+    "mdlm, draws": (["objective=mdlm", "noise_samples=3"], "elbo_t/samples=3", "nelbo"),
+    "block": (["objective=block", "block_size=8"], "elbo_t", "nelbo"),
+    "blocks of one": (["objective=block", "block_size=1"], "elbo_t", "nll"),
+    "any order": (["objective=aoar"], "nelbo/orders", "nelbo/orders"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    gc.enable()  # titan's trainer turns it off for its process
+
+
+def make(tmp_path: Path, corpus: Path, kind: str, *more: str) -> RunFolder:
+    tmp_path.mkdir(exist_ok=True)
+    keys = [f"training.{key}" for key in KINDS[kind][0]]
+    return make_run(tmp_path, corpus, *keys, "training.checkpoint_every=4", *more)
+
+
+def records(run: RunFolder) -> list[tuple[Any, ...]]:
+    frame = read_records(run.records_path).frame
+    frame = frame.filter(frame["metric"] != "tokens_per_second")
+    return sorted(frame.select("step", "metric", "value", "stderr", "estimator").rows())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stopped_run_resumes_bit_for_bit_and_is_stored_with_its_estimator(
+    kind: str, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make(tmp_path / "whole", corpus, kind)
+    assert worker.main(whole.path) == worker.FINISHED
+
+    stopped = make(tmp_path / "stopped", corpus, kind)
+    step = StudyTrainer.train_step
+
+    def stop_at_seven(self: StudyTrainer, data: Any) -> None:
+        step(self, data)
+        if self.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyTrainer, "train_step", stop_at_seven)
+        assert worker.main(stopped.path) == worker.STOPPED
+    assert stopped.status().step == 7
+    assert worker.main(stopped.path) == worker.FINISHED
+    assert stopped.path.name == whole.path.name
+    assert records(stopped) == records(whole)
+
+    _, train, validation = KINDS[kind]
+    ingest(tmp_path / "whole")
+    found = query(
+        tmp_path / "whole",
+        "SELECT metric, estimator, value FROM metrics m JOIN runs USING (run_id) WHERE m.step = 12",
+    )
+    stored = {row[0]: row[1:] for row in found.iter_rows()}
+    draws = 1 if validation == "nll" else 4
+    assert stored["train_loss"][0] == train
+    assert stored["val_loss"][0] == validation
+    assert stored["cloze_acc"][0] == f"{validation}/draws={draws}"
+    assert 0 < stored["val_loss"][1] < 5.6
+
+
+@pytest.mark.parametrize("kind", ["masked ar", "block", "any order"])
+def test_micro_batches_add_up_to_the_batch(kind: str, tmp_path: Path, corpus: Path) -> None:
+    whole = make(tmp_path, corpus, kind)
+    parts = make(tmp_path, corpus, kind, "training.micro_batch_size=4")
+    for run in (whole, parts):
+        assert worker.main(run.path) == worker.FINISHED
+    one, four = values(whole, "train_loss"), values(parts, "train_loss")
+    assert one.keys() == four.keys()
+    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
+
+
+def test_bfloat16_takes_an_objectives_mask(tmp_path: Path, corpus: Path) -> None:
+    exact = make(tmp_path, corpus, "block")
+    rough = make(tmp_path, corpus, "block", "training.dtype=bfloat16")
+    for run in (exact, rough):
+        assert worker.main(run.path) == worker.FINISHED
+    one, other = values(exact, "val_loss"), values(rough, "val_loss")
+    assert one[12] != other[12]
+    assert abs(one[12] - other[12]) < 0.05

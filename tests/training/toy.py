@@ -1,0 +1,58 @@
+"""A toy network, real in every part, small enough that every sequence can be enumerated."""
+
+import itertools
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from workbench.recipe import ModelConfig
+from workbench.recipe.models import resolved_model
+from workbench.training.loss import token_nll
+from workbench.training.model import initialise, model_config
+from workbench.training.objectives import Corrupted, TokenBatch, Vocab
+
+V, L = 3, 4
+VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
+EVERY_SEQUENCE = torch.tensor(list(itertools.product(range(V), repeat=L)))
+
+
+def network(*, doubled: bool, causal: bool = False, length: int = L) -> nn.Module:
+    """Weights far from zero, so that predictions depend on everything that is seen."""
+    config = resolved_model(ModelConfig(width=16, layers=2, heads=2, vocab_size=VOCAB.size))
+    model = model_config(config, seq_len=length, causal=causal, doubled=doubled).build()
+    model.init_states()
+    initialise(model, seed=0, std=0.4)
+    return model.eval()
+
+
+@torch.no_grad()
+def logits(model: nn.Module, seen: Corrupted) -> Tensor:
+    """[B, L, V] as the trainer asks for them."""
+    out: Tensor = model(seen.inputs_BL, **seen.network_arguments())
+    return out
+
+
+def nll(model: nn.Module, seen: Corrupted) -> Tensor:
+    """[B, L] weighted NLL of each token."""
+    nll_BL = token_nll(logits(model, seen), seen.targets_BL, V).double()
+    return nll_BL if seen.weights_BL is None else nll_BL * seen.weights_BL
+
+
+def batch(tokens: Tensor, *, step: int = 1, first: int = 0, size: int | None = None) -> TokenBatch:
+    """Sequences `first` and on of a global batch of `size`."""
+    n = len(tokens)
+    size = size or n
+    return TokenBatch(
+        tokens_BL=tokens,
+        epoch_B=torch.zeros(n, dtype=torch.int64),
+        sample_B=torch.arange(first, first + n),
+        position_B=torch.arange(first, first + n),
+        step=step,
+        batch_epoch_G=torch.zeros(size, dtype=torch.int64),
+        batch_sample_G=torch.arange(size),
+    )
+
+
+def with_inputs(seen: Corrupted, inputs_BL: Tensor) -> Corrupted:
+    return replace(seen, inputs_BL=inputs_BL)

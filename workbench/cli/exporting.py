@@ -1,0 +1,43 @@
+"""Commands that take something out of the results folder."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import RESULTS, ResultsOption
+from workbench.cli.root import app
+
+export_app = typer.Typer(
+    help="Take models and numbers elsewhere.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(export_app, name="export")
+
+
+class Dtype(StrEnum):
+    """Precision of exported weights."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@export_app.command("model")
+def export_model(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+    step: Annotated[
+        int | None, typer.Option("--step", help="Which checkpoint. Default: the newest.")
+    ] = None,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the weights.")] = Dtype.float32,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Write a run's weights as safetensors, with a config.json and the tokenizer."""
+    from workbench.control import find_run
+
+    folder = find_run(results, run)
+    from workbench.training import exporting
+
+    written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
+    print(f"{out}: the weights of run {run} after step {written}.", file=sys.stderr)

@@ -1,0 +1,99 @@
+"""Which documents are held out, and which training documents go into which shard.
+
+A document is on one side of the split, and in one shard: exact duplicates are removed across all
+sources before anything is chosen. What is held out is chosen by a hash of the content, before
+tiers are cut and whatever the weights of a mixture, so that curves of tiers and of mixtures are
+measured on the same windows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.data.documents import Documents
+from workbench.data.quality import tier_of
+from workbench.data.sources import TextSource
+from workbench.errors import InputError
+from workbench.recipe import DataConfig
+from workbench.recipe.data import TIERS
+
+HELD_OUT_SHARE = 0.05
+
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Split:
+    """[documents] masks: the held-out ones, and those of each shard, which share none."""
+
+    kept: Chosen
+    held_out: Chosen
+    parts: dict[str, Chosen]
+
+
+def split_documents(data: DataConfig, sources: list[TextSource], documents: Documents) -> Split:
+    """Choose the held-out documents of each source; the others are trained on.
+
+    Raises:
+        InputError: a source has too few documents, or too little text, to hold some out.
+    """
+    kept = documents.first_copies()
+    held_out = np.zeros(len(documents), dtype=bool)
+    parts: dict[str, Chosen] = {}
+    for number, source in enumerate(sources):
+        own = kept & documents.of_source(number)
+        if source.held_out is not None:
+            n_documents = documents.bounds[number + 1] - documents.bounds[number]
+            held_out |= _held_out(data, source, documents, own, n_documents)
+        parts[source.part] = own & ~held_out
+    return Split(kept, held_out, parts)
+
+
+def _held_out(
+    data: DataConfig, source: TextSource, documents: Documents, own: Chosen, n_documents: int
+) -> Chosen:
+    """Whole documents, chosen by a hash of their content, until they are enough."""
+    if n_documents < 2:
+        raise InputError(
+            f'data.corpus = "{source.name}" has {n_documents} document(s), and some must be held '
+            'out. Set data.document = "blank-line" or "line" to cut it into more.'
+        )
+    lengths, digests = documents.lengths, documents.digests
+    candidates = np.flatnonzero(own)
+    total = int(lengths[candidates].sum())
+    assert source.held_out is not None
+    wanted = max(source.held_out, int(HELD_OUT_SHARE * total))
+    if wanted * 2 > total or len(candidates) < 2:
+        which = f'corpus "{source.name}"' if data.mixture else "corpus"
+        raise InputError(
+            f"data.validation_tokens = {data.validation_tokens}: the {which} has {total} tokens in "
+            f"{len(candidates)} distinct documents, and no more than half may be held out."
+        )
+    order = candidates[np.argsort(digests[candidates, 1], kind="stable")]
+    reached = np.cumsum(lengths[order])
+    count = min(int(np.searchsorted(reached, wanted)) + 1, len(order) - 1)
+    held_out = np.zeros(len(documents), dtype=bool)
+    held_out[order[:count]] = True
+    return held_out
+
+
+def cut_tiers(split: Split, documents: Documents) -> dict[str | None, tuple[Split, dict[str, Any]]]:
+    """For each quality tier, the split with that tier alone as training text, and what to tell
+    of it."""
+    assert documents.scores is not None
+    training = split.parts["train"]
+    tiers = tier_of(documents.scores, documents.digests, documents.lengths, training)
+    found: dict[str | None, tuple[Split, dict[str, Any]]] = {}
+    for number, name in enumerate(TIERS):
+        chosen = tiers == number
+        scores = documents.scores[chosen]
+        told = {
+            "tier": name,
+            "documents": int(chosen.sum()),
+            "lowest_score": float(scores.min()) if len(scores) else None,
+            "highest_score": float(scores.max()) if len(scores) else None,
+        }
+        found[name] = Split(split.kept, split.held_out, {**split.parts, "train": chosen}), told
+    return found

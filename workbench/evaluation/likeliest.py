@@ -1,0 +1,49 @@
+"""The token that a model finds likeliest at each position, whole or from vocabulary shards."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
+
+from workbench.training.trainer import StudyTrainer
+
+
+@dataclass(frozen=True)
+class Likeliest:
+    """[B, L] each: the id, and its log-probability in nats, float32."""
+
+    token_BL: Tensor
+    log_p_BL: Tensor
+
+
+@torch.no_grad()
+def likeliest(trainer: StudyTrainer, inputs_BL: Tensor) -> Likeliest:
+    """The mode of the softmax over the tokens of the vocabulary: MASK, BOS and padding never."""
+    n_tokens = trainer.loss_fn.n_tokens
+    with trainer.train_context():
+        logits_BLV = trainer.model_parts[0](inputs_BL)
+        if spmd_mesh_size("tp") > 1:
+            return _of_shards(logits_BLV, n_tokens)
+    log_p_BLV = logits_BLV[..., :n_tokens].float().log_softmax(dim=-1)
+    best = log_p_BLV.max(dim=-1)
+    return Likeliest(best.indices, best.values)
+
+
+def _of_shards(logits_BLV: Tensor, n_tokens: int) -> Likeliest:
+    """The same where tensor parallelism has left each rank one slice of the vocabulary."""
+    group = current_spmd_mesh().get_group("tp")
+    local = logits_BLV.shape[-1]
+    first = torch.distributed.get_rank(group) * local
+    column_V = torch.arange(first, first + local, device=logits_BLV.device)
+    logits_BLV = logits_BLV.float().masked_fill(column_V >= n_tokens, float("-inf"))
+    best = logits_BLV.max(dim=-1)
+    mine = torch.stack(
+        [best.values, logits_BLV.logsumexp(dim=-1), (best.indices + first).float()]
+    ).contiguous()
+    ranks = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size(group))]
+    torch.distributed.all_gather(ranks, mine, group=group)
+    best_RBL, total_RBL, index_RBL = torch.stack(ranks).unbind(dim=1)
+    winner = best_RBL.argmax(dim=0, keepdim=True)
+    log_p_BL = best_RBL.amax(dim=0) - total_RBL.logsumexp(dim=0)
+    return Likeliest(index_RBL.gather(0, winner)[0].long(), log_p_BL)

@@ -1,0 +1,176 @@
+"""Verbatim memorisation: does a model give back the ends of windows that it was trained on?
+
+A window's beginning is the prompt, its last tokens are asked for, and greedy decoding answers:
+AR from left to right; diffusion from an end that is all masked, the surest token first (LLaDA's
+low-confidence remasking at one token a step). A window counts as memorised when its whole end
+comes back (Carlini et al. 2023, arXiv 2202.07646, who ask for 50 tokens). Held-out windows tell
+how much of that is text that anyone would continue so. Beside it stands the likelihood of the
+end (probability-based extraction: Hayes et al. 2025, arXiv 2410.19482), which every objective
+estimates by its own estimator. Reuse of data raises the risk: arXiv 2511.03276, section 7.3.
+
+Shape suffixes: B windows, L tokens a window, N windows in all.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.data import PreparedData
+from workbench.data.streams import training_stream, validation_windows
+from workbench.evaluation.likeliest import Likeliest, likeliest
+from workbench.evaluation.tasks import Measured, TrainingTask
+from workbench.recipe import RunConfig
+from workbench.training.objectives import Vocab
+from workbench.training.trainer import (
+    StudyTrainer,
+    data_parallel_rank,
+    sum_over_data_parallel,
+)
+from workbench.training.validation import Estimate, mean_estimate, rank_chunks, sequence_nll
+
+SUFFIX_TOKENS = 50
+DRAWS = 4
+HELD_OUT = "held_out"
+
+Ask = Callable[[Tensor], Likeliest]
+
+
+def suffix_tokens(seq_len: int) -> int:
+    """Tokens asked for: 50, or a quarter of a window where that is less."""
+    return max(1, min(SUFFIX_TOKENS, seq_len // 4))
+
+
+@torch.no_grad()
+def left_to_right(ask: Ask, tokens_BL: Tensor, start: int, vocab: Vocab) -> Tensor:
+    """[B, L] windows whose tokens from `start` on were decoded greedily, each after the last."""
+    found_BL = tokens_BL.clone()
+    inputs_BL = torch.full_like(tokens_BL, vocab.bos_id)
+    inputs_BL[:, 1 : start + 1] = tokens_BL[:, :start]
+    length = tokens_BL.shape[1]
+    for place in range(start, length):
+        found_BL[:, place] = ask(inputs_BL).token_BL[:, place]
+        if place + 1 < length:
+            inputs_BL[:, place + 1] = found_BL[:, place]
+    return found_BL
+
+
+@torch.no_grad()
+def by_confidence(ask: Ask, tokens_BL: Tensor, start: int, vocab: Vocab) -> Tensor:
+    """[B, L] windows whose tokens from `start` on were masked and filled in, the surest first."""
+    found_BL = tokens_BL.clone()
+    found_BL[:, start:] = vocab.mask_id
+    for _ in range(tokens_BL.shape[1] - start):
+        answer = ask(found_BL)
+        sure_BL = answer.log_p_BL.masked_fill(found_BL != vocab.mask_id, -math.inf)
+        place_B1 = sure_BL.argmax(dim=1, keepdim=True)
+        found_BL.scatter_(1, place_B1, answer.token_BL.gather(1, place_B1))
+    return found_BL
+
+
+DECODERS: dict[str, Callable[[Ask, Tensor, int, Vocab], Tensor]] = {
+    "ar": left_to_right,
+    "mdlm": by_confidence,
+}
+"""Objectives whose greedy decoding is known here. Of others only the likelihood is measured."""
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """What came back of N windows' ends. `share` and `tokens` are None where the objective has no
+    decoder."""
+
+    share: Estimate | None
+    """Windows whose end came back whole."""
+    tokens: Estimate | None
+    """Tokens of the ends that came back, averaged over windows."""
+    nll: Estimate
+    """Nats a token of the ends."""
+    decoding: str | None
+    suffix: int
+
+
+def measure(
+    trainer: StudyTrainer, windows_NL: np.ndarray, *, suffix: int, batch: int
+) -> Memorisation:
+    """Ask for the last `suffix` tokens of every window.
+
+    Args:
+        windows_NL: int64 [N, L].
+        batch: windows a rank decodes at once.
+    """
+    objective, device = trainer.objective, trainer.device
+    decode = DECODERS.get(objective.name)
+    vocab: Vocab = objective.vocab  # type: ignore[attr-defined]
+    tokens_NL = torch.from_numpy(windows_NL)
+    n, length = tokens_NL.shape
+    start = length - suffix
+    draws = objective.answer_draws(DRAWS)
+    rank, ranks = data_parallel_rank(trainer)
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
+    for chunk in rank_chunks(n, min(batch, n), rank, ranks, device):
+        tokens_BL = tokens_NL[chunk.rows.cpu()].to(device)
+        nll_B = torch.zeros(len(tokens_BL), dtype=torch.float64, device=device)
+        for draw in range(draws):
+            corrupted = objective.answer_inputs(tokens_BL, start, chunk.rows, draw, draws)
+            nll_B += sequence_nll(trainer, corrupted) / (draws * suffix)
+        right_B = torch.zeros_like(nll_B)
+        if decode is not None:
+            found_BL = decode(lambda inputs: likeliest(trainer, inputs), tokens_BL, start, vocab)
+            right_B = (found_BL == tokens_BL)[:, start:].double().mean(dim=1)
+        values = torch.stack([(right_B == 1).double(), right_B, right_B**2, nll_B, nll_B**2])
+        sums += (values * chunk.counts).sum(dim=1)
+    whole, right, right_squares, nll, nll_squares = sum_over_data_parallel(trainer, sums).tolist()
+    share = whole / n
+    return Memorisation(
+        share=Estimate(share, math.sqrt(share * (1 - share) / n), n) if decode else None,
+        tokens=mean_estimate(right, right_squares, n) if decode else None,
+        nll=mean_estimate(nll, nll_squares, n),
+        decoding=decode.__name__ if decode else None,
+        suffix=suffix,
+    )
+
+
+@dataclass(frozen=True)
+class MemorisationWindows:
+    """Windows that a run was trained on, and as many that it was not."""
+
+    training_NL: np.ndarray
+    held_out_NL: np.ndarray
+
+
+def memorisation_windows(
+    config: RunConfig, prepared: PreparedData, count: int
+) -> MemorisationWindows:
+    """At most `count` of either. Budgets nest: a larger one is asked for the same windows."""
+    stream = training_stream(prepared, config.data, order_seed=config.training.seed)
+    held_out_NL = validation_windows(prepared, config.data, count * config.data.seq_len)
+    return MemorisationWindows(stream.read(stream.probe(count)), held_out_NL)
+
+
+def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask:
+    """`evaluation.memorisation`: the windows' ends, asked for at every evaluation."""
+    count = config.evaluation.memorisation
+    assert count is not None
+    windows = memorisation_windows(config, prepared, count)
+    batch = config.evaluation.validation_batch_size or config.training.batch_size
+    suffix = suffix_tokens(config.data.seq_len)
+
+    def run(trainer: StudyTrainer) -> Iterator[Measured]:
+        for ending, windows_NL in (
+            ("", windows.training_NL),
+            (f"@{HELD_OUT}", windows.held_out_NL),
+        ):
+            found = measure(trainer, windows_NL, suffix=suffix, batch=batch)
+            greedy = f"greedy/{found.decoding}/suffix={suffix}"
+            if found.share is not None and found.tokens is not None:
+                yield Measured(f"memorised_share{ending}", found.share, greedy)
+                yield Measured(f"memorised_tokens{ending}", found.tokens, greedy)
+            draws = trainer.objective.answer_draws(DRAWS)
+            estimator = f"{trainer.objective.validation_estimator}/draws={draws}/suffix={suffix}"
+            yield Measured(f"suffix_nll{ending}", found.nll, estimator)
+
+    return run
