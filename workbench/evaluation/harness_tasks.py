@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness asked of a trained run, their numbers as ours are kept."""
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -12,7 +13,11 @@ from workbench.evaluations import Evaluated
 from workbench.training.validation import Estimate
 
 if TYPE_CHECKING:
-    from workbench.evaluation.running import EvalOptions, Opened
+    from lm_eval.tasks import TaskManager
+
+    from workbench.evaluation.running import EvalOptions, HarnessOptions, Opened
+
+_RESAMPLES = 1000  # for standard errors that have no formula
 
 
 def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]:
@@ -25,7 +30,6 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
 
     try:
         import lm_eval
-        from lm_eval.tasks import TaskManager
 
         from workbench.evaluation.harness import WorkbenchLM
     except ImportError as error:
@@ -36,15 +40,11 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
     shots = options.shots
     if shots is not None and len(shots) != 1:
         raise InputError("--shots: --harness takes one number of them.")
-    manager = TaskManager(include_path=str(asked.include) if asked.include else None)
-    unknown = [name for name in asked.tasks if name not in manager.all_tasks]
-    if unknown:
-        raise InputError(
-            f"--harness {','.join(unknown)}: the harness knows no such task. Give the folder of "
-            "its file with --include-path."
-        )
+    manager = _manager(asked)
     model = WorkbenchLM(opened, draws=options.draws, seed=options.seed)
     began = time.perf_counter()
+    # Its pool of processes would fork one that has threads, and print.
+    os.environ.setdefault("DISABLE_MULTIPROC", "1")
     try:
         report = lm_eval.simple_evaluate(
             model=model,
@@ -52,7 +52,7 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
             num_fewshot=shots[0] if shots else None,
             limit=options.questions,
             task_manager=manager,
-            bootstrap_iters=0,
+            bootstrap_iters=_RESAMPLES,
             log_samples=False,
         )
     except ValueError as error:
@@ -67,6 +67,25 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
     for one in measured(report, opened, options):
         draws = opened.scorer.objective.answer_draws(options.draws)
         yield evaluated("lm-eval", one, options, draws=draws, seconds=seconds)
+
+
+def _manager(asked: "HarnessOptions") -> "TaskManager":
+    """The harness's index of tasks: of the given folder alone where that has them all, since its
+    own thousands of files take seconds to read."""
+    from lm_eval.tasks import TaskManager
+
+    if asked.include is not None:
+        local = TaskManager(include_path=str(asked.include), include_defaults=False)
+        if set(asked.tasks) <= set(local.all_tasks):
+            return local
+    manager = TaskManager(include_path=str(asked.include) if asked.include else None)
+    unknown = [name for name in asked.tasks if name not in manager.all_tasks]
+    if unknown:
+        raise InputError(
+            f"--harness {','.join(unknown)}: the harness knows no such task. Give the folder of "
+            "its file with --include-path."
+        )
+    return manager
 
 
 def measured(
