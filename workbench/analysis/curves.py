@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
+from workbench.recipe.sweep import dotted
 from workbench.store import query
 
 Floats = NDArray[np.float64]
@@ -95,7 +96,7 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
 
 def _curve(run_id: str, rows: pl.DataFrame) -> Curve:
     rows = _measured_alike(rows)
-    keys = {**flat(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
+    keys = {**dotted(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
     if keys.get("data.unique_tokens") is None:
         keys["data.unique_tokens"] = rows["unique_tokens"][0]
     return Curve(
@@ -143,17 +144,6 @@ def require_axis(curves: Iterable[Curve], axis: str) -> None:
             "`workbench import --estimate-flops` fills them in as 6 N D: 6 x parameters x tokens."
         )
     raise InputError(f"--axis {axis}: no {axis} are known for runs {named}.")
-
-
-def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys."""
-    out: dict[str, Any] = {}
-    for key, value in document.items():
-        if isinstance(value, dict):
-            out.update(flat(value, f"{prefix}{key}."))
-        else:
-            out[prefix + key] = value
-    return out
 
 
 def _literal(text: str) -> str:

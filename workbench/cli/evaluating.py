@@ -18,8 +18,8 @@ def eval_(
         str,
         typer.Option(
             "--tasks",
-            help="Separated by commas: cloze, cloze_shots, hellaswag, mmlu, mmlu_continuation, "
-            "humaneval, humaneval_plus, mbpp, mbpp_plus.",
+            help="Separated by commas: val_loss, cloze, cloze_shots, hellaswag, mmlu, "
+            "mmlu_continuation, humaneval, humaneval_plus, mbpp, mbpp_plus.",
         ),
     ] = "",
     task_file: Annotated[
@@ -69,6 +69,10 @@ def eval_(
     include_path: Annotated[
         Path | None, typer.Option("--include-path", help="A folder of its task files.")
     ] = None,
+    ensemble: Annotated[
+        bool,
+        typer.Option("--ensemble", help="All runs as one model that averages their probabilities."),
+    ] = False,
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Whether the run keeps the numbers.")
     ] = True,
@@ -95,7 +99,13 @@ def eval_(
         harness=HarnessOptions(_names(harness), include_path),
     )
     rows = evaluate_runs(
-        results, run, options, step=_step(checkpoint), device=device, record=record
+        results,
+        run,
+        options,
+        step=_step(checkpoint),
+        device=device,
+        record=record,
+        together=ensemble,
     )
     emit(rows, fmt)
 

@@ -1,5 +1,6 @@
 """`workbench eval`: tasks asked of a trained run's checkpoint, their numbers kept with the run."""
 
+import math
 import os
 import sys
 import time
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData
+from workbench.data.streams import validation_windows
 from workbench.errors import InputError
 from workbench.evaluation.completing import RunCompleter
+from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.files import digest
 from workbench.evaluation.memory import keep_freed_memory
 from workbench.evaluation.programs.task import PassOptions, PassTask, pass_task
@@ -22,6 +25,10 @@ from workbench.recipe.messages import suggestion
 from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS, default_shots
 from workbench.runs import RunFolder
 from workbench.store import ingest
+from workbench.training.validation import Estimate, Validation
+
+VALIDATION = "val_loss"
+"""What every run records while it trains; here for other checkpoints, draws and ensembles."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class EvalOptions:
         """Raises:
         InputError: a task or a file of an unknown name, or a number that makes no sense.
         """
-        known = (*TASKS, *PROGRAM_TASKS)
+        known = (VALIDATION, *TASKS, *PROGRAM_TASKS)
         if not self.tasks and not self.harness.tasks:
             raise InputError(f"--tasks: name one or more of {', '.join(known)}.")
         for task in self.tasks:
@@ -84,6 +91,8 @@ class Opened:
     run: RunFolder
     model: RunModel
     scorer: ModelScorer
+    members: tuple[str, ...]
+    """The runs that it is made of: more than one where their probabilities are averaged."""
 
     def prepared(self) -> PreparedData:
         """The run's held-out text.
@@ -96,15 +105,20 @@ class Opened:
 
 
 def open_run(
-    run: RunFolder, *, step: int | None = None, device: str = "auto", threads: int | None = None
+    *runs: RunFolder, step: int | None = None, device: str = "auto", threads: int | None = None
 ) -> Opened:
-    """Load a run's checkpoint for evaluation. Raises as `load_run_model` does."""
-    model = load_run_model(run, device=device, step=step)
+    """Load a run's checkpoint for evaluation, or those of several as one model.
+
+    Raises as `load_run_model` and `ensemble` do.
+    """
+    models = [load_run_model(run, device=device, step=step) for run in runs]
+    names = tuple(run.run_id for run in runs)
+    model = models[0] if len(models) == 1 else ensemble(models, names)
     if threads is None:
         threads = len(os.sched_getaffinity(0))
     if model.device.type == "cpu":
         keep_freed_memory()
-    return Opened(run, model, ModelScorer(model, threads=threads))
+    return Opened(runs[0], model, ModelScorer(model, threads=threads), names)
 
 
 def evaluate_runs(
@@ -115,6 +129,7 @@ def evaluate_runs(
     step: int | None = None,
     device: str = "auto",
     record: bool = True,
+    together: bool = False,
 ) -> list[dict[str, Any]]:
     """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
 
@@ -122,6 +137,8 @@ def evaluate_runs(
         names: run ids, or beginnings of them.
         step: a checkpoint's; None for the newest.
         record: append to the runs' evaluations, and bring the store up to date.
+        together: ask all runs as one model that averages their probabilities. The numbers are no
+            run's, and no run keeps them.
 
     Raises:
         InputError: no such run or checkpoint, or a task that cannot be made.
@@ -131,13 +148,16 @@ def evaluate_runs(
     runs = [find_run(results, name) for name in names]
     # What cannot be done is said before a model is loaded.
     programs = [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
-    for run in runs:
-        opened = open_run(run, step=step, device=device, threads=options.threads)
+    if together and len(runs) < 2:
+        raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
+    record = record and not together
+    for some in [runs] if together else [[run] for run in runs]:
+        opened = open_run(*some, step=step, device=device, threads=options.threads)
         found: list[Evaluated] = []
         for ask in _asking(opened, options, programs):
             found += ask()
         if record:
-            record_evaluations(run, opened.model.step, found)
+            record_evaluations(opened.run, opened.model.step, found)
         rows += [_row(opened, one) for one in found]
     if record:
         ingest(results, run_ids=[run.run_id for run in runs])
@@ -152,6 +172,8 @@ def _asking(
         for note in task.notes:
             print(f"Note: {note}", file=sys.stderr)
         yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
+    if VALIDATION in options.tasks:
+        yield lambda: list(ask_validation(opened, options))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]
     if options.harness.tasks:
@@ -190,6 +212,29 @@ def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator
     draws = opened.scorer.objective.answer_draws(options.draws)
     for one in found:
         yield evaluated(name, one, options, draws=draws, seconds=seconds)
+
+
+def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
+    """`val_loss` and `val_bpb` on the windows that training measures them on."""
+    prepared, config = opened.prepared(), opened.model.config
+    validation = Validation(
+        validation_windows(prepared, config.data),
+        batch=batch_for(opened.model.context),
+        draws=options.draws,
+    )
+    began = time.perf_counter()
+    loss = validation.evaluate(opened.scorer.trainer)
+    seconds = time.perf_counter() - began
+    objective = opened.scorer.objective
+    draws = objective.answer_draws(options.draws)
+    estimator = f"{objective.validation_estimator}/draws={draws}"
+    for metric, scale in (
+        ("val_loss", 1.0),
+        ("val_bpb", 1 / (math.log(2) * prepared.bytes_per_token)),
+    ):
+        stderr = None if loss.stderr is None else loss.stderr * scale
+        one = Measured(metric, Estimate(loss.value * scale, stderr, loss.n), estimator)
+        yield evaluated(VALIDATION, one, options, draws=draws, seconds=seconds)
 
 
 def _pass_task(name: str, options: EvalOptions) -> PassTask:
@@ -236,7 +281,7 @@ def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
 
 def _row(opened: Opened, one: Evaluated) -> dict[str, Any]:
     return {
-        "run_id": opened.run.run_id,
+        "run_id": "+".join(opened.members),
         "objective": opened.model.config.training.objective,
         "step": opened.model.step,
         "metric": one.metric,

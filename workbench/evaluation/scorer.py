@@ -80,14 +80,14 @@ class ModelScorer:
             depend on it, so neither does any bit of an answer.
         """
         self.run = run
-        self._trainer = as_trainer(run)
-        self.objective, self.device = self._trainer.objective, self._trainer.device
+        self.trainer = as_trainer(run)
+        self.objective, self.device = self.trainer.objective, self.trainer.device
         self.threads = threads if self.device.type == "cpu" else 1
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 
     def nll(self, corrupted: Corrupted) -> Tensor:
-        return sequence_nll(self._trainer, corrupted)
+        return sequence_nll(self.trainer, corrupted)
 
     def total(self, values: Tensor) -> Tensor:
         return values

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,12 +124,3 @@ def _derived(rows: pl.DataFrame, first: dict[str, Any]) -> dict[str, Any]:
         "epochs": tokens / first["unique_tokens"],
         "train_flops": rows["flops"].max(),
     }
-
-
-def flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of nested tables."""
-    for key, value in document.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

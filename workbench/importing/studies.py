@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.errors import InputError
-from workbench.importing.identity import flat
 from workbench.recipe.models import StudyConfig
+from workbench.recipe.sweep import dotted
 from workbench.runs import RunFolder, imported_runs, write_json
 
 _ALWAYS_SHARED = ("n_params", "data.unique_tokens")
@@ -85,7 +85,7 @@ def _configs(results: Path, run_ids: Iterable[str]) -> list[dict[str, Any]]:
     configs = []
     for run_id in run_ids:
         document = RunFolder(results / "runs" / run_id).config_json()
-        keys = dict(flat(document["config"]))
+        keys = dotted(document["config"])
         configs.append({**keys, "n_params": document["derived"]["n_params"]})
     return configs
 

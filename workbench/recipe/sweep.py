@@ -49,6 +49,17 @@ def set_dotted(document: dict[str, Any], key: str, value: Any) -> None:
     document[name] = value
 
 
+def dotted(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, its keys as `a.b`."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            flat.update(dotted(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
 def unsweep(document: dict[str, Any], key: str) -> None:
     """Take a key out of the sweep: a value set on the command line holds for every run."""
 

@@ -1,0 +1,68 @@
+"""Several runs as one model that averages their probabilities.
+
+The strongest AR that is known for few unique tokens is an ensemble of seeds (arXiv 2509.14786).
+What is averaged is each prediction's distribution, p = mean of p_i: for AR that is the likelihood
+of the mixture of next-token distributions, exact as each member's is; for diffusion it is the bound
+of one denoiser that averages its members. By Jensen's inequality neither is worse than the mean of
+the members' losses.
+
+Shape suffixes: B sequences, L tokens a sequence, V vocabulary.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import InputError
+from workbench.generation.loading import RunModel
+from workbench.recipe.sweep import dotted
+
+_MAY_DIFFER = ("training.seed",)
+
+
+class Ensemble(nn.Module):
+    """Logits whose softmax over the first `n_tokens` is the mean of the members' softmaxes."""
+
+    def __init__(self, members: Sequence[nn.Module], n_tokens: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.n_tokens = n_tokens
+
+    def forward(self, inputs_BL: Tensor, **arguments: Any) -> Tensor:
+        """[B, L, n_tokens] log-probabilities."""
+        log_p = [
+            torch.log_softmax(member(inputs_BL, **arguments)[..., : self.n_tokens].float(), dim=-1)
+            for member in self.members
+        ]
+        return torch.logsumexp(torch.stack(log_p), dim=0) - math.log(len(log_p))
+
+
+def ensemble(models: Sequence[RunModel], names: Sequence[str]) -> RunModel:
+    """One model out of runs that differ in their seeds alone.
+
+    Args:
+        names: the runs', for messages.
+
+    Raises:
+        InputError: there is only one, or they differ in more.
+    """
+    if len(models) < 2:
+        raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
+    first, *others = models
+    keys = dotted(first.config.model_dump(mode="json"))
+    for model, name in zip(others, names[1:], strict=True):
+        theirs = dotted(model.config.model_dump(mode="json"))
+        different = sorted(
+            key for key in keys.keys() | theirs.keys() if keys.get(key) != theirs.get(key)
+        )
+        if more := [key for key in different if key not in _MAY_DIFFER]:
+            raise InputError(
+                f"--ensemble: runs {names[0]} and {name} differ in {', '.join(more)}. Members may "
+                f"differ in {', '.join(_MAY_DIFFER)} alone."
+            )
+    together = Ensemble([model.model for model in models], first.vocab.n_tokens)
+    return replace(first, model=together.eval())
