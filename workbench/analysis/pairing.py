@@ -61,7 +61,10 @@ def shared_groups(
     match: tuple[str, ...] | None = None,
     ignored: Iterable[str] = (),
 ) -> list[Shared]:
-    """Curves by the keys that both sides share.
+    """Curves by the keys that both sides share, and by what else tells one side's curves apart.
+
+    The curves of a side differ in nothing but their seeds: AR at several input masks gives as many
+    groups, each compared with the same challenger.
 
     Args:
         match: the only keys to share; None for all but the compared ones.
@@ -83,7 +86,65 @@ def shared_groups(
             group.baseline.append(curve)
         if _selected(curve, right):
             group.challenger.append(curve)
-    return list(groups.values())
+    return [one for group in groups.values() for one in _by_variant(group, left_out)]
+
+
+def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
+    """A group for each pair of configurations of its two sides."""
+    baselines = _variants(group.baseline, ignored)
+    challengers = _variants(group.challenger, ignored)
+    if not (baselines and challengers):
+        return [group]
+    both = set(baselines[0][0]) & set(challengers[0][0])
+
+    def named(keys: dict[str, Any], side: str) -> dict[str, Any]:
+        return {f"{side}.{key}" if key in both else key: value for key, value in keys.items()}
+
+    return [
+        Shared(group.keys | named(ours, "baseline") | named(theirs, "challenger"), left, right)
+        for ours, left in baselines
+        for theirs, right in challengers
+    ]
+
+
+def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
+    """Curves by the keys that differ among them, seeds and names of shapes apart."""
+    free = {SEED, "model.size", "n_params", *ignored}
+    every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
+    differing = [
+        key
+        for key in sorted({key for keys in every for key in keys})
+        if len({identity({key: keys.get(key)}) for keys in every}) > 1
+    ]
+    found: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
+    for keys, curve in zip(every, curves, strict=True):
+        told = {key: keys.get(key) for key in differing}
+        found.setdefault(identity(told), (told, []))[1].append(curve)
+    return list(found.values())
+
+
+def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that tell configurations apart: those that differ and follow from no other.
+
+    A key that some objectives do not have is judged by those that do: no schedule tells AR from
+    diffusion, but one schedule tells one diffusion from another.
+    """
+
+    def differs(key: str) -> bool:
+        having = [
+            keys.get(key)
+            for keys in configurations
+            if key not in FOREIGN_KEYS.get(str(keys.get("training.objective")), ())
+        ]
+        return len({json.dumps(value, default=str) for value in having}) > 1
+
+    differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
+    told: list[str] = []
+    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
+        followed = any(key in following_keys(configurations, other) for other in told)
+        if key != "training.objective" and not followed:
+            told.append(key)
+    return told
 
 
 def identity(keys: dict[str, Any]) -> str:

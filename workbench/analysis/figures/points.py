@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from workbench.analysis import pairing
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.figures.theme import measured, name_of
 from workbench.analysis.intervals import smooth_curve
-from workbench.analysis.pairing import SEED, UNIQUE, differing_keys, following_keys, identity
+from workbench.analysis.pairing import SEED, identity
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import FOREIGN_KEYS
 
 OBJECTIVE = "training.objective"
 POINTS = 20_000
@@ -162,16 +162,8 @@ def thinned(x: Floats, y: Floats, limit: int) -> np.ndarray:
 
 
 def telling_keys(every: list[Family]) -> list[str]:
-    """The keys that a legend has to name: those that differ, and follow from no other."""
-    keys = [family.keys for family in every]
-    foreign = {key for names in FOREIGN_KEYS.values() for key in names}
-    differing = [k for k in [UNIQUE, "n_params", *differing_keys(keys)] if k not in foreign]
-    differing = [k for k in differing if len({json.dumps(one.get(k)) for one in keys}) > 1]
-    told: list[str] = []
-    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
-        if key != OBJECTIVE and not any(key in following_keys(keys, other) for other in told):
-            told.append(key)
-    return told
+    """The keys that a legend has to name."""
+    return pairing.telling_keys([family.keys for family in every])
 
 
 def by_number(text: str) -> tuple[int, float, str]:
