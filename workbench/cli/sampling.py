@@ -60,10 +60,11 @@ def sample(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Make text with a trained model, and say how fast."""
+    from workbench.control import find_run
     from workbench.generation.completion import complete, read_prompt
-    from workbench.generation.loading import find_run, load_run_model
     from workbench.generation.samplers import choose_sampler
     from workbench.generation.settings import Settings
+    from workbench.training.loaded import load_run_model
 
     settings = Settings(
         temperature=temperature, top_p=top_p, seed=seed, steps=steps, block_size=block_size

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workbench.generation.incremental import CachedDecoder
-from workbench.generation.loading import RunModel
+from workbench.training.loaded import RunModel
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
 from workbench.training.objectives import Vocab
 
