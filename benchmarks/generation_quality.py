@@ -81,7 +81,8 @@ def _sampled(
 ) -> Iterator[dict]:
     objective = model.config.training.objective
     for name in samplers_of(objective):
-        ratios = [float(r) for r in given.steps.split(",")] if objective != "ar" else [None]
+        takes_steps = "steps" in SAMPLERS[name].reads
+        ratios = [float(r) for r in given.steps.split(",")] if takes_steps else [None]
         for length in map(int, given.lengths.split(",")):
             for ratio in ratios:
                 if name != "ancestral" and ratio is not None and ratio > 1:
@@ -90,7 +91,7 @@ def _sampled(
                 settings = Settings(
                     steps=steps,
                     temperature=temperature,
-                    block_size=16 if name == "blocks" else None,
+                    block_size=16 if (objective, name) == ("mdlm", "blocks") else None,
                 )
                 made = generate(
                     network_of(model),
