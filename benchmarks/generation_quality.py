@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.control import studies_of
+from workbench.control import find_run, studies_of
 from workbench.data import PreparedData
 from workbench.generation.generate import generate
-from workbench.generation.loading import RunModel, find_run, load_run_model
 from workbench.generation.network import network_of
 from workbench.generation.samplers import SAMPLERS, samplers_of
 from workbench.generation.settings import Settings
 from workbench.output import emit
+from workbench.training.loaded import RunModel, load_run_model
 from workbench.training.loss import token_nll
 
 EMPTY = torch.zeros(0, dtype=torch.int64)
@@ -81,7 +81,8 @@ def _sampled(
 ) -> Iterator[dict]:
     objective = model.config.training.objective
     for name in samplers_of(objective):
-        ratios = [float(r) for r in given.steps.split(",")] if objective != "ar" else [None]
+        takes_steps = "steps" in SAMPLERS[name].reads
+        ratios = [float(r) for r in given.steps.split(",")] if takes_steps else [None]
         for length in map(int, given.lengths.split(",")):
             for ratio in ratios:
                 if name != "ancestral" and ratio is not None and ratio > 1:
@@ -90,7 +91,7 @@ def _sampled(
                 settings = Settings(
                     steps=steps,
                     temperature=temperature,
-                    block_size=16 if name == "blocks" else None,
+                    block_size=16 if (objective, name) == ("mdlm", "blocks") else None,
                 )
                 made = generate(
                     network_of(model),

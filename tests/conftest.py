@@ -1,13 +1,18 @@
 """Fixtures shared by all tests: a small corpus, a small recipe, the command line."""
 
+import gc
 import random
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from workbench.runs import RunFolder
 
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)
@@ -97,6 +102,35 @@ def recipe(tmp_path: Path, corpus: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE.format(corpus=corpus))
     return path
+
+
+TrainedRuns = dict[str, "RunFolder"]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRuns:
+    """A finished run of each objective, by its name, and one "untrained". Leave them as they
+    are."""
+    from workbench.recipe import load_recipe
+    from workbench.runner import make_folders, prepare_study
+    from workbench.training import worker
+
+    folder = tmp_path_factory.mktemp("trained")
+    path = folder / "tiny.toml"
+    text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', '["ar", "mdlm", "block", "aoar"]')
+    text = text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8")
+    path.write_text(text + '"training.seed" = [0, 1]\n')
+    recipe = load_recipe(path)
+    named = {}
+    for run in make_folders(recipe, prepare_study(recipe, folder), folder).values():
+        training = run.config_json()["config"]["training"]
+        if training["seed"] == 0:
+            assert worker.main(run.path) == worker.FINISHED
+            named[training["objective"]] = run
+        else:
+            named["untrained"] = run
+    gc.enable()  # titan's trainer turns it off for its process
+    return named
 
 
 Workbench = Callable[..., subprocess.CompletedProcess[str]]

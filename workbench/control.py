@@ -76,20 +76,28 @@ def targets(results: Path, target: str) -> list[RunFolder]:
     return found
 
 
-def find_run(results: Path, run_id: str) -> RunFolder:
-    """The folder of one run.
+def find_run(results: Path, name: str) -> RunFolder:
+    """The run of an id, or of the beginning of one.
 
     Raises:
-        InputError: no such run.
+        InputError: no run, or several, are called so.
     """
-    run = RunFolder(results / "runs" / run_id)
-    if not run_id or not run.config_path.exists():
-        known = [each.run_id for each in list_runs(results)]
+    runs = {run.run_id: run for run in list_runs(results)}
+    if name in runs:
+        return runs[name]
+    found = [run_id for run_id in runs if name and run_id.startswith(name)]
+    if len(found) == 1:
+        return runs[found[0]]
+    if found:
+        raise InputError(f"run {name}: {', '.join(found)} begin so. Give more of the id.")
+    if not runs:
         raise InputError(
-            f"no run {run_id} in {results}{suggestion(run_id, known)} "
-            "`workbench status` lists the runs."
+            f"there is no run {name}: there are no runs in {results}. `workbench run` trains them."
         )
-    return run
+    raise InputError(
+        f"there is no run {name} in {results}{suggestion(name, runs) or '.'} "
+        "`workbench status` lists the runs."
+    )
 
 
 def retry(results: Path, target: str, *, jobs: int | None = None) -> RunReport:

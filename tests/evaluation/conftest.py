@@ -1,18 +1,13 @@
-"""A trained run of seconds for each objective, and models whose likelihoods are known."""
+"""Trained runs of seconds, and models whose likelihoods are known."""
 
-import gc
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import RECIPE
-from workbench.recipe import load_recipe
-from workbench.runner import make_folders, prepare_study
+from tests.conftest import TrainedRuns
 from workbench.runs import RunFolder
-from workbench.training import worker
 from workbench.training.objectives import Corrupted, Vocab
 from workbench.training.objectives.ar import Autoregressive
 
@@ -20,19 +15,9 @@ Study = dict[str, RunFolder]
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Study:
+def study(trained: TrainedRuns) -> Study:
     """A finished run of each objective, by its name."""
-    folder = tmp_path_factory.mktemp("evaluated")
-    path = folder / "tiny.toml"
-    text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', '["ar", "mdlm", "block", "aoar"]')
-    path.write_text(text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8"))
-    recipe = load_recipe(path)
-    runs = {}
-    for run in make_folders(recipe, prepare_study(recipe, folder), folder).values():
-        assert worker.main(run.path) == worker.FINISHED
-        runs[run.config_json()["config"]["training"]["objective"]] = run
-    gc.enable()  # titan's trainer turns it off for its process
-    return runs
+    return {name: run for name, run in trained.items() if name != "untrained"}
 
 
 class Unigram:

@@ -16,12 +16,12 @@ from workbench.errors import InputError
 from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.likelihood import Continuation, continuation_nll
 from workbench.evaluation.scorer import ModelScorer
-from workbench.generation.loading import RunModel, load_run_model
 from workbench.recipe import load_recipe
 from workbench.runner import make_folders, prepare_study
 from workbench.runs import RunFolder
 from workbench.store.reading import read_records
 from workbench.training import worker
+from workbench.training.loaded import RunModel, load_run_model
 
 
 @pytest.fixture(scope="module")

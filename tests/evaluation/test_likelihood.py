@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.evaluation.conftest import Study, Unigram
 from workbench.evaluation.likelihood import Continuation, continuation_nll, pieces, windows
 from workbench.evaluation.scorer import ModelScorer
-from workbench.generation.loading import RunModel, load_run_model
+from workbench.training.loaded import RunModel, load_run_model
 
 CONTEXT = 32
 

@@ -1,7 +1,7 @@
 """A model that knows its distribution exactly: a table of p(x), and every conditional of it."""
 
 import itertools
-from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ V, L = 3, 3
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
 Text = tuple[int, ...]
 Law = dict[Text, float]
+Span = tuple[int, int]
 
 
 def random_joint(seed: int, *, length: int = L) -> np.ndarray:
@@ -87,13 +88,34 @@ def distance(one: Law, other: Law) -> float:
     return sum(abs(p - other.get(text, 0.0)) for text, p in one.items()) / 2
 
 
-def ancestral_law(table: Table, steps: int, schedule: NoiseSchedule) -> Law:
-    """The exact distribution of `ancestral`: over the step in which each place becomes clean."""
+class Conditionals(Protocol):
+    """p[pattern][place][token], pattern with V where a place is masked, of texts of a length."""
+
+    p: np.ndarray
+    length: int
+
+
+def _masked(table: Conditionals, known: Text | None, span: Span | None) -> tuple[Text, Span]:
+    """What is known and what is to be filled: nothing and all, unless told otherwise."""
+    return (V,) * table.length if known is None else known, span or (0, table.length)
+
+
+def ancestral_law(
+    table: Conditionals,
+    steps: int,
+    schedule: NoiseSchedule,
+    known: Text | None = None,
+    span: Span | None = None,
+) -> Law:
+    """The exact distribution of `ancestral` over the masked places of a span: over the step in
+    which each of them becomes clean."""
+    known, (begin, end) = _masked(table, known, span)
     times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
     chances = -np.diff(schedule.move_chance(times).numpy())
-    law: Law = dict.fromkeys(itertools.product(range(V), repeat=table.length), 0.0)
+    fillings = itertools.product(range(V), repeat=end - begin)
+    law = {known[:begin] + filling + known[end:]: 0.0 for filling in fillings}
     ranked: dict[Text, float] = {}
-    for when in itertools.product(range(steps), repeat=table.length):
+    for when in itertools.product(range(steps), repeat=end - begin):
         order = sorted(set(when))
         rank = tuple(order.index(step) for step in when)
         ranked[rank] = ranked.get(rank, 0.0) + float(np.prod(chances[list(when)]))
@@ -101,26 +123,27 @@ def ancestral_law(table: Table, steps: int, schedule: NoiseSchedule) -> Law:
         for text in law:
             p = chance
             for step in sorted(set(rank)):
-                seen = tuple(x if r < step else V for x, r in zip(text, rank, strict=True))
-                p *= _together(table, seen, text, (i for i, r in enumerate(rank) if r == step))
+                clean = [x if r < step else V for x, r in zip(text[begin:end], rank, strict=True)]
+                seen = known[:begin] + tuple(clean) + known[end:]
+                places = (begin + i for i, r in enumerate(rank) if r == step)
+                p *= float(np.prod([table.p[seen][i][text[i]] for i in places]))
             law[text] += p
     return law
 
 
-def _together(table: Table, seen: Text, text: Text, places: Iterable[int]) -> float:
-    return float(np.prod([table.p[seen][i][text[i]] for i in places]))
-
-
-def confidence_law(table: Table, steps: int) -> Law:
+def confidence_law(
+    table: Conditionals, steps: int, known: Text | None = None, span: Span | None = None
+) -> Law:
     """The exact distribution of `by_confidence` with the linear schedule."""
-    law: Law = dict.fromkeys(itertools.product(range(V), repeat=table.length), 0.0)
+    known, (begin, end) = _masked(table, known, span)
+    law: Law = {}
 
     def go(seen: Text, step: int, chance: float) -> None:
-        masked = [i for i, x in enumerate(seen) if x == V]
+        masked = [i for i in range(begin, end) if seen[i] == V]
         if not masked:
-            law[seen] += chance
+            law[seen] = law.get(seen, 0.0) + chance
             return
-        keep = len(masked) - int(table.length * (1 - (step + 1) / steps) + 0.5 + 1e-9)
+        keep = len(masked) - int((end - begin) * (1 - (step + 1) / steps) + 0.5 + 1e-9)
         for drawn in itertools.product(range(V), repeat=len(masked)):
             sure = [float(table.p[seen][i][x]) for i, x in zip(masked, drawn, strict=True)]
             best = sorted(range(len(masked)), key=lambda j: -sure[j])[:keep]
@@ -129,5 +152,5 @@ def confidence_law(table: Table, steps: int) -> Law:
                 after[masked[j]] = drawn[j]
             go(tuple(after), step + 1, chance * float(np.prod(sure)))
 
-    go((V,) * table.length, 0, 1.0)
+    go(known, 0, 1.0)
     return law

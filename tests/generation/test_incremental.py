@@ -4,10 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.generation.incremental import CachedDecoder
+from tests.training.toy import VOCAB, logits, network
+from workbench.generation.incremental import CachedDecoder, GroupDecoder
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.model import initialise, model_config
+from workbench.training.objectives import Corrupted
+from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.block import block_view
 
 LENGTH = 48
 
@@ -50,3 +54,60 @@ def test_more_inputs_than_room_are_refused() -> None:
     decoder.extend(torch.zeros(1, 4, dtype=torch.int64))
     with pytest.raises(ValueError, match="5 inputs in a cache for 4"):
         decoder.extend(torch.zeros(1, 1, dtype=torch.int64))
+
+
+def random_tokens(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randint(0, VOCAB.n_tokens, shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 24])
+@pytest.mark.parametrize("read", [0, 1, 2])
+def test_a_block_after_clean_ones_has_the_logits_of_the_two_stream_pass(
+    size: int, read: int
+) -> None:
+    """Of all sequences, then of some; the first blocks at once, then one after another."""
+    length = 24
+    model = network(doubled=True, length=length)
+    clean = random_tokens(6, length)
+    hidden = torch.rand(clean.shape, generator=torch.Generator().manual_seed(2)) < 0.5
+    noisy = torch.where(hidden, VOCAB.mask_id, clean)
+    view = block_view(length, size, clean.device)
+    whole = logits(model, Corrupted(torch.cat([noisy, clean], dim=1), clean, None, view))
+    decoder = GroupDecoder(model, batch=6, length=length, group=size)
+    have, some = 0, torch.tensor([1, 4])
+    for first in range(min(read * size, length - size), length, size):
+        end = first + size
+        shown = torch.cat([clean[:, have:first], noisy[:, first:end]], dim=1)
+        found = decoder.predict(shown, torch.arange(have, end)[None])
+        torch.testing.assert_close(found, whole[:, first:end], atol=1e-5, rtol=0)
+        place = torch.arange(first, end)[None]
+        again = decoder.predict(noisy[some, first:end], place, some)
+        torch.testing.assert_close(again, found[some], atol=1e-5, rtol=0)
+        have = first
+
+
+@pytest.mark.parametrize("known", [0, 1, 5])
+def test_places_in_an_order_have_the_logits_of_the_two_stream_pass(known: int) -> None:
+    """Every sequence in an order of its own; the first `known` places at once."""
+    length = 12
+    model = network(doubled=True, length=length)
+    tokens = random_tokens(4, length)
+    rank = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(3)).argsort(dim=1)
+    place = rank.argsort(dim=1)
+    whole = logits(model, AnyOrder(VOCAB, seed=0).in_order(tokens, rank))
+    decoder = GroupDecoder(model, batch=4, length=length, group=1)
+    have = 0
+    for now in range(known, length):
+        places = place[:, have : now + 1]
+        shown = tokens.gather(1, places)
+        shown[:, -1] = VOCAB.mask_id
+        found = decoder.predict(shown, places)[:, 0]
+        expected = whole[torch.arange(4), place[:, now]]
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        have = now
+
+
+def test_some_sequences_alone_cannot_append() -> None:
+    decoder = GroupDecoder(network(doubled=True), batch=2, length=4, group=1)
+    with pytest.raises(ValueError, match="cannot append"):
+        decoder.predict(random_tokens(1, 2), torch.arange(2)[None], torch.tensor([0]))

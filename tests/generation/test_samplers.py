@@ -219,10 +219,16 @@ def test_more_steps_than_tokens_take_no_more_passes_than_tokens(name: str) -> No
     assert len(spy.shown) <= 16
 
 
-def test_every_sampler_is_for_an_objective_that_exists() -> None:
+def test_every_sampler_is_for_an_objective_that_exists_and_every_objective_has_one() -> None:
     for sampler in SAMPLERS.values():
         assert set(sampler.objectives) <= set(OBJECTIVES)
-    assert samplers_of("mdlm")[0] == "ancestral"
+    defaults = {one: samplers_of(one)[0] for one in OBJECTIVES}
+    assert defaults == {
+        "ar": "ar",
+        "mdlm": "ancestral",
+        "block": "ancestral-blocks",
+        "aoar": "random-order",
+    }
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Dtype(StrEnum):
 
 @export_app.command("model")
 def export_model(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     step: Annotated[
         int | None, typer.Option("--step", help="Which checkpoint. Default: the newest.")
@@ -40,4 +40,4 @@ def export_model(
     from workbench.training import exporting
 
     written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
-    print(f"{out}: the weights of run {run} after step {written}.", file=sys.stderr)
+    print(f"{out}: the weights of run {folder.run_id} after step {written}.", file=sys.stderr)

@@ -28,7 +28,9 @@ def sample(
         str | None,
         typer.Option(
             "--sampler",
-            help="ar; for diffusion ancestral (default), ancestral-blocks, confidence or blocks.",
+            help="ar: ar; mdlm: ancestral (default), ancestral-blocks, confidence or blocks; "
+            "block: ancestral-blocks (default) or blocks; aoar: random-order (default) or "
+            "left-to-right.",
         ),
     ] = None,
     steps: Annotated[
@@ -42,7 +44,8 @@ def sample(
         float, typer.Option("--top-p", help="Draw from the likeliest tokens that hold so much.")
     ] = 1.0,
     block_size: Annotated[
-        int | None, typer.Option("--block-size", help="Tokens a block. Default: 32.")
+        int | None,
+        typer.Option("--block-size", help="Tokens a block, of mdlm models. Default: 32."),
     ] = None,
     window: Annotated[
         int | None,
@@ -60,10 +63,11 @@ def sample(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Make text with a trained model, and say how fast."""
+    from workbench.control import find_run
     from workbench.generation.completion import complete, read_prompt
-    from workbench.generation.loading import find_run, load_run_model
     from workbench.generation.samplers import choose_sampler
     from workbench.generation.settings import Settings
+    from workbench.training.loaded import load_run_model
 
     settings = Settings(
         temperature=temperature, top_p=top_p, seed=seed, steps=steps, block_size=block_size

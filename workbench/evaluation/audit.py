@@ -20,7 +20,6 @@ from workbench.data.audit import (
 from workbench.data.ngrams import Texts
 from workbench.errors import InputError
 from workbench.evaluation.cloze import make_questions
-from workbench.evaluation.loaded import as_trainer
 from workbench.evaluation.memorisation import (
     DRAWS,
     HELD_OUT,
@@ -28,12 +27,12 @@ from workbench.evaluation.memorisation import (
     memorisation_windows,
     suffix_tokens,
 )
-from workbench.generation.loading import load_run_model
 from workbench.plan import plan_study
 from workbench.recipe import Recipe, RunConfig
 from workbench.runs import RunFolder
 from workbench.store.reading import deduplicated, read_records
 from workbench.training.checkpoints import saved_steps
+from workbench.training.loaded import as_trainer, load_run_model
 
 
 @dataclass(frozen=True)

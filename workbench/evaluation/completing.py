@@ -9,10 +9,10 @@ from workbench.errors import InputError
 from workbench.evaluation.programs.problems import cut
 from workbench.generation.completion import encode
 from workbench.generation.generate import generate
-from workbench.generation.loading import RunModel
 from workbench.generation.network import network_of
 from workbench.generation.samplers import choose_sampler
 from workbench.generation.settings import Settings
+from workbench.training.loaded import RunModel
 
 
 @dataclass(frozen=True)

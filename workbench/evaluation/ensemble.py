@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import InputError
-from workbench.generation.loading import RunModel
 from workbench.recipe.sweep import dotted
+from workbench.training.loaded import RunModel
 
 _MAY_DIFFER = ("training.seed",)
 

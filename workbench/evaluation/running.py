@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workbench.control import find_run
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError
@@ -20,11 +21,11 @@ from workbench.evaluation.programs.task import PassOptions, PassTask, pass_task
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.evaluations import Evaluated, record_evaluations
-from workbench.generation.loading import RunModel, find_run, load_run_model
 from workbench.recipe.messages import suggestion
 from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS, default_shots
 from workbench.runs import RunFolder
 from workbench.store import ingest
+from workbench.training.loaded import RunModel, load_run_model
 from workbench.training.validation import Estimate, Validation
 
 VALIDATION = "val_loss"

@@ -8,8 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from workbench.evaluation.loaded import as_trainer
-from workbench.generation.loading import RunModel
+from workbench.training.loaded import RunModel, as_trainer
 from workbench.training.objectives import Corrupted, Objective
 from workbench.training.trainer import (
     StudyTrainer,

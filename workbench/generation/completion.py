@@ -8,10 +8,10 @@ import torch
 
 from workbench.errors import InputError
 from workbench.generation.generate import Generated, generate
-from workbench.generation.loading import RunModel
 from workbench.generation.network import network_of
 from workbench.generation.samplers import Sampler
 from workbench.generation.settings import Settings
+from workbench.training.loaded import RunModel
 
 
 @dataclass(frozen=True)

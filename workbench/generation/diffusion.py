@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workbench.generation.choice import Randomness, draw, probabilities
+from workbench.generation.denoising import Denoise, Span, denoiser, whole_sequences
 from workbench.generation.network import Network
 from workbench.generation.settings import Canvas, Filled, Settings, spread
 
@@ -34,7 +35,8 @@ def ancestral(
     tokens_BL = canvas.tokens_BL.clone()
     span = (canvas.start, canvas.length)
     steps = settings.steps or canvas.length - canvas.start
-    passes = _fill_by_time(network, canvas, tokens_BL, span, steps, settings, randomness)
+    ask = whole_sequences(network)
+    passes = _fill_by_time(network, ask, canvas, tokens_BL, span, steps, settings, randomness)
     return Filled(tokens_BL, passes)
 
 
@@ -43,21 +45,23 @@ def ancestral_blocks(
 ) -> Filled:
     """Blocks from left to right, each by the reverse process while all to its right are masked.
 
-    This is how block diffusion generates (Arriola et al. 2025, arXiv 2503.09573). Of mdlm it is
-    another order to draw places in: exact, like `ancestral`, as steps grow.
+    This is how block diffusion generates (Arriola et al. 2025, arXiv 2503.09573): such a model
+    is shown the block and the clean ones before it. Of mdlm it is another order to draw places
+    in: exact, like `ancestral`, as steps grow.
     """
     tokens_BL = canvas.tokens_BL.clone()
-    passes = 0.0
+    ask, passes = denoiser(network, tokens_BL), 0.0
     for span, share in _blocks(network, canvas, settings):
-        passes += _fill_by_time(network, canvas, tokens_BL, span, share, settings, randomness)
+        passes += _fill_by_time(network, ask, canvas, tokens_BL, span, share, settings, randomness)
     return Filled(tokens_BL, passes)
 
 
 def _fill_by_time(
     network: Network,
+    ask: Denoise,
     canvas: Canvas,
     tokens_BL: Tensor,
-    span: tuple[int, int],
+    span: Span,
     steps: int,
     settings: Settings,
     randomness: Randomness,
@@ -71,11 +75,12 @@ def _fill_by_time(
     sequence_passes = 0
     for step in range(1, steps + 1):
         now_BL = masked_BL & (order_BL >= _share_masked(network, step, steps))
-        row_B = now_BL.any(dim=1)
-        rows = int(row_B.sum())
+        row_R = now_BL.any(dim=1).nonzero()[:, 0]
+        rows = len(row_R)
         if rows == 0:
             continue
-        logits_NV = network.denoise(tokens_BL[row_B])[now_BL[row_B]]
+        some = None if rows == len(tokens_BL) else row_R
+        logits_NV = ask(tokens_BL, span, some)[now_BL[row_R, begin:end]]
         p_NV = probabilities(
             logits_NV,
             network.vocab.n_tokens,
@@ -99,24 +104,25 @@ def by_confidence(
     """
     tokens_BL = canvas.tokens_BL.clone()
     steps = settings.steps or canvas.length - canvas.start
-    span = (canvas.start, canvas.length)
-    passes = _fill_by_confidence(network, canvas, tokens_BL, span, steps, settings, randomness)
+    span, ask = (canvas.start, canvas.length), whole_sequences(network)
+    passes = _fill_by_confidence(network, ask, canvas, tokens_BL, span, steps, settings, randomness)
     return Filled(tokens_BL, passes)
 
 
 def blocks(network: Network, canvas: Canvas, settings: Settings, randomness: Randomness) -> Filled:
     """Blocks from left to right, each by confidence while all to its right are masked: LLaDA's
-    semi-autoregressive remasking. Steps are shared out evenly."""
+    semi-autoregressive remasking. A model that was trained on blocks is shown the block and the
+    clean ones before it. Steps are shared out evenly."""
     tokens_BL = canvas.tokens_BL.clone()
-    passes = 0.0
+    ask, passes = denoiser(network, tokens_BL), 0.0
     for span, share in _blocks(network, canvas, settings):
-        passes += _fill_by_confidence(network, canvas, tokens_BL, span, share, settings, randomness)
+        passes += _fill_by_confidence(
+            network, ask, canvas, tokens_BL, span, share, settings, randomness
+        )
     return Filled(tokens_BL, passes)
 
 
-def _blocks(
-    network: Network, canvas: Canvas, settings: Settings
-) -> Iterator[tuple[tuple[int, int], int]]:
+def _blocks(network: Network, canvas: Canvas, settings: Settings) -> Iterator[tuple[Span, int]]:
     """Spans from left to right, each with its share of the steps.
 
     Blocks begin at the end of the prompt; of a network that was trained on blocks, where its own
@@ -133,9 +139,10 @@ def _blocks(
 
 def _fill_by_confidence(
     network: Network,
+    ask: Denoise,
     canvas: Canvas,
     tokens_BL: Tensor,
-    span: tuple[int, int],
+    span: Span,
     steps: int,
     settings: Settings,
     randomness: Randomness,
@@ -151,7 +158,7 @@ def _fill_by_confidence(
         n_next = math.floor((end - begin) * share + 0.5 + 1e-9)
         if n_next >= n_masked:
             continue
-        logits_NV = network.denoise(tokens_BL)[:, begin:end][masked_BR]
+        logits_NV = ask(tokens_BL, span, None)[masked_BR]
         p_NV = probabilities(
             logits_NV, n_tokens, temperature=settings.temperature, top_p=settings.top_p
         )

@@ -28,7 +28,8 @@ class Generated:
     n_prompt: int
     seconds: float
     passes: float
-    """Forward passes a sample: of one token each with a KV cache, else of the whole window."""
+    """Forward passes a sample: of one token or block each with a KV cache, else of the whole
+    window."""
     windows: int
     """How many windows each text was made in: 1 where it fits the context."""
 
@@ -72,7 +73,8 @@ def generate(
     begun = time.perf_counter()
     parts, passes = [], 0.0
     longest = max(kept + new for kept, new in pieces)
-    at_once = _at_once(network, 1 if sampler.name == "ar" else longest)
+    asked = 1 if sampler.one_by_one else network.block_size or longest
+    at_once = _at_once(network, asked)
     for start in range(first, first + count, at_once):
         sample_K = torch.arange(start, min(start + at_once, first + count), device=network.device)
         tokens_KL, per_sample = _complete(network, sampler, prompt_P, pieces, settings, sample_K)

@@ -1,13 +1,14 @@
-"""Left-to-right decoding with a KV cache, over the weights of titan's Qwen3 decoder.
+"""Decoding with a KV cache, over the weights of titan's Qwen3 decoder.
 
 Titan's attention (0.3.0) computes every position anew on each call. Here the same modules are
-called for the new positions alone, with the keys and values of earlier ones kept: logits are
-those of the full forward pass, up to rounding.
+called for the new inputs alone, with the keys and values of earlier ones kept: logits are those
+of the full forward pass, up to rounding.
 
-Shape suffixes: B sequences, N new positions, S positions so far, H heads, E dimensions a head,
-D width, V entries of the vocabulary.
+Shape suffixes: B sequences, R of them, N new inputs, S inputs so far, G inputs a group, H heads,
+E dimensions a head, D width, V entries of the vocabulary.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,14 +16,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class CachedDecoder:
-    """One batch of sequences of equal length, read from left to right."""
+@dataclass(frozen=True)
+class _Reading:
+    """New inputs: where they stand, and which of them each attends to beside the kept ones."""
+
+    place_BN: Tensor
+    """First dimension 1 where all sequences share it."""
+    visible_NS: Tensor | None
+    """None: all, unless `causal`."""
+    causal: bool
+    row_R: Tensor | None
+    """The sequences that are meant, where not all are: of these nothing is kept."""
+
+
+class _Cache:
+    """One batch of sequences of equal length, with the keys and values of what was kept."""
 
     def __init__(self, model: nn.Module, *, batch: int, length: int) -> None:
         """Args:
-        model: a causal `Qwen3Model` in evaluation mode.
+        model: a `Qwen3Model` in evaluation mode.
         batch: sequences.
-        length: inputs that each can have at most, BOS among them.
+        length: inputs that each can have at most.
         """
         decoder: Any = model
         self._model = decoder
@@ -34,56 +48,125 @@ class CachedDecoder:
         self._values = torch.empty_like(self._keys)
         self._seen = 0
 
-    @torch.no_grad()
-    def extend(self, tokens_BN: Tensor) -> Tensor:
-        """Append inputs and give [B, V] logits of the token after the last of them."""
-        return self._logits(self._hidden(tokens_BN)[:, -1])
-
-    @torch.no_grad()
-    def extend_all(self, tokens_BN: Tensor) -> Tensor:
-        """Append inputs and give [B, N, V] logits of the token after each of them."""
-        return self._logits(self._hidden(tokens_BN))
-
     def _logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self._model.lm_head(self._model.norm(hidden))
+        # Not through `lm_head` itself: that of a model of two streams leaves out the second half.
+        logits: Tensor = F.linear(self._model.norm(hidden), self._model.lm_head.weight)
         return logits
 
-    def _hidden(self, tokens_BN: Tensor) -> Tensor:
+    def _hidden(
+        self,
+        tokens_BN: Tensor,
+        place_BN: Tensor,
+        *,
+        group: int = 1,
+        keep: int,
+        row_R: Tensor | None = None,
+    ) -> Tensor:
+        """[B, N, D] of new inputs in groups: each sees all that is kept, its own group and the
+        groups before it. The first `keep` of them are kept."""
         start, end = self._seen, self._seen + tokens_BN.shape[1]
         if end > self._keys.shape[3]:
             raise ValueError(f"{end} inputs in a cache for {self._keys.shape[3]}")
-        positions = torch.arange(start, end, device=tokens_BN.device)[None, :]
+        visible_NS, causal = _visible(start, end, group, tokens_BN.device)
+        reading = _Reading(place_BN, visible_NS, causal, row_R)
         hidden_BND: Tensor = self._model.tok_embeddings(tokens_BN)
         for number, layer in enumerate(self._layers):
-            attended_BND = self._attend(number, layer, hidden_BND, positions)
+            attended_BND = self._attend(number, layer, hidden_BND, reading)
             hidden_BND = hidden_BND + attended_BND
             feed_forward = layer.moe if layer.moe_enabled else layer.feed_forward
             hidden_BND = hidden_BND + feed_forward(layer.ffn_norm(hidden_BND))
-        self._seen = end
+        self._seen += keep
         return hidden_BND
 
-    def _attend(self, number: int, layer: Any, hidden_BND: Tensor, positions: Tensor) -> Tensor:
+    def _attend(self, number: int, layer: Any, hidden_BND: Tensor, reading: _Reading) -> Tensor:
         attention = layer.attention
         q_BNHE, k_BNHE, v_BNHE = attention.qkv_linear(layer.attention_norm(hidden_BND))
         if attention.q_norm is not None:
             q_BNHE, k_BNHE = attention.q_norm(q_BNHE), attention.k_norm(k_BNHE)
-        q_BNHE, k_BNHE = attention.rope(q_BNHE, k_BNHE, positions)
-        start, end = self._seen, self._seen + hidden_BND.shape[1]
-        self._keys[number, :, :, start:end] = k_BNHE.transpose(1, 2)
-        self._values[number, :, :, start:end] = v_BNHE.transpose(1, 2)
-        new = end - start
-        visible_NS = None
-        if start and new > 1:  # each new position sees all before it, and itself
-            visible_NS = torch.ones(new, end, dtype=torch.bool, device=hidden_BND.device)
-            visible_NS = visible_NS.tril(diagonal=start)
+        q_BNHE, k_BNHE = attention.rope(q_BNHE, k_BNHE, reading.place_BN)
+        k_BHNE, v_BHNE = k_BNHE.transpose(1, 2), v_BNHE.transpose(1, 2)
         out_BHNE = F.scaled_dot_product_attention(
             q_BNHE.transpose(1, 2),
-            self._keys[number, :, :, :end],
-            self._values[number, :, :, :end],
-            attn_mask=visible_NS,
-            is_causal=start == 0 and new > 1,
+            self._with_kept(self._keys[number], k_BHNE, reading.row_R),
+            self._with_kept(self._values[number], v_BHNE, reading.row_R),
+            attn_mask=reading.visible_NS,
+            is_causal=reading.causal,
             scale=attention.scaling,
             enable_gqa=attention.enable_gqa,
         )
         out_BND: Tensor = attention.wo(out_BHNE.transpose(1, 2).flatten(2))
         return out_BND
+
+    def _with_kept(self, kept: Tensor, new_BHNE: Tensor, row_R: Tensor | None) -> Tensor:
+        """Keys or values so far and the new ones."""
+        start, end = self._seen, self._seen + new_BHNE.shape[2]
+        if row_R is not None:
+            return torch.cat([kept[row_R, :, :start], new_BHNE], dim=2)
+        kept[:, :, start:end] = new_BHNE
+        return kept[:, :, :end]
+
+
+def _visible(start: int, end: int, group: int, device: torch.device) -> tuple[Tensor | None, bool]:
+    """What inputs `start` to `end` see of all: as a mask, or as "causal" where that says it."""
+    new = end - start
+    if new <= group:
+        return None, False
+    if group == 1 and start == 0:
+        return None, True
+    group_N = torch.arange(new, device=device) // group
+    visible_NS = torch.ones(new, end, dtype=torch.bool, device=device)
+    visible_NS[:, start:] = group_N[:, None] >= group_N[None, :]
+    return visible_NS, False
+
+
+class CachedDecoder(_Cache):
+    """Reads from left to right, with a causal model: BOS is the first of its inputs."""
+
+    @torch.no_grad()
+    def extend(self, tokens_BN: Tensor) -> Tensor:
+        """Append inputs and give [B, V] logits of the token after the last of them."""
+        return self._logits(self._append(tokens_BN)[:, -1])
+
+    @torch.no_grad()
+    def extend_all(self, tokens_BN: Tensor) -> Tensor:
+        """Append inputs and give [B, N, V] logits of the token after each of them."""
+        return self._logits(self._append(tokens_BN))
+
+    def _append(self, tokens_BN: Tensor) -> Tensor:
+        new = tokens_BN.shape[1]
+        place_1N = torch.arange(self._seen, self._seen + new, device=tokens_BN.device)[None, :]
+        return self._hidden(tokens_BN, place_1N, keep=new)
+
+
+class GroupDecoder(_Cache):
+    """Reads groups of tokens, with a model of two streams (objectives `block` and `aoar`).
+
+    What the second stream is in training, clean tokens of earlier blocks or of lower rank, is
+    kept here; the first stream, in which tokens are sought, is one group at a time and is not.
+    """
+
+    def __init__(self, model: nn.Module, *, batch: int, length: int, group: int) -> None:
+        """Args:
+        group: the block size; 1 for any-order AR.
+        """
+        super().__init__(model, batch=batch, length=length)
+        self._group = group
+
+    @torch.no_grad()
+    def predict(self, tokens_BN: Tensor, place_BN: Tensor, row_R: Tensor | None = None) -> Tensor:
+        """Append clean groups, and give logits of one more, which is not kept.
+
+        Args:
+            tokens_BN: clean groups in order, then one with MASK where a token is sought.
+            place_BN: places in the sequence; first dimension 1 where all share them.
+            row_R: indices of the sequences that are meant, where not all are. Then there must
+                be nothing to append.
+
+        Returns:
+            [B, G, V] of the last group; [R, G, V] with `row_R`.
+        """
+        keep = tokens_BN.shape[1] - self._group
+        if keep and row_R is not None:
+            raise ValueError("some sequences alone cannot append")
+        hidden = self._hidden(tokens_BN, place_BN, group=self._group, keep=keep, row_R=row_R)
+        return self._logits(hidden[:, keep:])

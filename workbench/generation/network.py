@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from workbench.generation.incremental import CachedDecoder
-from workbench.generation.loading import RunModel
+from workbench.generation.incremental import CachedDecoder, GroupDecoder
+from workbench.training.loaded import RunModel
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
-from workbench.training.objectives import Vocab
+from workbench.training.objectives import OBJECTIVES, Vocab
 
 
 class Decoder(Protocol):
@@ -21,6 +21,14 @@ class Decoder(Protocol):
 
     def extend(self, tokens_BN: Tensor) -> Tensor:
         """Append N inputs to every sequence; [B, V] logits of the token after the last."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads groups of tokens in any order: as `GroupDecoder`."""
+
+    def predict(self, tokens_BN: Tensor, place_BN: Tensor, row_R: Tensor | None = None) -> Tensor:
+        """Append all groups but the last; logits of the last, in which MASK is sought."""
         ...
 
 
@@ -39,17 +47,28 @@ class Network:
     """The noise schedule of training."""
     block_size: int | None = None
     """Tokens a block, where the model was trained to denoise blocks after one another."""
+    reader: Callable[[int, int], Reader] | None = None
+    """Of a model of two streams, in the place of `denoise` and `decoder`: a reader for
+    (sequences, inputs at most), which has read nothing yet. Its groups are blocks, or single
+    tokens where there is no `block_size`."""
     device: torch.device | str = "cpu"
 
 
 def network_of(run: RunModel) -> Network:
     """A loaded run as a network."""
-    schedule = run.config.training.noise_schedule
+    training = run.config.training
+    schedule, group = training.noise_schedule, training.block_size or 1
+
+    def reader(batch: int, length: int) -> Reader:
+        return GroupDecoder(run.model, batch=batch, length=length, group=group)
+
     return Network(
         vocab=run.vocab,
         context=run.context,
         denoise=torch.no_grad()(run.model),
         decoder=lambda batch, length: CachedDecoder(run.model, batch=batch, length=length),
         schedule=SCHEDULES[schedule] if schedule else LINEAR,
+        block_size=training.block_size,
+        reader=reader if OBJECTIVES[training.objective].doubled else None,
         device=run.device,
     )

@@ -4,6 +4,7 @@ in `SAMPLERS`."""
 from dataclasses import dataclass
 
 from workbench.errors import InputError
+from workbench.generation.any_order import left_to_right, random_order
 from workbench.generation.autoregressive import autoregressive
 from workbench.generation.diffusion import (
     ancestral,
@@ -25,6 +26,8 @@ class Sampler:
     """Training objectives whose models it samples."""
     reads: tuple[str, ...] = ()
     """Settings that only some samplers have and this one reads."""
+    one_by_one: bool = False
+    """Whether it asks for a single place of each text at a time."""
 
     def check(self, objective: str, settings: Settings) -> None:
         """Raises:
@@ -40,16 +43,23 @@ class Sampler:
             if getattr(settings, setting) is not None and setting not in self.reads:
                 option = "--" + setting.replace("_", "-")
                 raise InputError(f"{option} has no effect on --sampler {self.name}: leave it out.")
+        if objective == "block" and settings.block_size is not None:
+            raise InputError(
+                f"--block-size {settings.block_size}: the model was trained on blocks of its own "
+                "size, and is sampled in those: leave it out."
+            )
 
 
 SAMPLERS: dict[str, Sampler] = {
     sampler.name: sampler
     for sampler in (
-        Sampler("ar", autoregressive, ("ar",)),
+        Sampler("ar", autoregressive, ("ar",), one_by_one=True),
         Sampler("ancestral", ancestral, ("mdlm",), ("steps",)),
-        Sampler("ancestral-blocks", ancestral_blocks, ("mdlm",), ("steps", "block_size")),
+        Sampler("ancestral-blocks", ancestral_blocks, ("mdlm", "block"), ("steps", "block_size")),
         Sampler("confidence", by_confidence, ("mdlm",), ("steps",)),
-        Sampler("blocks", blocks, ("mdlm",), ("steps", "block_size")),
+        Sampler("blocks", blocks, ("mdlm", "block"), ("steps", "block_size")),
+        Sampler("random-order", random_order, ("aoar",), one_by_one=True),
+        Sampler("left-to-right", left_to_right, ("aoar",), one_by_one=True),
     )
 }
 

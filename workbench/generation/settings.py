@@ -29,7 +29,8 @@ class Settings:
     steps: int | None = None
     """Denoising steps for the whole text; as many as tokens where None."""
     block_size: int | None = None
-    """Tokens a block of the `blocks` sampler; 32 where None."""
+    """Tokens a block of the samplers that go by blocks. Where None, those that the model was
+    trained on, else 32."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):

@@ -49,7 +49,7 @@ class StoppableCheckpoints(CheckpointManager):
             return bool(super()._save(curr_step, last_step))
         except CheckpointException as error:
             raise WorkbenchError(
-                f"the checkpoint of step {curr_step} cannot be written ({_cause(error)}). The run "
+                f"the checkpoint of step {curr_step} cannot be written ({cause(error)}). The run "
                 "can go on from the one before it."
             ) from error
 
@@ -65,7 +65,7 @@ class StoppableCheckpoints(CheckpointManager):
             loaded = bool(super()._load(step))
         except (Exception, CheckpointException) as error:
             raise WorkbenchError(
-                f"the checkpoint in {self.folder} cannot be read ({_cause(error)}). "
+                f"the checkpoint in {self.folder} cannot be read ({cause(error)}). "
                 "Move its newest step-* folder away to resume from the one before, or remove "
                 "the checkpoint folder to start this run again; its records stay."
             ) from error
@@ -77,7 +77,7 @@ class StoppableCheckpoints(CheckpointManager):
         return loaded
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """What went wrong on the first rank that it went wrong on.
 
     DCP wraps the errors of all ranks in a CheckpointException, which is no Exception.
@@ -102,4 +102,4 @@ def saved_steps(folder: Path) -> list[int]:
     )
 
 
-__all__ = ["StoppableCheckpoints", "remove_unfinished", "saved_steps"]
+__all__ = ["StoppableCheckpoints", "cause", "remove_unfinished", "saved_steps"]
