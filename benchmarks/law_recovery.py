@@ -35,6 +35,7 @@ TRUTH = {
         "A": 1000.0, "B": 40.0, "alpha": 0.4, "beta": 0.12, "gain": 1.3, "decay": 0.5,
         "k": 150.0, "mu": 0.35, "nu": 0.5,
     },
+    "critical_compute": {"k": 3e3, "p": 1.8},
     "isoflop": {"k_N": 0.3, "a": 0.48, "k_D": 1 / (6 * 0.3), "b": 0.52},
 }  # fmt: skip
 Ends = tuple[float | None, float | None] | None
@@ -65,11 +66,28 @@ def profiles() -> tuple[Floats, Floats, Floats]:
     return n.ravel(), (compute / (6 * n)).ravel(), loss.ravel()
 
 
+def races() -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Six budgets of unique tokens with 24 runs of each objective around the critical compute,
+    the challenger's loss falling faster: sizes, tokens, unique tokens, losses, and which are the
+    challenger's."""
+    unique, distance, challenger = np.meshgrid(
+        np.geomspace(1e8, 3e10, 6), np.linspace(-3.4, 3.4, 24), [0.0, 1.0], indexing="ij"
+    )
+    truth = TRUTH["critical_compute"]
+    compute = truth["k"] * unique ** truth["p"] * np.exp(distance)
+    loss = 2.5 - np.where(challenger == 1, 0.15, 0.05) * distance
+    n = np.sqrt(compute / 120)
+    return tuple(x.ravel() for x in (n, compute / (6 * n), unique, loss, challenger))  # type: ignore[return-value]
+
+
 def design(name: str, noise: float, rng: np.random.Generator) -> LossTable:
-    law = LAWS[name]
+    law, objective = LAWS[name], None
     if isinstance(law, Law):
         n, d, u = grid()
         loss = law.predict(TRUTH[name], Rows.of(n, d, u))
+    elif name == "critical_compute":
+        n, d, u, loss, challenger = races()
+        objective = np.where(challenger == 1, "mdlm", "ar")
     else:
         n, d, loss = profiles()
         u = d
@@ -81,6 +99,7 @@ def design(name: str, noise: float, rng: np.random.Generator) -> LossTable:
         unique_tokens=u,
         loss=loss * np.exp(rng.normal(0, noise, len(n))),
         compute=6 * n * d,
+        objective=objective,
     )
 
 
