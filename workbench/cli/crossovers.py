@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Axis, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    Axis,
+    Format,
+    FormatOption,
+    ResultsOption,
+    SideOption,
+    side,
+)
 from workbench.cli.root import app
 
 StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
@@ -30,6 +38,8 @@ def crossover(
         str | None,
         typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
     ] = None,
+    baseline: SideOption = None,
+    challenger: SideOption = None,
     results: ResultsOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
@@ -43,10 +53,11 @@ def crossover(
     from workbench.output import emit
     from workbench.store import keep_crossovers
 
-    found = crossovers(results, study, metric, str(axis), definition=definition)  # type: ignore[arg-type]
+    sides = side("--baseline", baseline), side("--challenger", challenger)
+    found = crossovers(results, study, metric, str(axis), *sides, definition=definition)  # type: ignore[arg-type]
     trends = crossover_trends(found, against) if against else []
     try:
-        if definition == "point":
+        if definition == "point" and sides == (None, None):
             keep_crossovers(results, found)
     except WorkbenchError as error:  # the answer is there all the same
         print(f"Note: not kept in the store: {error}", file=sys.stderr)
@@ -67,6 +78,21 @@ def crossover(
     note = bound_note(found) if "loss" in metric or "bpb" in metric else None
     if note:
         print(f"Note: {note}", file=sys.stderr)
+
+
+@app.command("outcomes")
+def outcomes_(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="What to tell.")] = "val_loss",
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell the best and the last value of each configuration, over its seeds."""
+    from workbench.analysis.outcomes import outcome_table_row, outcomes
+    from workbench.output import emit
+
+    found = outcomes(results, study, metric)
+    emit([outcome_table_row(one) for one in found], fmt, document=found)
 
 
 @app.command("effective-data")
@@ -141,17 +167,27 @@ def next_(
 
 @app.command()
 def report(
-    study: StudyArgument,
+    study: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The .html to write. Default: STUDY.html.")
+        Path | None,
+        typer.Option("--out", help="The .html or .md to write. Default: STUDY.html."),
     ] = None,
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="Metrics to report. Default: all.")
     ] = None,
+    notes: Annotated[
+        Path | None,
+        typer.Option("--notes", help="What the studies mean, for .md: a TOML table a study."),
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write a study as one HTML file that opens without a network."""
-    from workbench.analysis.report import write_report
+    """Write a study as one HTML file that opens without a network, or several as Markdown."""
+    from workbench.analysis.report import write_markdown, write_report
+    from workbench.errors import InputError
 
-    written = write_report(results, study, out or Path(f"{study}.html"), metrics=metric)
-    print(written)
+    if out is not None and out.suffix == ".md":
+        print(write_markdown(results, study, out, metrics=metric, notes=notes))
+        return
+    if len(study) > 1 or notes is not None:
+        raise InputError("several studies, or --notes, are for Markdown: give --out FILE.md.")
+    print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))

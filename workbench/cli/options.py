@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +43,29 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option("--column", metavar="NAME=THEIRS", help="A column that has another name."),
 ]
+
+
+SideOption = Annotated[
+    str | None,
+    typer.Option(metavar="OBJECTIVE|KEY=VALUE,...", help="Default: what the recipe compares."),
+]
+
+
+def side(option: str, given: str | None) -> str | dict[str, Any] | None:
+    """A side of a comparison: an objective, or what its runs' configurations hold.
+
+    Raises:
+        InputError: no such objective, or a piece without a key or a value.
+    """
+    from workbench.recipe.checks import check_side
+    from workbench.recipe.loading import toml_value
+
+    if given is None:
+        return None
+    if "=" not in given:
+        check_side(given, option)
+        return given
+    return {key: toml_value(value) for key, value in pairs(option, [given]).items()}
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -15,11 +15,21 @@ def check_compare(compare: CompareConfig, origin: str) -> None:
     """A side that is a name is an objective's."""
     for side in ("baseline", "challenger"):
         value = getattr(compare, side)
-        if isinstance(value, str) and value not in OBJECTIVES:
-            raise InputError(
-                f'{origin}: compare.{side} = "{value}"{suggestion(value, OBJECTIVES) or ":"} '
-                f"expected one of {', '.join(OBJECTIVES)}, or a table of keys and values."
-            )
+        if isinstance(value, str):
+            check_side(value, f"{origin}: compare.{side}")
+
+
+def check_side(name: str, where: str) -> None:
+    """A side of a comparison that is a name is an objective's.
+
+    Raises:
+        InputError: it is none's.
+    """
+    if name not in OBJECTIVES:
+        raise InputError(
+            f'{where} = "{name}"{suggestion(name, OBJECTIVES) or ":"} '
+            f"expected one of {', '.join(OBJECTIVES)}, or keys and values."
+        )
 
 
 def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:

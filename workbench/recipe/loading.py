@@ -186,15 +186,20 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
+def toml_value(text: str) -> Any:
+    """A value as TOML has it; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     key = key.strip()
     if not equals or not key or "." not in key:
         raise InputError(f"--set {override}: expected dotted.key=value, such as training.seed=1.")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+    parsed = toml_value(value)
     table, _, rest = key.partition(".")
     if table not in _TABLES:
         raise InputError(f"--set {override}: unknown table {table}{suggestion(table, _TABLES)}.")

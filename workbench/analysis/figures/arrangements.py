@@ -74,9 +74,12 @@ def _shaded(
     shades: list[str],
     title: str,
 ) -> Any:
+    here = set(rows["label"].to_list())
+    kept = [(label, shade) for label, shade in zip(labels, shades, strict=True) if label in here]
+    # A panel's own values alone, in the shades that they have in every panel.
     colour = alt.Color(
-        "label:N", title=None, sort=labels, legend=stroke_legend(),
-        scale=alt.Scale(domain=labels, range=shades),
+        "label:N", title=None, sort=labels, legend=stroke_legend() if len(kept) > 1 else None,
+        scale=alt.Scale(domain=[label for label, _ in kept], range=[shade for _, shade in kept]),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
     y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))

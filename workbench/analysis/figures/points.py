@@ -167,7 +167,9 @@ def telling_keys(every: list[Family]) -> list[str]:
 
 
 def by_number(text: str) -> tuple[int, float, str]:
-    """Sorts JSON values: numbers by size, then the others."""
+    """Sorts JSON values: what has none first, numbers by size, then the others."""
     value = json.loads(text)
+    if value is None:
+        return (-1, 0.0, "")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (0, float(value), "") if is_number else (1, 0.0, text)

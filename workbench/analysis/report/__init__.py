@@ -1,13 +1,14 @@
 """A study as one HTML file: question, runs, cost, figures, answers, provenance, and the SQL behind
-each number. It opens without a network."""
+each number. It opens without a network. Or several studies as one Markdown document."""
 
 from pathlib import Path
 
 from workbench.analysis.report.content import study_report
+from workbench.analysis.report.markdown import write_markdown
 from workbench.analysis.report.page import render
 from workbench.errors import InputError, WorkbenchError
 
-__all__ = ["write_report"]
+__all__ = ["write_markdown", "write_report"]
 
 
 def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | None = None) -> Path:
@@ -22,7 +23,7 @@ def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | N
         WorkbenchError: the file cannot be written.
     """
     if out.suffix not in (".html", ".htm"):
-        raise InputError(f"--out {out}: expected an .html file.")
+        raise InputError(f"--out {out}: expected an .html file, or .md.")
     page = render(study_report(results, study, metrics))
     temporary = out.with_name(f".{out.name}.partial")
     try:

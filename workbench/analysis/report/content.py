@@ -43,9 +43,9 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
     Raises:
         InputError: no such study, or it lacks a metric that was asked for.
     """
-    head = _head(results, study)
+    head = head_of(results, study)
     known = _known_metrics(results, study)
-    chosen = _chosen(study, known, metrics)
+    chosen = chosen_metrics(results, study, metrics)
     missing: list[str] = []
     verdicts: list[str] = []
     runs = runs_section(results, study, missing)
@@ -66,7 +66,12 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
     )
 
 
-def _head(results: Path, study: str) -> dict[str, Any]:
+def head_of(results: Path, study: str) -> dict[str, Any]:
+    """What a study is called, asks, and checks.
+
+    Raises:
+        InputError: no such study.
+    """
     frame = query(results, "SELECT study, question, source FROM studies ORDER BY study")
     rows = {row["study"]: row for row in frame.to_dicts()}
     if study not in rows:
@@ -86,7 +91,13 @@ def _known_metrics(results: Path, study: str) -> list[str]:
     return [str(name) for name in frame["metric"].to_list()]
 
 
-def _chosen(study: str, known: list[str], asked: list[str] | None) -> list[str]:
+def chosen_metrics(results: Path, study: str, asked: list[str] | None) -> list[str]:
+    """The metrics that a study is told by: those asked for, or all that compare runs.
+
+    Raises:
+        InputError: the study lacks one that was asked for.
+    """
+    known = _known_metrics(results, study)
     for metric in asked or []:
         if metric not in known:
             raise InputError(

@@ -1,0 +1,89 @@
+"""Best and last values over seeds, and studies as Markdown."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from tests.store.conftest import MakeRun
+from workbench.analysis.outcomes import outcome_table_row, outcomes
+from workbench.analysis.report import write_markdown
+from workbench.errors import InputError
+from workbench.store import ingest
+
+MDLM = "training.objective='mdlm'"
+
+
+@pytest.fixture
+def study(results: Path, make_run: MakeRun) -> Path:
+    """AR overfits, with dropout it does not; diffusion still improves."""
+    for seed, shift in enumerate((0.0, 0.1, 0.2)):
+        s = f"training.seed={seed}"
+        make_run(f"a{seed}", {10: 3.0, 20: 2.0 + shift, 30: 2.5}, overrides=[s])
+        make_run(f"dropped{seed}", {10: 3.0, 20: 2.2, 30: 2.1}, overrides=[s, "model.dropout=0.1"])
+        make_run(f"d{seed}", {10: 4.0, 20: 2.5, 30: 2.2}, overrides=[s, MDLM])
+    ingest(results)
+    return results
+
+
+def test_seeds_are_averaged_with_their_t_interval(study: Path) -> None:
+    plain, dropped, diffusion = outcomes(study, "made", "val_loss")
+    half = stats.t.ppf(0.975, 2) * 0.1 / 3**0.5
+    assert plain["best"] == {
+        "mean": pytest.approx(2.1), "ci95": pytest.approx([2.1 - half, 2.1 + half])
+    }  # fmt: skip
+    assert plain["last"]["mean"] == pytest.approx(2.5)
+    assert plain["best_epoch"]["mean"] == pytest.approx(20 * 2048 / 12_800)
+    assert [row["still_improving"] for row in (plain, dropped, diffusion)] == [0, 3, 3]
+    assert (plain["runs"], plain["seeds"]) == (["a0", "a1", "a2"], 3)
+    assert dropped["group"]["model.dropout"] == 0.1
+    assert outcome_table_row(diffusion)["at epoch"] == "> 4.8"
+    assert outcome_table_row(plain)["at epoch"] == "3.2"
+
+
+def test_one_seed_has_no_interval(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {10: 3.0, 20: 2.0})
+    ingest(results)
+    (row,) = outcomes(results, "made", "val_loss")
+    assert (row["best"]["ci95"], outcome_table_row(row)["95 % interval"]) == (None, None)
+
+
+def test_higher_is_better_where_it_is(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {10: 0.3, 20: 0.4, 30: 0.2}, metric="cloze_acc")
+    ingest(results)
+    (row,) = outcomes(results, "made", "cloze_acc")
+    assert row["best"]["mean"] == pytest.approx(0.4)
+
+
+def test_studies_become_markdown_with_their_figures(study: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.toml"
+    notes.write_text('[made]\nagrees = "It overtakes."\nwhy = "Few tokens."\n')
+    out = write_markdown(study, ["made"], tmp_path / "docs" / "studies.md", notes=notes)
+    text = out.read_text()
+    (figure,) = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert ET.parse(out.parent / figure).getroot().tag.endswith("svg")
+    assert "9 runs, 3 seeds" in text
+    assert "**Agrees with the claim.** It overtakes." in text
+    assert text.index("It overtakes.") < text.index("**Likeliest reason.** Few tokens.")
+    rows = [line for line in text.splitlines() if line.startswith("| ar | none |")]
+    assert "| 2.1 | 1.852 to 2.348 | 3.2 | 2.5 |" in rows[0]
+    widths = {line.count("|") for line in text.splitlines() if line.startswith(("| ar", "| obj"))}
+    assert len(widths) == 1, "every row has its table's columns"
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ("[made]\nagree = 'x'", r"made\.agree: unknown, did you mean 'agrees'"),
+        ("[made]\nagrees = 1", "expected a table of texts"),
+        ("made", "cannot be read"),
+    ],
+)
+def test_wrong_notes_write_nothing(study: Path, tmp_path: Path, notes: str, said: str) -> None:
+    path = tmp_path / "notes.toml"
+    path.write_text(notes)
+    with pytest.raises(InputError, match=said):
+        write_markdown(study, ["made"], tmp_path / "studies.md", notes=path)
+    assert not (tmp_path / "studies.md").exists()

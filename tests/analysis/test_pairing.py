@@ -1,0 +1,81 @@
+"""What is compared with what: nothing but seeds is averaged."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.store.conftest import MakeRun
+from workbench.analysis.crossover import crossovers
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.pairing import telling_keys
+from workbench.store import ingest
+
+AR = {100: 1.0, 200: 2.0}
+LATER = {100: 0.5, 200: 1.4}
+DIFFUSION = {100: 1.5, 200: 1.0}
+MDLM = "training.objective='mdlm'"
+
+
+def test_each_variant_of_a_side_is_compared_by_itself(results: Path, make_run: MakeRun) -> None:
+    """Noise that one objective alone knows is no seed."""
+    for seed in (0, 1):
+        s = f"training.seed={seed}"
+        make_run(f"plain{seed}", AR, overrides=[s])
+        make_run(f"masked{seed}", LATER, overrides=[s, "training.input_mask=0.3"])
+        make_run(f"mdlm{seed}", DIFFUSION, overrides=[s, MDLM])
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    assert [row["group"]["training.input_mask"] for row in rows] == [0.3, None]
+    masked, plain = (row["crossover"] / 2048 for row in rows)
+    assert plain == pytest.approx(100 + 100 * 0.5 / 1.5)
+    assert masked == pytest.approx(100 + 100 * 1.0 / 1.4)
+    assert [row["seeds"] for row in rows] == [2, 2]
+    (asked,) = crossovers(
+        results, "made", "val_loss", "tokens",
+        baseline={"training.objective": "ar", "training.input_mask": 0.3},
+    )  # fmt: skip
+    assert asked["crossover"] == rows[0]["crossover"]
+
+
+def test_variants_of_both_sides_are_named_by_side(results: Path, make_run: MakeRun) -> None:
+    """Under `match`, other keys may differ on either side: each combination is a pair."""
+    compare = {"baseline": "ar", "challenger": "mdlm", "match": ["data.unique_tokens"]}
+    for lr in (1e-3, 3e-3):
+        make_run(f"ar{lr}", AR, compare=compare, overrides=[f"training.lr={lr}"])
+        make_run(f"m{lr}", DIFFUSION, compare=compare, overrides=[f"training.lr={lr}", MDLM])
+    ingest(results)
+    groups = [row["group"] for row in crossovers(results, "made", "val_loss", "tokens")]
+    named = [(one["baseline.training.lr"], one["challenger.training.lr"]) for one in groups]
+    assert sorted(named) == [(1e-3, 1e-3), (1e-3, 3e-3), (3e-3, 1e-3), (3e-3, 3e-3)]
+
+
+def test_effective_data_does_not_take_variants_for_seeds_either(
+    results: Path, make_run: MakeRun
+) -> None:
+    for unique in (12_800, 25_600):
+        u = f"data.unique_tokens={unique}"
+        make_run(f"ar{unique}", {100: 12_800 / unique}, overrides=[u])
+        for weighting, value in (("elbo_t", 0.75), ("maskgit", 0.6)):
+            make_run(
+                f"{weighting}{unique}", {100: value * 12_800 / unique},
+                overrides=[u, MDLM, f"training.loss_weighting='{weighting}'"],
+            )  # fmt: skip
+    ingest(results)
+    rows = effective_data(results, "made", "val_loss")
+    small = {
+        row["group"]["training.loss_weighting"]: row["value"]
+        for row in rows
+        if row["group"]["unique_tokens"] == 12_800
+    }
+    assert small == {"elbo_t": 0.75, "maskgit": 0.6}
+
+
+def test_keys_that_one_objective_has_tell_its_configurations_apart() -> None:
+    def keys(objective: str, **more: object) -> dict[str, object]:
+        return {"training.objective": objective, **more}
+
+    mask, schedule = "training.input_mask", "training.noise_schedule"
+    plain = [keys("ar"), keys("mdlm", **{schedule: "linear"})]
+    assert telling_keys(plain) == [], "a schedule tells nothing where there is one"
+    assert telling_keys([*plain, keys("mdlm", **{schedule: "cosine"})]) == [schedule]
+    assert telling_keys([*plain, keys("ar", **{mask: 0.1})]) == [mask]
