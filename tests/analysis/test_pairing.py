@@ -1,5 +1,6 @@
 """What is compared with what: nothing but seeds is averaged."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,16 @@ def test_keys_that_one_objective_has_tell_its_configurations_apart() -> None:
     assert telling_keys(plain) == [], "a schedule tells nothing where there is one"
     assert telling_keys([*plain, keys("mdlm", **{schedule: "cosine"})]) == [schedule]
     assert telling_keys([*plain, keys("ar", **{mask: 0.1})]) == [mask]
+
+
+def test_keys_that_a_version_did_not_know_do_not_part_runs(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", AR)
+    make_run("d", DIFFUSION, overrides=[MDLM])
+    path = results / "runs" / "a" / "config.json"
+    document = json.loads(path.read_text())
+    assert document["config"]["evaluation"].pop("shots", 0) is None
+    path.write_text(json.dumps(document))
+    ingest(results)
+    assert len(crossovers(results, "made", "val_loss", "tokens")) == 1

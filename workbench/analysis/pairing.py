@@ -148,8 +148,13 @@ def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
 
 
 def identity(keys: dict[str, Any]) -> str:
-    """Equal for equal keys and values, in whatever order."""
-    return json.dumps(keys, sort_keys=True, default=str)
+    """Equal for equal keys and values, in whatever order.
+
+    A key without a value is as one that is not there: runs of a version that did not know it are
+    not other runs.
+    """
+    told = {key: value for key, value in keys.items() if value is not None}
+    return json.dumps(told, sort_keys=True, default=str)
 
 
 def _selector(side: Side) -> dict[str, Any]:
