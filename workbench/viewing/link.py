@@ -1,0 +1,150 @@
+"""A page's selection, kept in the address bar, so that a link shows another person the same."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+_STALE_S = 2.0
+Given = dict[str, list[str]]
+
+
+class Link:
+    """The widgets of one page by name. Each starts as the address says, and what is chosen is
+    written back by `write`, once all of them stand.
+
+    The address wins where it is not what this session wrote last: somebody opened a link, or went
+    back. An address that was replaced a moment ago is one that the browser sent too early.
+    """
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        self._given: Given = {k: st.query_params.get_all(k) for k in st.query_params}
+        self._last: list[tuple[Given, float]] = st.session_state.get(self._key("link"), [])
+        now = time.monotonic()
+        stale = any(g == self._given and now - until < _STALE_S for g, until in self._last[:-1])
+        ours = bool(self._last) and self._last[-1][0] == self._given
+        self._opened = not (ours or stale)
+        self._chosen: Given = {}
+
+    def _key(self, name: str) -> str:
+        return f"{self.page}:{name}"
+
+    def _start(
+        self, name: str, read: Callable[[list[str]], Any], good: Callable[[Any], bool], first: Any
+    ) -> str:
+        """The widget's key, its state made good: from the address, as it was, or the first."""
+        key = self._key(name)
+        if self._opened and name in self._given:
+            try:
+                value = read(self._given[name])
+            except (ValueError, IndexError):
+                value = None
+            if value is not None and good(value):
+                st.session_state[key] = value
+        if key not in st.session_state or not good(st.session_state[key]):
+            st.session_state[key] = first
+        return key
+
+    def _keep(self, name: str, values: Sequence[Any], usual: Any = None) -> None:
+        """What is as usual need not stand in the address; what depends on the data has to."""
+        if usual is None or list(values) != [usual]:
+            self._chosen[name] = [str(value) for value in values]
+
+    def choose(
+        self,
+        label: str,
+        options: Sequence[str],
+        name: str,
+        *,
+        first: str | None = None,
+        told: dict[str, str] | None = None,
+        usual: str | None = None,
+        **more: Any,
+    ) -> str:
+        """One of the options, which are shown as text.
+
+        Args:
+            first: chosen at first; the first option by default.
+            told: what options are called, where that is not their own name.
+            usual: a choice that the address need not tell.
+        """
+        start = first if first in options else options[0]
+        key = self._start(name, lambda given: given[0], lambda v: v in options, start)
+        names = told or {}
+        value = str(
+            st.selectbox(label, options, key=key, format_func=lambda o: names.get(o, o), **more)
+        )
+        self._keep(name, [value], usual)
+        return value
+
+    def choose_many(
+        self,
+        label: str,
+        options: Sequence[str],
+        name: str,
+        *,
+        first: Sequence[str] = (),
+        told: dict[str, str] | None = None,
+        **more: Any,
+    ) -> list[str]:
+        """Any of the options."""
+        names = told or {}
+        key = self._start(
+            name,
+            lambda given: [v for v in given if v in options],
+            lambda values: all(v in options for v in values),
+            [v for v in first if v in options],
+        )
+        values = st.multiselect(
+            label, options, key=key, format_func=lambda o: names.get(o, o), **more
+        )
+        # Nothing chosen is told too, where something is chosen at first.
+        if values or first:
+            self._keep(name, values or [""])
+        return [str(value) for value in values]
+
+    def toggle(self, label: str, name: str, *, first: bool = False, **more: Any) -> bool:
+        """Yes or no."""
+        key = self._start(name, lambda given: given[0] == "1", lambda v: True, first)
+        value = bool(st.toggle(label, key=key, **more))
+        self._keep(name, [int(value)], int(first))
+        return value
+
+    def slide(
+        self, label: str, options: Sequence[float], name: str, *, first: float, **more: Any
+    ) -> float:
+        """One of an ordered list of numbers."""
+        key = self._start(name, lambda given: float(given[0]), lambda v: v in options, first)
+        value = float(st.select_slider(label, options, key=key, **more))
+        self._keep(name, [f"{value:g}"], f"{first:g}")
+        return value
+
+    def number(
+        self, label: str, low: int, high: int, name: str, *, first: int, **more: Any
+    ) -> int:
+        """A whole number."""
+        key = self._start(name, lambda g: int(g[0]), lambda v: low <= v <= high, first)
+        value = int(st.number_input(label, low, high, key=key, **more))
+        self._keep(name, [value], first)
+        return value
+
+    def text(self, label: str, name: str, *, first: str = "", area: bool = False, **more: Any) -> str:
+        """A line, or an area, of text."""
+        key = self._start(name, lambda given: given[0], lambda v: True, first)
+        value = str((st.text_area if area else st.text_input)(label, key=key, **more) or "")
+        self._keep(name, [value], first)
+        return value
+
+    def set(self, name: str, value: Any) -> None:
+        """Choose for the user, before the widget is drawn again: for callbacks."""
+        st.session_state[self._key(name)] = value
+
+    def write(self) -> None:
+        """The address as it is now."""
+        if self._opened or not self._last or self._last[-1][0] != self._chosen:
+            st.query_params.from_dict(self._chosen)
+            now = time.monotonic()
+            before = [(given, now) for given, _ in self._last[-2:]]
+            st.session_state[self._key("link")] = [*before, (self._chosen, now)]

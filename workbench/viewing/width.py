@@ -1,0 +1,46 @@
+"""How wide the page is, so that figures fill it."""
+
+import streamlit as st
+
+_KEY = "width of the page"
+USUAL = 1120
+"""Of a window of 1280 pixels: taken until the browser has told."""
+
+_SCRIPT = """
+export default function ({ setStateValue }) {
+  const page = document.querySelector('[data-testid="stMainBlockContainer"]')
+  if (!page) return
+  let told = null
+  let waiting = null
+  const tell = () => {
+    const style = getComputedStyle(page)
+    const inside = page.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)
+    const width = Math.floor(inside / 40) * 40
+    if (width > 0 && width !== told) {
+      told = width
+      setStateValue('width', width)
+    }
+  }
+  const observer = new ResizeObserver(() => {
+    clearTimeout(waiting)
+    waiting = setTimeout(tell, 150)
+  })
+  observer.observe(page)
+  tell()
+  return () => observer.disconnect()
+}
+"""
+_measure = st.components.v2.component("workbench_width", js=_SCRIPT)
+
+
+def watch_width() -> None:
+    """Ask the browser; what it answers draws the page again where it is news."""
+    found = _measure(key="width", on_width_change=lambda: None, width=1, height=1)
+    width = getattr(found, "width", None)
+    if isinstance(width, int | float) and width > 0:
+        st.session_state[_KEY] = int(width)
+
+
+def page_width() -> int:
+    """Pixels that a figure may take."""
+    return int(st.session_state.get(_KEY, USUAL))

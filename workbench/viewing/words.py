@@ -1,0 +1,67 @@
+"""Words and tables that come from data: always text, never markup."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from workbench.errors import WorkbenchError
+from workbench.output import pretty
+
+_MARKUP = re.compile(r"([^\w\s])")
+
+
+def plain(text: object) -> str:
+    """Text that Markdown shows as it stands."""
+    return _MARKUP.sub(r"\\\1", str(text))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say what cannot be shown, and go on with what can."""
+    try:
+        yield
+    except WorkbenchError as error:
+        st.info(plain(str(error).replace("--figure: ", "")), icon=":material/info:")
+
+
+def note(text: str) -> None:
+    """A remark below a table or a figure."""
+    st.caption(plain(text))
+
+
+def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any) -> Any:
+    """Rows for people: whole numbers with separators, others with five digits, all else as text."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    data = {name: _column([row.get(name) for row in rows]) for name in columns}
+    numbers = {
+        name: st.column_config.NumberColumn(format=_format(series))
+        for name, series in data.items()
+        if series.dtype.is_numeric()
+    }
+    config = {**numbers, **more.pop("column_config", {})}
+    return st.dataframe(
+        pl.DataFrame(data), key=key, hide_index=True, column_config=config, **more
+    )
+
+
+def _column(values: list[Any]) -> pl.Series:
+    """Numbers as numbers, so that they sort; a mixture as text."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(v, bool) for v in known):
+        return pl.Series(values, dtype=pl.Boolean)
+    if known and all(isinstance(v, int) and not isinstance(v, bool) for v in known):
+        return pl.Series(values, dtype=pl.Int64)
+    if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
+        return pl.Series(values, dtype=pl.Float64)
+    return pl.Series([None if v is None else pretty(v) for v in values], dtype=pl.String)
+
+
+def _format(series: pl.Series) -> str:
+    if series.dtype.is_integer():
+        return "localized"
+    largest = series.abs().max()
+    return "%.3g" if largest is not None and float(largest) >= 1e9 else "%.5g"  # type: ignore[arg-type]
