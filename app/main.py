@@ -17,7 +17,9 @@ TITLES = {
     "sql": ("SQL", "database"),
 }
 
-st.set_page_config(page_title="workbench", layout="wide")
+st.set_page_config(
+    page_title="workbench", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide"
+)
 pages = [
     st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview")
     for name, (title, icon) in TITLES.items()

@@ -36,7 +36,8 @@ def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
 def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
     """A figure as the page shows it: as wide as that, in its font, on its background."""
     spec = fitted(figure.to_dict(), width)
-    spec["config"] = {**spec.get("config", {}), "font": '"Source Sans", sans-serif'}
+    look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
+    spec["config"] = {**spec.get("config", {}), **look}
     return darkened(spec) if dark else spec
 
 

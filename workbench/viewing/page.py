@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from workbench.errors import WorkbenchError
+from workbench.launch_app import main_script
 from workbench.store import database_path
 from workbench.viewing.link import Link
 from workbench.viewing.reading import Source, metrics, results_folder, source, stamp_of, studies
@@ -19,6 +20,8 @@ AXES = {
     "tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs",
     "flops_per_unique": "FLOPs per unique token",
 }  # fmt: skip
+
+_STYLE = "<style>.stMainBlockContainer {padding: 4.2rem 3rem 3rem 3rem;}</style>"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
     Args:
         live: draw the page again whenever the store changes.
     """
-    st.set_page_config(page_title=f"{title} · workbench", layout="wide")
+    icon = str(main_script().parent / "icon.svg")
+    st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
+    st.html(_STYLE)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.header(title, anchor=False, width="content")
         st.caption(about, width="content")

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import StudyCurves, load_curves
+from workbench.analysis.curves import Curve, StudyCurves, load_curves
 from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title, plain_axis
 from workbench.analysis.figures.points import (
     OBJECTIVE,
@@ -105,8 +105,12 @@ def curves_figure(
     return Figure(finished(chart), pl.concat(parts), f"{study}: {', '.join(metrics)}")
 
 
+def _value(curve: Curve, key: str) -> str:
+    return json.dumps(curve.run_id if key == "run_id" else curve.keys.get(key))
+
+
 def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
-    """The curves whose keys have one of the values.
+    """The curves whose keys, "run_id" among them, have one of the values.
 
     Raises:
         InputError: there is none.
@@ -115,7 +119,7 @@ def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
     curves = [
         curve
         for curve in loaded.curves
-        if all(json.dumps(curve.keys.get(key)) in values for key, values in wanted.items())
+        if all(_value(curve, key) in values for key, values in wanted.items())
     ]
     if not curves:
         told = "; ".join(f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items())

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-DARK = "#0e1117"
+DARK = "#191816"
+"""Streamlit's dark page."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _CONTRAST = 3.0
 """WCAG 2.1's least contrast of graphics with what is around them."""

@@ -9,7 +9,7 @@ from typing import Any
 Spec = dict[str, Any]
 _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
-_LEAST, _MOST = 240, 640
+_LEAST, _MOST = 240, 840
 _TALL = 460
 
 
