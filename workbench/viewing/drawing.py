@@ -38,6 +38,7 @@ def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
     spec = fitted(figure.to_dict(), width)
     look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
     spec["config"] = {**spec.get("config", {}), **look}
+    spec["autosize"] = {"type": "pad"}  # sizes are those of panels, whatever stands around them
     return darkened(spec) if dark else spec
 
 

@@ -103,6 +103,24 @@ def studies(where: Source) -> list[dict[str, Any]]:
     ).to_dicts()
 
 
+def spent(where: Source) -> list[dict[str, Any]]:
+    """For every study its runs by state, and the tokens and FLOPs spent so far."""
+    return ask(
+        where,
+        """WITH spent AS (
+               SELECT run_id, max(tokens) AS tokens, max(flops) AS flops FROM metrics GROUP BY run_id)
+           SELECT study, question, count(run_id) AS runs,
+                  count(*) FILTER (state = 'finished') AS finished,
+                  count(*) FILTER (state IN ('failed', 'diverged')) AS failed,
+                  count(*) FILTER (state = 'finished') / greatest(count(run_id), 1) AS done,
+                  sum(tokens)::BIGINT AS tokens, sum(flops) AS "training FLOPs",
+                  if(coalesce(bool_and(imported), false), 'imported', 'trained') AS origin
+           FROM studies LEFT JOIN study_runs USING (study) LEFT JOIN runs USING (run_id)
+                LEFT JOIN spent USING (run_id)
+           GROUP BY study, question ORDER BY origin DESC, study""",
+    ).to_dicts()
+
+
 def metrics(where: Source, study: str) -> list[str]:
     """A study's metrics, the one that studies compare first."""
     found = ask(

@@ -11,7 +11,7 @@ import streamlit as st
 from workbench.errors import WorkbenchError
 from workbench.output import pretty
 
-_MARKUP = re.compile(r"([^\w\s])")
+_MARKUP = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown knows of no other punctuation
 
 
 def plain(text: object) -> str:
@@ -44,7 +44,7 @@ def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any
     }
     config = {**numbers, **more.pop("column_config", {})}
     return st.dataframe(
-        pl.DataFrame(data), key=key, hide_index=True, column_config=config, **more
+        pl.DataFrame(data), key=key, hide_index=True, column_config=config, placeholder="", **more
     )
 
 
@@ -61,7 +61,8 @@ def _column(values: list[Any]) -> pl.Series:
 
 
 def _format(series: pl.Series) -> str:
-    if series.dtype.is_integer():
-        return "localized"
-    largest = series.abs().max()
-    return "%.3g" if largest is not None and float(largest) >= 1e9 else "%.5g"  # type: ignore[arg-type]
+    largest = float(series.abs().max() or 0)  # type: ignore[arg-type]
+    if largest >= 1e12:
+        return "scientific"
+    whole = series.dtype.is_integer() or bool((series.drop_nulls() % 1 == 0).all())
+    return "localized" if whole or largest >= 1e4 else "%.5g"
