@@ -21,7 +21,9 @@ st.set_page_config(
     page_title="workbench", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide"
 )
 pages = [
-    st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview")
+    st.Page(
+        PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview"
+    )
     for name, (title, icon) in TITLES.items()
 ]
 st.navigation(pages, position="top").run()

@@ -45,9 +45,7 @@ def write_many(results: Path, *, runs: int = 1000, points: int = 200) -> None:
     (folder / f"{STUDY}.json").write_text(json.dumps({**study, "run_ids": ids}))
 
 
-def _write_run(
-    results: Path, run_id: str, config: dict, tokens: np.ndarray, number: int
-) -> None:
+def _write_run(results: Path, run_id: str, config: dict, tokens: np.ndarray, number: int) -> None:
     unique, points = config["data"]["unique_tokens"], len(tokens)
     diffusion = config["training"]["objective"] == "mdlm"
     steps = tokens // 2048

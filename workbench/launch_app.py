@@ -26,8 +26,10 @@ def app_command(address: str, port: int, *, browser: bool) -> list[str]:
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "type",
         "runner.magicEnabled": "false",
+        "theme.light.primaryColor": "#3f6283",  # calm, and no objective's colour
+        "theme.dark.primaryColor": "#7fa6cc",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(main_script())]
+    command = [sys.executable, "-m", "workbench.viewing.serve", "run", str(main_script())]
     command += [part for name, value in options.items() for part in (f"--{name}", value)]
     if address in LOCAL:
         # Another site's page must not reach it under a name of its own (DNS rebinding).

@@ -12,7 +12,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
 from workbench.viewing.reading import kept, metrics
 from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, refusals, table
+from workbench.viewing.words import note, notes, refusals, table
 
 OWN = "your own"
 
@@ -35,9 +35,7 @@ if size == OWN:
 else:
     shape = named_shape(size, vocab)
 draw(page.where, lambda: generation_flops_figure(shape), "generation", shape)
-active = (
-    f", {short(shape.n_params_active)} of them a token" if shape.experts is not None else ""
-)
+active = f", {short(shape.n_params_active)} of them a token" if shape.experts is not None else ""
 note(f"{shape.n_params:,} parameters{active}. AR with a KV cache against full passes of diffusion.")
 table(generation_rows(shape, [16, 64, 256, 1024, 4096], None, prompt=prompt))
 st.caption("A token of training, with attention over the window:")
@@ -59,9 +57,6 @@ if metrics(page.where, study):
         table([cost_table_row(row) for row in found])
         draw(page.where, lambda: training_flops_figure(found), "training", study, metric)
     with refusals():
-        section = kept(
-            page.where, lambda: cost_section(page.where.results, study), "cost", study
-        )
+        section = kept(page.where, lambda: cost_section(page.where.results, study), "cost", study)
         table(section.rows)
-        for line in section.text:
-            note(line)
+        notes(section.text)

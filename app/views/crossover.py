@@ -16,7 +16,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
 from workbench.viewing.reading import kept
 from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, refusals, table
+from workbench.viewing.words import notes, refusals, table
 
 DEFINITIONS = {"point": "the same point", "best_so_far": "the best so far, as if stopped in time"}
 PANELS = 12
@@ -46,12 +46,14 @@ if not found:
 
 table([table_row(row) for row in found])
 said = bound_note(found) if not higher_is_better(metric) else None
-for line in dict.fromkeys([said, *(row["ci95_note"] for row in found)]):
-    if line:
-        note(line)
-methods = {row["ci95_method"] for row in found if row["ci95_method"]}
-if methods:
-    note(f"Intervals: {'; '.join(sorted(methods))}.")
+methods = sorted({row["ci95_method"] for row in found if row["ci95_method"]})
+notes(
+    [
+        said and f"Note: {said}",
+        methods and f"Intervals: {'; '.join(methods)}.",
+        *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in found),
+    ]
+)
 
 part = 0
 if len(found) > PANELS:
@@ -91,6 +93,5 @@ if "unique_tokens" in varying:
             page.where, lambda: effective_data(results, study, metric), "worth", study, metric
         )
         table([effective_table_row(row) for row in worth])
-        for line in dict.fromkeys(row["note"] for row in worth if row["note"]):
-            note(f"{line}.")
+        notes(row["note"] and f"{row['note']}." for row in worth)
         draw(page.where, lambda: effective_data_figure(worth), "effective", study, metric)

@@ -1,7 +1,5 @@
 """Curves: any metrics along any axis, told apart by any key."""
 
-import streamlit as st
-
 from workbench.analysis.figures import (
     curves_figure,
     paper_arrangement_figure,
@@ -10,7 +8,7 @@ from workbench.analysis.figures import (
 from workbench.analysis.figures.curves import Look
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
-from workbench.viewing.reading import metrics
+from workbench.viewing.reading import loader, metrics
 from workbench.viewing.selecting import controls, key_choice, where_choice
 
 VIEWS = {
@@ -62,6 +60,7 @@ if view == "panels":
         lambda: curves_figure(
             results, study, chosen, axis, facet=facet, dash=dash, colour=colour,
             smoothing=smoothing, band=band, where=only, look=look,
+            load=loader(page.where),
         ),
         "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, look,
     )  # fmt: skip

@@ -28,12 +28,14 @@ from workbench.viewing.fitting import ALL, Fitted, Wish, fit_now, remembered, st
 from workbench.viewing.page import begin
 from workbench.viewing.reading import kept, metrics
 from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, refusals, table
+from workbench.viewing.words import note, notes, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
 PUBLISHED, OWN = "published laws", "this fit"
 
-page = begin("Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False)
+page = begin(
+    "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
+)
 laws = {name: law.title for name, law in LAWS.items()} | {ALL: "all laws: a tournament"}
 with controls():
     study = page.study(width=220)
@@ -44,7 +46,9 @@ with controls():
 with controls():
     if losses:
         metric = page.link.choose("Metric", losses, "metric", width=220)
-    fixed = page.link.text("Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=260)
+    fixed = page.link.text(
+        "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=260
+    )
     resamples = page.link.slide(
         "Resamples", [0, 50, 100, 200, 500, 1000], "resamples", first=200, width=220
     )
@@ -69,13 +73,11 @@ def show(fitted: Fitted) -> None:
     if law == ALL:
         st.subheader("Tournament: predicting the runs of most compute", anchor=False)
         table(standings(fits))
-        for line in fitted.missing:
-            note(f"Not fitted: {line}")
+        notes(f"Not fitted: {line}" for line in fitted.missing)
         return
     st.subheader("Parameters", anchor=False)
     table(parameter_rows(fits))
-    for line in dict.fromkeys(line for fit in fits for line in summary(fit)):
-        note(line)
+    notes(line for fit in fits for line in summary(fit))
     key = (wish.key(page.where),)
     if law == "critical_compute":
         return
@@ -106,8 +108,7 @@ else:
         if section is not None:
             st.subheader("Fits kept in the store", anchor=False)
             table(section.rows)
-            for line in section.text:
-                note(line)
+            notes(section.text)
 
 st.subheader("Advice", anchor=False)
 usable = fitted is not None and isinstance(LAWS.get(law), Law) and not joint
@@ -132,5 +133,4 @@ with refusals():
     )
     st.metric("Train", name_of(str(answer["choice"])), border=True, width=260)
     table(advice_rows(answer))
-    for line in advice_lines(answer):
-        note(line)
+    notes(advice_lines(answer))

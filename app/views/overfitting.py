@@ -57,7 +57,9 @@ if {"cloze_nll_true", "cloze_nll_other"} <= set(known):
 
 if loss is not None:
     st.subheader("Where overfitting begins", anchor=False)
-    note("The epoch of the lowest loss; a bound (>) where it has not risen since by more than noise.")
+    note(
+        "The epoch of the lowest loss; a bound (>) where it has not risen since by more than noise."
+    )
     with refusals():
         found = kept(
             page.where, lambda: overfitting_onset(results, study, loss), "onset", study, loss

@@ -33,11 +33,16 @@ found = [
     if all(word in " ".join(str(row[name]) for name in COLUMNS).lower() for word in wanted)
 ]
 told = [name for name in COLUMNS if any(row[name] is not None for row in found)]
-table([{name: row[name] for name in told} for row in found], height=min(420, 40 + 36 * len(found)))
+table(
+    [{name: row[name] for name in told} for row in found],
+    height=420 if len(found) > 10 else "content",
+)
 note(f"{len(found):,} of {len(rows):,} runs.")
 
 labels = {
-    str(row["run_id"]): f"{row['run_id']}  {row['objective']}  {row['unique_tokens'] or 0:,} unique, "
+    str(
+        row["run_id"]
+    ): f"{row['run_id']}  {row['objective']}  {row['unique_tokens'] or 0:,} unique, "
     f"seed {row['seed']}"
     for row in rows
 }
@@ -57,7 +62,9 @@ if len(picked) > 1:
         )
         if differences:
             # One column may hold numbers and words: as text they are all shown as they are.
-            table([{k: str(v) if v is not None else None for k, v in d.items()} for d in differences])
+            table(
+                [{k: str(v) if v is not None else None for k, v in d.items()} for d in differences]
+            )
         else:
             note("Their configurations are the same.")
 

@@ -39,7 +39,8 @@ page = begin(
 editor, schema = st.columns([3, 2], gap="medium")
 with editor:
     first = EXAMPLES["Best of every run"]
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.caption("Examples:", width="content")
         for name, example in EXAMPLES.items():
             if st.button(name, type="tertiary"):
                 page.link.set("q", example)
@@ -87,7 +88,7 @@ if numbers and frame.height:
     st.subheader("Quick chart", anchor=False)
     names = frame.columns
     with controls():
-        x = page.link.choose("Across", names, "x", first=names[0], width=200)
+        x = page.link.choose("Across", names, "x", first=numbers[0], width=200)
         y = page.link.choose(
             "Upwards", numbers, "y", first="value" if "value" in numbers else numbers[-1], width=200
         )

@@ -81,7 +81,8 @@ def study_predictors(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
         diagnostics=False,
     )  # fmt: skip
-    return paired_predictors(fit_law(chosen, study_table(results, study, metric, "final"), options))
+    table = study_table(results, study, metric, "final")
+    return paired_predictors(fit_law(chosen, table, options))
 
 
 def paired_predictors(fits: list[Fit]) -> list[Predictor]:
@@ -93,9 +94,10 @@ def paired_predictors(fits: list[Fit]) -> list[Predictor]:
     by_name = {fit.objective_name: fit for fit in fits}
     others = [name for name in by_name if name not in (None, "ar")]
     if "ar" not in by_name or len(others) != 1:
+        source = fits[0].table.source if fits and fits[0].table else "no fits"
         raise InputError(
-            f"{fits[0].table.source if fits and fits[0].table else 'fits'}: advice compares ar with "
-            f"one other objective; here: {', '.join(map(str, by_name)) or 'none'}."
+            f"{source}: advice compares ar with one other objective; here: "
+            f"{', '.join(map(str, by_name)) or 'none'}."
         )
     return [Predictor.of_fit(by_name[name], str(name)) for name in ("ar", others[0])]
 

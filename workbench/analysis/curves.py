@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,30 @@ def _curve(
 
 def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _value(curve: Curve, key: str) -> str:
+    return json.dumps(curve.run_id if key == "run_id" else curve.keys.get(key))
+
+
+def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
+    """The curves whose keys, "run_id" among them, have one of the values.
+
+    Raises:
+        InputError: there is none.
+    """
+    wanted = {key: {json.dumps(value) for value in values} for key, values in where.items()}
+    curves = [
+        curve
+        for curve in loaded.curves
+        if all(_value(curve, key) in values for key, values in wanted.items())
+    ]
+    if not curves:
+        told = "; ".join(
+            f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items()
+        )
+        raise InputError(f"study {loaded.study}: no run with {told} has {loaded.metric}.")
+    return replace(loaded, curves=curves)
 
 
 def require_axis(curves: Iterable[Curve], axis: str) -> None:

@@ -16,9 +16,7 @@ def app_(
         str, typer.Option("--address", help="Where to listen; by default this computer alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open a browser.")
-    ] = True,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Look at curves, crossovers and laws, live, in a browser."""
     from workbench.launch_app import LOCAL, start_app

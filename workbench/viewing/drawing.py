@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from workbench.analysis.figures import Figure, save
@@ -39,7 +40,14 @@ def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
     look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
     spec["config"] = {**spec.get("config", {}), **look}
     spec["autosize"] = {"type": "pad"}  # sizes are those of panels, whatever stands around them
+    spec["datasets"] = {name: _compact(rows) for name, rows in spec["datasets"].items()}
     return darkened(spec) if dark else spec
+
+
+def _compact(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """A data set as columns, repeated words as numbers: what Streamlit sends as it stands."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame.with_columns(pl.col(pl.String).cast(pl.Categorical))
 
 
 def is_dark() -> bool:

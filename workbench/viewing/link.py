@@ -149,9 +149,7 @@ class Link:
         self._keep(name, value, [f"{value:g}"])
         return value
 
-    def number(
-        self, label: str, low: int, high: int, name: str, *, first: int, **more: Any
-    ) -> int:
+    def number(self, label: str, low: int, high: int, name: str, *, first: int, **more: Any) -> int:
         """A whole number."""
         key, value = self._start(
             name, lambda given: int(given[0]), lambda v: low <= v <= high, first

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import polars as pl
 import streamlit as st
 
-from workbench.analysis.curves import flat
+from workbench.analysis.curves import StudyCurves, flat, load_curves
 from workbench.analysis.report.sections import literal
 from workbench.runs import list_runs
 from workbench.store import database_path, query
@@ -92,6 +92,15 @@ def ask(where: Source, sql: str) -> pl.DataFrame:
     return kept(where, lambda: query(where.results, sql), "sql", sql)
 
 
+def loader(where: Source) -> Callable[[Path, str, str], StudyCurves]:
+    """Curves as the store has them, each metric read once."""
+
+    def load(results: Path, study: str, metric: str) -> StudyCurves:
+        return kept(where, lambda: load_curves(results, study, metric), "curves", study, metric)
+
+    return load
+
+
 def studies(where: Source) -> list[dict[str, Any]]:
     """Name, question and source of every study, that with the newest numbers first."""
     return ask(
@@ -108,7 +117,8 @@ def spent(where: Source) -> list[dict[str, Any]]:
     return ask(
         where,
         """WITH spent AS (
-               SELECT run_id, max(tokens) AS tokens, max(flops) AS flops FROM metrics GROUP BY run_id)
+               SELECT run_id, max(tokens) AS tokens, max(flops) AS flops
+               FROM metrics GROUP BY run_id)
            SELECT study, question, count(run_id) AS runs,
                   count(*) FILTER (state = 'finished') AS finished,
                   count(*) FILTER (state IN ('failed', 'diverged')) AS failed,

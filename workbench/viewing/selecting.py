@@ -12,12 +12,12 @@ from workbench.viewing.reading import differing
 NONE = "none"
 
 
-def key_choice(page: Page, label: str, study: str, name: str, *, none: str, **more: Any) -> str | None:
+def key_choice(
+    page: Page, label: str, study: str, name: str, *, none: str, **more: Any
+) -> str | None:
     """A configuration key that differs within the study, or none."""
     keys = list(differing(page.where, study))
-    chosen = page.link.choose(
-        label, [NONE, *keys], name, told={NONE: none}, usual=NONE, **more
-    )
+    chosen = page.link.choose(label, [NONE, *keys], name, told={NONE: none}, usual=NONE, **more)
     return None if chosen == NONE else chosen
 
 
@@ -25,7 +25,9 @@ def where_choice(page: Page, study: str) -> dict[str, list[Any]]:
     """Values of keys to keep runs by; everything where nothing is chosen."""
     keys = differing(page.where, study)
     options = {
-        f"{key}={json.dumps(value)}": (key, value) for key, values in keys.items() for value in values
+        f"{key}={json.dumps(value)}": (key, value)
+        for key, values in keys.items()
+        for value in values
     }
     told = {option: key_text(key, value) for option, (key, value) in options.items()}
     picked = page.link.choose_many(

@@ -7,10 +7,10 @@ USUAL = 1160
 """Of a window of 1280 pixels: taken until the browser has told."""
 
 _SCRIPT = """
-export default function ({ setStateValue }) {
+export default function ({ data, setStateValue }) {
   const page = document.querySelector('[data-testid="stMainBlockContainer"]')
   if (!page) return
-  let told = null
+  let told = data.width
   let waiting = null
   const tell = () => {
     const style = getComputedStyle(page)
@@ -35,7 +35,9 @@ _measure = st.components.v2.component("workbench_width", js=_SCRIPT)
 
 def watch_width() -> None:
     """Ask the browser; what it answers draws the page again where it is news."""
-    found = _measure(key="width", on_width_change=lambda: None, width=1, height=1)
+    found = _measure(
+        key="width", data={"width": page_width()}, on_width_change=lambda: None, width=1, height=1
+    )
     width = getattr(found, "width", None)
     if isinstance(width, int | float) and width > 0:
         st.session_state[_KEY] = int(width)

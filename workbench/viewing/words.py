@@ -1,7 +1,7 @@
 """Words and tables that come from data: always text, never markup."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,8 @@ from workbench.errors import WorkbenchError
 from workbench.output import pretty
 
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown knows of no other punctuation
+
+_EXACT = 2**53
 
 
 def plain(text: object) -> str:
@@ -31,6 +33,13 @@ def refusals() -> Iterator[None]:
 def note(text: str) -> None:
     """A remark below a table or a figure."""
     st.caption(plain(text))
+
+
+def notes(lines: Iterable[str | None]) -> None:
+    """Remarks, each once and on a line of its own."""
+    told = dict.fromkeys(line for line in lines if line)
+    if told:
+        st.caption("  \n".join(plain(line) for line in told))
 
 
 def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any) -> Any:
@@ -56,7 +65,11 @@ def _column(values: list[Any]) -> pl.Series:
     if known and all(isinstance(v, int) and not isinstance(v, bool) for v in known):
         return pl.Series(values, dtype=pl.Int64)
     if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
-        return pl.Series(values, dtype=pl.Float64)
+        if max(abs(v) for v in known) < _EXACT:
+            return pl.Series(values, dtype=pl.Float64)
+        # A browser's table refuses numbers that it cannot hold to the last digit.
+        texts = [None if v is None else f"{v:.3E}".replace("E+", "E") for v in values]
+        return pl.Series(texts, dtype=pl.String)
     return pl.Series([None if v is None else pretty(v) for v in values], dtype=pl.String)
 
 

@@ -1,7 +1,8 @@
 """Curves of runs: any metrics along any axis."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import Curve, StudyCurves, load_curves
+from workbench.analysis.curves import StudyCurves, chosen, load_curves
 from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title, plain_axis
 from workbench.analysis.figures.points import (
     OBJECTIVE,
@@ -41,8 +42,10 @@ from workbench.errors import InputError
 from workbench.metrics import higher_is_better
 
 WIDTH, HEIGHT = 290, 220
+Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
 _DOTTED = 60
+_TOLD = 14  # labels, twice as many as there are dashes
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def curves_figure(
     band: Band = "range",
     where: dict[str, list[Any]] | None = None,
     look: Look | None = None,
+    load: Loader = load_curves,
 ) -> Figure:
     """Metrics along an axis: colour is the objective, dash the value of what else differs.
 
@@ -76,6 +80,7 @@ def curves_figure(
         smoothing: see `points.families`. The values as measured are in the data too, as "raw".
         band: around the mean over seeds.
         where: draw only the runs whose keys have one of these values.
+        load: where curves come from: the store, or a memory of it.
 
     Raises:
         InputError: no such study, metric or axis, or a key or a value that no run has.
@@ -84,7 +89,7 @@ def curves_figure(
     panels, parts = [], []
     loaded = {
         metric: families(
-            chosen(load_curves(results, study, metric), where or {}), axis, smoothing=smoothing,
+            chosen(load(results, study, metric), where or {}), axis, smoothing=smoothing,
             band=band, limit=POINTS // len(metrics), log=look.log_x,
         )
         for metric in metrics
@@ -99,32 +104,13 @@ def curves_figure(
             parts.append(rows)
             named = f"{metric}, {title}" if title and len(metrics) > 1 else title
             panels.append(panel(rows, metric, axis, named, legend, span, look))
+    told = measures(loaded)
+    if legend.untold:
+        told.append(f"{legend.untold} configurations: more than dashes can tell apart")
     chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
-        title=heading(f"{study}: {', '.join(metrics)}", measures(loaded))
+        title=heading(f"{study}: {', '.join(metrics)}", told)
     )
     return Figure(finished(chart), pl.concat(parts), f"{study}: {', '.join(metrics)}")
-
-
-def _value(curve: Curve, key: str) -> str:
-    return json.dumps(curve.run_id if key == "run_id" else curve.keys.get(key))
-
-
-def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
-    """The curves whose keys, "run_id" among them, have one of the values.
-
-    Raises:
-        InputError: there is none.
-    """
-    wanted = {key: {json.dumps(value) for value in values} for key, values in where.items()}
-    curves = [
-        curve
-        for curve in loaded.curves
-        if all(_value(curve, key) in values for key, values in wanted.items())
-    ]
-    if not curves:
-        told = "; ".join(f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items())
-        raise InputError(f"study {loaded.study}: no run with {told} has {loaded.metric}.")
-    return replace(loaded, curves=curves)
 
 
 class Legend:
@@ -144,6 +130,9 @@ class Legend:
         self.labels = [
             group_text(dict(zip(told, json.loads(text), strict=True))) for text in ordered
         ]
+        self.untold = len(ordered) if len(ordered) > _TOLD else 0
+        if self.untold:
+            self.labels = []
 
     @classmethod
     def of(

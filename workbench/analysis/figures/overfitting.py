@@ -8,9 +8,8 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import load_curves
+from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title
-from workbench.analysis.figures.curves import chosen
 from workbench.analysis.figures.points import POINTS, Family, by_number, families, telling_keys
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,

@@ -10,7 +10,7 @@ import polars as pl
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.figures.theme import measured, name_of
 from workbench.analysis.intervals import smooth_curve
-from workbench.analysis.pairing import SEED, UNIQUE, differing_keys, following_keys, identity
+from workbench.analysis.pairing import SEED, UNIQUE, differing_keys, identity
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
 from workbench.recipe.models import FOREIGN_KEYS
@@ -181,9 +181,16 @@ def telling_keys(every: list[Family]) -> list[str]:
     differing = [k for k in differing if len({json.dumps(one.get(k)) for one in keys}) > 1]
     told: list[str] = []
     for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
-        if key != OBJECTIVE and not any(key in following_keys(keys, other) for other in told):
+        if key != OBJECTIVE and not any(_follows(keys, key, other) for other in told):
             told.append(key)
     return told
+
+
+def _follows(keys: list[dict[str, Any]], key: str, other: str) -> bool:
+    """Whether the value of a key follows from that of the other (see `following_keys`)."""
+    values = {json.dumps(one.get(other)) for one in keys}
+    seen = {(json.dumps(one.get(other)), json.dumps(one.get(key))) for one in keys}
+    return len(values) > 1 and len({value for _, value in seen}) > 1 and len(seen) == len(values)
 
 
 def by_number(text: str) -> tuple[int, float, str]:

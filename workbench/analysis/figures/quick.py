@@ -47,7 +47,10 @@ def quick_figure(
         raise InputError(f"no row has both {x} and {y} to draw.")
     if chosen.height > POINTS:
         raise InputError(f"{chosen.height:,} rows are more than the {POINTS:,} that are drawn.")
-    channels = [_axis(alt.X, "x:Q", chosen["x"], x, log_x), _axis(alt.Y, "y:Q", chosen["y"], y, log_y)]
+    channels = [
+        _axis(alt.X, "x:Q", chosen["x"], x, log_x),
+        _axis(alt.Y, "y:Q", chosen["y"], y, log_y),
+    ]
     mark = alt.Chart(chosen)
     drawn: Any = (
         mark.mark_line(strokeWidth=1.8, point=True)
@@ -64,7 +67,9 @@ def quick_figure(
 
 def _axis(channel: Any, field: str, values: pl.Series, title: str, log: bool) -> Any:
     if not values.dtype.is_numeric():
-        return channel(field.replace(":Q", ":N"), title=title, axis=alt.Axis(labelLimit=140))
+        return channel(
+            field.replace(":Q", ":N"), title=title, axis=alt.Axis(labelAngle=0, labelLimit=140)
+        )
     if log:
         numbers = values.cast(pl.Float64).to_numpy()
         return log_axis(field, title, np.asarray(numbers), channel=channel)
