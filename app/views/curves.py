@@ -34,6 +34,7 @@ with controls():
         "Arranged as", list(VIEWS), "view", told=VIEWS, usual="panels", width=320
     )
 if not chosen:
+    page.link.write()
     stop("Choose a metric.")
 
 results = page.where.results

@@ -116,7 +116,7 @@ class Link:
         names = told or {}
         key, value = self._start(
             name,
-            lambda given: [v for v in given if v in options],
+            lambda given: [v for v in given if v in options] or (None if any(given) else []),
             lambda values: all(v in options for v in values),
             [v for v in first if v in options],
             options,

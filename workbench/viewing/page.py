@@ -11,7 +11,7 @@ from workbench.launch_app import main_script
 from workbench.store import database_path
 from workbench.viewing.link import Link
 from workbench.viewing.reading import Source, metrics, results_folder, source, stamp_of, studies
-from workbench.viewing.width import watch_width
+from workbench.viewing.width import MARGIN, watch_width
 from workbench.viewing.words import plain
 
 REFRESH_S = 3.0
@@ -21,7 +21,7 @@ AXES = {
     "flops_per_unique": "FLOPs per unique token",
 }  # fmt: skip
 
-_STYLE = "<style>.stMainBlockContainer {padding: 4.2rem 3rem 3rem 3rem;}</style>"
+_STYLE = f"<style>.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}</style>"
 
 
 @dataclass(frozen=True)

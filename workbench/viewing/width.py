@@ -2,20 +2,20 @@
 
 import streamlit as st
 
+MARGIN = 48
+"""Pixels that the page's style leaves free on each side."""
 _KEY = "width of the page"
 USUAL = 1160
 """Of a window of 1280 pixels: taken until the browser has told."""
 
 _SCRIPT = """
 export default function ({ data, setStateValue }) {
-  const page = document.querySelector('[data-testid="stMainBlockContainer"]')
+  const page = document.querySelector('[data-testid="stMain"]')
   if (!page) return
   let told = data.width
   let waiting = null
   const tell = () => {
-    const style = getComputedStyle(page)
-    const inside = page.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)
-    const width = Math.floor(inside / 40) * 40
+    const width = Math.floor((page.clientWidth - data.margin) / 40) * 40
     if (width > 0 && width !== told) {
       told = width
       setStateValue('width', width)
@@ -36,7 +36,11 @@ _measure = st.components.v2.component("workbench_width", js=_SCRIPT)
 def watch_width() -> None:
     """Ask the browser; what it answers draws the page again where it is news."""
     found = _measure(
-        key="width", data={"width": page_width()}, on_width_change=lambda: None, width=1, height=1
+        key="width",
+        data={"width": page_width(), "margin": 2 * MARGIN},
+        on_width_change=lambda: None,
+        width=1,
+        height=1,
     )
     width = getattr(found, "width", None)
     if isinstance(width, int | float) and width > 0:

@@ -258,17 +258,23 @@ def panel(
     # A curve's points stay together whatever else its legend says.
     detail = alt.Detail("curve:N")
     base = alt.Chart(numbered(rows).drop("objective", "seeds", "estimator", "metric", "raw"))
+    tips = [
+        alt.Tooltip("x:Q", title=AXIS_TITLES[axis], format=",.6~g"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        alt.Tooltip("series:N", title="curve"),
+        *([alt.Tooltip("label:N", title="of")] if legend.told else []),
+    ]
     layers: list[Any] = []
     if rows["low"].null_count() < rows.height:
         band = [x, alt.Y("low:Q"), alt.Y2("high:Q"), channels[0], detail]
         layers.append(base.mark_area(opacity=0.18, tooltip=None).encode(*band))
-    layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail))
+    layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail, tooltip=tips))
     if len(legend.labels) > 1:
         marks = base.transform_filter("datum.marked").mark_point(filled=True, size=34, opacity=1)
-        layers.append(marks.encode(x, y, channels[0], shape))
+        layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
     elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
         marks = base.mark_point(filled=True, size=12, opacity=1)
-        layers.append(marks.encode(x, y, channels[0]))
+        layers.append(marks.encode(x, y, channels[0], tooltip=tips))
     made = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     return made.properties(title=wrapped(title)) if title else made
 
