@@ -35,9 +35,10 @@ def on_dark(colour: str) -> str:
     if len(set(rgb)) == 1:
         return _hex([255 - 0.88 * value for value in rgb])
     share = 0.0
-    while contrast(_hex([v + share * (255 - v) for v in rgb]), DARK) < _CONTRAST:
+    while contrast(colour, DARK) < _CONTRAST:
         share += 0.02
-    return _hex([v + share * (255 - v) for v in rgb])
+        colour = _hex([v + share * (255 - v) for v in rgb])
+    return colour
 
 
 def _hex(rgb: list[float]) -> str:

@@ -34,7 +34,7 @@ def _single(spec: Spec, width: int) -> Spec:
     if not isinstance(height, int) or _has_names(spec):
         # Names stand beside the panel, and need room too.
         return {**spec, "width": min(room - 260, 1000)}
-    return {**spec, "width": min(room, 3 * _TALL), "height": min(_TALL, max(height, room // 3))}
+    return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
 
 
 def _has_names(spec: Spec) -> bool:
