@@ -31,6 +31,7 @@ from workbench.viewing.selecting import controls
 from workbench.viewing.words import note, notes, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
+OUTSIDE = "outside the fitted range"
 PUBLISHED, OWN = "published laws", "this fit"
 
 page = begin(
@@ -45,14 +46,14 @@ with controls():
     at = page.link.choose("Loss taken", list(AT), "at", told=AT, usual="final", width=200)
 with controls():
     if losses:
-        metric = page.link.choose("Metric", losses, "metric", width=220)
+        metric = page.link.choose("Metric", losses, "metric", width=180)
     fixed = page.link.text(
-        "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=260
+        "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=240
     )
     resamples = page.link.slide(
-        "Resamples", [0, 50, 100, 200, 500, 1000], "resamples", first=200, width=220
+        "Resamples", [0, 50, 100, 200, 500, 1000], "resamples", first=200, width=180
     )
-    starts = page.link.slide("Starts", [8, 16, 32, 64, 128], "starts", first=32, width=180)
+    starts = page.link.slide("Starts", [8, 16, 32, 64, 128], "starts", first=32, width=140)
     joint = page.link.toggle("all objectives as one", "joint")
     two_stage = page.link.toggle("one epoch first", "stages")
 
@@ -77,7 +78,8 @@ def show(fitted: Fitted) -> None:
         return
     st.subheader("Parameters", anchor=False)
     table(parameter_rows(fits))
-    notes(line for fit in fits for line in summary(fit))
+    for fit in fits:
+        notes(summary(fit))
     key = (wish.key(page.where),)
     if law == "critical_compute":
         return
@@ -132,5 +134,7 @@ with refusals():
         page.where, lambda: advise(predictors, unique, compute), "advice", source, unique, compute
     )
     st.metric("Train", name_of(str(answer["choice"])), border=True, width=260)
-    table(advice_rows(answer))
-    notes(advice_lines(answer))
+    rows = advice_rows(answer)
+    outside = [f"{row['objective']}: {row.pop(OUTSIDE)}" for row in rows if row[OUTSIDE]]
+    table([{key: value for key, value in row.items() if key != OUTSIDE} for row in rows])
+    notes([*advice_lines(answer), *(f"Outside the fitted range: {line}." for line in outside)])

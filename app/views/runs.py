@@ -33,10 +33,7 @@ found = [
     if all(word in " ".join(str(row[name]) for name in COLUMNS).lower() for word in wanted)
 ]
 told = [name for name in COLUMNS if any(row[name] is not None for row in found)]
-table(
-    [{name: row[name] for name in told} for row in found],
-    height=420 if len(found) > 10 else "content",
-)
+table([{name: row[name] for name in told} for row in found])
 note(f"{len(found):,} of {len(rows):,} runs.")
 
 labels = {

@@ -14,6 +14,7 @@ from workbench.output import pretty
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown knows of no other punctuation
 
 _EXACT = 2**53
+_WHOLE = 16  # rows that are shown without scrolling
 
 
 def plain(text: object) -> str:
@@ -52,6 +53,7 @@ def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any
         if series.dtype.is_numeric()
     }
     config = {**numbers, **more.pop("column_config", {})}
+    more.setdefault("height", "content" if len(rows) <= _WHOLE else 420)
     return st.dataframe(
         pl.DataFrame(data), key=key, hide_index=True, column_config=config, placeholder="", **more
     )
@@ -66,7 +68,9 @@ def _column(values: list[Any]) -> pl.Series:
         return pl.Series(values, dtype=pl.Int64)
     if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
         if max(abs(v) for v in known) < _EXACT:
-            return pl.Series(values, dtype=pl.Float64)
+            series = pl.Series(values, dtype=pl.Float64)
+            # Tokens between two evaluations: nobody asks for a fraction of them.
+            return series.round(0) if min(abs(v) for v in known) >= 1000 else series
         # A browser's table refuses numbers that it cannot hold to the last digit.
         texts = [None if v is None else f"{v:.3E}".replace("E+", "E") for v in values]
         return pl.Series(texts, dtype=pl.String)

@@ -25,7 +25,9 @@ from workbench.analysis.figures.points import (
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,
     DASHES,
+    INK,
     Figure,
+    Style,
     finished,
     group_text,
     heading,
@@ -45,7 +47,7 @@ WIDTH, HEIGHT = 290, 220
 Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
 _DOTTED = 60
-_TOLD = 14  # labels, twice as many as there are dashes
+_TOLD = 14  # twice as many as there are dashes
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ class Legend:
         else:
             texts = sorted({json.dumps(f.keys.get(colour)) for f in every}, key=by_number)
             shown = [key_text(colour, json.loads(text)) for text in texts]
-            self.styles = dict(zip(shown, palette(len(shown)), strict=True))
+            known = sum(text != "null" for text in texts)
+            # A run without the key is told in ink: it has no place among the others.
+            styles = [*palette(known), *[Style(INK, [1, 0], "circle")] * (len(texts) - known)]
+            self.styles = dict(zip(shown, styles, strict=True))
         values = {json.dumps([family.keys.get(key) for key in told]) for family in every}
         ordered = sorted(values, key=_by_numbers)
         self.labels = [

@@ -19,7 +19,7 @@ alt.data_transformers.disable_max_rows()
 # Okabe & Ito's colours, which colour-blind readers can tell apart; dashes and shapes repeat them.
 COLOURS = {"ar": "#0072B2", "mdlm": "#D55E00"}
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_CIVIDIS = ("#00204d", "#414d6b", "#7c7b78", "#bcaf6f", "#ffea46")
+_RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4], [4, 2, 1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 INK, FAINT, GRID = "#333333", "#9a9a9a", "#e4e4e4"
@@ -133,11 +133,11 @@ def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
 
 def palette(count: int) -> list[Style]:
     """Styles of what is no objective: the colours that no objective of the paper has, or, beyond
-    those, shades from dark blue to yellow (cividis), which keep their order in grey."""
+    those, shades from dark blue over green to ochre, which keep their order in grey."""
     if count <= len(OTHERS):
         colours = list(OTHERS[:count])
     else:
-        colours = [_between(_CIVIDIS, place) for place in np.linspace(0, 1, count)]
+        colours = [_between(_RAMP, place) for place in np.linspace(0, 1, count)]
     return [
         Style(colour, [1, 0], SHAPES[place % len(SHAPES)]) for place, colour in enumerate(colours)
     ]
