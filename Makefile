@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint browser clean
 
 setup: $(STAMP)
 
@@ -21,12 +21,17 @@ demo: setup
 	$(BIN)/workbench run quickstart
 	$(BIN)/workbench crossover quickstart --metric val_loss
 
-test: setup lint
+test: setup lint browser
 	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The tests look at the app in a real browser.
+browser:
+	@test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| { echo "/usr/bin/chromium is missing: install the system's package chromium, then run make test again." >&2; exit 2; }
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -62,3 +62,19 @@ def test_the_wheel_runs_the_quickstart_outside_the_checkout(
     found = run("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
     assert found.returncode == 0, found.stderr
     assert [row["group"]["unique_tokens"] for row in json.loads(found.stdout)] == [12_800, 32_000]
+
+
+def test_the_wheel_carries_the_app(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from workbench.launch_app import main_script; main = main_script();"
+        "print(main.exists(), len(list((main.parent / 'views').glob('*.py'))), main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )
+    assert done.stdout.startswith(f"True 8 {installed}"), done.stdout + done.stderr

@@ -81,13 +81,23 @@ def study_predictors(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
         diagnostics=False,
     )  # fmt: skip
-    fits = fit_law(chosen, study_table(results, study, metric, "final"), options)
+    table = study_table(results, study, metric, "final")
+    return paired_predictors(fit_law(chosen, table, options))
+
+
+def paired_predictors(fits: list[Fit]) -> list[Predictor]:
+    """AR's and the challenger's laws, of fits of one law to each objective.
+
+    Raises:
+        InputError: there are not just AR and one other objective.
+    """
     by_name = {fit.objective_name: fit for fit in fits}
     others = [name for name in by_name if name not in (None, "ar")]
     if "ar" not in by_name or len(others) != 1:
+        source = fits[0].table.source if fits and fits[0].table else "no fits"
         raise InputError(
-            f"study {study}: advice compares ar with one other objective; here: "
-            f"{', '.join(map(str, by_name))}."
+            f"{source}: advice compares ar with one other objective; here: "
+            f"{', '.join(map(str, by_name)) or 'none'}."
         )
     return [Predictor.of_fit(by_name[name], str(name)) for name in ("ar", others[0])]
 

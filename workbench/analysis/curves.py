@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,8 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
     name, wanted = _literal(study), _literal(metric)
     frame = query(
         results,
-        f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, n, estimator, n_params,
-                   flops / nullif(unique_tokens, 0) AS flops_per_unique, unique_tokens,
-                   coalesce(imported, false) AS imported,
-                   any_value(config) OVER (PARTITION BY m.run_id) AS config
-            FROM metrics m JOIN runs USING (run_id) JOIN study_runs s USING (run_id)
+        f"""SELECT m.run_id, tokens, epoch, flops, value, stderr, n, estimator
+            FROM metrics m JOIN study_runs s USING (run_id)
             WHERE s.study = {name} AND metric = {wanted} AND value IS NOT NULL
             ORDER BY m.run_id, tokens, step""",
     )
@@ -87,43 +84,95 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
             f"study {study} has no {metric}{suggestion(metric, metrics)} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
-    curves = [
-        _curve(str(run_id), rows)
-        for (run_id,), rows in frame.group_by("run_id", maintain_order=True)
-    ]
-    return StudyCurves(study, metric, json.loads(compare or "{}"), curves)
+    runs = query(
+        results,
+        f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported, config
+            FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
+    )
+    by_id = {str(row["run_id"]): row for row in runs.to_dicts()}
+    return StudyCurves(study, metric, json.loads(compare or "{}"), _curves(frame, by_id))
 
 
-def _curve(run_id: str, rows: pl.DataFrame) -> Curve:
-    rows = _measured_alike(rows)
-    keys = {**dotted(json.loads(rows["config"][0])), "n_params": rows["n_params"][0]}
+def _curves(frame: pl.DataFrame, runs: dict[str, dict[str, Any]]) -> list[Curve]:
+    """Cut a table of points, run after run, into curves: slices of its columns."""
+    frame = _measured_alike(frame)
+    columns = {name: _floats(frame[name]) for name in ("tokens", "epoch", "flops", "value")}
+    columns["stderr"] = _floats(frame["stderr"])
+    lengths = frame.group_by("run_id", maintain_order=True).agg(
+        pl.len().alias("count"), pl.col("estimator").last()
+    )
+    curves, start = [], 0
+    for run_id, count, estimator in lengths.iter_rows():
+        if run_id in runs:  # else a study lists it whose folder has gone
+            own = {name: column[start : start + count] for name, column in columns.items()}
+            curves.append(_curve(str(run_id), own, runs[run_id], estimator))
+        start += count
+    return curves
+
+
+def _curve(
+    run_id: str, columns: dict[str, Floats], run: dict[str, Any], estimator: str | None
+) -> Curve:
+    keys = {**dotted(json.loads(run["config"])), "n_params": run["n_params"]}
     if keys.get("data.unique_tokens") is None:
-        keys["data.unique_tokens"] = rows["unique_tokens"][0]
+        keys["data.unique_tokens"] = run["unique_tokens"]
+    x = {axis: columns[name] for axis, name in AXES.items() if name in columns}
+    x["flops_per_unique"] = columns["flops"] / (run["unique_tokens"] or np.nan)
     return Curve(
         run_id=run_id,
         keys=keys,
-        x={axis: _floats(rows[column]) for axis, column in AXES.items()},
-        y=_floats(rows["value"]),
-        stderr=_floats(rows["stderr"]),
-        estimator=rows["estimator"][-1],
-        imported=bool(rows["imported"][0]),
+        x=x,
+        y=columns["value"],
+        stderr=columns["stderr"],
+        estimator=estimator,
+        imported=bool(run["imported"]),
     )
 
 
-def _measured_alike(rows: pl.DataFrame) -> pl.DataFrame:
-    """The points of one estimator: what training measured all along, and not what was measured
-    otherwise later at a checkpoint, which would look like a step of the curve."""
-    if rows["estimator"].n_unique() == 1:
-        return rows
-    kinds = rows.group_by("estimator").agg(points=pl.len(), most=pl.col("n").max())
+def _measured_alike(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each run's points of one estimator: what training measured all along, and not what was
+    measured otherwise later at a checkpoint, which would look like a step of the curve."""
+    kinds = frame.group_by("run_id", "estimator").agg(points=pl.len(), most=pl.col("n").max())
+    if len(kinds) == kinds["run_id"].n_unique():
+        return frame
     chosen = kinds.sort(
         "points", "most", "estimator", descending=[True, True, False], nulls_last=True
-    )["estimator"][0]
-    return rows.filter(pl.col("estimator").eq_missing(pl.lit(chosen, dtype=pl.String)))
+    ).unique("run_id", keep="first", maintain_order=True)
+    return frame.join(
+        chosen.select("run_id", "estimator"),
+        on=["run_id", "estimator"],
+        how="semi",
+        nulls_equal=True,
+        maintain_order="left",
+    )
 
 
 def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _value(curve: Curve, key: str) -> str:
+    return json.dumps(curve.run_id if key == "run_id" else curve.keys.get(key))
+
+
+def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
+    """The curves whose keys, "run_id" among them, have one of the values.
+
+    Raises:
+        InputError: there is none.
+    """
+    wanted = {key: {json.dumps(value) for value in values} for key, values in where.items()}
+    curves = [
+        curve
+        for curve in loaded.curves
+        if all(_value(curve, key) in values for key, values in wanted.items())
+    ]
+    if not curves:
+        told = "; ".join(
+            f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items()
+        )
+        raise InputError(f"study {loaded.study}: no run with {told} has {loaded.metric}.")
+    return replace(loaded, curves=curves)
 
 
 def require_axis(curves: Iterable[Curve], axis: str) -> None:

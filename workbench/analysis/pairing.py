@@ -141,10 +141,20 @@ def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
     differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
     told: list[str] = []
     for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
-        followed = any(key in following_keys(configurations, other) for other in told)
+        followed = any(_follows(configurations, key, other) for other in told)
         if key != "training.objective" and not followed:
             told.append(key)
     return told
+
+
+def _follows(configurations: list[dict[str, Any]], key: str, other: str) -> bool:
+    """Whether the value of a key follows from that of the other: see `following_keys`."""
+    seen = {
+        (json.dumps(one.get(other), default=str), json.dumps(one.get(key), default=str))
+        for one in configurations
+    }
+    values = {value for value, _ in seen}
+    return len(values) > 1 and len({told for _, told in seen}) > 1 and len(seen) == len(values)
 
 
 def identity(keys: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from workbench.cli import (  # noqa: F401, I001
     crossovers,
     laws,
     auditing,
+    viewing,
 )
 from workbench.cli.root import app, main
 

@@ -20,6 +20,7 @@ READ_ONLY = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "memory_limit": "4GB",
+    "temp_directory": "",  # what does not fit into memory is refused, not spilled beside the store
     "lock_configuration": "true",
 }
 
@@ -32,10 +33,15 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()
 
 
-def connect(path: Path, *, read_only: bool, timeout: float = 10.0) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: Path, *, read_only: bool, timeout: float = 10.0, memory: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection, waited for while another process writes.
 
     DuckDB lets one process write and then no other process in, so everybody is brief.
+
+    Args:
+        memory: for a reader, as "1GB": the same for all readers of a process.
 
     Raises:
         WorkbenchError: still locked after `timeout` seconds.
@@ -50,7 +56,8 @@ def connect(path: Path, *, read_only: bool, timeout: float = 10.0) -> duckdb.Duc
     )
     def attempt() -> duckdb.DuckDBPyConnection:
         if read_only:
-            return duckdb.connect(str(path), read_only=True, config=dict(READ_ONLY))
+            config = READ_ONLY | ({"memory_limit": memory} if memory else {})
+            return duckdb.connect(str(path), read_only=True, config=dict(config))
         return duckdb.connect(str(path))
 
     try:

@@ -14,13 +14,21 @@ _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
 def query(
-    results: Path, sql: str, *, timeout: float = 10.0, time_limit: float = 120.0
+    results: Path,
+    sql: str,
+    *,
+    timeout: float = 10.0,
+    time_limit: float = 120.0,
+    rows: int | None = None,
+    memory: str | None = None,
 ) -> pl.DataFrame:
     """The answer to one SELECT.
 
     Args:
         timeout: seconds to wait for a writer to finish.
         time_limit: seconds that the statement may run.
+        rows: the most to answer; all where None.
+        memory: see `connect`.
 
     Raises:
         InputError: no store yet, wrong SQL, more than one statement, or anything but a question.
@@ -31,14 +39,15 @@ def query(
             f"{path} does not exist: no results yet. Run a recipe (`workbench run quickstart`), "
             "or restore it from run folders with `workbench ingest`."
         )
-    with connect(path, read_only=True, timeout=timeout) as connection:
+    with connect(path, read_only=True, timeout=timeout, memory=memory) as connection:
         check_version(connection, path)
         statement = _only_question(connection, sql)
         stopper = threading.Timer(time_limit, connection.interrupt)
         stopper.daemon = True
         stopper.start()
         try:
-            return connection.sql(statement).pl()
+            answer = connection.sql(statement)
+            return answer.pl() if rows is None else answer.limit(rows).pl()
         except duckdb.InterruptException:
             raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
         except (duckdb.PermissionException, duckdb.InvalidInputException) as error:

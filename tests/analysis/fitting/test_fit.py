@@ -10,7 +10,7 @@ from scipy import optimize
 from tests.analysis.fitting.conftest import law, made_table
 from workbench.analysis.fitting.fit import fit_law
 from workbench.analysis.fitting.minimise import minimise
-from workbench.analysis.fitting.options import FitOptions
+from workbench.analysis.fitting.options import STAGES, FitOptions
 from workbench.analysis.fitting.problem import Problem, huber
 from workbench.analysis.fitting.starts import draw_starts, make_problem
 from workbench.analysis.fitting.table import LossTable
@@ -277,3 +277,10 @@ def test_a_problem_takes_rows() -> None:
     assert part.n == 3
     theta = draw_starts(problem, 1, seed=0)
     assert part.residuals(theta) == pytest.approx(problem.residuals(theta)[:, :3])
+
+
+def test_a_fit_tells_its_stages_in_their_order() -> None:
+    told: list[str] = []
+    options = FitOptions(resamples=10, starts=4, progress=told.append)
+    fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
+    assert tuple(told) == STAGES

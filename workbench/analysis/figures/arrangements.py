@@ -16,6 +16,7 @@ from workbench.analysis.figures.curves import (
     Legend,
     legend_name,
     measures,
+    numbered,
     panel,
     point_rows,
 )
@@ -84,7 +85,7 @@ def _shaded(
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
     y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))
     return (
-        alt.Chart(rows.select("x", "value", "label", "curve"))
+        alt.Chart(numbered(rows).select("x", "value", "label", "curve"))
         .mark_line(strokeWidth=2)
         .encode(x, y, colour, alt.Detail("curve:N"))
         .properties(width=WIDTH, height=HEIGHT, title=title)

@@ -113,3 +113,15 @@ def linear_axis(field: str, title: str, *, channel: Any = alt.Y, **more: Any) ->
         axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True),
         **more,
     )
+
+
+def plain_axis(field: str, title: str) -> Any:
+    """A linear axis from zero, its labels as on a logarithmic one."""
+    return alt.X(
+        field,
+        title=title,
+        scale=alt.Scale(zero=True, nice=False),
+        axis=alt.Axis(
+            labelExpr=_POWER if "FLOPs" in title else _PLAIN, tickCount=5, gridOpacity=0.6
+        ),
+    )

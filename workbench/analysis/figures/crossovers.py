@@ -26,7 +26,14 @@ from workbench.analysis.figures.theme import (
     styles_of,
     wrapped,
 )
-from workbench.analysis.pairing import Pair, Side, make_pairs, mean_curve, side_name
+from workbench.analysis.pairing import (
+    Pair,
+    Side,
+    identity,
+    make_pairs,
+    mean_curve,
+    side_name,
+)
 from workbench.metrics import higher_is_better
 
 _WIDTH, _HEIGHT = 290, 230
@@ -42,16 +49,23 @@ def crossover_figure(
     the crossover, if any, lies beyond it.
 
     Args:
-        found: what `crossovers` returned for the same study, metric and axis.
+        found: what `crossovers` returned for the same study, metric and axis, or some of it:
+            only these groups are drawn.
     """
     loaded = load_curves(results, study, metric)
     sides = (found[0]["baseline"], found[0]["challenger"])
     match = loaded.compare.get("match")
-    pairs = make_pairs(loaded, *sides, tuple(match) if match else None)
+    wanted = {identity(row["group"]): row for row in found}
+    pairs = [
+        pair
+        for pair in make_pairs(loaded, *sides, tuple(match) if match else None)
+        if identity(pair.group) in wanted
+    ]
+    answers = [wanted[identity(pair.group)] for pair in pairs]
     names = _legend_names(pairs[0], sides, metric)
     styles = _styles(sides)
     strict = found[0].get("definition") == "best_so_far"
-    limit = max(50, POINTS // (2 * len(pairs)))
+    limit = max(4, POINTS // (2 * len(pairs)))
     frames = [
         _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
         for pair in pairs
@@ -62,7 +76,7 @@ def crossover_figure(
     span = data["x"].to_numpy()
     panels = [
         _panel(frame, answer, metric, names, styles, span)
-        for frame, answer in zip(frames, found, strict=True)
+        for frame, answer in zip(frames, answers, strict=True)
     ]
     told = "where diffusion overtakes AR" if sides == ("ar", "mdlm") else "crossover"
     title = heading(

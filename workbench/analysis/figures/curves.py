@@ -1,6 +1,8 @@
 """Curves of runs: any metrics along any axis."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import load_curves
-from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title
+from workbench.analysis.curves import StudyCurves, chosen, load_curves
+from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title, plain_axis
 from workbench.analysis.figures.points import (
+    OBJECTIVE,
     POINTS,
     Band,
     Family,
@@ -22,13 +25,16 @@ from workbench.analysis.figures.points import (
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,
     DASHES,
+    INK,
     Figure,
+    Style,
     finished,
     group_text,
     heading,
     key_text,
     measured,
     name_of,
+    palette,
     series_channels,
     stroke_legend,
     styles_of,
@@ -38,8 +44,18 @@ from workbench.errors import InputError
 from workbench.metrics import higher_is_better
 
 WIDTH, HEIGHT = 290, 220
+Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
 _DOTTED = 60
+_TOLD = 14  # twice as many as there are dashes
+
+
+@dataclass(frozen=True)
+class Look:
+    """The axes' scales."""
+
+    log_x: bool = True
+    log_y: bool = False
 
 
 def curves_figure(
@@ -50,39 +66,51 @@ def curves_figure(
     *,
     facet: str | None = None,
     dash: str | None = None,
+    colour: str | None = None,
     smoothing: Smoothing = 0.0,
     band: Band = "range",
-    columns: int = 3,
+    where: dict[str, list[Any]] | None = None,
+    look: Look | None = None,
+    load: Loader = load_curves,
 ) -> Figure:
     """Metrics along an axis: colour is the objective, dash the value of what else differs.
 
     Args:
         facet: a key whose values get a panel each; one panel a metric without.
         dash: the only key that tells dashes apart; every key that differs by default.
+        colour: a key that colours stand for instead of the objective.
         smoothing: see `points.families`. The values as measured are in the data too, as "raw".
         band: around the mean over seeds.
+        where: draw only the runs whose keys have one of these values.
+        load: where curves come from: the store, or a memory of it.
 
     Raises:
-        InputError: no such study, metric or axis, or a key that no run has.
+        InputError: no such study, metric or axis, or a key or a value that no run has.
     """
+    look = look or Look()
     panels, parts = [], []
     loaded = {
         metric: families(
-            load_curves(results, study, metric), axis, smoothing=smoothing, band=band,
-            limit=POINTS // len(metrics),
+            chosen(load(results, study, metric), where or {}), axis, smoothing=smoothing,
+            band=band, limit=POINTS // len(metrics), log=look.log_x,
         )
         for metric in metrics
     }  # fmt: skip
-    legend = Legend.of([family for every in loaded.values() for family in every], facet, dash)
-    for metric, every in loaded.items():
-        span = np.concatenate([family.frame["x"].to_numpy() for family in every])
-        for title, members in _facets(every, facet):
-            rows = point_rows(members, legend.told, metric).with_columns(panel=pl.lit(title))
+    every = [family for members in loaded.values() for family in members]
+    legend = Legend.of(every, facet, dash, colour)
+    for metric, of_metric in loaded.items():
+        span = np.concatenate([family.frame["x"].to_numpy() for family in of_metric])
+        for title, members in _facets(of_metric, facet):
+            rows = point_rows(members, legend.told, metric, colour)
+            rows = rows.with_columns(panel=pl.lit(title))
             parts.append(rows)
             named = f"{metric}, {title}" if title and len(metrics) > 1 else title
-            panels.append(panel(rows, metric, axis, named, legend, span))
-    chart = alt.concat(*panels, columns=min(columns, len(panels))).properties(
-        title=heading(f"{study}: {', '.join(metrics)}", measures(loaded))
+            panels.append(panel(rows, metric, axis, named, legend, span, look))
+    told = measures(loaded)
+    if legend.untold:
+        told.append(f"{legend.untold} configurations: more than dashes can tell apart")
+    chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
+        title=heading(f"{study}: {', '.join(metrics)}", told)
     )
     return Figure(finished(chart), pl.concat(parts), f"{study}: {', '.join(metrics)}")
 
@@ -90,23 +118,40 @@ def curves_figure(
 class Legend:
     """What a figure's colours, shapes and dashes stand for, the same in all of its panels."""
 
-    def __init__(self, every: list[Family], told: list[str]) -> None:
+    def __init__(self, every: list[Family], told: list[str], colour: str | None = None) -> None:
         self.told = told
-        names = {family.objective: legend_name(family) for family in every}
-        self.styles = {names[o]: style for o, style in styles_of(names).items()}
+        if colour is None:
+            names = {family.objective: legend_name(family) for family in every}
+            self.styles = {names[o]: style for o, style in styles_of(names).items()}
+        else:
+            texts = sorted({json.dumps(f.keys.get(colour)) for f in every}, key=by_number)
+            shown = [key_text(colour, json.loads(text)) for text in texts]
+            known = sum(text != "null" for text in texts)
+            # A run without the key is told in ink: it has no place among the others.
+            styles = [*palette(known), *[Style(INK, [1, 0], "circle")] * (len(texts) - known)]
+            self.styles = dict(zip(shown, styles, strict=True))
         values = {json.dumps([family.keys.get(key) for key in told]) for family in every}
         ordered = sorted(values, key=_by_numbers)
         self.labels = [
             group_text(dict(zip(told, json.loads(text), strict=True))) for text in ordered
         ]
+        self.untold = len(ordered) if len(ordered) > _TOLD else 0
+        if self.untold:
+            self.labels = []
 
     @classmethod
-    def of(cls, every: list[Family], facet: str | None, dash: str | None) -> "Legend":
-        for key in (facet, dash):
+    def of(
+        cls, every: list[Family], facet: str | None, dash: str | None, colour: str | None = None
+    ) -> "Legend":
+        for key in (facet, dash, colour):
             if key is not None and not any(key in family.keys for family in every):
                 raise InputError(f"no run has the key {key}.")
-        told = [key for key in telling_keys(every) if key != facet] if dash is None else [dash]
-        return cls(every, told)
+        if dash is not None:
+            return cls(every, [dash], colour)
+        told = [key for key in telling_keys(every) if key not in (facet, colour)]
+        if colour not in (None, OBJECTIVE) and len({f.objective for f in every}) > 1:
+            told.insert(0, OBJECTIVE)
+        return cls(every, told, colour)
 
     def channels(self) -> tuple[list[Any], Any]:
         """Encodings of lines, and the shape of the markers on them."""
@@ -162,18 +207,22 @@ def _facets(every: list[Family], facet: str | None) -> list[tuple[str, list[Fami
     ]
 
 
-def point_rows(members: list[Family], told: list[str], metric: str) -> pl.DataFrame:
-    """The points of several families, with the names that a legend shows."""
+def point_rows(
+    members: list[Family], told: list[str], metric: str, colour: str | None = None
+) -> pl.DataFrame:
+    """The points of several families, with the names that a legend shows. "curve" holds the ids
+    of the runs behind a point."""
     parts = []
     for family in members:
         label = group_text({key: family.keys.get(key) for key in told})
+        series = key_text(colour, family.keys.get(colour)) if colour else legend_name(family)
         parts.append(
             family.frame.with_columns(
                 metric=pl.lit(metric),
                 objective=pl.lit(family.objective),
-                series=pl.lit(legend_name(family)),
+                series=pl.lit(series),
                 label=pl.lit(label),
-                curve=pl.lit(json.dumps(family.keys, sort_keys=True, default=str)),
+                curve=pl.lit(" ".join(family.run_ids)),
                 seeds=pl.lit(family.seeds),
                 estimator=pl.lit(family.estimator, pl.String),
                 marked=pl.Series(_marked(family.frame["x"].to_numpy())),
@@ -182,37 +231,71 @@ def point_rows(members: list[Family], told: list[str], metric: str) -> pl.DataFr
     return pl.concat(parts)
 
 
+def numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same with curves as numbers, which are a tenth of what a browser has to be sent."""
+    return rows.with_columns(curve=pl.col("curve").rank("dense"))
+
+
 def _marked(x: np.ndarray) -> np.ndarray:
     """The first point of each of ten equal stretches of the logarithmic axis."""
-    t = np.log(x)
+    t = np.log(np.maximum(x, x[x > 0].min())) if (x > 0).any() else x
     stretch = ((t - t[0]) / max(t[-1] - t[0], 1e-12) * _MARKERS).astype(int)
     return np.diff(stretch, prepend=-1) > 0
 
 
 def panel(
-    rows: pl.DataFrame, metric: str, axis: str, title: str, legend: Legend, span: np.ndarray
+    rows: pl.DataFrame,
+    metric: str,
+    axis: str,
+    title: str,
+    legend: Legend,
+    span: np.ndarray,
+    look: Look | None = None,
 ) -> Any:
     """One panel of curves: bands, lines, and markers that repeat what colour says.
 
     Args:
         span: the places that the axis has to hold.
     """
-    x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
-    y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))
+    look = look or Look()
+    x, y = _panel_axes(rows, metric, axis, span, look)
     channels, shape = legend.channels()
     # A curve's points stay together whatever else its legend says.
     detail = alt.Detail("curve:N")
-    base = alt.Chart(rows.drop("objective", "seeds", "estimator", "metric"))
+    base = alt.Chart(numbered(rows).drop("objective", "seeds", "estimator", "metric", "raw"))
+    tips = [
+        alt.Tooltip("x:Q", title=AXIS_TITLES[axis], format=",.6~g"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        alt.Tooltip("series:N", title="curve"),
+        *([alt.Tooltip("label:N", title="of")] if legend.told else []),
+    ]
     layers: list[Any] = []
     if rows["low"].null_count() < rows.height:
         band = [x, alt.Y("low:Q"), alt.Y2("high:Q"), channels[0], detail]
-        layers.append(base.mark_area(opacity=0.18).encode(*band))
-    layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail))
+        layers.append(base.mark_area(opacity=0.18, tooltip=None).encode(*band))
+    layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail, tooltip=tips))
     if len(legend.labels) > 1:
         marks = base.transform_filter("datum.marked").mark_point(filled=True, size=34, opacity=1)
-        layers.append(marks.encode(x, y, channels[0], shape))
+        layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
     elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
         marks = base.mark_point(filled=True, size=12, opacity=1)
-        layers.append(marks.encode(x, y, channels[0]))
+        layers.append(marks.encode(x, y, channels[0], tooltip=tips))
     made = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     return made.properties(title=wrapped(title)) if title else made
+
+
+def _panel_axes(
+    rows: pl.DataFrame, metric: str, axis: str, span: np.ndarray, look: Look
+) -> tuple[Any, Any]:
+    values = rows["value"].to_numpy()
+    title = metric_title(metric, values)
+    x = (
+        log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
+        if look.log_x
+        else plain_axis("x:Q", AXIS_TITLES[axis])
+    )
+    if not look.log_y:
+        return x, linear_axis("value:Q", title)
+    if not (values > 0).all():
+        raise InputError(f"{metric}: a logarithmic axis has no place for values of 0 and below.")
+    return x, log_axis("value:Q", title, values, channel=alt.Y, powers=False)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import load_curves
+from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.figures.axes import linear_axis, log_axis, metric_title
 from workbench.analysis.figures.points import POINTS, Family, by_number, families, telling_keys
 from workbench.analysis.figures.theme import (
@@ -27,10 +27,15 @@ from workbench.analysis.pairing import identity
 from workbench.errors import InputError
 
 _WIDTH, _HEIGHT = 290, 230
+Where = dict[str, list[Any]]
 
 
 def loss_against_accuracy_figure(
-    results: Path, study: str, loss: str = "val_loss", accuracy: str = "cloze_acc"
+    results: Path,
+    study: str,
+    loss: str = "val_loss",
+    accuracy: str = "cloze_acc",
+    where: Where | None = None,
 ) -> Figure:
     """The way of each run through loss and accuracy, from its first point (open) to its last
     (filled): a way that turns right and up has a loss that rises while accuracy still improves
@@ -39,10 +44,13 @@ def loss_against_accuracy_figure(
     Where the two were measured at different tokens, accuracy is interpolated in between to where
     the loss was measured.
 
+    Args:
+        where: draw only the runs whose keys have one of these values.
+
     Raises:
         InputError: no run has both metrics over a common range of tokens.
     """
-    pairs = _both(results, study, loss, accuracy, "tokens")
+    pairs = _both(results, study, loss, accuracy, "tokens", where)
     told = telling_keys([first for first, _ in pairs])
     parts = []
     for first, second in pairs:
@@ -71,13 +79,15 @@ def loss_against_accuracy_figure(
 
 
 def _both(
-    results: Path, study: str, one: str, other: str, axis: str
+    results: Path, study: str, one: str, other: str, axis: str, where: Where | None
 ) -> list[tuple[Family, Family]]:
     """The configurations that have both metrics."""
     ours, theirs = (
         {
             identity(family.keys): family
-            for family in families(load_curves(results, study, metric), axis, limit=POINTS // 4)
+            for family in families(
+                chosen(load_curves(results, study, metric), where or {}), axis, limit=POINTS // 4
+            )
         }
         for metric in (one, other)
     )
@@ -142,17 +152,19 @@ def nll_gap_figure(
     other: str = "cloze_nll_other",
     axis: str = "epochs",
     loss: str = "val_loss",
+    where: Where | None = None,
 ) -> Figure:
     """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9):
     accuracy follows the gap, which can widen while both NLLs rise.
 
     Args:
         loss: its lowest point is a dotted line where it lies before the end, as in the paper.
+        where: draw only the runs whose keys have one of these values.
 
     Raises:
         InputError: no run has both metrics.
     """
-    pairs = _both(results, study, true, other, axis)
+    pairs = _both(results, study, true, other, axis, where)
     told = telling_keys([first for first, _ in pairs])
     lowest = _lowest(results, study, loss, axis)
     parts = []
@@ -190,7 +202,7 @@ def _lowest(results: Path, study: str, loss: str, axis: str) -> dict[str, float]
     return found
 
 
-def _gaps(rows: pl.DataFrame, axis: str) -> alt.VConcatChart:
+def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
     names = {"true": "true ending", "other": "other endings"}
     ends = rows.filter(pl.col("what") != "gap").with_columns(
         what=pl.col("what").replace_strict(names, default=None)
@@ -204,7 +216,14 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.VConcatChart:
         legend=alt.Legend(orient="bottom", columns=1, symbolSize=700, offset=8),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], rows["x"].to_numpy(), most=5)
-    above, below = [], []
+    y, below = (
+        alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, domain=_span(part["value"])),
+              axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True))
+        for title, part in (
+            ("NLL (nats a token)", ends), ("gap of NLL", rows.filter(pl.col("what") == "gap"))
+        )
+    )  # fmt: skip
+    panels = []
     for label in rows["label"].unique(maintain_order=True).to_list():
         own = alt.Chart(ends.filter(pl.col("label") == label))
         gaps = rows.filter((pl.col("label") == label) & (pl.col("what") == "gap"))
@@ -213,24 +232,30 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.VConcatChart:
         rule = at.mark_rule(strokeDash=[2, 2], strokeWidth=1.5).encode(
             alt.X("lowest_loss_at:Q"), colour
         )
-        y = linear_axis("value:Q", "NLL (nats a token)")
         endings = [
             own.mark_line(strokeWidth=1.8).encode(x, y, colour, dash),
             own.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
             rule,
         ]
-        above.append(alt.layer(*endings).properties(width=_WIDTH, height=_HEIGHT, title=label))
-        y = linear_axis("value:Q", "gap of NLL (nats a token)")
         differences = [
-            gap.mark_line(strokeWidth=1.8).encode(x, y, colour),
-            gap.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
+            gap.mark_line(strokeWidth=1.8).encode(x, below, colour),
+            gap.mark_point(filled=True, size=26, opacity=1).encode(x, below, colour, shape),
             rule,
         ]
-        below.append(alt.layer(*differences).properties(width=_WIDTH, height=_HEIGHT // 2))
-    return alt.vconcat(
-        alt.hconcat(*above).resolve_scale(y="shared"),
-        alt.hconcat(*below).resolve_scale(y="shared"),
-    )
+        panels.append(
+            alt.vconcat(
+                alt.layer(*endings).properties(width=_WIDTH, height=_HEIGHT, title=label),
+                alt.layer(*differences).properties(width=_WIDTH, height=_HEIGHT // 2),
+            )
+        )
+    return alt.concat(*panels, columns=3)
+
+
+def _span(values: pl.Series) -> list[float]:
+    """What all panels' axes hold, so that their heights compare."""
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    margin = 0.04 * (high - low or 1.0)
+    return [low - margin, high + margin]
 
 
 def onset_figure(found: list[dict[str, Any]]) -> Figure:

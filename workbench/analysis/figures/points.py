@@ -18,6 +18,7 @@ from workbench.metrics import higher_is_better
 OBJECTIVE = "training.objective"
 POINTS = 20_000
 """The most points that a figure draws."""
+_LEAST = 4
 Band = Literal["range", "t95", "none"]
 """What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
 Smoothing = float | Literal["spline"]
@@ -33,6 +34,7 @@ class Family:
     estimator: str | None
     imported: bool
     seeds: int
+    run_ids: tuple[str, ...]
     frame: pl.DataFrame
     """x, value (smoothed where asked), raw, low, high."""
 
@@ -50,15 +52,19 @@ def families(
     smoothing: Smoothing = 0.0,
     band: Band = "range",
     limit: int = POINTS,
+    log: bool = True,
 ) -> list[Family]:
     """A study's curves, the seeds of each configuration together.
 
     Args:
         band: around the mean over seeds; there is none around a single one.
-        limit: points in all.
+        limit: points in all, never more.
+        log: whether the axis is logarithmic: points are thinned evenly along it, and what lies
+            at zero is left out.
 
     Raises:
-        InputError: runs without that axis, or a smoothing that is none.
+        InputError: runs without that axis, a smoothing that is none, or more curves than points
+            can show.
     """
     if smoothing != "spline" and not (isinstance(smoothing, int | float) and 0 <= smoothing < 1):
         raise InputError(f"smoothing {smoothing}: expected spline, or a number in [0, 1).")
@@ -69,7 +75,11 @@ def families(
     for curve in loaded.curves:
         keys = {key: value for key, value in curve.keys.items() if key != SEED}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
-    share = max(20, limit // max(1, len(groups)))
+    share = limit // max(1, len(groups))
+    if share < _LEAST:
+        raise InputError(
+            f"{len(groups):,} curves are more than {limit:,} points can show: choose some of them."
+        )
     made = [
         Family(
             keys=keys,
@@ -77,7 +87,8 @@ def families(
             estimator=curves[0].estimator,
             imported=all(curve.imported for curve in curves),
             seeds=len(curves),
-            frame=_frame(curves, axis, smoothing, band, share),
+            run_ids=tuple(curve.run_id for curve in curves),
+            frame=_frame(curves, axis, smoothing, band, share, log),
         )
         for keys, curves in groups.values()
     ]
@@ -85,16 +96,16 @@ def families(
 
 
 def _frame(
-    curves: list[Curve], axis: str, smoothing: Smoothing, band: Band, limit: int
+    curves: list[Curve], axis: str, smoothing: Smoothing, band: Band, limit: int, log: bool
 ) -> pl.DataFrame:
     x = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
     table = np.stack([np.interp(x, curve.x[axis], curve.y) for curve in curves])
-    keep = x > 0  # a logarithm has no place for the start
+    keep = x > 0 if log else x >= 0  # a logarithm has no place for the start
     x, table = x[keep], table[:, keep]
     raw = table.mean(axis=0)
     value = _smooth(x, raw, smoothing)
     low, high = _band(table, band)
-    drawn = thinned(x, value, limit)
+    drawn = thinned(x, value, limit, log=log)
     columns: dict[str, Floats] = {"x": x, "value": value, "raw": raw, "low": low, "high": high}
     frame = pl.DataFrame({name: column[drawn] for name, column in columns.items()})
     return frame.with_columns(pl.col("low", "high").fill_nan(None))
@@ -140,18 +151,19 @@ def smoothed(values: Floats, weight: float) -> Floats:
     return out
 
 
-def thinned(x: Floats, y: Floats, limit: int) -> np.ndarray:
-    """Indices of at most about `limit` points: the ends, and the least and the greatest of each
-    stretch of the logarithmic axis, so that no spike is lost.
+def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:
+    """Indices of at most `limit` points: the ends, and the least and the greatest of each
+    stretch of the axis, so that no spike is lost.
 
     Args:
-        x: above zero, increasing.
+        x: increasing; above zero on a logarithmic axis.
+        limit: at least 4.
     """
     n = len(x)
     if n <= limit:
         return np.arange(n)
     stretches = max(1, (limit - 2) // 2)
-    t = np.log(x)
+    t = np.log(x) if log else x
     bins = ((t - t[0]) / max(t[-1] - t[0], 1e-12) * stretches).astype(int)
     starts = np.flatnonzero(np.diff(np.minimum(bins, stretches - 1), prepend=-1))
     keep = {0, n - 1}

@@ -7,6 +7,7 @@ from typing import Any
 from zlib import crc32
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from workbench.errors import InputError
@@ -18,6 +19,7 @@ alt.data_transformers.disable_max_rows()
 # Okabe & Ito's colours, which colour-blind readers can tell apart; dashes and shapes repeat them.
 COLOURS = {"ar": "#0072B2", "mdlm": "#D55E00"}
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4], [4, 2, 1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 INK, FAINT, GRID = "#333333", "#9a9a9a", "#e4e4e4"
@@ -127,6 +129,26 @@ def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
         taken.add(place)
         styles[objective] = Style(OTHERS[place], list(DASHES[place + 2]), SHAPES[place + 2])
     return styles
+
+
+def palette(count: int) -> list[Style]:
+    """Styles of what is no objective: the colours that no objective of the paper has, or, beyond
+    those, shades from dark blue over green to ochre, which keep their order in grey."""
+    if count <= len(OTHERS):
+        colours = list(OTHERS[:count])
+    else:
+        colours = [_between(_RAMP, place) for place in np.linspace(0, 1, count)]
+    return [
+        Style(colour, [1, 0], SHAPES[place % len(SHAPES)]) for place, colour in enumerate(colours)
+    ]
+
+
+def _between(anchors: tuple[str, ...], share: float) -> str:
+    """A colour between evenly spaced ones, at a share of the way."""
+    table = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors])
+    places = np.linspace(0, 1, len(anchors))
+    mixed = (round(float(np.interp(share, places, channel))) for channel in table.T)
+    return "#" + "".join(f"{value:02x}" for value in mixed)
 
 
 def colour_of(objective: str) -> str:

@@ -84,10 +84,12 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     problem = make_problem(law, table, options)
     needs = int(problem.free.sum())
     checks = check_table(table, needs=needs, law=law.name, needs_unique=law.needs_unique)
+    options.tell("search")
     minima = search(problem, options)
     theta = minima[0].theta
     checks += outliers(table, problem.residuals(theta[None])[0])
     known = _plausible(problem, minima)
+    options.tell("resamples")
     spread = bootstrap(problem, known, options.resamples, options.seed)
     widths = np.zeros(len(theta))
     if spread is not None:
@@ -99,7 +101,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         minima=minima,
         spread=spread,
         profiles=_profiles(problem, known, minima[0].objective, options),
-        influence=leave_one_out(problem, theta, widths) if options.diagnostics else None,
+        influence=_influences(problem, theta, widths, options),
         held_out=_held_out(law, table, asked) if options.diagnostics else None,
         fixed=tuple(
             name
@@ -113,8 +115,18 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     return [_result(solved, g) for g in range(len(problem.index))]
 
 
+def _influences(
+    problem: Problem, theta: Floats, widths: Floats, options: FitOptions
+) -> list[Influence] | None:
+    if not options.diagnostics:
+        return None
+    options.tell("influence")
+    return leave_one_out(problem, theta, widths)
+
+
 def _held_out(law: Law, table: LossTable, options: FitOptions) -> dict[str, Any] | None:
     """The held-out error, its first stage fitted without the held-out rows too."""
+    options.tell("held-out error")
     if not options.two_stage:
         return held_out_error(law, table, options)
     split = held_out_rows(table, options.held_out_share)
@@ -158,6 +170,7 @@ def _profiles(
 ) -> dict[str, Profile]:
     if not options.diagnostics:
         return {}
+    options.tell("profiles")
     if problem.n > 2 * SUBSAMPLE:  # a sample tells whether a parameter is bounded at all
         rng = np.random.default_rng(options.seed)
         problem = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))

@@ -1,10 +1,14 @@
 """What can be asked of a fit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workbench.analysis.law import Law
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
+
+STAGES = ("search", "resamples", "profiles", "influence", "held-out error")
+"""What a fit does, in this order."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class FitOptions:
     diagnostics: bool = True
     """Profiles, leave-one-out and held-out error: most of a fit's time, and nothing to its
     parameters and intervals."""
+    progress: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    """Told the name of each stage of a fit, one of `STAGES`, as it begins."""
+
+    def tell(self, stage: str) -> None:
+        if self.progress is not None:
+            self.progress(stage)
 
     def check(self, law: Law) -> None:
         """Raises:

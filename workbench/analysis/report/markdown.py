@@ -148,7 +148,7 @@ def _figure(results: Path, study: str, metrics: list[str]) -> Figure:
     many = len(outcomes(results, study, metrics[0])) > _MANY
     if many and len(keys) <= 3:  # unique_tokens, n_params, and one more that shades can show
         return put_together_figure(results, study, metrics[0], _AXIS)
-    return curves_figure(results, study, metrics, _AXIS, columns=2)
+    return curves_figure(results, study, metrics, _AXIS)
 
 
 def _crossovers(results: Path, study: str, metric: str, **options: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,29 @@
+"""The app's entry: navigation only. Each page is a script that also runs alone."""
+
+from pathlib import Path
+
+import streamlit as st
+
+# Not "pages": Streamlit would serve that folder in its own way until somebody has opened the entry.
+PAGES = Path(__file__).parent / "views"
+TITLES = {
+    "overview": ("Overview", "dashboard"),
+    "curves": ("Curves", "show_chart"),
+    "crossover": ("Crossover", "swap_calls"),
+    "overfitting": ("Overfitting", "trending_up"),
+    "laws": ("Scaling laws", "function"),
+    "compute": ("Compute", "memory"),
+    "runs": ("Runs", "list_alt"),
+    "sql": ("SQL", "database"),
+}
+
+st.set_page_config(
+    page_title="workbench", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide"
+)
+pages = [
+    st.Page(
+        PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview"
+    )
+    for name, (title, icon) in TITLES.items()
+]
+st.navigation(pages, position="top").run()

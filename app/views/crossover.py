@@ -1,0 +1,97 @@
+"""Crossover: where the challenger overtakes for good, how sure that is, and how it moves."""
+
+import streamlit as st
+
+from workbench.analysis.crossover import bound_note, crossovers, table_row
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.figures import (
+    crossover_figure,
+    crossover_trend_figure,
+    effective_data_figure,
+)
+from workbench.analysis.tables import effective_table_row, trend_table_row
+from workbench.analysis.trends import crossover_trends
+from workbench.metrics import higher_is_better
+from workbench.viewing.drawing import draw
+from workbench.viewing.page import begin, stop
+from workbench.viewing.reading import kept
+from workbench.viewing.selecting import controls
+from workbench.viewing.words import notes, refusals, table
+
+DEFINITIONS = {"point": "the same point", "best_so_far": "the best so far, as if stopped in time"}
+PANELS = 12
+
+page = begin(
+    "Crossover", "From a crossover on, to the last point compared, the challenger is better."
+)
+results = page.where.results
+with controls():
+    study = page.study(width=220)
+    metric = page.metric(study, width=220)
+    axis = page.axis(width=220)
+    definition = page.link.choose(
+        "Compared with", list(DEFINITIONS), "definition", told=DEFINITIONS, usual="point", width=330
+    )
+
+found = None
+with refusals():
+    found = kept(
+        page.where,
+        lambda: crossovers(results, study, metric, axis, definition=definition),
+        "crossovers", study, metric, axis, definition,
+    )  # fmt: skip
+if not found:
+    page.link.write()
+    stop("Nothing to compare here: choose another study, metric or axis.")
+
+table([table_row(row) for row in found])
+said = bound_note(found) if not higher_is_better(metric) else None
+methods = sorted({row["ci95_method"] for row in found if row["ci95_method"]})
+notes(
+    [
+        said and f"Note: {said}",
+        methods and f"Intervals: {'; '.join(methods)}.",
+        *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in found),
+    ]
+)
+
+part = 0
+if len(found) > PANELS:
+    last = -(-len(found) // PANELS)
+    with controls():
+        part = page.link.number("Page of figures", 1, last, "part", first=1, width=160) - 1
+shown = found[part * PANELS : (part + 1) * PANELS]
+draw(
+    page.where,
+    lambda: crossover_figure(results, study, metric, axis, shown),
+    "crossover", study, metric, axis, definition, part,
+)  # fmt: skip
+
+varying = [
+    key
+    for key in dict.fromkeys(key for row in found for key in row["group"])
+    if len({str(row["group"].get(key)) for row in found}) > 1
+]
+if varying:
+    st.subheader("How it moves", anchor=False)
+    with controls():
+        against = page.link.choose("Along", varying, "against", width=260)
+    with refusals():
+        trends = crossover_trends(found, against)
+        table([trend_table_row(row) for row in trends])
+        draw(
+            page.where,
+            lambda: crossover_trend_figure(found, trends),
+            "trend", study, metric, axis, definition, against,
+        )  # fmt: skip
+page.link.write()
+
+if "unique_tokens" in varying:
+    st.subheader("What unique tokens are worth", anchor=False)
+    with refusals():
+        worth = kept(
+            page.where, lambda: effective_data(results, study, metric), "worth", study, metric
+        )
+        table([effective_table_row(row) for row in worth])
+        notes(row["note"] and f"{row['note']}." for row in worth)
+        draw(page.where, lambda: effective_data_figure(worth), "effective", study, metric)

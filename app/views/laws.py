@@ -1,0 +1,140 @@
+"""Scaling laws: fit them, see how far a fit can be trusted, and ask for advice."""
+
+import streamlit as st
+
+from workbench.analysis.advice import (
+    advice_lines,
+    advice_rows,
+    advise,
+    paired_predictors,
+    published_predictors,
+)
+from workbench.analysis.figures import (
+    contour_figure,
+    isoflop_figure,
+    predicted_figure,
+    profile_figure,
+    residuals_figure,
+)
+from workbench.analysis.figures.theme import name_of, short
+from workbench.analysis.fitting.result import parameter_rows, summary
+from workbench.analysis.fitting.tournament import standings
+from workbench.analysis.law import Law
+from workbench.analysis.laws import LAWS
+from workbench.analysis.report.stored import fits_section
+from workbench.metrics import higher_is_better
+from workbench.viewing.drawing import draw
+from workbench.viewing.fitting import ALL, Fitted, Wish, fit_now, remembered, steps
+from workbench.viewing.page import begin
+from workbench.viewing.reading import kept, metrics
+from workbench.viewing.selecting import controls
+from workbench.viewing.words import note, notes, refusals, table
+
+AT = {"final": "where runs ended", "best": "where it was best"}
+OUTSIDE = "outside the fitted range"
+PUBLISHED, OWN = "published laws", "this fit"
+
+page = begin(
+    "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
+)
+laws = {name: law.title for name, law in LAWS.items()} | {ALL: "all laws: a tournament"}
+with controls():
+    study = page.study(width=220)
+    known = metrics(page.where, study)
+    losses = [m for m in known if not higher_is_better(m)]
+    law = page.link.choose("Law", list(laws), "law", first="data_constrained", told=laws, width=360)
+    at = page.link.choose("Loss taken", list(AT), "at", told=AT, usual="final", width=200)
+with controls():
+    if losses:
+        metric = page.link.choose("Metric", losses, "metric", width=180)
+    fixed = page.link.text(
+        "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=240
+    )
+    resamples = page.link.slide(
+        "Resamples", [0, 50, 100, 200, 500, 1000], "resamples", first=200, width=180
+    )
+    starts = page.link.slide("Starts", [8, 16, 32, 64, 128], "starts", first=32, width=140)
+    joint = page.link.toggle("all objectives as one", "joint")
+    two_stage = page.link.toggle("one epoch first", "stages")
+
+fitted: Fitted | None = None
+if not losses:
+    note(f"Study {study} has no loss to fit yet.")
+else:
+    wish = Wish(study, metric, at, law, fixed, joint, two_stage, int(starts), int(resamples))
+    fitted = remembered(page.where, wish)
+    if st.button("Fit", type="primary", icon=":material/play_arrow:", disabled=fitted is not None):
+        with refusals():
+            fitted = fit_now(page.where, wish)
+
+
+def show(fitted: Fitted) -> None:
+    """Parameters, what to know of them, and pictures."""
+    fits = fitted.fits
+    if law == ALL:
+        st.subheader("Tournament: predicting the runs of most compute", anchor=False)
+        table(standings(fits))
+        notes(f"Not fitted: {line}" for line in fitted.missing)
+        return
+    st.subheader("Parameters", anchor=False)
+    table(parameter_rows(fits))
+    for fit in fits:
+        notes(summary(fit))
+    key = (wish.key(page.where),)
+    if law == "critical_compute":
+        return
+    if law == "isoflop":
+        for number, fit in enumerate(fits):
+            draw(page.where, lambda fit=fit: isoflop_figure(fit), "isoflop", number, *key)
+        return
+    predicted, errors, likely, lines = st.tabs(
+        ["Predicted", "Residuals", "Identifiability", "Contours"]
+    )
+    with predicted:
+        draw(page.where, lambda: predicted_figure(fits), "predicted", *key)
+    with errors:
+        draw(page.where, lambda: residuals_figure(fits), "residuals", *key)
+    for number, fit in enumerate(fits):
+        with likely:
+            draw(page.where, lambda fit=fit: profile_figure(fit), "profiles", number, *key)
+        with lines:
+            draw(page.where, lambda fit=fit: contour_figure(fit), "contours", number, *key)
+
+
+if fitted is not None:
+    with refusals():
+        show(fitted)
+else:
+    with refusals():
+        section = fits_section(page.where.results, study)
+        if section is not None:
+            st.subheader("Fits kept in the store", anchor=False)
+            table(section.rows)
+            notes(section.text)
+
+st.subheader("Advice", anchor=False)
+usable = fitted is not None and isinstance(LAWS.get(law), Law) and not joint
+with controls():
+    laws_from = page.link.choose(
+        "By", [PUBLISHED, OWN] if usable else [PUBLISHED], "by", usual=PUBLISHED, width=200
+    )
+    unique = page.link.slide(
+        "Unique tokens", steps(4, 13), "unique", first=1e10, format_func=short, width=420
+    )
+    compute = page.link.slide(
+        "Compute, 6 N D", steps(10, 27), "compute", first=1e21,
+        format_func=lambda value: f"{value:.0e}".replace("e+", "e"), width=420,
+    )  # fmt: skip
+page.link.write()
+with refusals():
+    own = fitted is not None and laws_from == OWN
+    predictors = paired_predictors(fitted.fits) if fitted and own else published_predictors()
+    source = wish.key(page.where) if own else PUBLISHED
+    answer = kept(
+        page.where, lambda: advise(predictors, unique, compute), "advice", source, unique, compute
+    )
+    st.metric("Train", name_of(str(answer["choice"])), border=True, width=260)
+    rows = advice_rows(answer)
+    outside = [f"{row['objective']}: {row.pop(OUTSIDE)}" for row in rows if row[OUTSIDE]]
+    table([{key: value for key, value in row.items() if key != OUTSIDE} for row in rows])
+    notes([*advice_lines(answer), *(f"Outside the fitted range: {line}." for line in outside)])

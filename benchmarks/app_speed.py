@@ -1,0 +1,145 @@
+"""Seconds from opening the app's curves to their first figure, and from a changed selection to the
+new one, over 1,000 runs of 200 points and 6 metrics, in a real Chromium.
+
+python benchmarks/app_speed.py [--runs 1000] [--points 200] [--results FOLDER]
+
+Writes one JSON object. A figure counts as drawn when its first line stands; a selection counts from
+the click until the axis has its new title. "bytes_sent" is what the browser was sent over the
+websocket for the first figure.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from many_runs import STUDY, write_many
+
+from workbench.launch_app import app_command
+from workbench.store import database_path, ingest
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+DRAWN = "[data-testid=stVegaLiteChart] svg.marks"
+FIGURE = f"{DRAWN} .mark-line path"
+REPEATS = 5
+
+
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+def serve(results: Path, port: int) -> subprocess.Popen[bytes]:
+    """The app, ready to answer."""
+    environment = {**os.environ, "WORKBENCH_RESULTS": str(results)}
+    command = app_command("127.0.0.1", port, browser=False)
+    server = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(300):
+        try:
+            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
+            return server
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the app did not start")
+
+
+def first_figure(browser: Any, url: str) -> tuple[float, int]:
+    """Seconds to the first figure in a fresh browser window, and bytes over the websocket."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    received = [0]
+
+    def count(frame: Any) -> None:
+        received[0] += len(frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", count))
+    began = time.perf_counter()
+    page.goto(url)
+    page.locator(FIGURE).first.wait_for(timeout=60_000)
+    seconds = time.perf_counter() - began
+    context.close()
+    return seconds, received[0]
+
+
+def changed_selection(browser: Any, url: str, axes: list[str]) -> list[float]:
+    """Seconds from choosing another axis to a figure that has it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(url)
+    page.locator(FIGURE).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(2000)
+    taken = []
+    for name in axes:
+        page.get_by_role("combobox", name="Along").click()
+        began = time.perf_counter()
+        page.get_by_role("option", name=name, exact=True).click()
+        page.locator(f"{DRAWN} text", has_text=name).first.wait_for(timeout=60_000)
+        taken.append(time.perf_counter() - began)
+        page.wait_for_timeout(800)
+    context.close()
+    return taken
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--results", type=Path, help="a folder made by many_runs.py")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        results = arguments.results or Path(folder)
+        if not database_path(results).exists():
+            write_many(results, runs=arguments.runs, points=arguments.points)
+            ingest(results)
+        port = free_port()
+        server = serve(results, port)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        url = f"http://127.0.0.1:{port}/curves?study={STUDY}&metric=val_loss"
+        try:
+            cold, sent = first_figure(browser, url)
+            again = [first_figure(browser, url)[0] for _ in range(REPEATS)]
+            axes = ["epochs", "training FLOPs", "training tokens", "epochs", "training FLOPs"]
+            changes = changed_selection(browser, url, axes)
+        finally:
+            browser.close()
+            server.terminate()
+            server.wait()
+    print(
+        json.dumps(
+            {
+                "runs": arguments.runs,
+                "first_figure_s": {"cold": round(cold, 2), "again": _told(again)},
+                "changed_selection_s": {
+                    "new": [round(s, 2) for s in changes[:2]],
+                    "seen_before": [round(s, 2) for s in changes[2:]],
+                },
+                "bytes_sent": sent,
+                "load": [round(one, 1) for one in os.getloadavg()],
+            },
+            indent=2,
+        )
+    )
+
+
+def _told(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(seconds), 2), "worst": round(max(seconds), 2)}
+
+
+if __name__ == "__main__":
+    main()

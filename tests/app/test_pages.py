@@ -1,0 +1,195 @@
+"""Pages, each a script that runs alone: what they show, and what they show where nothing is."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import PAGES, OpenPage
+from workbench.analysis.crossover import crossovers, table_row
+from workbench.importing import import_runs
+from workbench.launch_app import main_script
+from workbench.store import database_path, ingest, query
+
+CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
+
+
+def charts(page: AppTest) -> list[dict]:  # type: ignore[type-arg]
+    return [json.loads(one.proto.spec) for one in page.get("vega_lite_chart")]
+
+
+def told(page: AppTest, name: str) -> list[str]:
+    """What the address says."""
+    value = page.query_params[name]
+    return [value] if isinstance(value, str) else list(value)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_runs_alone_and_writes_nothing(
+    name: str, trained: Path, open_page: OpenPage
+) -> None:
+    before = contents(trained)
+    page = open_page(name, trained, study="quickstart")
+    assert not page.exception
+    assert len(charts(page)) >= CHARTS.get(name, 0)
+    assert contents(trained) == before
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_folder_shows_the_published_curves_and_how_to_begin(
+    name: str, tmp_path: Path, open_page: OpenPage
+) -> None:
+    page = open_page(name, tmp_path)
+    assert not page.exception
+    assert not page.error
+    assert page.code[0].value == f"workbench run quickstart --results {tmp_path}"
+    assert not list(tmp_path.iterdir())
+    if name in ("curves", "crossover"):
+        assert charts(page)
+
+
+def test_folders_without_a_store_say_how_to_make_one(own: Path, open_page: OpenPage) -> None:
+    database_path(own).unlink()
+    page = open_page("curves", own)
+    assert not page.exception
+    assert "ingest --rebuild" in page.code[0].value
+
+
+def test_a_damaged_store_is_told_in_words(own: Path, open_page: OpenPage) -> None:
+    database_path(own).write_bytes(b"not a database" * 1000)
+    page = open_page("overview", own)
+    assert not page.exception
+    assert "not a valid DuckDB database" in page.error[0].value.replace("\\", "")
+
+
+def test_the_table_of_crossovers_is_the_command_lines(trained: Path, open_page: OpenPage) -> None:
+    page = open_page("crossover", trained, study="quickstart")
+    rows = [table_row(row) for row in crossovers(trained, "quickstart", "val_loss", "tokens")]
+    shown = page.dataframe[0].value
+    assert shown["status"].tolist() == [row["status"] for row in rows]
+    assert shown["unique_tokens"].tolist() == [12_800, 32_000]
+
+
+def test_a_link_sets_the_selection_and_the_address_tells_it(
+    trained: Path, open_page: OpenPage
+) -> None:
+    page = open_page(
+        "curves", trained, study="quickstart", metric=["cloze_acc", "val_loss"], axis="epochs",
+        colour="data.unique_tokens", logx="0",
+    )  # fmt: skip
+    assert page.selectbox[0].value == "quickstart"
+    assert page.multiselect[0].value == ["cloze_acc", "val_loss"]
+    assert [toggle.value for toggle in page.toggle] == [False, False]
+    (spec,) = charts(page)
+    assert spec["title"]["text"] == "quickstart: cloze_acc, val_loss"
+    page.selectbox[1].select("flops").run()
+    assert told(page, "axis") == ["flops"]
+    assert told(page, "metric") == ["cloze_acc", "val_loss"]
+    assert page.multiselect[0].value == ["cloze_acc", "val_loss"]
+
+
+def test_nonsense_in_a_link_is_left_aside(trained: Path, open_page: OpenPage) -> None:
+    page = open_page("curves", trained, study="<b>none</b>", metric="x", axis="y", logx="maybe")
+    assert not page.exception
+    assert told(page, "study") == ["quickstart"]
+
+
+def test_choices_that_the_next_study_lacks_fall_back(trained: Path, open_page: OpenPage) -> None:
+    page = open_page("curves", trained, study="quickstart", metric="val_bpb")
+    page.selectbox[0].select("reference").run()
+    assert not page.exception
+    assert (
+        page.multiselect[0].value[0]
+        in query(
+            trained, "SELECT DISTINCT metric FROM metrics JOIN runs USING (run_id) WHERE imported"
+        )["metric"].to_list()
+    )
+    assert charts(page)
+
+
+def test_a_fit_runs_and_its_advice_follows(trained: Path, open_page: OpenPage) -> None:
+    page = open_page(
+        "laws", trained, study="reference", law="chinchilla", resamples="0", starts="8"
+    )
+    assert not page.exception
+    page = open_page(
+        "laws", trained, study="quickstart", law="chinchilla", resamples="0", starts="8", joint="1",
+        fixed="alpha=0.3,beta=0.3,A=10,B=10",
+    )  # fmt: skip
+    page.button[0].click().run()
+    assert not page.exception
+    titles = [spec["title"]["text"] for spec in charts(page)]
+    assert any("predicted loss" in str(title) for title in titles)
+    assert any("profile" in str(title) for title in titles)
+    assert page.metric[0].label == "Train"
+    page.text_input[0].set_value("alpha=many").run()
+    page.button[0].click().run()
+    assert not page.exception
+    assert "expected a number" in page.info[0].value.replace("\\", "")
+
+
+def test_names_and_labels_are_text_and_never_markup(tmp_path: Path, open_page: OpenPage) -> None:
+    nasty = "<b>bold</b> **strong** :red[red] $x$ [a](http://b)"
+    table = tmp_path / "labels.csv"
+    rows = ["objective,n_params,unique_tokens,metric,total_tokens,value,flavour"]
+    for tokens in (1000, 2000, 4000):
+        rows += [f'ar,1000,500,val_loss,{tokens},{5 - tokens / 1000},"{nasty}{k}"' for k in (1, 2)]
+    table.write_text("\n".join(rows))
+    results = tmp_path / "results"
+    import_runs(str(table), "nasty", results)
+    page = open_page("runs", results)
+    assert not page.exception
+    markdown = [one.value for one in [*page.markdown, *page.caption, *page.info]]
+    assert not any("<b>" in text or ":red[" in text for text in markdown)
+    assert nasty + "1" in page.dataframe[1].value.to_numpy().ravel().tolist()
+
+
+def test_the_curves_drawn_are_at_most_twenty_thousand_points(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    table = tmp_path / "long.csv"
+    rows = ["objective,n_params,unique_tokens,metric,total_tokens,value"]
+    rows += [f"ar,1000,500,val_loss,{t},{5 + (t == 20_001)}" for t in range(1, 30_001)]
+    table.write_text("\n".join(rows))
+    results = tmp_path / "results"
+    import_runs(str(table), "long", results)
+    page = open_page("curves", results)
+    (chart,) = page.get("vega_lite_chart")
+    import io
+
+    import pyarrow as pa
+
+    frames = [
+        pa.ipc.open_stream(io.BytesIO(one.data.data)).read_all() for one in chart.proto.datasets
+    ]
+    assert sum(frame.num_rows for frame in frames) <= 20_000
+    assert max(max(frame["value"].to_pylist()) for frame in frames) == 6  # the spike is kept
+
+
+def test_the_whole_app_has_every_page(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_RESULTS", str(trained))
+    page = AppTest.from_file(str(main_script()), default_timeout=120).run()
+    assert not page.exception
+    assert page.header[0].value == "Overview"
+    views = {path.stem for path in (main_script().parent / "views").glob("*.py")}
+    assert views == set(PAGES)
+
+
+def test_a_new_study_is_seen_without_a_restart(own: Path, open_page: OpenPage) -> None:
+    page = open_page("overview", own)
+    study = json.loads((own / "studies" / "quickstart.json").read_text())
+    (own / "studies" / "later.json").write_text(json.dumps({**study, "name": "later"}))
+    ingest(own)
+    page.run()
+    assert "later" in page.selectbox[0].options
+    assert page.selectbox[0].value == "quickstart"

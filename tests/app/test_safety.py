@@ -1,0 +1,120 @@
+"""The app asks, and changes nothing: SQL in a process of its own, a server for this computer."""
+
+import hashlib
+import http.client
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.app.conftest import OpenPage, Server
+from tests.store.test_query import HOSTILE
+from workbench.errors import InputError
+from workbench.store import database_path, query
+from workbench.store.apart import query_apart
+
+RUNAWAYS = (
+    "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE (a.range * b.range) % 7 = 8",
+    "SELECT repeat('x', 3000000000) AS a",
+    "SELECT list(range) FROM range(2000000000)",
+)
+
+
+def checksum(results: Path) -> str:
+    return hashlib.sha256(database_path(results).read_bytes()).hexdigest()
+
+
+def refusal(results: Path, sql: str) -> str:
+    try:
+        answer = query_apart(results, sql)
+    except InputError as error:
+        return str(error)
+    raise AssertionError(f"{sql} was answered: {answer}")
+
+
+def test_hostile_statements_are_refused_and_the_store_stays(trained: Path) -> None:
+    assert len(HOSTILE) >= 30
+    before = checksum(trained)
+    with ThreadPoolExecutor(2) as pool:
+        refusals = list(pool.map(lambda sql: refusal(trained, sql), HOSTILE))
+    assert all(text.startswith("SQL: ") for text in refusals), refusals
+    assert checksum(trained) == before
+    assert not list(Path("/tmp").glob("stolen*"))
+
+
+@pytest.mark.parametrize("sql", RUNAWAYS)
+def test_a_runaway_question_is_stopped_whatever_it_does(trained: Path, sql: str) -> None:
+    before, began = checksum(trained), time.monotonic()
+    with pytest.raises(InputError, match=r"^SQL: stopped"):
+        query_apart(trained, sql, time_limit=1.0)
+    assert time.monotonic() - began < 20
+    assert checksum(trained) == before
+    assert {path.name for path in trained.iterdir()} == {
+        "data", "runs", "studies", "workbench.duckdb",
+    }  # fmt: skip
+
+
+def test_a_question_apart_is_answered_as_any_other_up_to_its_rows(trained: Path) -> None:
+    sql = "SELECT * FROM curves ORDER BY ALL"
+    assert query_apart(trained, sql).equals(query(trained, sql))
+    assert query_apart(trained, "FROM range(1000)", rows=10).height == 10
+    assert query_apart(trained, "DESCRIBE runs").height > 20
+
+
+def test_the_page_says_plainly_what_it_refuses(trained: Path, open_page: OpenPage) -> None:
+    page = open_page("sql", trained, q="DROP TABLE metrics")
+    assert not page.exception
+    assert "DROP is not a question" in page.info[0].value.replace("\\", "")
+    assert not page.get("vega_lite_chart")
+
+
+def test_the_server_listens_on_this_computer_alone(server: Server) -> None:
+    process = psutil.Process(server.process.pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"]
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_another_sites_name_is_not_answered(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    for name, origin, status in (
+        (f"{host}:{port}", server.url, 101),
+        ("evil.example", "http://evil.example", 403),
+        (f"{host}:{port}", "http://evil.example", 403),
+    ):
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        headers = {
+            "Host": name, "Origin": origin, "Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "c2l4dGVlbiBieXRlcyE0NQ==",
+        }  # fmt: skip
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        assert connection.getresponse().status == status, (name, origin)
+        connection.close()
+
+
+def test_the_app_does_without_torch(server: Server) -> None:
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "libtorch" not in maps
+    code = (
+        "import sys, workbench.viewing.page, workbench.viewing.drawing, workbench.viewing.fitting,"
+        "workbench.viewing.live, workbench.viewing.selecting, workbench.analysis.figures,"
+        "workbench.store.apart; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_listening_for_others_is_told(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from workbench import launch_app
+    from workbench.cli import app
+
+    assert "--server.allowedHosts" in launch_app.app_command("127.0.0.1", 1, browser=False)
+    assert "--server.allowedHosts" not in launch_app.app_command("0.0.0.0", 1, browser=False)
+    done = CliRunner().invoke(app, ["app", "--port", "0"])
+    assert done.exit_code == 2

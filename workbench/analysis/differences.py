@@ -1,0 +1,36 @@
+"""How the configurations of runs differ."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench.analysis.report.sections import literal
+from workbench.errors import InputError
+from workbench.recipe.sweep import dotted
+from workbench.store import query
+
+
+def configuration_diff(results: Path, run_ids: list[str]) -> list[dict[str, Any]]:
+    """The keys whose values differ between runs: a row a key, a column a run. A key that a run
+    does not have is None there.
+
+    Raises:
+        InputError: fewer than two runs, or one that the store does not have.
+    """
+    if len(set(run_ids)) < 2:
+        raise InputError("a difference takes two runs or more.")
+    frame = query(
+        results,
+        f"""SELECT run_id, config FROM runs
+            WHERE run_id IN ({", ".join(literal(one) for one in run_ids)})""",
+    )
+    configs = {row["run_id"]: dotted(json.loads(row["config"])) for row in frame.to_dicts()}
+    missing = [one for one in run_ids if one not in configs]
+    if missing:
+        raise InputError(f"no run {', '.join(missing)} in the store.")
+    keys = dict.fromkeys(key for one in run_ids for key in configs[one])
+    return [
+        {"key": key, **{one: configs[one].get(key) for one in run_ids}}
+        for key in keys
+        if len({json.dumps(configs[one].get(key)) for one in run_ids}) > 1
+    ]

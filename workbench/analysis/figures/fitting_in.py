@@ -1,0 +1,79 @@
+"""Figures as wide as a page: panels beside each other as they fit, and as large as there is room.
+
+Only how a figure is shown changes: files that people download keep the sizes that papers like.
+"""
+
+from copy import copy
+from typing import Any
+
+Spec = dict[str, Any]
+_MARGIN = 84
+"""Pixels beside a panel: its axis, and the space to the next."""
+_LEAST, _MOST = 240, 840
+_TALL = 460
+
+
+def fitted(spec: Spec, width: int) -> Spec:
+    """A Vega-Lite chart arranged for a page so many pixels wide. Its data are the same object."""
+    spec = copy(spec)
+    if "concat" in spec:
+        return _grid(spec, width)
+    if "hconcat" in spec:
+        return _row(spec, width)
+    if "vconcat" in spec:
+        return {**spec, "vconcat": [fitted(one, width) for one in spec["vconcat"]]}
+    if isinstance(spec.get("width"), int):
+        return _single(spec, width)
+    return spec
+
+
+def _single(spec: Spec, width: int) -> Spec:
+    """As wide as the page. Rows of names keep their height."""
+    room = max(_LEAST, width - _MARGIN)
+    height = spec.get("height")
+    if not isinstance(height, int) or _has_names(spec):
+        # Names stand beside the panel, and need room too.
+        return {**spec, "width": min(room - 260, 1000)}
+    return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
+
+
+def _has_names(spec: Spec) -> bool:
+    views = spec.get("layer", [spec])
+    return any(view.get("encoding", {}).get("y", {}).get("type") == "nominal" for view in views)
+
+
+def _grid(spec: Spec, width: int) -> Spec:
+    """Panels of one size, in as few and as even rows as they fit."""
+    views = spec["concat"]
+    if len(views) == 1 and isinstance(views[0].get("width"), int):
+        return {**spec, "concat": [_single(views[0], width)]}
+    most = max(1, width // (_LEAST + _MARGIN))
+    rows = -(-len(views) // min(most, spec.get("columns", most) + 1))
+    columns = -(-len(views) // rows)
+    side = min(width // columns - _MARGIN, _MOST)
+    return {**spec, "columns": columns, "concat": [_sized(view, side) for view in views]}
+
+
+def _sized(view: Spec, side: int) -> Spec:
+    """A panel, or panels above each other, of another width and a height that goes with it."""
+    if "vconcat" in view:
+        return {**view, "vconcat": [_sized(one, side) for one in view["vconcat"]]}
+    old = view.get("width")
+    if not isinstance(old, int):
+        return view
+    height = view.get("height")
+    if isinstance(height, int):
+        height = round(height * min(max(side / old, 1.0), 1.5))
+        return {**view, "width": side, "height": height}
+    return {**view, "width": side}
+
+
+def _row(spec: Spec, width: int) -> Spec:
+    """Panels in a row keep their shares of it."""
+    views = spec["hconcat"]
+    widths = [view.get("width") for view in views]
+    if not all(isinstance(one, int) for one in widths):
+        return spec
+    room = width - _MARGIN * len(views)
+    scale = min(room / sum(widths), 2.0)
+    return {**spec, "hconcat": [_sized(v, round(v["width"] * scale)) for v in views]}

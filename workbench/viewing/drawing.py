@@ -1,0 +1,87 @@
+"""Figures on a page, each with its downloads."""
+
+import io
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from workbench.analysis.figures import Figure, save
+from workbench.analysis.figures.dark import darkened
+from workbench.analysis.figures.fitting_in import fitted
+from workbench.viewing.reading import Source, kept
+from workbench.viewing.width import page_width
+from workbench.viewing.words import refusals
+
+_TYPES = {
+    "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",
+}  # fmt: skip
+
+
+def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
+    """Draw a figure, made once for each key and state of the store, or say why there is none."""
+    with refusals():
+        figure = kept(where, make, "figure", *key)
+        width, dark = page_width(), is_dark()
+        spec = kept(where, lambda: shown(figure, width, dark), "spec", width, dark, *key)
+        name = "-".join(str(part) for part in key)
+        with st.container(horizontal=False, gap="xxsmall"):
+            st.vega_lite_chart(spec, theme=None, width="content", key=f"figure {name}")
+            _downloads(figure, name)
+
+
+def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
+    """A figure as the page shows it: as wide as that, in its font, on its background."""
+    spec = fitted(figure.to_dict(), width)
+    look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
+    spec["config"] = {**spec.get("config", {}), **look}
+    spec["autosize"] = {"type": "pad"}  # sizes are those of panels, whatever stands around them
+    spec["datasets"] = {name: _compact(rows) for name, rows in spec["datasets"].items()}
+    return darkened(spec) if dark else spec
+
+
+def _compact(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """A data set as columns, repeated words as numbers: what Streamlit sends as it stands."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame.with_columns(pl.col(pl.String).cast(pl.Categorical))
+
+
+def is_dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def _downloads(figure: Figure, name: str) -> None:
+    with st.container(horizontal=True, gap="xsmall"):
+        for kind, mime in _TYPES.items():
+            st.download_button(
+                kind,
+                data=lambda kind=kind: file_of(figure, kind),  # type: ignore[misc]
+                file_name=f"{file_name(figure.title)}.{kind.lower()}",
+                mime=mime,
+                key=f"{kind} of {name}",
+                type="tertiary",
+                icon=":material/download:",
+                on_click="ignore",
+                help="The data that the figure draws" if kind == "CSV" else None,
+            )
+
+
+def file_of(figure: Figure, kind: str) -> bytes:
+    """A figure, or its data, as a file of a kind: SVG, PNG, PDF or CSV."""
+    if kind == "CSV":
+        buffer = io.BytesIO()
+        figure.data.write_csv(buffer)
+        return buffer.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"figure.{kind.lower()}"
+        save(figure, path)
+        return path.read_bytes()
+
+
+def file_name(title: str) -> str:
+    """A title as a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", title).strip("-.") or "figure"

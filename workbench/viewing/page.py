@@ -1,0 +1,111 @@
+"""A page from its head on: where results are, the study, what to do where there are none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from workbench.errors import WorkbenchError
+from workbench.launch_app import main_script
+from workbench.store import database_path
+from workbench.viewing.link import Link
+from workbench.viewing.reading import Source, metrics, results_folder, source, stamp_of, studies
+from workbench.viewing.width import MARGIN, watch_width
+from workbench.viewing.words import plain
+
+REFRESH_S = 3.0
+_STUDY = "study last chosen"
+AXES = {
+    "tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs",
+    "flops_per_unique": "FLOPs per unique token",
+}  # fmt: skip
+
+_STYLE = f"<style>.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}</style>"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page starts from."""
+
+    where: Source
+    link: Link
+
+    def study(self, **more: Any) -> str:
+        """The study to look at; it stays chosen from page to page."""
+        names = [str(row["study"]) for row in studies(self.where)]
+        last = st.session_state.get(_STUDY)
+        study = self.link.choose("Study", names, "study", first=last, **more)
+        st.session_state[_STUDY] = study
+        return study
+
+    def metric(self, study: str, *, only: Sequence[str] | None = None, **more: Any) -> str:
+        """A metric of a study, the held-out loss at first."""
+        known = metrics(self.where, study) if only is None else list(only)
+        if not known:
+            stop(f"Study {study} has no metric yet that this page can show.")
+        return self.link.choose("Metric", known, "metric", **more)
+
+    def axis(self, **more: Any) -> str:
+        return self.link.choose("Along", list(AXES), "axis", told=AXES, usual="tokens", **more)
+
+
+def begin(title: str, about: str, *, live: bool = True) -> Page:
+    """The head of a page. Ends it here where the store cannot be read.
+
+    Args:
+        live: draw the page again whenever the store changes.
+    """
+    icon = str(main_script().parent / "icon.svg")
+    st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
+    st.html(_STYLE)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.header(title, anchor=False, width="content")
+        st.caption(about, width="content")
+        watch_width()
+        if live:
+            _watch()
+    try:
+        where = source()
+    except WorkbenchError as error:
+        st.error(plain(error))
+        st.stop()
+    if where.shipped:
+        _nothing_yet(where)
+    return Page(where, Link(title.lower().replace(" ", "-")))
+
+
+@st.fragment(run_every=REFRESH_S)
+def _watch() -> None:
+    """Look whether the store has changed, and draw the page again if it has: a fragment, so that
+    looking costs nothing, and selection and scroll stay."""
+    now = stamp_of(results_folder())
+    if st.session_state.setdefault("stamp seen", now) != now:
+        st.session_state["stamp seen"] = now
+        st.rerun()
+
+
+def stop(text: str) -> None:
+    """Nothing more to show on this page, and why."""
+    st.info(plain(text), icon=":material/info:")
+    st.stop()
+
+
+def _nothing_yet(where: Source) -> None:
+    results = results_folder()
+    with st.container(border=True):
+        if where.folders:
+            st.markdown(
+                f"**{where.folders} run folders, but no store of them.** Until it is made again, "
+                "this is the paper's own Figure 1:"
+            )
+            st.code(f"workbench ingest --rebuild --results {results}", language="bash")
+            return
+        st.markdown(
+            "**No results yet.** Until there are, this is the paper's own Figure 1 "
+            "(arXiv 2511.03276), digitised. Four small models on two CPU cores make the first of "
+            "yours in minutes, and appear here as they train:"
+        )
+        st.code(f"workbench run quickstart --results {results}", language="bash")
+        if database_path(results).exists():
+            st.caption("The store is there, but holds no study.")
