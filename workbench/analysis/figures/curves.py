@@ -137,8 +137,7 @@ class Legend:
             group_text(dict(zip(told, json.loads(text), strict=True))) for text in ordered
         ]
         self.untold = len(ordered) if len(ordered) > _TOLD else 0
-        if self.untold:
-            self.labels = []
+        self.labels = [] if self.untold else self.labels
 
     @classmethod
     def of(
