@@ -4,7 +4,7 @@ import io
 
 import streamlit as st
 
-from workbench.analysis.figures.quick import quick_figure
+from workbench.analysis.figures.quick import quick_figure, spans_decades
 from workbench.store import schema_rows
 from workbench.store.apart import ROWS, TIME_S, query_apart
 from workbench.viewing.drawing import draw
@@ -96,7 +96,7 @@ if numbers and frame.height:
         usual = "objective" if "objective" in few else "none"
         colour = page.link.choose("Colour", ["none", *few], "colour", first=usual, width=200)
         lines = page.link.toggle("lines", "lines")
-        log_x = page.link.toggle("log x", "logx")
+        log_x = page.link.toggle("log x", "logx", first=spans_decades(frame[x]))
         log_y = page.link.toggle("log y", "logy")
     draw(
         page.where,

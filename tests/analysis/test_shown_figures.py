@@ -25,7 +25,7 @@ from workbench.analysis.figures.curves import Look
 from workbench.analysis.figures.dark import DARK, contrast, darkened, on_dark
 from workbench.analysis.figures.fitting_in import fitted
 from workbench.analysis.figures.points import thinned
-from workbench.analysis.figures.quick import quick_figure
+from workbench.analysis.figures.quick import quick_figure, spans_decades
 from workbench.analysis.figures.theme import COLOURS, OTHERS, palette
 from workbench.errors import InputError
 from workbench.flops import named_shape
@@ -199,3 +199,7 @@ def test_a_quick_figure_draws_any_table_and_refuses_what_it_cannot() -> None:
     many = pl.DataFrame({"x": range(30_000), "y": range(30_000)})
     with pytest.raises(InputError, match="more than"):
         quick_figure(many, "x", "y")
+    assert spans_decades(pl.Series([1, 100]))
+    assert not spans_decades(pl.Series([0, 100]))
+    assert not spans_decades(pl.Series(["a"]))
+    assert not spans_decades(pl.Series([], dtype=pl.Int64))

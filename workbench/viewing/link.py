@@ -135,7 +135,7 @@ class Link:
         """Yes or no."""
         key, value = self._start(name, lambda given: given[0] == "1", lambda v: True, first)
         value = bool(st.toggle(label, value, key=key, **more))
-        self._keep(name, value, [int(value)], int(first))
+        self._keep(name, value, [int(value)], None if first else 0)
         return value
 
     def slide(

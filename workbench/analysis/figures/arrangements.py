@@ -16,11 +16,17 @@ from workbench.analysis.figures.curves import (
     Legend,
     legend_name,
     measures,
-    numbered,
     panel,
     point_rows,
 )
-from workbench.analysis.figures.points import POINTS, Family, by_number, families, telling_keys
+from workbench.analysis.figures.points import (
+    POINTS,
+    Family,
+    by_number,
+    families,
+    numbered,
+    telling_keys,
+)
 from workbench.analysis.figures.theme import (
     AXIS_TITLES,
     Figure,

@@ -20,6 +20,7 @@ from workbench.analysis.figures.points import (
     Smoothing,
     by_number,
     families,
+    numbered,
     telling_keys,
 )
 from workbench.analysis.figures.theme import (
@@ -136,8 +137,7 @@ class Legend:
             group_text(dict(zip(told, json.loads(text), strict=True))) for text in ordered
         ]
         self.untold = len(ordered) if len(ordered) > _TOLD else 0
-        if self.untold:
-            self.labels = []
+        self.labels = [] if self.untold else self.labels
 
     @classmethod
     def of(
@@ -231,11 +231,6 @@ def point_rows(
     return pl.concat(parts)
 
 
-def numbered(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same with curves as numbers, which are a tenth of what a browser has to be sent."""
-    return rows.with_columns(curve=pl.col("curve").rank("dense"))
-
-
 def _marked(x: np.ndarray) -> np.ndarray:
     """The first point of each of ten equal stretches of the logarithmic axis."""
     t = np.log(np.maximum(x, x[x > 0].min())) if (x > 0).any() else x
@@ -262,7 +257,10 @@ def panel(
     channels, shape = legend.channels()
     # A curve's points stay together whatever else its legend says.
     detail = alt.Detail("curve:N")
-    base = alt.Chart(numbered(rows).drop("objective", "seeds", "estimator", "metric", "raw"))
+    shown = numbered(rows).drop(
+        "objective", "seeds", "estimator", "metric", "raw", "panel", strict=False
+    )
+    base = alt.Chart(shown.drop("marked"))
     tips = [
         alt.Tooltip("x:Q", title=AXIS_TITLES[axis], format=",.6~g"),
         alt.Tooltip("value:Q", title=metric, format=".5~g"),
@@ -275,7 +273,8 @@ def panel(
         layers.append(base.mark_area(opacity=0.18, tooltip=None).encode(*band))
     layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail, tooltip=tips))
     if len(legend.labels) > 1:
-        marks = base.transform_filter("datum.marked").mark_point(filled=True, size=34, opacity=1)
+        some = shown.filter("marked").select("x", "value", "series", "label")
+        marks = alt.Chart(some).mark_point(filled=True, size=34, opacity=1)
         layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
     elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
         marks = base.mark_point(filled=True, size=12, opacity=1)

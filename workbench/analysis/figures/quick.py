@@ -65,6 +65,14 @@ def quick_figure(
     return Figure(finished(drawn.properties(width=_WIDTH, height=_HEIGHT)), chosen, title)
 
 
+def spans_decades(values: pl.Series) -> bool:
+    """Whether positive numbers reach over two decades or more: a logarithm's place."""
+    if not values.dtype.is_numeric() or values.drop_nulls().is_empty():
+        return False
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    return low > 0 and high / low >= 100
+
+
 def _axis(channel: Any, field: str, values: pl.Series, title: str, log: bool) -> Any:
     if not values.dtype.is_numeric():
         return channel(
@@ -73,7 +81,8 @@ def _axis(channel: Any, field: str, values: pl.Series, title: str, log: bool) ->
     if log:
         numbers = values.cast(pl.Float64).to_numpy()
         return log_axis(field, title, np.asarray(numbers), channel=channel)
-    return channel(field, title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridOpacity=0.6))
+    ticks = alt.Axis(gridOpacity=0.6, tickCount=8)
+    return channel(field, title=title, scale=alt.Scale(zero=False), axis=ticks)
 
 
 def _colours(values: pl.Series, title: str) -> Any:
