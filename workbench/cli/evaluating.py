@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption, pairs
+from workbench.arguments import pairs
+from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
 from workbench.cli.root import app
 
 

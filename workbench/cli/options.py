@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from workbench.arguments import pairs
+
 
 class Format(StrEnum):
     """How rows are written to stdout."""
@@ -66,22 +68,3 @@ def side(option: str, given: str | None) -> str | dict[str, Any] | None:
         check_side(given, option)
         return given
     return {key: toml_value(value) for key, value in pairs(option, [given]).items()}
-
-
-def pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    """`["a=1,b=2", "c=3"]` as a dictionary.
-
-    Raises:
-        InputError: a piece without a name or a value.
-    """
-    from workbench.errors import InputError
-
-    found: dict[str, str] = {}
-    for piece in (part for text in given or [] for part in text.split(",")):
-        name, equals, value = (part.strip() for part in piece.partition("="))
-        if not (name and equals and value):
-            raise InputError(f"{option} {piece}: expected name=value.")
-        if name in found:
-            raise InputError(f"{option} {piece}: {name} is given twice.")
-        found[name] = value
-    return found

@@ -93,7 +93,7 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    from workbench.cli.options import pairs
+    from workbench.arguments import pairs
 
     return pairs("Held", [text] if text.strip() else None)
 
