@@ -23,7 +23,9 @@ _RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4], [4, 2, 1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 INK, FAINT, GRID = "#333333", "#9a9a9a", "#e4e4e4"
-NAMES = {"ar": "AR", "mdlm": "masked diffusion"}
+NAMES = {
+    "ar": "AR", "mdlm": "masked diffusion", "block": "block diffusion", "aoar": "any-order AR"
+}  # fmt: skip
 AXIS_TITLES = {
     "tokens": "training tokens",
     "epochs": "epochs",
