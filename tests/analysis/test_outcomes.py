@@ -60,6 +60,7 @@ def test_higher_is_better_where_it_is(results: Path, make_run: MakeRun) -> None:
 def test_studies_become_markdown_with_their_figures(study: Path, tmp_path: Path) -> None:
     notes = tmp_path / "notes.toml"
     notes.write_text('[made]\nagrees = "It overtakes."\nwhy = "Few tokens."\n')
+    notes.write_text(notes.read_text() + 'metrics = "val_loss"\n')
     out = write_markdown(study, ["made"], tmp_path / "docs" / "studies.md", notes=notes)
     text = out.read_text()
     (figure,) = re.findall(r"!\[.*\]\((.*)\)", text)

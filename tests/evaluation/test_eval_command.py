@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -14,7 +15,7 @@ from workbench.analysis.curves import load_curves
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.runs import RunFolder
-from workbench.store import ingest, query
+from workbench.store import database_path, ingest, query
 from workbench.store.reading import read_records
 
 
@@ -85,6 +86,18 @@ def test_numbers_are_kept_once_beside_the_records_of_training(results: Path) -> 
     ingest(results, rebuild=True)
     assert query(results, count).item() == before
     assert query(results, sql).rows() == kept
+
+
+def test_a_store_that_cannot_be_written_costs_no_number(results: Path) -> None:
+    run = run_of(results, "ar")
+    database_path(results).unlink()
+    with duckdb.connect(str(database_path(results))) as connection:
+        connection.execute("CREATE TABLE somebody_elses (a INTEGER)")
+    asked = [run.run_id, "--tasks", "cloze", "--questions", "16"]
+    done = evaluate(results, *asked)
+    assert {row["metric"] for row in json.loads(done.stdout)} >= {"cloze_acc"}
+    assert "not in the store yet" in done.stderr
+    assert "cloze_acc" in run.evaluations_path.read_text()
 
 
 def test_curves_of_training_are_not_mixed_with_later_numbers(results: Path) -> None:

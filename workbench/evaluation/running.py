@@ -12,7 +12,7 @@ from typing import Any
 from workbench.control import find_run
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.completing import RunCompleter
 from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.files import digest
@@ -161,7 +161,14 @@ def evaluate_runs(
             record_evaluations(opened.run, opened.model.step, found)
         rows += [_row(opened, one) for one in found]
     if record:
-        ingest(results, run_ids=[run.run_id for run in runs])
+        try:
+            ingest(results, run_ids=[run.run_id for run in runs])
+        except WorkbenchError as error:  # the numbers are with their runs, and here
+            print(
+                f"Note: kept with the runs, and not in the store yet: {error} `workbench ingest` "
+                "brings the numbers in.",
+                file=sys.stderr,
+            )
     return rows
 
 

@@ -23,6 +23,8 @@ from workbench.store import query
 
 NOTES = ("agrees", "differs", "why", "more")
 """What a notes file can say of a study, in this order."""
+METRICS = "metrics"
+"""In a notes file: the metrics to tell of in one study, separated by commas."""
 _HEADINGS = {
     "agrees": "Agrees with the claim.",
     "differs": "Does not agree.",
@@ -63,7 +65,7 @@ def write_markdown(
     Args:
         out: the .md file.
         metrics: the metrics to tell of; all that are compared by default.
-        notes: a TOML file with a table a study: see `NOTES`.
+        notes: a TOML file with a table a study: see `NOTES` and `METRICS`.
 
     Raises:
         InputError: no such study or metric, or notes that cannot be read or are on nothing here.
@@ -106,6 +108,8 @@ def _part(
     notes: dict[str, str],
 ) -> StudyPart:
     head = head_of(results, study)
+    if METRICS in notes:
+        metrics = [name.strip() for name in notes[METRICS].split(",")]
     chosen = chosen_metrics(results, study, metrics)
     if not chosen:
         raise InputError(f"study {study}: nothing has been evaluated yet. Run it first.")
@@ -222,10 +226,10 @@ def _read_notes(path: Path | None, studies: list[str]) -> dict[str, dict[str, st
         if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
             raise InputError(f"--notes {path}: {study}: expected a table of texts.")
         for key in table:
-            if key not in NOTES:
+            if key not in (*NOTES, METRICS):
                 raise InputError(
                     f"--notes {path}: {study}.{key}: unknown{suggestion(key, NOTES) or '.'} "
-                    f"Keys are {', '.join(NOTES)}."
+                    f"Keys are {', '.join((*NOTES, METRICS))}."
                 )
     return {study: table for study, table in document.items() if study in studies}
 
