@@ -12,7 +12,6 @@ from workbench.evaluation.programs.problems import Problem, read_humaneval
 PLACES = [
     os.environ.get("WORKBENCH_HUMANEVAL", ""),
     Path(__file__).parents[4] / "shared" / "data" / "HumanEval.jsonl.gz",
-    Path("/work/shared/data/HumanEval.jsonl.gz"),
 ]
 
 
