@@ -2,13 +2,7 @@
 
 import streamlit as st
 
-from workbench.analysis.advice import (
-    advice_lines,
-    advice_rows,
-    advise,
-    paired_predictors,
-    published_predictors,
-)
+from workbench.analysis.advice import advice_lines, advice_rows, advise
 from workbench.analysis.figures import (
     contour_figure,
     isoflop_figure,
@@ -21,6 +15,7 @@ from workbench.analysis.fitting.result import parameter_rows, summary
 from workbench.analysis.fitting.tournament import standings
 from workbench.analysis.law import Law
 from workbench.analysis.laws import LAWS
+from workbench.analysis.predictors import paired_predictors, published_predictors
 from workbench.analysis.report.stored import fits_section
 from workbench.metrics import higher_is_better
 from workbench.viewing.drawing import draw

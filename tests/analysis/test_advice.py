@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from workbench.analysis.advice import (
-    Predictor,
-    advise,
-    critical_compute,
-    frontier,
-    published_predictors,
-)
+from workbench.analysis.advice import advise, critical_compute, frontier
 from workbench.analysis.law import Law, Rows
 from workbench.analysis.laws import LAWS
+from workbench.analysis.predictors import Predictor, published_predictors
 from workbench.errors import InputError
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.toy import batch
 from workbench.training.noise import SCHEDULES
-from workbench.training.objectives import TokenBatch, Vocab
+from workbench.training.objectives import Vocab
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.mdlm import MaskedDiffusion
 
@@ -22,20 +23,6 @@ def objective(
     schedule: str = "linear", weighting: str = "elbo_t", seed: int = 0
 ) -> MaskedDiffusion:
     return MaskedDiffusion(VOCAB, schedule=SCHEDULES[schedule], weighting=weighting, seed=seed)
-
-
-def batch(tokens: Tensor, *, step: int = 1, first: int = 0, size: int | None = None) -> TokenBatch:
-    n = len(tokens)
-    size = size or n
-    return TokenBatch(
-        tokens_BL=tokens,
-        epoch_B=torch.zeros(n, dtype=torch.int64),
-        sample_B=torch.arange(first, first + n),
-        position_B=torch.arange(first, first + n),
-        step=step,
-        batch_epoch_G=torch.zeros(size, dtype=torch.int64),
-        batch_sample_G=torch.arange(size),
-    )
 
 
 def random_denoiser(seed: int) -> Tensor:

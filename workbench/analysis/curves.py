@@ -189,10 +189,10 @@ def require_axis(curves: Iterable[Curve], axis: str) -> None:
     named = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
     if axis in _FLOPS_AXES:
         raise InputError(
-            f"--axis {axis}: no FLOPs are known for runs {named}. For imported runs, "
+            f"no FLOPs are known for runs {named}. For imported runs, "
             "`workbench import --estimate-flops` fills them in as 6 N D: 6 x parameters x tokens."
         )
-    raise InputError(f"--axis {axis}: no {axis} are known for runs {named}.")
+    raise InputError(f"no {axis} are known for runs {named}.")
 
 
 def _literal(text: str) -> str:

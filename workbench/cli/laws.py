@@ -127,13 +127,8 @@ def advise(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell which objective, size and epochs promise the lowest loss."""
-    from workbench.analysis.advice import (
-        advice_lines,
-        advice_rows,
-        advise,
-        published_predictors,
-        study_predictors,
-    )
+    from workbench.analysis.advice import advice_lines, advice_rows, advise
+    from workbench.analysis.predictors import published_predictors, study_predictors
     from workbench.output import emit
 
     predictors = (

@@ -110,11 +110,11 @@ def _usual(row: dict[str, Any]) -> bool:
 
 
 def _kept_sql(study: str, metric: str) -> str:
-    return f"""SELECT axis, unique_tokens, n_params, status, crossover, last_x,
+    return f"""SELECT axis, json_extract(result, '$.group') AS compared, status, crossover, last_x,
        json_extract(result, '$.ci95') AS interval_95,
        json_extract_string(result, '$.ci95_method') AS method
 FROM crossovers WHERE study = {literal(study)} AND metric = {literal(metric)}
-ORDER BY axis, n_params, unique_tokens"""
+ORDER BY axis, n_params, unique_tokens, compared"""
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
