@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.conftest import Study, Unigram
 from workbench.evaluation.likelihood import Continuation, continuation_nll, pieces, windows
+from workbench.evaluation.predictions import Predictions
 from workbench.evaluation.scorer import ModelScorer
 from workbench.training.loaded import RunModel, load_run_model
 
@@ -160,3 +161,19 @@ def test_windows_score_every_token_of_a_text_once(length: int, context: int) -> 
     found = np.concatenate([part.tokens[part.start :] for part in parts])
     np.testing.assert_array_equal(found, np.arange(length))
     assert all(len(part.tokens) == min(context, length) for part in parts)
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm", "block", "aoar"])
+def test_logits_of_a_few_positions_are_the_whole_networks_there(
+    models: dict[str, RunModel], objective: str
+) -> None:
+    model = models[objective]
+    tokens_BL = torch.from_numpy(np.stack([text(CONTEXT), text(CONTEXT, 1)]))
+    corrupted = ModelScorer(model).objective.answer_inputs(tokens_BL, 20, torch.arange(2), 0, 2)
+    rows, positions = torch.tensor([0, 1, 1]), torch.tensor([CONTEXT - 1, 20, 25])
+    whole_BLV = model.model(corrupted.inputs_BL, **corrupted.network_arguments())
+    found_NV = Predictions(model.model).logits(corrupted, rows, positions)
+    torch.testing.assert_close(found_NV, whole_BLV[rows, positions])
+    assert model.model(corrupted.inputs_BL, **corrupted.network_arguments()).shape[-1] == len(
+        found_NV[0]
+    ), "the model itself is left as it was"

@@ -34,11 +34,14 @@ class Ensemble(nn.Module):
 
     def forward(self, inputs_BL: Tensor, **arguments: Any) -> Tensor:
         """[B, L, n_tokens] log-probabilities."""
-        log_p = [
-            torch.log_softmax(member(inputs_BL, **arguments)[..., : self.n_tokens].float(), dim=-1)
-            for member in self.members
-        ]
-        return torch.logsumexp(torch.stack(log_p), dim=0) - math.log(len(log_p))
+        logits = [member(inputs_BL, **arguments) for member in self.members]
+        return mean_of_members(logits, self.n_tokens)
+
+
+def mean_of_members(logits: Sequence[Tensor], n_tokens: int) -> Tensor:
+    """[..., n_tokens] log of the mean of the members' probabilities, from logits [..., V]."""
+    log_p = [torch.log_softmax(one[..., :n_tokens].float(), dim=-1) for one in logits]
+    return torch.logsumexp(torch.stack(log_p), dim=0) - math.log(len(log_p))
 
 
 def ensemble(models: Sequence[RunModel], names: Sequence[str]) -> RunModel:

@@ -24,6 +24,7 @@ from workbench.training.objectives import Corrupted, View
 Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_NOISED_TOGETHER = 8
 _SEED_STRIDE = 1 << 32  # numbers of questions stay below, so no two seeds share noise
 
 
@@ -155,22 +156,37 @@ def _batches(
 def _noised(
     scorer: Scorer, parts: list[Piece], start: int, draws: int, seed: int, batch: int
 ) -> Iterator[tuple[Corrupted, Tensor]]:
-    """Pieces of one shape under each draw's noise."""
+    """Pieces of one shape under each draw's noise, all draws of a few pieces after one another."""
     device = scorer.device
     # All draws of a few continuations lie in one batch, rather than few draws of many.
     at_once = max(1, batch // draws)
-    for first in range(0, len(parts), at_once):
-        chunk = parts[first : first + at_once]
+    # Noise for a few rows is a hundred small operations: it is drawn for many rows together,
+    # but for objectives whose view of each sequence is as large as its square.
+    together = at_once if scorer.objective.doubled else at_once * _NOISED_TOGETHER
+    for first in range(0, len(parts), together):
+        chunk = parts[first : first + together]
         tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)
         question_B = torch.tensor([part.question for part in chunk], device=device)
         place_B = torch.tensor([part.row * draws for part in chunk], device=device)
-        for draw in range(draws):
-            yield (
-                scorer.objective.answer_inputs(
-                    tokens_BL, start, question_B + seed * _SEED_STRIDE, draw, draws
-                ),
-                place_B + draw,
-            )
+        question_B += seed * _SEED_STRIDE
+        noised = [
+            scorer.objective.answer_inputs(tokens_BL, start, question_B, draw, draws)
+            for draw in range(draws)
+        ]
+        for row in range(0, len(chunk), at_once):
+            rows = slice(row, row + at_once)
+            for draw, corrupted in enumerate(noised):
+                yield _some_rows(corrupted, rows), place_B[rows] + draw
+
+
+def _some_rows(corrupted: Corrupted, rows: slice) -> Corrupted:
+    weights = corrupted.weights_BL
+    return Corrupted(
+        corrupted.inputs_BL[rows],
+        corrupted.targets_BL[rows],
+        None if weights is None else weights[rows],
+        corrupted.view,  # of as many sequences as there are rows, or shared by all
+    )
 
 
 def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:

@@ -8,7 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from workbench.evaluation.allocator import keep_freed_memory
+from workbench.evaluation.predictions import Predictions
 from workbench.training.loaded import RunModel, as_trainer
+from workbench.training.loss import token_nll
 from workbench.training.objectives import Corrupted, Objective
 from workbench.training.trainer import (
     StudyTrainer,
@@ -81,12 +84,24 @@ class ModelScorer:
         self.run = run
         self.trainer = as_trainer(run)
         self.objective, self.device = self.trainer.objective, self.trainer.device
+        self._predictions = Predictions(run.model)
         self.threads = threads if self.device.type == "cpu" else 1
         if self.device.type == "cpu":
             torch.set_num_threads(1)
+            keep_freed_memory()
 
+    @torch.no_grad()
     def nll(self, corrupted: Corrupted) -> Tensor:
-        return sequence_nll(self.trainer, corrupted)
+        """See `Scorer.nll`. Logits are made only where a token counts."""
+        targets_BL, weights_BL = corrupted.targets_BL, corrupted.weights_BL
+        if weights_BL is None:
+            weights_BL = torch.ones_like(targets_BL, dtype=torch.float64)
+        row_N, position_N = weights_BL.nonzero(as_tuple=True)
+        logits_NV = self._predictions.logits(corrupted, row_N, position_N)
+        nll_N = token_nll(logits_NV, targets_BL[row_N, position_N], self.run.vocab.n_tokens)
+        weighted_N = nll_N.double() * weights_BL[row_N, position_N]
+        nll_B = weighted_N.new_zeros(len(targets_BL))
+        return nll_B.index_add_(0, row_N, weighted_N)
 
     def total(self, values: Tensor) -> Tensor:
         return values

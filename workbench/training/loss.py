@@ -20,7 +20,7 @@ def token_nll(logits_BLV: Tensor, targets_BL: Tensor, n_tokens: int) -> Tensor:
         [B, L] float32.
     """
     nll = F.cross_entropy(
-        logits_BLV[..., :n_tokens].flatten(0, 1).float(), targets_BL.flatten(), reduction="none"
+        logits_BLV[..., :n_tokens].flatten(0, -2).float(), targets_BL.flatten(), reduction="none"
     )
     return nll.view_as(targets_BL)
 
