@@ -52,11 +52,17 @@ class StudyCurves:
     curves: list[Curve]
 
 
-def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
+def load_curves(
+    results: Path, study: str, metric: str, *, estimator: str | None = None
+) -> StudyCurves:
     """Read a study's curves.
 
+    Args:
+        estimator: only points whose estimator's name holds this text. By default each run's
+            points are those of the estimator that measured most of them.
+
     Raises:
-        InputError: no such study, or no such metric in it; both lists are named.
+        InputError: no such study, or no such metric or estimator in it; all are named.
     """
     studies = query(results, "SELECT study, compare FROM studies ORDER BY study")
     known = studies["study"].to_list()
@@ -84,6 +90,8 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
             f"study {study} has no {metric}{suggestion(metric, metrics)} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
+    if estimator is not None:
+        frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
     runs = query(
         results,
         f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported, config
@@ -91,6 +99,17 @@ def load_curves(results: Path, study: str, metric: str) -> StudyCurves:
     )
     by_id = {str(row["run_id"]): row for row in runs.to_dicts()}
     return StudyCurves(study, metric, json.loads(compare or "{}"), _curves(frame, by_id))
+
+
+def _of_estimator(frame: pl.DataFrame, estimator: str, what: str) -> pl.DataFrame:
+    found = frame.filter(pl.col("estimator").str.contains(estimator, literal=True))
+    if found.is_empty():
+        known = frame["estimator"].drop_nulls().unique().sort().to_list()
+        raise InputError(
+            f"{what} has no estimator with {estimator} in its name. "
+            f"Its estimators: {', '.join(known) or 'none is named'}."
+        )
+    return found
 
 
 def _curves(frame: pl.DataFrame, runs: dict[str, dict[str, Any]]) -> list[Curve]:

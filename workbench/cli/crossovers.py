@@ -95,6 +95,47 @@ def outcomes_(
     emit([outcome_table_row(one) for one in found], fmt, document=found)
 
 
+@app.command("difference")
+def difference_(
+    study: StudyArgument,
+    metric: Annotated[str, typer.Option("--metric", help="What to compare.")] = "val_loss",
+    at: Annotated[str, typer.Option("--at", help="Each run's last or best value.")] = "last",
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            "--estimator", help="Only values of estimators named so, such as questions=2000."
+        ),
+    ] = None,
+    baseline: SideOption = None,
+    challenger: SideOption = None,
+    results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Tell how far the challenger is ahead at the end, with its interval over seeds."""
+    from workbench.analysis.crossover import bound_note
+    from workbench.analysis.difference import difference_table_row, differences
+    from workbench.output import emit
+
+    found = differences(
+        results,
+        study,
+        metric,
+        at,  # type: ignore[arg-type]
+        estimator=estimator,
+        baseline=side("--baseline", baseline),
+        challenger=side("--challenger", challenger),
+    )
+    emit([difference_table_row(one) for one in found], fmt, document=found)
+    used = {f"{one['estimators'][name]} ({name})" for one in found for name in one["estimators"]}
+    print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
+    if ("loss" in metric or "bpb" in metric) and bound_note(found):
+        print(
+            "Note: NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as "
+            "good as told here.",
+            file=sys.stderr,
+        )
+
+
 @app.command("effective-data")
 def effective(
     study: StudyArgument,
