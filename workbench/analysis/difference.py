@@ -87,17 +87,18 @@ def _difference(
     theirs, their_errors = _values(baseline, at, higher)
     difference = float(ours.mean() - theirs.mean())
     if len(ours) > 1 and len(theirs) > 1:
-        interval, method = _welch(ours, theirs), "Welch's t over seeds"
+        interval = _welch(ours, theirs)
+        method = "Welch's t over seeds"
     else:
         interval = _by_errors(difference, our_errors, theirs=their_errors)
-        method = "standard errors of the values; seeds are not in it" if interval else None
+        method = "standard errors of the values; seeds are not in it"
     return {
         "baseline_value": float(theirs.mean()),
         "challenger_value": float(ours.mean()),
         "seeds": min(len(ours), len(theirs)),
         "difference": difference,
         "ci95": interval,
-        "ci_method": method,
+        "ci_method": method if interval else None,
         "ahead": _ahead(interval, higher),
     }
 
