@@ -150,6 +150,18 @@ class RunFolder:
         """
         return _read_json(self.provenance_path)
 
+    def note_device(self, device: str, dtype: str) -> None:
+        """Keep in `provenance.json` what the run trains on, for whoever holds the run.
+
+        A resumed run may have been on several: they are listed in the order met.
+        """
+        document = self.provenance_json()
+        known = document.setdefault("trained_on", [])
+        one = {"device": device, "dtype": dtype}
+        if one not in known:
+            known.append(one)
+            write_json(self.provenance_path, document)
+
     def stored_status(self) -> RunStatus:
         """`status.json` as it was last written."""
         document = _read_json(self.status_path)

@@ -37,10 +37,20 @@ def plan(
         bool,
         typer.Option("--check-sharding", help="Build and shard the models, without a GPU."),
     ] = False,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="Tell step time and GPU-hours on these: h100, ...")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="GPUs a run. Default: the recipe's.")
+    ] = None,
+    mfu: Annotated[
+        float | None, typer.Option("--mfu", help="Share of the GPU's peak to reckon with.")
+    ] = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.data.told import told_rows
+    from workbench.errors import InputError
     from workbench.output import emit
     from workbench.plan import estimate_time, plan_study
     from workbench.progress import duration
@@ -69,6 +79,10 @@ def plan(
         document["bracket"] = _bracket(planned, results, fmt)
     if check_sharding:
         document["sharding"] = _check_sharding(planned, fmt)
+    if gpu is not None:
+        document["gpu"] = _gpu_costs(planned, results, gpu, gpus, mfu, fmt)
+    elif gpus is not None or mfu is not None:
+        raise InputError("--gpus and --mfu need --gpu: which kind of GPU?")
     document["memory"] = [run.memory.document() for run in planned.runs]
     emit(told_rows(rows), fmt, document=document)
     for note in planned.deferred:
@@ -106,6 +120,25 @@ def _check_sharding(planned: "Plan", fmt: str) -> list[dict[str, object]]:
     if fmt == Format.table:
         emit(rows, fmt)
     return rows
+
+
+def _gpu_costs(
+    planned: "Plan", results: Path, gpu: str, gpus: int | None, mfu: float | None, fmt: str
+) -> list[dict[str, object]]:
+    from workbench.gpus import gpu_costs, gpu_named, gpu_table_row
+    from workbench.output import emit
+
+    found = gpu_costs(planned, results, gpu_named(gpu), gpus, mfu)
+    if fmt == Format.table:
+        emit([gpu_table_row(row) for row in found], fmt)
+        hours = sum(row["gpu_hours"] for row in found)
+        print(
+            f"{hours:,.3g} GPU-hours in all, training steps alone. Counted: FLOPs, and the memory "
+            "of parameters, gradients and AdamW. Estimated: the rest of the memory. The peak is "
+            "the maker's; MFU is as told in its column.",
+            file=sys.stderr,
+        )
+    return found
 
 
 def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:

@@ -135,6 +135,10 @@ class StopSignal:
         self.requested = True
 
 
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
+
+
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     config = RunConfig.model_validate(document["config"])
     prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
@@ -145,6 +149,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     titan_patches.skip_final_sleep()
     if leader:
         remove_unfinished(run.checkpoint_dir)
+        run.note_device(_device_name(precision.device), precision.dtype)
     writer = RecordWriter(run.records_path) if leader else None
     with StopSignal() as stop:
         _join_process_group(precision.device)
