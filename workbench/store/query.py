@@ -10,10 +10,11 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.store.connection import check_version, connect, database_path
 from workbench.store.parquet.layout import is_dataset
-from workbench.store.parquet.reading import damaged, open_dataset
+from workbench.store.parquet.reading import damaged, open_dataset, state_of
 
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_ATTEMPTS = 10
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(ANALYZE\b)?\s*(\([^()]*\))?", re.IGNORECASE)
 
 
@@ -38,6 +39,21 @@ def query(
     Raises:
         InputError: no store yet, wrong SQL, more than one statement, or anything but a question.
     """
+    before = None
+    for _ in range(_ATTEMPTS):
+        try:
+            # A dataset's file may be replaced between two looks into it: then all is asked again.
+            before = state_of(results) if is_dataset(results) else None
+            return _ask(results, sql, timeout, time_limit, rows, memory)
+        except InputError:
+            if before is None or before == state_of(results):
+                raise
+    return _ask(results, sql, timeout, time_limit, rows, memory)
+
+
+def _ask(
+    results: Path, sql: str, timeout: float, time_limit: float, rows: int | None, memory: str | None
+) -> pl.DataFrame:
     with _open(results, timeout, memory) as connection:
         statement = _only_question(connection, sql)
         stopper = threading.Timer(time_limit, connection.interrupt)

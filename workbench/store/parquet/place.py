@@ -186,5 +186,6 @@ def _wait_for(lock: Any, location: str, timeout: float) -> None:
 
 def _sweep(root: Path) -> None:
     """Remove what a killed export had begun to write: whoever holds the lock is alone."""
-    for left in root.rglob(".part-0.parquet.*"):
-        left.unlink(missing_ok=True)
+    for pattern in (".part-0.parquet.*", "._*.json.*"):
+        for left in root.rglob(pattern):
+            left.unlink(missing_ok=True)

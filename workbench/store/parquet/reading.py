@@ -1,5 +1,6 @@
 """A dataset behind the store's own tables and views, in a connection that reaches nothing else."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -46,12 +47,26 @@ def damaged(folder: Path, error: duckdb.Error) -> InputError:
     )
 
 
+def state_of(folder: Path) -> list[tuple[str, int, int]]:
+    """Every file of a dataset, and what changes when it is replaced."""
+    found = []
+    for path in _parts_of(folder) + [folder / table_path(name) for name in SMALL]:
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_ino, stat.st_mtime_ns))
+    return found
+
+
+def _parts_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
+
+
 def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
     """Create views for all tables; the files that they read."""
     files: list[str] = []
     for table in TABLES:
         if table.name == METRICS:
-            found = sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
+            found = _parts_of(folder)
         elif table.name in SMALL:
             found = [path for path in [folder / table_path(table.name)] if path.exists()]
         else:
