@@ -12,6 +12,7 @@ from workbench.analysis.crossover import crossovers, table_row
 from workbench.importing import import_runs
 from workbench.launch_app import main_script
 from workbench.store import database_path, ingest, query
+from workbench.store.parquet.export import export_parquet
 
 CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
 
@@ -43,6 +44,24 @@ def test_a_page_runs_alone_and_writes_nothing(
     assert not page.exception
     assert len(charts(page)) >= CHARTS.get(name, 0)
     assert contents(trained) == before
+
+
+@pytest.fixture(scope="session")
+def dataset(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset") / "here"
+    export_parquet(trained, str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_a_dataset_as_it_shows_its_store(
+    name: str, trained: Path, dataset: Path, open_page: OpenPage
+) -> None:
+    before = contents(dataset)
+    page, same = (open_page(name, one, study="quickstart") for one in (dataset, trained))
+    assert not page.exception
+    assert charts(page) == charts(same)
+    assert contents(dataset) == before
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -11,8 +11,8 @@ from workbench.cli.options import (
     Axis,
     Format,
     FormatOption,
-    ResultsOption,
     SideOption,
+    SourceOption,
     side,
 )
 from workbench.cli.root import app
@@ -40,7 +40,7 @@ def crossover(
     ] = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
@@ -84,7 +84,7 @@ def crossover(
 def outcomes_(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="What to tell.")] = "val_loss",
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell the best and the last value of each configuration, over its seeds."""
@@ -141,7 +141,7 @@ def effective(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
     at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
@@ -169,7 +169,7 @@ def overfitting(
         str | None,
         typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
     ] = None,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell at which epoch each configuration starts to overfit."""
@@ -190,7 +190,7 @@ def next_(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
     axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell which run would sharpen the crossover most for its FLOPs."""
@@ -220,7 +220,7 @@ def report(
         Path | None,
         typer.Option("--notes", help="What the studies mean, for .md: a TOML table a study."),
     ] = None,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
     from workbench.analysis.report import write_markdown, write_report

@@ -41,3 +41,24 @@ def export_model(
 
     written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
     print(f"{out}: the weights of run {folder.run_id} after step {written}.", file=sys.stderr)
+
+
+@export_app.command("parquet")
+def export_parquet(
+    out: Annotated[
+        str,
+        typer.Argument(metavar="DIR|URL", help="A folder, or s3://..., gs://... and others."),
+    ],
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Write the store as a Parquet dataset, or bring one up to date."""
+    from workbench.store.parquet.export import export_parquet as export
+
+    report = export(results, out)
+    for path in report.foreign:
+        print(f"Note: {path}: no file of this dataset; other engines may read it.", file=sys.stderr)
+    print(
+        f"{out}: {report.runs:,} runs; {report.written} files written, {report.removed} removed, "
+        f"{report.unchanged} as they were.",
+        file=sys.stderr,
+    )

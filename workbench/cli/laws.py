@@ -11,7 +11,7 @@ from workbench.cli.options import (
     ColumnOption,
     Format,
     FormatOption,
-    ResultsOption,
+    SourceOption,
     pairs,
 )
 from workbench.cli.root import app
@@ -56,7 +56,7 @@ def fit(
     figure_format: Annotated[
         str, typer.Option("--figure-format", help="svg, png, pdf or html.")
     ] = "svg",
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Fit a scaling law, and tell how far the fit can be trusted."""
@@ -123,7 +123,7 @@ def advise(
         typer.Option("--fixed", metavar="K=V,...", help="Of a study: hold parameters at values."),
     ] = None,
     metric: Annotated[str, typer.Option("--metric", help="Of a study: the loss.")] = "val_loss",
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell which objective, size and epochs promise the lowest loss."""
@@ -166,7 +166,7 @@ def flops(
     with_data: Annotated[
         bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
     ] = False,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Count training and inference FLOPs of AR and of diffusion."""

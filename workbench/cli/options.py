@@ -32,6 +32,24 @@ RecipeArgument = Annotated[
 ResultsOption = Annotated[
     Path, typer.Option("--results", envvar="WORKBENCH_RESULTS", help="Folder of runs and store.")
 ]
+
+
+def _source(given: str) -> Path:
+    """A folder as it is; a URL as the folder that mirrors it."""
+    if "://" not in given:
+        return Path(given)
+    from workbench.store.parquet.mirror import mirrored
+
+    return mirrored(given)
+
+
+SourceOption = Annotated[
+    Path,
+    typer.Option(
+        "--results", "--from", envvar="WORKBENCH_RESULTS", parser=_source, metavar="DIR|URL",
+        help="Folder of runs and store, or a dataset of `workbench export parquet`.",
+    ),
+]  # fmt: skip
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
 SetOption = Annotated[
     list[str] | None,

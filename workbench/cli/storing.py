@@ -12,6 +12,7 @@ from workbench.cli.options import (
     Format,
     FormatOption,
     ResultsOption,
+    SourceOption,
     pairs,
 )
 from workbench.cli.root import app
@@ -71,7 +72,7 @@ def import_(
 @app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="One SELECT; - reads standard input.")] = None,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     schema: Annotated[bool, typer.Option("--schema", help="Show tables and columns.")] = False,
     fmt: FormatOption = Format.table,
 ) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, ResultsOption
+from workbench.cli.options import RESULTS, SourceOption
 from workbench.cli.root import app
 
 
 @app.command("app")
 def app_(
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     address: Annotated[
         str, typer.Option("--address", help="Where to listen; by default this computer alone.")
     ] = "127.0.0.1",

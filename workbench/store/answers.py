@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.store.connection import database_path, writing
+from workbench.store.parquet.layout import is_dataset
 
 
 def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float = 10.0) -> None:
-    """Replace a study's crossovers of one metric and axis by newly computed ones.
+    """Replace a study's crossovers of one metric and axis by newly computed ones. A dataset keeps
+    what its store kept.
 
     Args:
         rows: what `analysis.crossover.crossovers` returned.
@@ -16,7 +18,7 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
     Raises:
         WorkbenchError: the store stayed locked.
     """
-    if not rows:
+    if not rows or is_dataset(results):
         return
     with writing(database_path(results), timeout=timeout) as connection:
         connection.execute(
@@ -43,7 +45,8 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
 def keep_fits(
     results: Path, study: str, fits: list[dict[str, Any]], *, timeout: float = 10.0
 ) -> None:
-    """Replace a study's fits of the same laws by newly computed ones.
+    """Replace a study's fits of the same laws by newly computed ones. A dataset keeps what its
+    store kept.
 
     Args:
         fits: rows as `workbench fit` writes them.
@@ -51,6 +54,8 @@ def keep_fits(
     Raises:
         WorkbenchError: the store stayed locked.
     """
+    if is_dataset(results):
+        return
     with writing(database_path(results), timeout=timeout) as connection:
         for law in {row["law"] for row in fits}:
             connection.execute("DELETE FROM fits WHERE study = ? AND law = ?", [study, law])

@@ -1,5 +1,6 @@
 """Questions to the store: one statement, read-only, without files or network."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.store.connection import check_version, connect, database_path
+from workbench.store.parquet.layout import is_dataset
+from workbench.store.parquet.reading import damaged, open_dataset, state_of
 
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_ATTEMPTS = 10
+_EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(ANALYZE\b)?\s*(\([^()]*\))?", re.IGNORECASE)
 
 
 def query(
@@ -25,6 +30,7 @@ def query(
     """The answer to one SELECT.
 
     Args:
+        results: a results folder, or a dataset that `workbench export parquet` wrote.
         timeout: seconds to wait for a writer to finish.
         time_limit: seconds that the statement may run.
         rows: the most to answer; all where None.
@@ -33,14 +39,22 @@ def query(
     Raises:
         InputError: no store yet, wrong SQL, more than one statement, or anything but a question.
     """
-    path = database_path(results)
-    if not path.exists():
-        raise InputError(
-            f"{path} does not exist: no results yet. Run a recipe (`workbench run quickstart`), "
-            "or restore it from run folders with `workbench ingest`."
-        )
-    with connect(path, read_only=True, timeout=timeout, memory=memory) as connection:
-        check_version(connection, path)
+    before = None
+    for _ in range(_ATTEMPTS):
+        try:
+            # A dataset's file may be replaced between two looks into it: then all is asked again.
+            before = state_of(results) if is_dataset(results) else None
+            return _ask(results, sql, timeout, time_limit, rows, memory)
+        except InputError:
+            if before is None or before == state_of(results):
+                raise
+    return _ask(results, sql, timeout, time_limit, rows, memory)
+
+
+def _ask(
+    results: Path, sql: str, timeout: float, time_limit: float, rows: int | None, memory: str | None
+) -> pl.DataFrame:
+    with _open(results, timeout, memory) as connection:
         statement = _only_question(connection, sql)
         stopper = threading.Timer(time_limit, connection.interrupt)
         stopper.daemon = True
@@ -50,12 +64,36 @@ def query(
             return answer.pl() if rows is None else answer.limit(rows).pl()
         except duckdb.InterruptException:
             raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
-        except (duckdb.PermissionException, duckdb.InvalidInputException) as error:
-            raise InputError(f"SQL: refused: {error}") from None
         except duckdb.Error as error:
-            raise InputError(f"SQL: {error}") from None
+            raise _refusal(results, error) from None
         finally:
             stopper.cancel()
+
+
+def _open(results: Path, timeout: float, memory: str | None) -> duckdb.DuckDBPyConnection:
+    if is_dataset(results):
+        return open_dataset(results, memory=memory)
+    path = database_path(results)
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist: no results yet. Run a recipe (`workbench run quickstart`), "
+            "or restore it from run folders with `workbench ingest`."
+        )
+    connection = connect(path, read_only=True, timeout=timeout, memory=memory)
+    try:
+        check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refusal(results: Path, error: duckdb.Error) -> InputError:
+    if is_dataset(results) and "part-0.parquet" in str(error).splitlines()[0]:
+        return damaged(results, error)
+    if isinstance(error, duckdb.PermissionException | duckdb.InvalidInputException):
+        return InputError(f"SQL: refused: {error}")
+    return InputError(f"SQL: {error}")
 
 
 def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
@@ -66,9 +104,25 @@ def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.St
     if len(statements) != 1:
         raise InputError(f"SQL: expected one statement, not {len(statements)}.")
     statement = statements[0]
-    if statement.type not in _ALLOWED:
+    kind = statement.type
+    if kind == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE carries out what it explains, and a dataset's files may be opened.
+        kind = _explained(connection, sql)
+    if kind not in _ALLOWED:
         raise InputError(
-            f"SQL: {statement.type.name} is not a question. The store is read-only here: SELECT "
+            f"SQL: {kind.name} is not a question. The store is read-only here: SELECT "
             "from studies, runs, metrics, curves, final, best."
         )
     return statement
+
+
+def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.StatementType:
+    """The type of the one statement behind EXPLAIN."""
+    found = _EXPLAIN.match(sql)
+    try:
+        statements = connection.extract_statements(sql[found.end() :]) if found else []
+    except duckdb.Error:
+        statements = []
+    if len(statements) != 1:
+        raise InputError("SQL: write EXPLAIN or EXPLAIN ANALYZE, and then one SELECT.")
+    return statements[0].type

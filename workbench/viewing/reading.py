@@ -18,9 +18,11 @@ from workbench.analysis.report.sections import literal
 from workbench.recipe.sweep import dotted
 from workbench.runs import list_runs
 from workbench.store import database_path, query
+from workbench.store.parquet.layout import MARKER, is_dataset
 
 T = TypeVar("T")
 VARIABLE = "WORKBENCH_RESULTS"
+_MIRROR_S = 60
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,22 @@ def results_folder() -> Path:
 
 
 def stamp_of(results: Path) -> str:
-    """Equal as long as nobody has written the store."""
+    """Equal as long as nobody has written the store, or the dataset."""
+    _follow(str(results))
+    path = results / MARKER if is_dataset(results) else database_path(results)
     try:
-        stat = database_path(results).stat()
+        stat = path.stat()
     except OSError:
         return "none"
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+@st.cache_data(ttl=_MIRROR_S, show_spinner=False)
+def _follow(results: str) -> None:
+    """Where the folder mirrors a dataset that lies elsewhere, fetch what is new, now and then."""
+    from workbench.store.parquet.mirror import refresh
+
+    refresh(Path(results))
 
 
 def source() -> Source:

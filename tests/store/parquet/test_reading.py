@@ -1,0 +1,123 @@
+"""Questions to a dataset: the store's own safety, though there are files to read."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.store.test_query import HOSTILE
+from workbench.cli import app
+from workbench.errors import InputError
+from workbench.store import keep_crossovers, keep_fits, query
+from workbench.store.apart import query_apart
+from workbench.store.parquet.export import export_parquet
+
+
+@pytest.fixture
+def dataset(store: Path, tmp_path: Path) -> Path:
+    export_parquet(store, str(tmp_path / "dataset"))
+    return tmp_path / "dataset"
+
+
+def checksum(folder: Path) -> str:
+    told = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        told.update(str(path.relative_to(folder)).encode())
+        told.update(path.read_bytes() if path.is_file() else b"")
+    return told.hexdigest()
+
+
+# D is the dataset's folder, F one of its files.
+INTO_THE_DATASET = [
+    "COPY (SELECT 1) TO 'D/new.parquet'",
+    "COPY (SELECT 1) TO 'F'",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO 'F'",
+    "EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'F'",
+    "explain analyze/**/copy (SELECT 1) TO 'F'",
+    "EXPLAIN/**/ANALYZE COPY (SELECT 1) TO 'F'",
+    "-- a remark\nEXPLAIN ANALYZE COPY (SELECT 1) TO 'F'",
+    "EXPLAIN ANALYZE EXPORT DATABASE 'D'",
+    "EXPLAIN ANALYZE ATTACH 'F'",
+    "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1; COPY (SELECT 1) TO 'F'",
+    "ATTACH ':memory:' AS scratch",
+    "ATTACH 'D/new.duckdb' AS scratch",
+    "CREATE TABLE mine AS SELECT 1",
+    "DROP VIEW metrics",
+    "SELECT * FROM read_text('D/_workbench.json')",
+    "SELECT * FROM glob('D/**')",
+    "SELECT * FROM read_text('D/../results/workbench.duckdb')",
+]
+
+
+@pytest.mark.parametrize("sql", HOSTILE + INTO_THE_DATASET)
+def test_anything_but_one_question_is_refused(sql: str, dataset: Path) -> None:
+    before = checksum(dataset)
+    one = next(dataset.rglob("part-0.parquet"))
+    with pytest.raises(InputError, match=r"^SQL: "):
+        query(dataset, sql.replace("D/", f"{dataset}/").replace("F'", f"{one}'"))
+    assert checksum(dataset) == before
+    assert not list(Path("/tmp").glob("stolen*"))
+
+
+def test_explanations_of_questions_are_given(dataset: Path) -> None:
+    assert query(dataset, "EXPLAIN SELECT * FROM best").height > 0
+    assert query(dataset, "EXPLAIN ANALYZE SELECT count(*) FROM curves").height > 0
+
+
+def test_the_app_asks_a_dataset_in_a_process_of_its_own(store: Path, dataset: Path) -> None:
+    sql = "SELECT * FROM curves ORDER BY ALL"
+    assert query_apart(dataset, sql).equals(query(store, sql))
+
+
+def test_a_dataset_is_found_through_a_link_and_in_a_folder_with_blanks(
+    store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "it's a data set"
+    export_parquet(store, str(out))
+    (tmp_path / "link").symlink_to(out)
+    for folder in (out, tmp_path / "link"):
+        assert query(folder, "SELECT count(*) FROM metrics").item() == 20
+    patterned = tmp_path / "a[1]"
+    export_parquet(store, str(patterned))
+    with pytest.raises(InputError, match="Rename the folder"):
+        query(patterned, "SELECT 1")
+
+
+def test_commands_that_keep_answers_leave_a_dataset_as_it_is(dataset: Path) -> None:
+    before = checksum(dataset)
+    row = {"study": "made", "metric": "val_loss", "axis": "tokens"}
+    keep_crossovers(dataset, [row])
+    keep_fits(dataset, "made", [{"law": "chinchilla"}])
+    assert checksum(dataset) == before
+
+
+def test_reading_commands_take_a_dataset(
+    store: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    url = f"memory://{tmp_path}/team"
+    done = CliRunner().invoke(app, ["export", "parquet", url, "--results", str(store)])
+    assert done.exit_code == 0, done.output
+    before = checksum(dataset)
+    for arguments in (
+        ["sql", "SELECT study, count(*) FROM study_runs GROUP BY ALL ORDER BY ALL"],
+        ["crossover", "made"],
+        ["outcomes", "made"],
+        ["overfitting", "made"],
+        ["flops", "--study", "made"],
+    ):
+        told = [
+            CliRunner().invoke(app, [*arguments, "--format", "json", option, place])
+            for option, place in (
+                ("--results", str(store)), ("--from", str(dataset)), ("--from", url),
+            )
+        ]  # fmt: skip
+        assert [one.exit_code for one in told] == [0, 0, 0], (arguments, told[1].output)
+        assert told[0].stdout == told[1].stdout == told[2].stdout
+    page = tmp_path / "made.html"
+    done = CliRunner().invoke(app, ["report", "made", "--from", str(dataset), "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    assert page.exists()
+    assert checksum(dataset) == before

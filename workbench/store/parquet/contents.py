@@ -1,0 +1,132 @@
+"""What the store holds, cut into the files of a dataset."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from workbench.errors import InputError
+from workbench.store.connection import check_version, connect, database_path
+from workbench.store.parquet.layout import DIGEST, FORMAT, SMALL, bucket_of, metrics_path
+from workbench.store.schema import METRICS
+
+_ROW_GROUP = 65_536
+# Runs and metrics lie together, so that a reader of one metric skips the others.
+_ORDER = ["metric", "run_id", "step", "tokens", "estimator"]
+
+
+@dataclass
+class Part:
+    """One file of numbers: its runs with the source that the store read them from."""
+
+    path: str
+    sources: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+
+    @property
+    def digest(self) -> str:
+        told = "".join(f"{run_id}\t{source}\n" for run_id, source in sorted(self.sources.items()))
+        return hashlib.sha256(f"{FORMAT}\n{told}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The store at one moment, its numbers only as a list of what there is."""
+
+    parts: dict[str, Part]
+    tables: dict[str, pl.DataFrame]
+
+    @property
+    def run_ids(self) -> set[str]:
+        return set(self.tables["runs"]["run_id"].to_list())
+
+
+@contextmanager
+def _reading(results: Path, timeout: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    path = database_path(results)
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist: no results yet. Run a recipe, or restore it from run folders "
+            "with `workbench ingest`."
+        )
+    with connect(path, read_only=True, timeout=timeout) as connection:
+        check_version(connection, path)
+        yield connection
+
+
+def list_contents(results: Path, *, timeout: float) -> Contents:
+    """What a dataset of this store would hold.
+
+    Raises:
+        InputError: no store, or one of a newer schema.
+        WorkbenchError: it stayed locked.
+    """
+    with _reading(results, timeout) as connection:
+        tables = {name: connection.sql(f"FROM {name} ORDER BY ALL").pl() for name in SMALL}
+        return Contents(_parts(connection, None), tables)
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, run_ids: list[str] | None) -> dict[str, Part]:
+    chosen = "" if run_ids is None else "WHERE run_id IN (SELECT unnest(?))"
+    found = connection.execute(
+        f"""SELECT run_id, objective, source, rows
+            FROM (SELECT run_id, count(*) AS rows FROM metrics {chosen} GROUP BY run_id)
+            JOIN runs USING (run_id) JOIN ingested USING (run_id) ORDER BY run_id""",
+        [] if run_ids is None else [run_ids],
+    ).fetchall()
+    parts: dict[str, Part] = {}
+    for run_id, objective, source, rows in found:
+        path = metrics_path(objective, bucket_of(run_id))
+        part = parts.setdefault(path, Part(path))
+        part.sources[run_id] = source
+        part.rows += rows
+    return parts
+
+
+def read_parts(
+    results: Path, parts: Iterable[Part], *, timeout: float
+) -> Iterator[tuple[Part, pl.DataFrame]]:
+    """The numbers of some parts as the store holds them now, with what they were made from: a run
+    may have gone on since the parts were listed."""
+    wanted = {part.path for part in parts}
+    run_ids = [run_id for part in parts for run_id in part.sources]
+    columns = ", ".join(f'"{column.name}"' for column in METRICS.columns)
+    with _reading(results, timeout) as connection:
+        now = _parts(connection, run_ids)
+        frame = connection.sql(
+            f"SELECT {columns} FROM metrics WHERE run_id IN (SELECT unnest(?))", params=[run_ids]
+        ).pl()
+    place = pl.DataFrame(
+        [(run_id, part.path) for part in now.values() for run_id in part.sources],
+        schema={"run_id": pl.String, "path": pl.String},
+        orient="row",
+    )
+    split = frame.join(place, on="run_id").partition_by("path", as_dict=True, include_key=False)
+    for (path,), rows in split.items():
+        if path in wanted:
+            yield now[path], rows.sort(_ORDER)
+
+
+def as_parquet(frame: pl.DataFrame, digest: str) -> bytes:
+    """A table as the bytes of a file that says what it was made from."""
+    buffer = io.BytesIO()
+    frame.write_parquet(
+        buffer,
+        compression="zstd",
+        row_group_size=_ROW_GROUP,
+        statistics=True,
+        metadata={DIGEST: digest},
+    )
+    return buffer.getvalue()
+
+
+def digest_of(frame: pl.DataFrame) -> str:
+    """A hash of a small table's rows."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer)
+    return hashlib.sha256(f"{FORMAT}\n".encode() + buffer.getvalue()).hexdigest()

@@ -1,0 +1,144 @@
+"""Export: the store as a Parquet dataset, as often as one likes, only what changed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from workbench.errors import InputError
+from workbench.store.parquet.contents import (
+    Contents,
+    Part,
+    as_parquet,
+    digest_of,
+    list_contents,
+    read_parts,
+)
+from workbench.store.parquet.layout import DIGEST, MARKER, check_marker, is_ours, marker, table_path
+from workbench.store.parquet.place import Place
+
+_ROWS_AT_ONCE = 4_000_000  # about 1 GB of memory
+
+
+@dataclass
+class ExportReport:
+    """What an export did, in files. `foreign` are Parquet files that no export has written."""
+
+    written: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    runs: int = 0
+    foreign: list[str] = field(default_factory=list)
+
+
+def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> ExportReport:
+    """Make a dataset equal to the store.
+
+    Numbers are written before the tables that list their runs: a run that `runs` tells of has its
+    numbers, whenever the export ends. Files of runs that the store no longer has go last.
+
+    Args:
+        location: a folder, or a URL that fsspec knows.
+        timeout: seconds to wait for a writer of the store, and for another export.
+
+    Raises:
+        InputError: no store; or the place holds something else, another store's runs, or a dataset
+            of a newer workbench. Nothing is written.
+        WorkbenchError: it cannot be written, or stayed locked.
+    """
+    contents = list_contents(results, timeout=timeout)
+    place = Place(location)
+    _refuse_strange(place)
+    with place.alone(timeout):
+        listed = _refuse_strange(place)
+        report = ExportReport(runs=len(contents.run_ids))
+        found = place.each(lambda path: _digest(place, path), [p for p in listed if is_ours(p)])
+        report.foreign = [p for p in listed if p.endswith(".parquet") and not is_ours(p)]
+        _refuse_another_store(place, found, contents)
+        if MARKER not in listed:
+            _put_marker(place)
+        _write_metrics(results, place, contents, found, report, timeout)
+        for name, frame in contents.tables.items():
+            digest = digest_of(frame)
+            if found.get(table_path(name)) == digest:
+                report.unchanged += 1
+                continue
+            place.put(table_path(name), as_parquet(frame, digest))
+            report.written += 1
+        for path in set(found) - set(contents.parts) - set(map(table_path, contents.tables)):
+            place.remove(path)
+            report.removed += 1
+        if report.written or report.removed:
+            _put_marker(place)  # what readers look at to see whether anything is new
+    return report
+
+
+def _refuse_strange(place: Place) -> dict[str, str]:
+    listed = place.files()
+    if MARKER in listed:
+        check_marker(place.read(MARKER), place.location)
+    elif [path for path in listed if not path.startswith("_")]:
+        raise InputError(
+            f"{place.location}: holds files, but no dataset of a workbench "
+            f"(no {MARKER}). Give an empty folder, or a new one. Nothing was changed."
+        )
+    return listed
+
+
+def _refuse_another_store(place: Place, found: dict[str, str | None], contents: Contents) -> None:
+    path = table_path("runs")
+    if not found.get(path):
+        return
+    with place.opened(path) as file:
+        there = set(pl.read_parquet(file, columns=["run_id"])["run_id"].to_list())
+    if there and not there & contents.run_ids:
+        raise InputError(
+            f"{place.location}: holds {len(there)} runs of another store, such as {min(there)}. "
+            "A dataset mirrors one store: give another folder, or empty this one. Nothing was "
+            "changed."
+        )
+
+
+def _put_marker(place: Place) -> None:
+    place.put(MARKER, (json.dumps(marker(), indent=1) + "\n").encode())
+
+
+def _digest(place: Place, path: str) -> str | None:
+    """What a file says it was made from; None where it is damaged, or gone."""
+    try:
+        with place.opened(path) as file:
+            metadata = pq.read_metadata(file)
+        return (metadata.metadata or {}).get(DIGEST.encode(), b"").decode() or None
+    except Exception:  # whatever a file system or a damaged file makes of it: it is written anew
+        return None
+
+
+def _write_metrics(
+    results: Path,
+    place: Place,
+    contents: Contents,
+    found: dict[str, str | None],
+    report: ExportReport,
+    timeout: float,
+) -> None:
+    changed = [part for part in contents.parts.values() if found.get(part.path) != part.digest]
+    report.unchanged += len(contents.parts) - len(changed)
+    for some in _chunks(changed):
+        for part, frame in read_parts(results, some, timeout=timeout):
+            place.put(part.path, as_parquet(frame, part.digest))
+            report.written += 1
+
+
+def _chunks(parts: list[Part]) -> Iterator[list[Part]]:
+    """Parts together as long as their rows fit into memory."""
+    some: list[Part] = []
+    for part in parts:
+        if some and sum(one.rows for one in some) + part.rows > _ROWS_AT_ONCE:
+            yield some
+            some = []
+        some.append(part)
+    if some:
+        yield some

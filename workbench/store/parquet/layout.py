@@ -1,0 +1,96 @@
+"""The dataset's layout: which file holds what. docs/results.md tells it to people.
+
+```
+_workbench.json                                     format, tables, columns and what they mean
+runs/part-0.parquet                                 and studies, study_runs, fits, crossovers
+metrics/objective=ar/bucket=17/part-0.parquet       the numbers of the runs of one bucket
+```
+
+A run's numbers lie in one file, whose name never changes: replacing it is one step, so that whoever
+lists the files sees every number once, whatever happens to the writer. A file for each run would be
+10,000 small files; one for all would be written again for every number. 64 buckets an objective
+bound both: the files, and what one changed run costs.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from workbench import __version__
+from workbench.errors import InputError
+from workbench.store.schema import SCHEMA_VERSION, TABLES, schema_rows
+
+FORMAT = 1
+BUCKETS = 64
+MARKER = "_workbench.json"
+METRICS = "metrics"
+SMALL = tuple(
+    table.name for table in TABLES if table.name not in (METRICS, "ingested", "schema_version")
+)
+"""Tables of one file each."""
+DIGEST = "workbench.digest"
+"""Key of a file's own metadata: a hash of what it was made from. A file that says so itself cannot
+disagree with a list of files that another writer has left."""
+NO_OBJECTIVE = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for NULL
+
+_OURS = re.compile(
+    rf"(?:{'|'.join(SMALL)})/part-0\.parquet|{METRICS}/objective=[^/]+/bucket=\d+/part-0\.parquet"
+)
+
+
+def bucket_of(run_id: str) -> int:
+    """The first eight hexadecimal digits of the id's MD5, modulo 64: any engine can work it out."""
+    return int(hashlib.md5(run_id.encode()).hexdigest()[:8], 16) % BUCKETS
+
+
+def metrics_path(objective: str | None, bucket: int) -> str:
+    """Of a file of numbers, relative to the dataset."""
+    value = NO_OBJECTIVE if objective is None else quote(objective, safe="")
+    return f"{METRICS}/objective={value}/bucket={bucket}/part-0.parquet"
+
+
+def table_path(table: str) -> str:
+    """Of a small table's file, relative to the dataset."""
+    return f"{table}/part-0.parquet"
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path, relative to the dataset, is one that an export writes."""
+    return _OURS.fullmatch(path) is not None
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds a dataset that `workbench export parquet` wrote."""
+    return (folder / MARKER).is_file()
+
+
+def marker() -> dict[str, Any]:
+    """What `_workbench.json` says."""
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA_VERSION,
+        "written_by": f"workbench {__version__}",
+        "buckets": BUCKETS,
+        "columns": [row for row in schema_rows() if row["type"]],
+    }
+
+
+def check_marker(content: bytes, where: str) -> None:
+    """Raises:
+    InputError: damaged, or written by a newer workbench.
+    """
+    try:
+        document = json.loads(content)
+        found = int(document["format"]), int(document["schema"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{where}/{MARKER}: cannot be read ({error!r}). Remove this one file and export again."
+        ) from None
+    if found[0] > FORMAT or found[1] > SCHEMA_VERSION:
+        raise InputError(
+            f"{where}: written by a newer workbench (format {found[0]}, schema {found[1]}; this "
+            f"one knows {FORMAT} and {SCHEMA_VERSION}). Upgrade it. Nothing was changed."
+        )

@@ -1,0 +1,82 @@
+"""A dataset of an object store, kept on this machine: only what changed is fetched again."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.store.parquet.layout import MARKER, METRICS, check_marker, is_ours
+from workbench.store.parquet.place import Place
+
+_LIST = "_mirror.json"
+
+
+def mirror_folder(url: str) -> Path:
+    """Where a URL's dataset is kept: below `$XDG_CACHE_HOME`, `~/.cache` by default."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "workbench" / "datasets" / hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def mirrored(url: str) -> Path:
+    """A folder that equals the dataset of a URL.
+
+    Raises:
+        InputError: no dataset is there, or its package is not installed.
+        WorkbenchError: it cannot be reached, or not be kept here.
+    """
+    there = Place(url)
+    listed = there.files()
+    if MARKER not in listed:
+        raise InputError(
+            f"{url}: no dataset there (no {MARKER}). Make it with `workbench export parquet {url}`."
+        )
+    content = there.read(MARKER)
+    check_marker(content, url)
+    folder = mirror_folder(url)
+    here = Place(str(folder))
+    wanted = {path: mark for path, mark in listed.items() if is_ours(path)}
+    with here.alone(timeout=600.0):
+        kept = _kept(folder)
+        stale = [
+            p for p, mark in wanted.items() if kept.get(p) != mark or not (folder / p).exists()
+        ]
+        # As an export writes: numbers first, and last what is no longer there.
+        for some in (
+            [path for path in stale if path.startswith(METRICS)],
+            [path for path in stale if not path.startswith(METRICS)],
+        ):
+            here.each(lambda path: here.put(path, there.read(path)), some)
+        gone = [path for path in here.files() if is_ours(path) and path not in wanted]
+        for path in gone:
+            here.remove(path)
+        here.put(_LIST, json.dumps({"url": url, "files": wanted}).encode())
+        if stale or gone or not (folder / MARKER).exists():
+            here.put(MARKER, content)
+    return folder
+
+
+def _kept(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / _LIST).read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # everything is fetched again
+
+
+def mirror_url(folder: Path) -> str | None:
+    """The URL that a folder mirrors, or None."""
+    try:
+        return str(json.loads((folder / _LIST).read_text())["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def refresh(folder: Path) -> None:
+    """Fetch what has changed since, where a folder is a mirror; what was fetched stays usable."""
+    url = mirror_url(folder)
+    if url is None:
+        return
+    try:
+        mirrored(url)
+    except WorkbenchError:
+        return  # out of reach for now: what is here is shown

@@ -1,0 +1,102 @@
+"""A dataset behind the store's own tables and views, in a connection that reaches nothing else."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from workbench.errors import InputError
+from workbench.store.connection import READ_ONLY
+from workbench.store.parquet.layout import MARKER, METRICS, SMALL, check_marker, table_path
+from workbench.store.schema import TABLES, VIEWS, Table
+
+
+def open_dataset(folder: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection with the store's tables and views over the files of a dataset.
+
+    It may read those files and no other; what it may not do with them, `query` refuses before.
+
+    Raises:
+        InputError: damaged, or written by a newer workbench.
+    """
+    folder = folder.resolve()
+    try:
+        check_marker((folder / MARKER).read_bytes(), str(folder))
+    except OSError as error:
+        raise InputError(f"{folder / MARKER}: cannot be read: {error.strerror}.") from None
+    locked = dict(READ_ONLY) | ({"memory_limit": memory} if memory else {})
+    # These shut the door: they come when the files are known.
+    last = {name: locked.pop(name) for name in ("enable_external_access", "lock_configuration")}
+    connection = duckdb.connect(":memory:", config=dict(locked))
+    try:
+        files = _make_tables(connection, folder)
+        connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
+        for name, value in last.items():
+            connection.execute(f"SET {name} = {value}")
+    except duckdb.Error as error:
+        connection.close()
+        raise damaged(folder, error) from None
+    return connection
+
+
+def damaged(folder: Path, error: duckdb.Error) -> InputError:
+    """A file of the dataset that cannot be read, as the user is told."""
+    return InputError(
+        f"{folder}: cannot be read: {str(error).splitlines()[0]} Export the store again: only what "
+        "is missing or damaged is written."
+    )
+
+
+def state_of(folder: Path) -> list[tuple[str, int, int]]:
+    """Every file of a dataset, and what changes when it is replaced."""
+    found = []
+    for path in _parts_of(folder) + [folder / table_path(name) for name in SMALL]:
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_ino, stat.st_mtime_ns))
+    return found
+
+
+def _parts_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
+    """Create views for all tables; the files that they read."""
+    files: list[str] = []
+    for table in TABLES:
+        if table.name == METRICS:
+            found = _parts_of(folder)
+        elif table.name in SMALL:
+            found = [path for path in [folder / table_path(table.name)] if path.exists()]
+        else:
+            continue
+        names = [str(path) for path in found]
+        files += names
+        connection.execute(f"CREATE VIEW {table.name} AS {_select(table, names)}")
+        connection.execute(f"COMMENT ON VIEW {table.name} IS {_literal(table.comment)}")
+    for name, (comment, query) in VIEWS.items():
+        connection.execute(f"CREATE VIEW {name} AS {query}")
+        connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
+    return files
+
+
+def _select(table: Table, files: list[str]) -> str:
+    if not files:
+        columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in table.columns)
+        return f"SELECT {columns} WHERE false"
+    columns = ", ".join(
+        f'"{column.name}"::{column.type} AS "{column.name}"' for column in table.columns
+    )
+    names = ", ".join(_literal(_no_pattern(name)) for name in files)
+    return f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = false)"
+
+
+def _no_pattern(path: str) -> str:
+    if any(sign in path for sign in "*?["):
+        raise InputError(f"{path}: DuckDB takes * ? [ in a path for a pattern. Rename the folder.")
+    return path
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
