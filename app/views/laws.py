@@ -22,7 +22,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.fitting import ALL, Fitted, Wish, fit_now, remembered, steps
 from workbench.viewing.page import begin
 from workbench.viewing.reading import kept, metrics
-from workbench.viewing.selecting import controls
+from workbench.viewing.selecting import controls, where_choice
 from workbench.viewing.words import note, notes, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
@@ -42,6 +42,7 @@ with controls():
 with controls():
     if losses:
         metric = page.link.choose("Metric", losses, "metric", width=180)
+    kept_runs = where_choice(page, study)
     fixed = page.link.text(
         "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=240
     )
@@ -56,7 +57,9 @@ fitted: Fitted | None = None
 if not losses:
     note(f"Study {study} has no loss to fit yet.")
 else:
-    wish = Wish(study, metric, at, law, fixed, joint, two_stage, int(starts), int(resamples))
+    wish = Wish(
+        study, metric, at, law, fixed, joint, two_stage, int(starts), int(resamples), kept_runs
+    )
     fitted = remembered(page.where, wish)
     if st.button("Fit", type="primary", icon=":material/play_arrow:", disabled=fitted is not None):
         with refusals():

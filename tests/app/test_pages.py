@@ -212,3 +212,38 @@ def test_a_new_study_is_seen_without_a_restart(own: Path, open_page: OpenPage) -
     page.run()
     assert "later" in page.selectbox[0].options
     assert page.selectbox[0].value == "quickstart"
+
+
+def test_a_fit_takes_only_the_runs_with_a_chosen_key(trained: Path, open_page: OpenPage) -> None:
+    page = open_page(
+        "laws", trained, study="quickstart", law="chinchilla", resamples="0", starts="8", joint="1",
+        fixed="alpha=0.3,beta=0.3,A=10,B=10", where='training.objective="mdlm"',
+    )  # fmt: skip
+    page.button[0].click().run()
+    assert not page.exception
+    said = " ".join(str(one.value) for one in [*page.caption, *page.markdown, *page.error])
+    assert "only runs with training.objective = mdlm" in said.replace("\\", "")
+
+
+def test_a_tournament_ranks_the_laws_that_could_be_fitted(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    rows = [
+        f"ar,{n},{unique},val_loss,{tokens},{1.7 + 400 / n**0.34 + 400 / tokens**0.28}"
+        for n in (10**7, 10**8, 10**9, 10**10)
+        for unique in (10**8, 10**9, 10**10)
+        for tokens in (unique, 4 * unique)
+    ]
+    table = tmp_path / "made.csv"
+    header = "objective,n_params,unique_tokens,metric,total_tokens,value"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    import_runs(table, "made", tmp_path / "results")
+    page = open_page(
+        "laws", tmp_path / "results", study="made", law="all", resamples="0", starts="8"
+    )
+    page.button[0].click().run(timeout=120)
+    assert not page.exception
+    assert "Tournament" in page.subheader[0].value
+    ranked = page.dataframe[0].value["law"].to_list()
+    assert "chinchilla" in ranked
+    assert len(ranked) >= 2

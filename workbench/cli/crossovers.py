@@ -108,7 +108,7 @@ def difference_(
     ] = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
-    results: ResultsOption = RESULTS,
+    results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell how far the challenger is ahead at the end, with its interval over seeds."""

@@ -50,6 +50,10 @@ def fit(
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
     column: ColumnOption = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="KEY=VALUE", help="Of a study: only runs with this key."),
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
     ] = None,
@@ -60,7 +64,7 @@ def fit(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Fit a scaling law, and tell how far the fit can be trusted."""
-    from workbench.analysis.fitting.commands import fit_options, get_law, get_table
+    from workbench.analysis.fitting.commands import fit_options, get_law, get_table, wanted
     from workbench.analysis.fitting.fit import fit_law
     from workbench.analysis.fitting.result import parameter_rows, summary
     from workbench.analysis.fitting.tournament import standings, tournament
@@ -72,7 +76,10 @@ def fit(
         starts=starts, resamples=resamples, seed=seed,
     )  # fmt: skip
     chosen = None if law == "all" else get_law(law)
-    losses = get_table(table, study, results, metric, at, pairs("--column", column), law)
+    losses = get_table(
+        table, study, results, metric, at, pairs("--column", column), law,
+        wanted(pairs("--where", where)),
+    )  # fmt: skip
     if chosen is None:
         fits, missing = tournament(LAWS, losses, options)
         rows = standings(fits)

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -32,6 +32,7 @@ class Wish:
     two_stage: bool = False
     starts: int = 64
     resamples: int = 200
+    where: dict[str, list[Any]] = field(default_factory=dict)
 
     def key(self, where: Source) -> str:
         return json.dumps([str(where.results), where.stamp, vars(self)])
@@ -62,7 +63,9 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
         WorkbenchError: as `workbench fit`.
     """
     fixed = _pairs(wish.fixed)
-    table = get_table(None, wish.study, where.results, wish.metric, wish.at, {}, wish.law)
+    table = get_table(
+        None, wish.study, where.results, wish.metric, wish.at, {}, wish.law, wish.where
+    )
     laws = len(LAWS) if wish.law == ALL else 1
     total = laws * (1 if wish.joint else max(1, len(table.objectives))) * len(STAGES)
     bar = st.progress(0.0, "starting")

@@ -125,7 +125,8 @@ def test_ten_gigabytes_of_memory_are_refused(confinement: Confinement) -> None:
             assert {leave} != -1
         """
         assert run(confinement, source).why == "AssertionError"
-    assert psutil.virtual_memory().available > free - 2**30
+    # Other processes of the machine come and go; ten gigabytes would show all the same.
+    assert psutil.virtual_memory().available > free - 4 * 2**30
 
 
 def test_nothing_is_written_outside_the_folder(confinement: Confinement, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """From what a user gives to what a fit needs."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.study import study_table
@@ -30,6 +32,7 @@ def get_table(
     at: str,
     columns: dict[str, str],
     law: str,
+    where: dict[str, list[Any]] | None = None,
 ) -> LossTable:
     """Raises:
     InputError: neither or both of a table and a study, or one that cannot be read.
@@ -37,12 +40,26 @@ def get_table(
     if (table is None) == (study is None):
         raise InputError("give one of --table FILE and --study NAME.")
     if table is not None:
+        if where:
+            raise InputError("--where is for --study: leave rows out of the table's file.")
         return read_table(table, columns)
     assert study is not None
     if columns:
         raise InputError("--column is for --table: a study's columns are known.")
     # The critical compute is read from whole curves, not from where they ended.
-    return study_table(results, study, metric, "curve" if law == "critical_compute" else at)
+    return study_table(results, study, metric, "curve" if law == "critical_compute" else at, where)
+
+
+def wanted(pairs: dict[str, str]) -> dict[str, list[Any]]:
+    """Values of `--where key=value`: as TOML would have them, else as text."""
+    return {key: [_value(text)] for key, text in pairs.items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def fit_options(

@@ -1,10 +1,12 @@
 """A study's runs as a table to fit."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.fitting.table import LossTable
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
@@ -15,22 +17,31 @@ AT = ("final", "best", "curve")
 
 
 def study_table(
-    results: Path, study: str, metric: str = "val_loss", at: str = "final"
+    results: Path,
+    study: str,
+    metric: str = "val_loss",
+    at: str = "final",
+    where: dict[str, list[Any]] | None = None,
 ) -> LossTable:
     """One row a run: its last or best value of a metric, and the tokens and FLOPs it had cost.
 
     Args:
         at: "final", "best" (early stopping: tokens and FLOPs are those of the best value), or
             "curve" for every point.
+        where: keep runs whose configuration has one of these values at each of these keys.
 
     Raises:
-        InputError: no such study or metric, or the metric is not one that laws describe.
+        InputError: no such study or metric, no run is kept, or the metric is not one that laws
+            describe.
     """
     if at not in AT:
         raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
     if higher_is_better(metric):
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     frame = _points(results, study, metric)
+    if where:
+        kept = [one.run_id for one in chosen(load_curves(results, study, metric), where).curves]
+        frame = frame.filter(pl.col("run_id").is_in(kept))
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
@@ -53,7 +64,7 @@ def study_table(
         compute=np.where(np.isfinite(arrays["flops"]), arrays["flops"], estimate),
         objective=np.array(frame["objective"].to_list()),
         estimators=tuple(sorted(set(frame["estimator"].drop_nulls().to_list()))),
-        notes=_notes(frame, at),
+        notes=_notes(frame, at, where or {}),
         run_ids=tuple(frame["run_id"].to_list()),
     )
 
@@ -79,8 +90,11 @@ def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
     raise InputError(f"study {study} has no {metric} yet.")
 
 
-def _notes(frame: pl.DataFrame, at: str) -> tuple[str, ...]:
+def _notes(frame: pl.DataFrame, at: str, where: dict[str, list[Any]]) -> tuple[str, ...]:
     notes = [f"losses are each run's {'points' if at == 'curve' else f'{at} value'}"]
+    notes += [
+        f"only runs with {key} = {' or '.join(map(str, values))}" for key, values in where.items()
+    ]
     unfinished = frame.filter(pl.col("state") != "finished")["run_id"].n_unique()
     if unfinished:
         notes.append(f"{unfinished} runs have not finished")
