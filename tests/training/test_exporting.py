@@ -17,7 +17,8 @@ from workbench.recipe import RunConfig
 from workbench.runs import RunFolder
 from workbench.training import worker
 from workbench.training.exporting import export_model, load_exported
-from workbench.training.loaded import build_model, load_weights
+from workbench.training.loaded import build_model, load_run_model, load_weights
+from workbench.training.objectives import build_objective
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "export.md"
 MODELS = {
@@ -68,6 +69,35 @@ def test_an_exported_model_gives_the_logits_of_the_trained_one(
         assert (tmp_path / "out" / "tokenizer.json").read_bytes() == bpe.read_bytes()
     else:
         assert tokenizer["type"] == "bytes"
+
+
+@pytest.mark.parametrize("objective", ["block", "aoar"])
+def test_an_exported_model_of_two_streams_predicts_as_the_trained_one(
+    objective: str, tmp_path: Path, corpus: Path, snippet: dict[str, Any]
+) -> None:
+    block = ["training.block_size=8"] if objective == "block" else []
+    run = make_run(tmp_path, corpus, f"training.objective={objective}", *block)
+    assert worker.main(run.path) == worker.FINISHED
+    export_model(run, tmp_path / "out", dtype="float32")
+    config, weights = snippet["load"](tmp_path / "out")
+    loaded = load_run_model(run, device="cpu")
+    clean = torch.randint(0, 256, (3, 32), generator=torch.Generator().manual_seed(0))
+    made = build_objective(loaded.config.training, loaded.vocab)
+    corrupted = made.validation_inputs(clean, torch.arange(3), 3)
+    if objective == "block":
+        noisy, size = corrupted.inputs_BL[:, :32], config["config"]["training"]["block_size"]
+        taken = snippet["blocks"](noisy, clean, size)
+    else:
+        # A place sees as many contents as its rank.
+        rank = corrupted.view.visible_BTT[:, :32, 32:].sum(dim=2)
+        taken = snippet["in_order"](clean, rank, config["vocabulary"]["mask_id"])
+    with torch.no_grad():
+        trained = loaded.model(corrupted.inputs_BL, **corrupted.network_arguments())
+        ours = load_exported(tmp_path / "out")
+        assert torch.equal(ours(corrupted.inputs_BL, **corrupted.network_arguments()), trained)
+        found = snippet["logits"](config, weights, *taken)
+    assert found.shape == (3, 32, config["vocabulary"]["size"])
+    torch.testing.assert_close(found, trained, atol=1e-5, rtol=1e-5)
 
 
 def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, corpus: Path) -> None:

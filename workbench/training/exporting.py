@@ -45,12 +45,6 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: is there already. Give a folder that is not.")
     loaded = load_run_model(run, device="cpu", step=step)
-    objective = loaded.config.training.objective
-    if OBJECTIVES[objective].doubled:
-        raise InputError(
-            f"run {run.run_id}: its network reads two streams of tokens, as the objective "
-            f"{objective} does: such models cannot be exported yet."
-        )
     weights = {name: value.to(DTYPES[dtype]) for name, value in loaded.model.state_dict().items()}
     if loaded.config.model.tied:
         for name in _TIED:
@@ -76,13 +70,15 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
 
 def _description(run: RunFolder, loaded: RunModel, dtype: str) -> dict[str, Any]:
     document, config = run.config_json(), loaded.config
+    objective = OBJECTIVES[config.training.objective]
     return {
         "format": FORMAT,
         "architecture": asdict(config.model.shape)
         | {
             "norm_eps": config.model.norm_eps,
             "rope_theta": config.model.rope_theta,
-            "causal": OBJECTIVES[config.training.objective].causal,
+            "causal": objective.causal,
+            "streams": 2 if objective.doubled else 1,
         },
         "objective": config.training.objective,
         "seq_len": config.data.seq_len,
@@ -128,6 +124,8 @@ def load_exported(folder: Path) -> nn.Module:
         ModelConfig.model_validate(description["config"]["model"]),
         seq_len=description["seq_len"],
         causal=description["architecture"]["causal"],
+        # Folders of before there were two streams do not tell their number.
+        doubled=description["architecture"].get("streams", 1) == 2,
     )
     if description["architecture"]["tied"]:
         weights |= {name: weights[source] for name, source in _TIED.items()}
