@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/workbench crossover quickstart --metric val_loss
 
 test: setup lint browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -46,6 +46,23 @@ WORDS = [
     "writer",
     "state",
 ]
+
+
+_TOGETHER = ("tests/end_to_end/", "tests/app/", "tests/launchers/slurm/", "tests/evaluation/")
+"""Folders whose tests share what takes long to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`: a file's tests in one process, and a folder's of those above."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
