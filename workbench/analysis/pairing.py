@@ -123,6 +123,9 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
     return list(found.values())
 
 
+_LEFT_TO = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
+
+
 def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that tell configurations apart: those that differ and follow from no other.
 
@@ -140,7 +143,8 @@ def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
 
     differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
     told: list[str] = []
-    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k)):
+    # A key that a recipe leaves to another is no name for what differs, if that other is there.
+    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k in _LEFT_TO, k)):
         followed = any(_follows(configurations, key, other) for other in told)
         if key != "training.objective" and not followed:
             told.append(key)
