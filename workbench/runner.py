@@ -41,11 +41,35 @@ def run_study(
         KeyboardInterrupt: after Ctrl-C, once every worker has written its checkpoint.
     """
     # What is wrong with the request is said before anything is written.
+    check_request(recipe, results)
+    make_slots(recipe.runs, jobs)
+    folders = prepared_folders(recipe, results)
+    return train_folders(
+        recipe.study.name,
+        folders,
+        results,
+        jobs=jobs,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+    )
+
+
+def check_request(recipe: Recipe, results: Path) -> None:
+    """Raises:
+    InputError: what a recipe asks for cannot be, as far as that can be told without its data.
+    """
     plan_study(recipe, results)
     for config in recipe.runs:
         for problem in missing_files(config.evaluation.task_files):
             raise InputError(f"{recipe.origin}: {problem}")
-    make_slots(recipe.runs, jobs)
+
+
+def prepared_folders(recipe: Recipe, results: Path) -> dict[str, RunFolder]:
+    """The run folders of a recipe, by run id, its data prepared.
+
+    Raises:
+        InputError: its data or the results folder is wrong. No folder is made.
+    """
     made = not results.exists()
     check_writable(results)
     try:
@@ -55,15 +79,7 @@ def run_study(
             with suppress(OSError):
                 results.rmdir()  # only where it is still empty
         raise
-    folders = make_folders(recipe, plan, results)
-    return train_folders(
-        plan.study,
-        folders,
-        results,
-        jobs=jobs,
-        keep_going=keep_going,
-        retry_failed=retry_failed,
-    )
+    return make_folders(recipe, plan, results)
 
 
 def train_folders(
