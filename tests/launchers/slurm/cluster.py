@@ -48,6 +48,7 @@ ReturnToService=2
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1,sched_min_interval=0
 KillWait=5
+BatchStartTimeout=1
 SlurmdTimeout={node_timeout_s}
 InactiveLimit=0
 EnforcePartLimits=ALL
@@ -196,7 +197,7 @@ def start_cluster(
     folder: Path,
     *,
     requeue_s: int = 5,
-    node_timeout_s: int = 6,
+    node_timeout_s: int = 5,
     max_array_size: int = 1001,
     more: str = "",
 ) -> Cluster:

@@ -72,9 +72,11 @@ def _requeue(folder: Path) -> None:
         print(f"Given up: this task was started {restarts + 1} times (max_attempts).", flush=True)
         return
     print(f"Not at the end: job {job} goes back into the queue.", flush=True)
+    # Slurm's SIGTERM is the end now, or it would wait for its KillWait.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for _ in range(_MAX_TRIES):
         if subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0:
-            time.sleep(60)  # Slurm's SIGTERM and SIGKILL come meanwhile
+            time.sleep(60)  # an end of our own would race with it
             return
         time.sleep(_TRY_EVERY_S)
 
