@@ -48,7 +48,7 @@ ReturnToService=2
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1,sched_min_interval=0
 KillWait=5
-BatchStartTimeout=1
+MessageTimeout=5
 SlurmdTimeout={node_timeout_s}
 InactiveLimit=0
 EnforcePartLimits=ALL

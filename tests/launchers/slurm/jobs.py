@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.launchers.slurm.cluster import Cluster
 from tests.launchers.studies import attempts, wait_until
 from workbench.launchers.slurm.submissions import Element, newest_elements, submissions
@@ -49,3 +51,19 @@ def wait_for_state(run: RunFolder, state: str, timeout: float = 40.0) -> None:
 
 def wait_for_empty_queue(cluster: Cluster, timeout: float = 30.0) -> None:
     wait_until(lambda: not cluster.queue(), "the queue is empty", timeout)
+
+
+def orchestrator_of(worker: int) -> int:
+    """The process that trains a task's runs."""
+    return next(
+        one.pid
+        for one in psutil.Process(worker).parents()
+        if "workbench.launchers.slurm.task" in one.cmdline()
+    )
+
+
+def keeper_of(worker: int) -> int:
+    """Slurm's own process over a batch step."""
+    return next(
+        one.pid for one in psutil.Process(worker).parents() if one.name().startswith("slurmstepd")
+    )

@@ -147,7 +147,7 @@ def test_no_array_is_larger_than_the_cluster_takes(recipe: Path) -> None:
 
 
 def test_the_script_says_what_was_set_and_survives_the_shell(recipe: Path, tmp_path: Path) -> None:
-    odd = "it's \"$HOME\" & more"
+    odd = 'it\'s "$HOME" & more'
     settings = SlurmConfig(
         partition="debug", account="lab", qos="low", time="1:00:00", memory="4G",
         constraint="a100&nvlink", gpus_per_node=2, gpu_type="a100", array_throttle=5, warning=60,

@@ -11,6 +11,7 @@ import pytest
 from tests.launchers.slurm.cluster import Cluster
 from tests.launchers.slurm.jobs import (
     element_of,
+    orchestrator_of,
     submit_runs,
     task_log,
     wait_for_attempt,
@@ -57,32 +58,20 @@ def test_runs_of_a_task_share_one_warm_parent(cluster: Cluster, results: Path) -
     assert "5 finished" in task_log(runs[0])
 
 
-def test_killed_tasks_and_steps_come_back_and_leave_no_worker_behind(
+def test_a_killed_task_comes_back_and_leaves_no_worker_behind(
     cluster: Cluster, results: Path
 ) -> None:
-    task, step = (make_run(results, name, "train", "finish") for name in ("task", "step"))
-    submit_runs(task, step)
-    for run in (task, step):
-        wait_for_attempt(run)
-    workers = {run.run_id: attempts(run)[0] for run in (task, step)}
+    run = make_run(results, "task", "train", "finish")
+    submit_runs(run)
+    wait_for_attempt(run)
+    (worker,) = attempts(run)
     # The process that trains, under the one that Slurm knows.
-    orchestrator = psutil.Process(workers["task"])
-    while "workbench.launchers.slurm.task" not in orchestrator.cmdline():
-        orchestrator = orchestrator.parent()  # type: ignore[assignment]
-    orchestrator.kill()
-    # Slurm's own keeper of the batch step.
-    keeper = next(
-        one
-        for one in psutil.Process(workers["step"]).parents()
-        if one.name().startswith("slurmstepd")
-    )
-    keeper.kill()
-    wait_until(lambda: all(gone(pid) for pid in workers.values()), "the workers are gone", 5)
-    wait_for_state(task, "finished")
-    # Slurm learns of a step that vanished when its node reports next.
-    cluster.run("scontrol", "reconfigure")
-    wait_for_state(step, "finished")
-    assert task.status().attempts == step.status().attempts == 2
+    psutil.Process(orchestrator_of(worker)).kill()
+    wait_until(lambda: gone(worker), "the worker is gone", 5)
+    wait_for_state(run, "finished")
+    assert run.status().attempts == 2
+    wait_for_empty_queue(cluster)
+    assert job_of(run, cluster)["Restarts"] == "1"
 
 
 def test_a_task_that_never_gets_through_is_given_up(cluster: Cluster, results: Path) -> None:
@@ -171,9 +160,7 @@ def test_cancelling_one_run_leaves_the_others_of_its_task(cluster: Cluster, resu
     assert attempts(late) == []
 
 
-def test_status_tells_why_a_job_waits_and_that_one_is_gone(
-    cluster: Cluster, results: Path
-) -> None:
+def test_status_tells_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, results: Path) -> None:
     run = make_run(results, "waiting", "finish")
     submit_runs(run, options=["--begin=now+1hour"])
     row = Jobs(results).columns("waiting", "submitted")

@@ -42,6 +42,9 @@ def scripts(submission: Submission) -> list[str]:
 def would_be_taken(submission: Submission) -> None:
     """Ask Slurm whether it would take every array, and leave nothing there.
 
+    `--test-only` also refuses what nodes that are down at the moment could run, which a submission
+    would wait for. So a refusal is only believed of a submission, held and taken back at once.
+
     Raises:
         InputError: there is no Slurm here, or it would refuse.
         WorkbenchError: its controller does not answer.
@@ -49,8 +52,13 @@ def would_be_taken(submission: Submission) -> None:
     for script in scripts(submission):
         try:
             slurm("sbatch", "--test-only", given=script)
-        except SlurmRefusal as refusal:
-            raise _refused(submission, refusal) from None
+        except SlurmRefusal:
+            try:
+                slurm("sbatch", "--parsable", "--hold", given=script)
+            except SlurmRefusal as refusal:
+                raise _refused(submission, refusal) from None
+            finally:
+                take_back(submission)
 
 
 def submit(submission: Submission, mark: Callable[[], None], unmark: Callable[[], None]) -> None:

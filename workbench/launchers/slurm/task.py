@@ -67,7 +67,8 @@ def _requeue(folder: Path) -> None:
 
     limit = Submission.load(folder).settings.max_attempts
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    job = os.environ["SLURM_JOB_ID"]
+    # Not SLURM_JOB_ID: an array's last task has the array's own, which means all of its tasks.
+    job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     if restarts + 1 >= limit:
         print(f"Given up: this task was started {restarts + 1} times (max_attempts).", flush=True)
         return
