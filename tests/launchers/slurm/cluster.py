@@ -52,10 +52,11 @@ MessageTimeout=5
 SlurmdTimeout={node_timeout_s}
 InactiveLimit=0
 EnforcePartLimits=ALL
+SlurmdParameters=config_overrides
 MaxArraySize={max_array_size}
 {more}
 {nodes}
-PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP LLN=YES
 PartitionName=short Nodes=n1,n2 MaxTime=5 State=UP
 """
 
@@ -216,7 +217,7 @@ def start_cluster(
     controller, *node_ports = _free_ports(3)
     ports = dict(zip(NODES, node_ports, strict=True))
     nodes = "\n".join(
-        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 Gres=gpu:2 "
+        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 Gres=gpu:2 "
         "State=UNKNOWN"
         for name, port in ports.items()
     )

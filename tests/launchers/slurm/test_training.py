@@ -15,8 +15,14 @@ from tests.conftest import RECIPE
 from tests.end_to_end.conftest import Records, run_workbench, stored_records
 from tests.launchers.slurm.cluster import Cluster
 from tests.launchers.slurm.held_worker import HELD_AT
-from tests.launchers.slurm.jobs import element_of, keeper_of
-from tests.launchers.studies import gone, wait_until
+from tests.launchers.slurm.jobs import (
+    element_of,
+    keeper_of,
+    submit_runs,
+    wait_for_attempt,
+    wait_for_state,
+)
+from tests.launchers.studies import SCRIPTED, attempts, gone, make_run, wait_until
 from workbench.runs import RunFolder, list_runs
 
 REPOSITORY = Path(__file__).parents[3]
@@ -38,11 +44,11 @@ def start_workbench(*arguments: str | Path, env: dict[str, str]) -> "subprocess.
 
 @dataclass
 class Disturbed:
-    """A study of which one run was warned, one lost its node and one its step, all at step 7."""
+    """What became of a study whose runs were disturbed at step 7, and of two scripted runs."""
 
     results: Path
     runs: dict[str, RunFolder]
-    """By what befell them: warned, node, step."""
+    """By what befell them: warned or node, and of the scripted ones limit or step."""
     code: int
     said: str
     undisturbed: Records
@@ -52,10 +58,7 @@ class Disturbed:
 def study(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     text = RECIPE.format(corpus=corpus)
-    text = text.replace('["ar", "mdlm"]', '["ar", "mdlm", "aoar"]')
-    text = text.replace("log_every = 1", "log_every = 1\ncheckpoint_every = 4")
-    # A minute is the least limit that Slurm knows; the warning comes a few seconds into it.
-    path.write_text(text + "\n[launcher.slurm]\ntime = 1\nwarning = 50\n")
+    path.write_text(text.replace("log_every = 1", "log_every = 1\ncheckpoint_every = 4"))
     return path
 
 
@@ -63,45 +66,58 @@ def study(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 def disturbed(
     slurm: Cluster, study: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Disturbed]:
-    results = tmp_path_factory.mktemp("disturbed")
-    quiet = tmp_path_factory.mktemp("undisturbed")
-    env = {"SLURM_CONF": str(slurm.conf), "XDG_CONFIG_HOME": str(quiet)}
-    following = start_workbench(
-        *("run", study, "--results", results, "--launcher", "slurm", "--wait"),
-        env={**env, **HELD},
-    )
-    try:
-        wait_until(lambda: len(list_runs(results)) == 3, "the run folders are made", 60)
-        found = list_runs(results)
-        wait_until(lambda: all(held(run) for run in found), "every run is held at step 7", 60)
-        runs = befall(slurm, found)
-        done = run_workbench("run", study, "--results", quiet)
-        assert done.returncode == 0, done.stderr
-        _, said = following.communicate(timeout=150)
-        slurm.clear()
-        yield Disturbed(results, runs, following.returncode, said, stored_records(quiet))
-    finally:
-        following.kill()
-        following.wait()
-        slurm.clear()
+    results, quiet = (tmp_path_factory.mktemp(name) for name in ("disturbed", "undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(slurm.conf))
+        patch.setenv("XDG_CONFIG_HOME", str(quiet))
+        following = start_workbench(
+            *("run", study, "--results", results, "--launcher", "slurm", "--wait"), env=HELD
+        )
+        try:
+            wait_until(lambda: len(list_runs(results)) == 2, "the run folders are made", 60)
+            found = list_runs(results)
+            wait_until(lambda: all(held(run) for run in found), "both runs are at step 7", 90)
+            runs = befall(slurm, found, tmp_path_factory.mktemp("scripted"))
+            done = run_workbench("run", study, "--results", quiet)
+            assert done.returncode == 0, done.stderr
+            _, said = following.communicate(timeout=120)
+            for how in ("limit", "step"):
+                wait_for_state(runs[how], "finished", 60)
+            slurm.clear()
+            yield Disturbed(results, runs, following.returncode, said, stored_records(quiet))
+        finally:
+            following.kill()
+            following.wait()
+            slurm.clear()
 
 
 def held(run: RunFolder) -> bool:
     return (run.path / "held").exists()
 
 
-def befall(slurm: Cluster, found: list[RunFolder]) -> dict[str, RunFolder]:
-    """Kill a node with all that is on it, and the step of another run; leave the third."""
-    nodes = {run.run_id: node_of(slurm, run) for run in found}
-    lonely = next(node for node in nodes.values() if list(nodes.values()).count(node) == 1)
-    on_it = next(run for run in found if nodes[run.run_id] == lonely)
-    with_step, warned = (run for run in found if run is not on_it)
-    workers = [holder_pid(run) for run in (on_it, with_step)]
-    slurm.kill(lonely)
-    psutil.Process(keeper_of(workers[0])).kill()
-    psutil.Process(keeper_of(workers[1])).kill()
-    wait_until(lambda: all(gone(pid) for pid in workers), "no worker outlives its step", 10)
-    return {"node": on_it, "step": with_step, "warned": warned}
+def befall(slurm: Cluster, found: list[RunFolder], scripted: Path) -> dict[str, RunFolder]:
+    """Warn one run and kill the other's node with all that is on it. On the node that lives, a
+    scripted run reaches its time limit, and another loses its step."""
+    warned, lost = found
+    alive, dead = (node_of(slurm, run) for run in (warned, lost))
+    assert alive != dead
+    limit, step = (make_run(scripted, name, "train", "finish") for name in ("limit", "step"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SCRIPTED.items():
+            patch.setenv(name, value)
+        # A minute is the least limit that Slurm knows; its warning comes a few seconds into it.
+        submit_runs(limit, time="1", warning=57, options=[f"--nodelist={alive}"])
+        submit_runs(step, options=[f"--nodelist={alive}"])
+    worker = holder_pid(lost)
+    slurm.kill(dead)
+    psutil.Process(keeper_of(worker)).kill()
+    wait_until(lambda: gone(worker), "no worker outlives its node", 10)
+    slurm.run("scancel", "--batch", "--signal=USR1", element_of(warned).job)
+    wait_for_attempt(step)
+    (worker,) = attempts(step)
+    psutil.Process(keeper_of(worker)).kill()
+    wait_until(lambda: gone(worker), "no worker outlives its step", 10)
+    return {"warned": warned, "node": lost, "limit": limit, "step": step}
 
 
 def node_of(slurm: Cluster, run: RunFolder) -> str:
@@ -114,15 +130,17 @@ def holder_pid(run: RunFolder) -> int:
     return holder.pid
 
 
-def test_a_study_survives_a_killed_node_a_killed_step_and_the_time_limit(
+def test_a_study_is_followed_to_its_end_over_a_warning_and_a_killed_node(
     disturbed: Disturbed,
 ) -> None:
     assert disturbed.code == 0, disturbed.said
-    assert "tiny: 3 finished" in disturbed.said
-    statuses = {how: run.status() for how, run in disturbed.runs.items()}
-    assert {how: (s.state, s.attempts) for how, s in statuses.items()} == {
-        "node": ("finished", 2), "step": ("finished", 2), "warned": ("finished", 2),
-    }  # fmt: skip
+    assert "tiny: 2 finished" in disturbed.said
+
+
+@pytest.mark.parametrize("how", ["warned", "node", "limit", "step"])
+def test_a_disturbed_run_is_started_once_more_and_finishes(how: str, disturbed: Disturbed) -> None:
+    status = disturbed.runs[how].status()
+    assert (status.state, status.attempts) == ("finished", 2)
 
 
 def test_the_warned_run_went_on_from_a_checkpoint_of_that_moment(disturbed: Disturbed) -> None:
@@ -133,7 +151,7 @@ def test_the_warned_run_went_on_from_a_checkpoint_of_that_moment(disturbed: Dist
 
 
 def test_the_numbers_are_those_of_an_undisturbed_study_bit_for_bit(disturbed: Disturbed) -> None:
-    assert len(disturbed.undisturbed) == 3 * (12 * 3 + 4 * 4)
+    assert len(disturbed.undisturbed) == 2 * (12 * 3 + 4 * 4)
     assert stored_records(disturbed.results) == disturbed.undisturbed
 
 
