@@ -15,7 +15,7 @@ from workbench.launchers.slurm.submissions import newest_elements, submissions
 from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.messages import suggestion
 from workbench.runner import RunReport, check_writable, train_folders
-from workbench.runs import RunFolder, list_runs
+from workbench.runs import RunFolder, each, list_runs
 from workbench.submitting import Submitted, submit_folders
 
 
@@ -144,22 +144,24 @@ def cancel(results: Path, target: str) -> list[str]:
         for run in targets(results, target)
         if run.status().state not in ("finished", "cancelled")
     }
-    said, in_jobs = [], call_off(results, runs)
-    for run_id, run in runs.items():
-        if not run.is_claimed():
-            run.write_status(state="cancelled")
-            said.append(f"{run_id}: cancelled.")
-            continue
-        run.request_cancel()
-        holder = run.holder()
-        if run_id in in_jobs:
-            said.append(f"{run_id}: stopping in Slurm after a checkpoint.")
-        elif holder is None:
-            said.append(f"{run_id}: is only starting; it stops as soon as it has begun.")
-        elif holder.host != platform.node():
-            said.append(f"{run_id}: trains on {holder.host}, and stops there after a checkpoint.")
-        else:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(holder.pid, signal.SIGTERM)
-            said.append(f"{run_id}: stopping after a checkpoint.")
+    in_jobs = call_off(results, runs)
+    said = each(lambda run_id: _cancel_one(runs[run_id], run_id in in_jobs), runs)
     return said or [f"{target}: nothing to cancel."]
+
+
+def _cancel_one(run: RunFolder, in_job: bool) -> str:
+    """Cancel a run and tell how that goes."""
+    if not run.is_claimed():
+        run.write_status(state="cancelled")
+        return f"{run.run_id}: cancelled."
+    run.request_cancel()
+    holder = run.holder()
+    if in_job:
+        return f"{run.run_id}: stopping in Slurm after a checkpoint."
+    if holder is None:
+        return f"{run.run_id}: is only starting; it stops as soon as it has begun."
+    if holder.host != platform.node():
+        return f"{run.run_id}: trains on {holder.host}, and stops there after a checkpoint."
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(holder.pid, signal.SIGTERM)
+    return f"{run.run_id}: stopping after a checkpoint."

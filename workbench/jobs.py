@@ -8,7 +8,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.launchers.slurm.commands import SlurmRefusal, slurm
 from workbench.launchers.slurm.queue import Queue, ask
 from workbench.launchers.slurm.submissions import Element, newest_elements, submissions
-from workbench.runs import RunFolder
+from workbench.runs import RunFolder, each
 
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number
@@ -76,8 +76,7 @@ def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
     }
     # First: a task that starts meanwhile must see it.
     asked = [run for run_id, run in runs.items() if run_id in mine and not run.cancel_path.exists()]
-    for run in asked:
-        run.request_cancel()
+    each(RunFolder.request_cancel, asked)
     try:
         _scancel(list(whole.values()))
     except WorkbenchError:

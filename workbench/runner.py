@@ -12,7 +12,7 @@ from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
-from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
+from workbench.runs import RunFolder, each, extended_runs, imported_runs, write_json
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
@@ -148,8 +148,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
 def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFolder]:
     """The run folders and the study's file, by run id."""
     origin = provenance(recipe.text)
-    folders = {}
-    for run in plan.runs:
+
+    def make(run: RunSpec) -> RunFolder:
         assert run.run_id is not None
         assert run.prepared is not None
         config = {
@@ -164,7 +164,9 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
         }
-        folders[run.run_id] = RunFolder.create(results, run.run_id, config, origin)
+        return RunFolder.create(results, run.run_id, config, origin)
+
+    folders = {folder.run_id: folder for folder in each(make, plan.runs)}
     listed = dict.fromkeys(
         [
             *folders,

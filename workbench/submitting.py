@@ -1,6 +1,7 @@
 """Runs on a cluster: from a recipe, or from folders that are there, into the queue."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from workbench.launchers.slurm.submit import (
 from workbench.recipe import Recipe, RunConfig
 from workbench.recipe.launcher import SlurmConfig
 from workbench.runner import check_request, check_writable, prepared_folders
-from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
+from workbench.runs import AlreadyClaimed, RunFolder, RunStatus, each
 
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 
@@ -143,6 +144,7 @@ def submit_folders(
             arrays = make_arrays(configs, settings, largest_array())
             attempts = _attempts_before(wanted, found if goes_on else [])
             done.submission = Submission.new(results, name, settings, arrays, attempts)
+            would_be_taken(done.submission)
             marks = _Marks(wanted)
             submit(done.submission, marks.set, marks.take_back)
             done.submitted = list(wanted)
@@ -195,13 +197,14 @@ class _Marks:
         self.before: dict[str, tuple[RunStatus, bool]] = {}
 
     def set(self) -> None:
-        for run_id, run in self.runs.items():
-            before = (run.stored_status(), run.cancel_path.exists())
-            try:
-                run.plan_again("submitted")
-                self.before[run_id] = before
-            except AlreadyClaimed:
-                continue  # its task will find it finished, or wait for it
+        each(self._set_one, self.runs)
+
+    def _set_one(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        before = (run.stored_status(), run.cancel_path.exists())
+        with suppress(AlreadyClaimed):  # its task will find it finished, or wait for it
+            run.plan_again("submitted")
+            self.before[run_id] = before
 
     def take_back(self) -> None:
         for run_id, (status, cancelled) in self.before.items():

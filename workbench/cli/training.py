@@ -1,6 +1,7 @@
 """Commands that plan, train and follow a study."""
 
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -251,5 +252,8 @@ def cancel(
     """Stop runs that train here or in Slurm, and leave out those that wait."""
     from workbench.control import cancel as cancel_runs
 
-    for line in cancel_runs(results, target):
-        print(line, file=sys.stderr)
+    lines = cancel_runs(results, target)
+    if len(lines) > 20:
+        words = Counter(line.partition(": ")[2] for line in lines)
+        lines = [f"{count} runs: {said}" for said, count in words.items()]
+    print("\n".join(lines), file=sys.stderr)

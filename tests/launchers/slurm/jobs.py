@@ -41,8 +41,12 @@ def task_log(run: RunFolder) -> str:
 
 
 def wait_for_attempt(run: RunFolder, number: int = 1, timeout: float = 30.0) -> None:
-    what = f"attempt {number} of {run.run_id}"
-    wait_until(lambda: len(attempts(run)) >= number, what, timeout)
+    """Until that attempt is under way, and has said so."""
+    wait_until(
+        lambda: len(attempts(run)) >= number and run.stored_status().state == "running",
+        f"attempt {number} of {run.run_id}",
+        timeout,
+    )
 
 
 def wait_for_state(run: RunFolder, state: str, timeout: float = 40.0) -> None:

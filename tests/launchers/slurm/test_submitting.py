@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,13 @@ def test_a_controller_that_is_down_is_told_by_every_command(
     (tmp_path / "r" / "slurm" / ".queue.json").unlink(missing_ok=True)
     cluster.kill("slurmctld")
     try:
-        submitted = workbench("run", recipe, "--launcher", "slurm", "--results", "other")
-        asked = workbench("status", "--results", "r")
-        called_off = workbench("cancel", "waiting", "--results", "r")
+        commands: tuple[tuple[str | Path, ...], ...] = (
+            ("run", recipe, "--launcher", "slurm", "--results", "other"),
+            ("status", "--results", "r"),
+            ("cancel", "waiting", "--results", "r"),
+        )
+        with ThreadPoolExecutor() as pool:  # each waits for Slurm's patience
+            submitted, asked, called_off = pool.map(lambda one: workbench(*one), commands)
     finally:
         cluster.start_controller()
         cluster.wait_for_nodes()
@@ -117,7 +122,7 @@ def test_when_one_array_of_several_is_refused_none_is_left(
 ) -> None:
     # Runs of two shapes; the cluster has no node for the second.
     fits = make_run(tmp_path / "r", "fits", "finish")
-    wide = make_run(tmp_path / "r", "wide", "finish", ranks=64)
+    wide = make_run(tmp_path / "r", "wide", "finish", ranks=32)
     with pytest.raises(InputError, match="Nothing was submitted"):
         submit_runs(fits, wide)
     assert cluster.queue() == {}

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,23 +161,34 @@ def one_at_a_time(results: Path) -> Iterator[None]:
         WorkbenchError: the folder cannot be written.
     """
     folder = slurm_folder(results)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "ab")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise WorkbenchError(f"{folder}: cannot be written: {error.strerror}.") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-        fcntl.flock(lock, fcntl.LOCK_UN)
-    if not any(folder.glob("*/submission.json")):
-        _remove_unused(folder)
+    with _locked(folder):
+        try:
+            yield
+        finally:
+            if not any(folder.glob("*/submission.json")):
+                _remove_unused(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    path = folder / ".lock"
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = open(path, "ab")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise WorkbenchError(f"{folder}: cannot be written: {error.strerror}.") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Whoever had it before may have removed it.
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                yield
+                return
 
 
 def _remove_unused(folder: Path) -> None:
     """A refused first submission leaves nothing."""
-    try:
-        os.unlink(folder / ".lock")
-        os.rmdir(folder)
-    except OSError:
-        return
+    with suppress(OSError):
+        for name in (".queue.json", ".queue.lock", ".lock"):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()

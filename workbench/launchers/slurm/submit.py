@@ -43,7 +43,8 @@ def would_be_taken(submission: Submission) -> None:
     """Ask Slurm whether it would take every array, and leave nothing there.
 
     `--test-only` also refuses what nodes that are down at the moment could run, which a submission
-    would wait for. So a refusal is only believed of a submission, held and taken back at once.
+    would wait for. So a refusal is only believed of a submission, for some day and taken back at
+    once. (Held ones are not checked against the nodes.)
 
     Raises:
         InputError: there is no Slurm here, or it would refuse.
@@ -54,7 +55,7 @@ def would_be_taken(submission: Submission) -> None:
             slurm("sbatch", "--test-only", given=script)
         except SlurmRefusal:
             try:
-                slurm("sbatch", "--parsable", "--hold", given=script)
+                slurm("sbatch", "--parsable", "--begin=now+30days", given=script)
             except SlurmRefusal as refusal:
                 raise _refused(submission, refusal) from None
             finally:
