@@ -63,9 +63,12 @@ class WarmParent:
 
     def start(self, request: dict[str, Any]) -> None:
         parent = os.getpid()
+        # Blocked, a word to the worker waits until the worker no longer ignores it as we do.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_WORKERS)
         pid = os.fork()
         if pid == 0:
             self.work(parent, Path(request["run_dir"]), request.get("env", {}))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
         self.running[pid] = request["run_dir"]
         self.reply({"run_dir": request["run_dir"], "pid": pid})
 
@@ -77,6 +80,7 @@ class WarmParent:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, *_FOR_THE_WORKERS):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
             os.environ.update(env)
             log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             nothing = os.open(os.devnull, os.O_RDONLY)
