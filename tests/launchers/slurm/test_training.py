@@ -163,25 +163,58 @@ def test_the_crossover_of_a_disturbed_study_can_be_asked_for(disturbed: Disturbe
     assert (row["baseline"], row["challenger"]) == ("ar", "mdlm")
 
 
-def test_a_run_over_two_nodes_has_the_numbers_of_one_node(
-    cluster: Cluster, corpus: Path, tmp_path: Path
-) -> None:
-    recipe = tmp_path / "wide.toml"
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A run of 20 steps on two ranks, each on a node of its own under Slurm."""
+    recipe = tmp_path_factory.mktemp("recipe") / "wide.toml"
     text = RECIPE.format(corpus=corpus).replace("6_144", "10_240").partition("[sweep]")[0]
-    recipe.write_text(
-        text + "[parallelism]\nshard = 2\n[launcher.slurm]\nnodes = 2\ncpus_per_node = 1\n"
-    )
-    alone = start_workbench("run", recipe, "--results", tmp_path / "one", env={})
-    done = run_workbench(
-        *("run", recipe, "--results", tmp_path / "two", "--launcher", "slurm", "--wait")
-    )
+    nodes = "[parallelism]\nshard = 2\n[launcher.slurm]\nnodes = 2\ncpus_per_node = 1\n"
+    recipe.write_text(text + nodes)
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def on_one_node(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Records:
+    results = tmp_path_factory.mktemp("one")
+    done = run_workbench("run", wide, "--results", results)
     assert done.returncode == 0, done.stderr
-    assert alone.wait(timeout=120) == 0, alone.stderr
-    (run,) = list_runs(tmp_path / "two")
-    log = cluster.run("scontrol", "show", "job", "-o", element_of(run).job)
-    assert "NumNodes=2" in log
-    assert "NodeList=n[1-2]" in log
-    one, two = (stored_records(tmp_path / name) for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    assert max(key[2] for key in two) == 20
-    assert two == {key: pytest.approx(value, abs=1e-4) for key, value in one.items()}
+    return stored_records(results)
+
+
+def agree(one: Records, two: Records) -> bool:
+    return one.keys() == two.keys() and two == {
+        key: pytest.approx(value, abs=1e-4) for key, value in one.items()
+    }
+
+
+def test_a_run_over_two_nodes_has_the_numbers_of_one_node(
+    cluster: Cluster, wide: Path, on_one_node: Records, tmp_path: Path
+) -> None:
+    results = ("--results", tmp_path)
+    done = run_workbench("run", wide, *results, "--launcher", "slurm", "--wait")
+    assert done.returncode == 0, done.stderr
+    (run,) = list_runs(tmp_path)
+    job = cluster.run("scontrol", "show", "job", "-o", element_of(run).job)
+    assert "NumNodes=2" in job
+    assert "NodeList=n[1-2]" in job
+    records = stored_records(tmp_path)
+    assert max(key[2] for key in records) == 20
+    assert agree(on_one_node, records)
+
+
+def test_a_warning_reaches_the_ranks_of_all_nodes_and_the_run_goes_on_on_one(
+    cluster: Cluster, wide: Path, on_one_node: Records, tmp_path: Path
+) -> None:
+    results = ("--results", tmp_path)
+    submitted = start_workbench("run", wide, *results, "--launcher", "slurm", env=HELD)
+    assert submitted.wait(timeout=60) == 0
+    (run,) = list_runs(tmp_path)
+    wait_until(lambda: held(run), "the run is at step 7", 90)
+    cluster.run("scancel", "--batch", "--signal=USR1", element_of(run).job)
+    wait_for_state(run, "interrupted", 30)
+    assert run.status().step in (HELD_AT, HELD_AT + 1)
+    cluster.run("scancel", element_of(run).job)
+    done = run_workbench("run", wide, *results)
+    assert done.returncode == 0, done.stderr
+    assert run.status().attempts == 2
+    assert agree(on_one_node, stored_records(tmp_path))
