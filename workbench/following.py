@@ -12,9 +12,9 @@ from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
 from workbench.launchers.slurm.queue import Queue, ask
 from workbench.launchers.slurm.submissions import newest_elements, submissions
-from workbench.orchestrator import RunReport
 from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
+from workbench.run_report import RunReport
 from workbench.runs import RunFolder
 from workbench.submitting import Submitted, submit_folders
 

@@ -6,15 +6,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
 from workbench.launchers import LAUNCHERS, Ended, Launcher
-from workbench.progress import Progress, RunView, duration, label
+from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
+from workbench.run_report import RunReport
 from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
 from workbench.slots import Slot, Slots, make_slots
 
@@ -23,50 +24,6 @@ _RESTARTS = 2  # of a worker that a signal from outside ended
 _CLAIMED, _STOPPED = 3, 143  # exit statuses of a worker
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: a scheduler's warning
 _UNWANTED_ENDS = ("failed", "diverged", "cancelled")
-
-
-@dataclass
-class RunReport:
-    """What became of a study's runs, by id."""
-
-    study: str
-    finished: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    diverged: list[str] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    interrupted: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether every run is finished."""
-        return not (
-            self.failed or self.diverged or self.cancelled or self.interrupted or self.waiting
-        )
-
-    def add(self, run_id: str, state: str) -> None:
-        """Note a run's final state: finished, failed, diverged, cancelled or interrupted."""
-        ids: list[str] = getattr(self, state)
-        ids.append(run_id)
-
-    def summary(self) -> str:
-        """One sentence for people."""
-        parts = [
-            f"{len(ids)} {name}"
-            for name, ids in (
-                ("finished", self.finished),
-                ("already finished", self.skipped),
-                ("failed", self.failed),
-                ("diverged", self.diverged),
-                ("cancelled", self.cancelled),
-                ("interrupted", self.interrupted),
-                ("not started", self.waiting),
-            )
-            if ids
-        ]
-        return f"{self.study}: {', '.join(parts) or 'no runs'} in {duration(self.seconds)}."
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.orchestrator import Orchestrator, RunReport
+from workbench.orchestrator import Orchestrator
 from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
-from workbench.runs import RunFolder, each, extended_runs, imported_runs, write_json
+from workbench.run_report import RunReport
+from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
+from workbench.side_by_side import each
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]

@@ -12,11 +12,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.processes import started_at
@@ -25,9 +24,6 @@ STATES = (
     "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
 )  # fmt: skip
 CONFIG_SCHEMA = 1
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class AlreadyClaimed(WorkbenchError):
@@ -337,13 +333,6 @@ def extended_runs(results: Path, study: str, parents: Iterable[str]) -> list[str
                 known.add(run_id)
                 found.append(run_id)
     return found
-
-
-def each(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """What `act` returns for each of many, in order. A disk that is told to keep hundreds of small
-    files takes them many at a time in hardly more time than one."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return list(pool.map(act, items))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.launchers.slurm.queue import Queue, ask
 from workbench.launchers.slurm.settings import slurm_settings
 from workbench.launchers.slurm.shapes import make_arrays
+from workbench.launchers.slurm.sharing import check_locks_are_shared
 from workbench.launchers.slurm.submissions import (
     CLOSED,
     Submission,
@@ -27,7 +28,8 @@ from workbench.launchers.slurm.submit import (
 from workbench.recipe import Recipe, RunConfig
 from workbench.recipe.launcher import SlurmConfig
 from workbench.runner import check_request, check_writable, prepared_folders
-from workbench.runs import AlreadyClaimed, RunFolder, RunStatus, each
+from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
+from workbench.side_by_side import each
 
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 
@@ -94,6 +96,7 @@ def submit_study(recipe: Recipe, results: Path, *, retry_failed: bool) -> Submit
     """
     settings = slurm_settings(recipe.launcher)
     check_request(recipe, results)
+    check_locks_are_shared(results)
     would_be_taken(_whole_study(recipe, results, settings, largest_array()))
     folders = prepared_folders(recipe, results)
     return submit_folders(recipe.study.name, folders, results, settings, retry_failed=retry_failed)
@@ -128,6 +131,7 @@ def submit_folders(
     trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
     if not trained:
         raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
+    check_locks_are_shared(results)
     check_writable(results)
     done = Submitted(name, settings)
     with one_at_a_time(results):
