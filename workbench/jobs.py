@@ -99,7 +99,7 @@ def _scancel(elements: list[Element]) -> None:
     words: list[str] = []
     for job, indices in by_job.items():
         for begin in range(0, len(indices), _ELEMENTS_A_CALL):
-            words.append(f"{job}_[{_ranges(indices[begin : begin + _ELEMENTS_A_CALL])}]")
+            words.append(f"{job}_[{ranges(indices[begin : begin + _ELEMENTS_A_CALL])}]")
     if not words:
         return
     try:
@@ -110,7 +110,7 @@ def _scancel(elements: list[Element]) -> None:
             raise
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """0-3,7 for 0, 1, 2, 3, 7."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):

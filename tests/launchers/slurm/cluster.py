@@ -240,7 +240,16 @@ def start_cluster(
     key = folder / "munge" / "key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    munge = folder / "munge"
+    try:
+        _start_daemons(cluster, key)
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+def _start_daemons(cluster: Cluster, key: Path) -> None:
+    munge = cluster.folder / "munge"
     cluster.start(
         "munged",
         *("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge}/socket"),
@@ -254,4 +263,3 @@ def start_cluster(
     for node in NODES:
         cluster.start_node(node)
     cluster.wait_for_nodes()
-    return cluster

@@ -119,7 +119,7 @@ _ENDED = {
 def _accounted(found: list[Submission], jobs: dict[str, JobState]) -> dict[str, JobState]:
     """How tasks ended that squeue has forgotten, where Slurm keeps accounts."""
     ids = ",".join(job_id for one in found for job_id in one.job_ids)
-    command = ("sacct", "--allocations", "--array", "--noheader", "--parsable2", f"--jobs={ids}")
+    command = ("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={ids}")
     try:
         lines = slurm(*command, "--format=JobID,State,ExitCode,NodeList").splitlines()
     except WorkbenchError:
@@ -128,6 +128,21 @@ def _accounted(found: list[Submission], jobs: dict[str, JobState]) -> dict[str, 
     for line in lines:
         job, state, code, node = line.split("|", 3)
         word = state.partition(" ")[0]
-        if job not in jobs and word in _ENDED:
-            ended[job] = JobState(word, f"exit status {code}" if code != "0:0" else None, node)
+        if word not in _ENDED:
+            continue
+        told = JobState(word, f"exit status {code}" if code != "0:0" else None, node or None)
+        ended.update({one: told for one in elements_named(job) if one not in jobs})
     return ended
+
+
+def elements_named(job: str) -> list[str]:
+    """The tasks that an id stands for: sacct tells those that never started as one, 7_[0-2,5%4]."""
+    array, bracket, rest = job.partition("_[")
+    if not bracket:
+        return [job]
+    found = []
+    for part in rest.partition("]")[0].partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            found += [f"{array}_{index}" for index in range(int(first), int(last or first) + 1)]
+    return found
