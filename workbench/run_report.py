@@ -33,17 +33,18 @@ class RunReport:
 
     def summary(self) -> str:
         """One sentence for people."""
-        parts = [
-            f"{len(ids)} {name}"
-            for name, ids in (
-                ("finished", self.finished),
-                ("already finished", self.skipped),
-                ("failed", self.failed),
-                ("diverged", self.diverged),
-                ("cancelled", self.cancelled),
-                ("interrupted", self.interrupted),
-                ("not started", self.waiting),
-            )
-            if ids
-        ]
-        return f"{self.study}: {', '.join(parts) or 'no runs'} in {duration(self.seconds)}."
+        told = counted(
+            ("finished", self.finished),
+            ("already finished", self.skipped),
+            ("failed", self.failed),
+            ("diverged", self.diverged),
+            ("cancelled", self.cancelled),
+            ("interrupted", self.interrupted),
+            ("not started", self.waiting),
+        )
+        return f"{self.study}: {told} in {duration(self.seconds)}."
+
+
+def counted(*groups: tuple[str, list[str]]) -> str:
+    """How many runs there are of each kind, for people."""
+    return ", ".join(f"{len(ids)} {name}" for name, ids in groups if ids) or "no runs"

@@ -27,6 +27,7 @@ from workbench.launchers.slurm.submit import (
 )
 from workbench.recipe import Recipe, RunConfig
 from workbench.recipe.launcher import SlurmConfig
+from workbench.run_report import counted
 from workbench.runner import check_request, check_writable, prepared_folders
 from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
 from workbench.side_by_side import each
@@ -53,18 +54,14 @@ class Submitted:
 
     def summary(self) -> str:
         """One or two sentences for people."""
-        parts = [
-            f"{len(ids)} {name}"
-            for name, ids in (
-                ("submitted", self.submitted),
-                ("in the queue already", self.queued),
-                ("trained by another process now", self.training),
-                ("finished already", self.skipped),
-                ("left out (failed, diverged or cancelled: workbench retry)", self.left_out),
-            )
-            if ids
-        ]
-        said = f"{self.name}: {', '.join(parts) or 'no runs'}."
+        told = counted(
+            ("submitted", self.submitted),
+            ("in the queue already", self.queued),
+            ("trained by another process now", self.training),
+            ("finished already", self.skipped),
+            ("left out (failed, diverged or cancelled: workbench retry)", self.left_out),
+        )
+        said = f"{self.name}: {told}."
         if self.submission is not None:
             jobs = ", ".join(self.submission.job_ids)
             said += f" Slurm jobs {jobs}; logs in {self.submission.folder}."
