@@ -62,6 +62,8 @@ class Orchestrator:
         )
         # Hundreds of tasks would stand in line for the store: who follows them ingests.
         self.ingest = None if allocation else BackgroundIngest(results)
+        # A scheduler may say its word to every process and again, and kills by itself.
+        self.most_stops = 1 if allocation else 2
         self.patience_s = allocation.patience_s if allocation else math.inf
         self.queue: deque[str] = deque()
         self.elsewhere: set[str] = set()
@@ -268,7 +270,7 @@ class Orchestrator:
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
         # Only this: the loop may be anywhere, in the middle of a line of output too.
-        self.stopping += 1
+        self.stopping = min(self.stopping + 1, self.most_stops)
 
     def _pass_stop_on(self) -> None:
         """First: workers write a checkpoint and end. Second: they are killed."""

@@ -74,6 +74,20 @@ def test_a_killed_task_comes_back_and_leaves_no_worker_behind(
     assert job_of(run, cluster)["Restarts"] == "1"
 
 
+def test_a_job_that_slurm_ends_has_time_for_its_checkpoints(
+    cluster: Cluster, results: Path
+) -> None:
+    # Slurm tells every process of the job: workers, their warm parent, what started that.
+    runs = [make_run(results, f"r{i}", "slow") for i in range(3)]
+    submit_runs(*runs, runs_per_task=3, runs_at_once=2)
+    for run in runs[:2]:
+        wait_for_attempt(run)
+    cluster.run("scancel", element_of(runs[0]).job)
+    wait_for_empty_queue(cluster)
+    states = [run.stored_status().state for run in runs]
+    assert states == ["interrupted", "interrupted", "submitted"]
+
+
 def test_a_task_that_never_gets_through_is_given_up(cluster: Cluster, results: Path) -> None:
     run = make_run(results, "doomed", "train")
     submit_runs(run, max_attempts=2)
