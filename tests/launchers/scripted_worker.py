@@ -2,7 +2,8 @@
 
 Started through WORKBENCH_WORKER_MODULE. Each line is one attempt, and the last one lasts:
 finish, fail, diverge, train (until SIGTERM), slow (the same, and takes a second to stop), stubborn
-(until SIGKILL), crash (a segmentation fault), kill (SIGKILL to itself), silent (leaves with status 7), claimed (says so at once).
+(until SIGKILL), crash (a segmentation fault), kill (SIGKILL to itself), silent (leaves with status
+7), claimed (says so at once).
 `steps` collects one line an attempt: its process id.
 """
 

@@ -173,11 +173,23 @@ def wide(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     return recipe
 
 
-@pytest.fixture(scope="module")
-def on_one_node(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Records:
+@pytest.fixture(scope="module", autouse=True)
+def started_on_one_node(
+    wide: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """The wide run on this machine alone, begun first: the other tests wait much for Slurm."""
     results = tmp_path_factory.mktemp("one")
-    done = run_workbench("run", wide, "--results", results)
-    assert done.returncode == 0, done.stderr
+    process = start_workbench("run", wide, "--results", results, env={})
+    yield process, results
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def on_one_node(started_on_one_node: tuple["subprocess.Popen[str]", Path]) -> Records:
+    process, results = started_on_one_node
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
     return stored_records(results)
 
 
