@@ -97,6 +97,8 @@ def test_a_task_that_never_gets_through_is_given_up(cluster: Cluster, results: P
     wait_for_empty_queue(cluster)
     assert len(attempts(run)) == 2
     assert "Given up: this task was started 2 times" in task_log(run)
+    assert run.status().state == "failed"
+    assert "given up after 2 starts" in (run.status().error or "")
 
 
 def test_a_run_that_was_started_too_often_fails_and_says_so(

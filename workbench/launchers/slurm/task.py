@@ -52,7 +52,7 @@ def supervise(folder: Path, number: int) -> int:
         # somebody cancels us, nobody wants us back.
         return _status(code)
     if code == AGAIN or code < 0:
-        _requeue(folder)
+        _requeue(folder, number)
     return _status(code)
 
 
@@ -61,16 +61,19 @@ def _status(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _requeue(folder: Path) -> None:
+def _requeue(folder: Path, number: int) -> None:
     """Ask Slurm to start this job again. It ends us for that."""
     from workbench.launchers.slurm.submissions import Submission
 
-    limit = Submission.load(folder).settings.max_attempts
+    submission = Submission.load(folder)
+    limit = submission.settings.max_attempts
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     # Not SLURM_JOB_ID: an array's last task has the array's own, which means all of its tasks.
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     if restarts + 1 >= limit:
         print(f"Given up: this task was started {restarts + 1} times (max_attempts).", flush=True)
+        for run in _runs(submission, number, folder.parent.parent).values():
+            _give_up_at_the_limit(run, submission)
         return
     print(f"Not at the end: job {job} goes back into the queue.", flush=True)
     # Slurm's SIGTERM is the end now, or it would wait for its KillWait.
@@ -105,14 +108,11 @@ def work(folder: Path, number: int, parent: int) -> int:
 def _train(submission: "Submission", number: int, results: Path) -> int:
     from workbench.launchers import LAUNCHERS
     from workbench.orchestrator import Allocation, Orchestrator
-    from workbench.runs import RunFolder
 
-    array = submission.arrays[number]
-    runs = array.tasks[int(os.environ["SLURM_ARRAY_TASK_ID"])]
-    folders = {run_id: RunFolder(results / "runs" / run_id) for run_id in runs}
-    for run_id, folder in folders.items():
-        _give_up_at_the_limit(folder, submission, submission.attempts.get(run_id, 0))
-    shape = array.shape
+    folders = _runs(submission, number, results)
+    for run in folders.values():
+        _give_up_at_the_limit(run, submission)
+    shape = submission.arrays[number].shape
     launcher = partial(LAUNCHERS["slurm"], nodes=shape.nodes, cpus_per_node=shape.cpus_per_node)
     allocation = Allocation(
         _slots(shape, submission.settings.runs_per_gpu), launcher, patience_s=_PATIENCE_S
@@ -132,6 +132,14 @@ def _train(submission: "Submission", number: int, results: Path) -> int:
     return 0 if report.ok else 1
 
 
+def _runs(submission: "Submission", number: int, results: Path) -> dict[str, "RunFolder"]:
+    """The runs of this task of an array."""
+    from workbench.runs import RunFolder
+
+    runs = submission.arrays[number].tasks[int(os.environ["SLURM_ARRAY_TASK_ID"])]
+    return {run_id: RunFolder(results / "runs" / run_id) for run_id in runs}
+
+
 def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
     """Places for the ranks that train at once: GPUs, each as often as runs share it, or CPUs.
 
@@ -146,10 +154,11 @@ def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
     return Slots(list(range(places)), gpus)
 
 
-def _give_up_at_the_limit(run: "RunFolder", submission: "Submission", before: int) -> None:
+def _give_up_at_the_limit(run: "RunFolder", submission: "Submission") -> None:
     """Write down that a run was started too often to be started again."""
     from workbench.runs import AlreadyClaimed
 
+    before = submission.attempts.get(run.run_id, 0)
     limit = submission.settings.max_attempts
     status = run.status()
     if status.state in ("finished", "failed", "diverged", "cancelled"):
