@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint browser clean
+.PHONY: setup demo test lint browser slurm clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/workbench run quickstart
 	$(BIN)/workbench crossover quickstart --metric val_loss
 
-test: setup lint browser
+test: setup lint browser slurm
 	$(BIN)/python -m pytest -n 2
 
 lint: setup
@@ -32,6 +32,12 @@ lint: setup
 browser:
 	@test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 		|| { echo "/usr/bin/chromium is missing: install the system's package chromium, then run make test again." >&2; exit 2; }
+
+# They also submit to a real Slurm, which each test session starts for itself on this machine.
+slurm:
+	@{ command -v sbatch && command -v munge; } >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; } \
+		|| { echo "Slurm is missing: install the system's packages slurm-wlm and munge, then run make test again." >&2; exit 2; }
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.jobs import Jobs, call_off
+from workbench.launchers.slurm.settings import slurm_settings
+from workbench.launchers.slurm.submissions import newest_elements, submissions
+from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.messages import suggestion
 from workbench.runner import RunReport, check_writable, train_folders
 from workbench.runs import RunFolder, list_runs
+from workbench.side_by_side import each
+from workbench.submitting import Submitted, submit_folders
 
 
 def studies_of(results: Path) -> dict[str, list[str]]:
@@ -37,6 +43,7 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
     studies = studies_of(results)
     if study is not None and study not in studies:
         raise InputError(f"no study {study}{suggestion(study, studies)} {_known(studies)}")
+    jobs = Jobs(results)
     rows = []
     for name, run_ids in studies.items():
         if study not in (None, name):
@@ -57,6 +64,7 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
                     "attempts": status.attempts,
                     "error": status.error,
                 }
+                | jobs.columns(run_id, status.state)
             )
     return rows
 
@@ -100,41 +108,61 @@ def find_run(results: Path, name: str) -> RunFolder:
     )
 
 
-def retry(results: Path, target: str, *, jobs: int | None = None) -> RunReport:
+def retry(
+    results: Path, target: str, *, jobs: int | None = None, launcher: str | None = None
+) -> RunReport | Submitted:
     """Train what failed, diverged or was cancelled, from the run folders alone.
 
+    Args:
+        launcher: local or slurm; by default the one that the runs were started with last.
+
     Raises:
-        InputError: no such study or run.
+        InputError: no such study or run; or see `submit_folders`.
+        WorkbenchError: see `submit_folders`.
     """
     folders = {run.run_id: run for run in targets(results, target)}
     check_writable(results)
+    newest = newest_elements(submissions(results))
+    last = [newest[run_id].submission for run_id in folders if run_id in newest]
+    if launcher is None:
+        launcher = "slurm" if last else "local"
+    if launcher == "slurm":
+        # As they were submitted; what the recipe says now is `workbench run`'s to read.
+        settings = last[-1].settings if last else slurm_settings(LauncherConfig())
+        return submit_folders(target, folders, results, settings, retry_failed=True)
     return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
 
 
 def cancel(results: Path, target: str) -> list[str]:
-    """Stop workers on this host and mark what is not finished as cancelled.
+    """Stop workers and Slurm jobs, and mark what is not finished as cancelled.
 
     Raises:
-        InputError: no such study or run.
+        InputError: no such study or run, or its jobs are in a Slurm that is not on this machine.
+        WorkbenchError: the Slurm controller does not answer. No run was called off.
     """
-    said = []
-    for run in targets(results, target):
-        status = run.status()
-        if status.state in ("finished", "cancelled"):
-            continue
-        if run.is_claimed():
-            holder = run.holder()
-            if holder is None:
-                said.append(f"{run.run_id}: is only starting; cancel it again in a moment.")
-                continue
-            if holder.host != platform.node():
-                said.append(f"{run.run_id}: trains on {holder.host}; cancel it there.")
-                continue
-            run.request_cancel()
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(holder.pid, signal.SIGTERM)
-            said.append(f"{run.run_id}: stopping after a checkpoint.")
-        else:
-            run.write_status(state="cancelled")
-            said.append(f"{run.run_id}: cancelled.")
+    runs = {
+        run.run_id: run
+        for run in targets(results, target)
+        if run.status().state not in ("finished", "cancelled")
+    }
+    in_jobs = call_off(results, runs)
+    said = each(lambda run_id: _cancel_one(runs[run_id], run_id in in_jobs), runs)
     return said or [f"{target}: nothing to cancel."]
+
+
+def _cancel_one(run: RunFolder, in_job: bool) -> str:
+    """Cancel a run and tell how that goes."""
+    if not run.is_claimed():
+        run.write_status(state="cancelled")
+        return f"{run.run_id}: cancelled."
+    run.request_cancel()
+    holder = run.holder()
+    if in_job:
+        return f"{run.run_id}: stopping in Slurm after a checkpoint."
+    if holder is None:
+        return f"{run.run_id}: is only starting; it stops as soon as it has begun."
+    if holder.host != platform.node():
+        return f"{run.run_id}: trains on {holder.host}, and stops there after a checkpoint."
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(holder.pid, signal.SIGTERM)
+    return f"{run.run_id}: stopping after a checkpoint."

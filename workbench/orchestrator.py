@@ -1,69 +1,40 @@
 """One `run` of one study: the loop that fills slots, notices ends, and hears Ctrl-C."""
 
+import math
 import signal
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
-from workbench.launchers import LAUNCHERS, Ended
-from workbench.progress import Progress, RunView, duration, label
+from workbench.launchers import LAUNCHERS, Ended, Launcher
+from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
+from workbench.run_report import RunReport
 from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
-from workbench.slots import Slot, make_slots
+from workbench.slots import Slot, Slots, make_slots
 
 _LOOK_EVERY_S = 0.25
 _RESTARTS = 2  # of a worker that a signal from outside ended
 _CLAIMED, _STOPPED = 3, 143  # exit statuses of a worker
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: a scheduler's warning
 _UNWANTED_ENDS = ("failed", "diverged", "cancelled")
 
 
-@dataclass
-class RunReport:
-    """What became of a study's runs, by id."""
+@dataclass(frozen=True)
+class Allocation:
+    """A part of a cluster that its scheduler has lent us, in place of this machine."""
 
-    study: str
-    finished: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    diverged: list[str] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    interrupted: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether every run is finished."""
-        return not (
-            self.failed or self.diverged or self.cancelled or self.interrupted or self.waiting
-        )
-
-    def add(self, run_id: str, state: str) -> None:
-        """Note a run's final state: finished, failed, diverged, cancelled or interrupted."""
-        ids: list[str] = getattr(self, state)
-        ids.append(run_id)
-
-    def summary(self) -> str:
-        """One sentence for people."""
-        parts = [
-            f"{len(ids)} {name}"
-            for name, ids in (
-                ("finished", self.finished),
-                ("already finished", self.skipped),
-                ("failed", self.failed),
-                ("diverged", self.diverged),
-                ("cancelled", self.cancelled),
-                ("interrupted", self.interrupted),
-                ("not started", self.waiting),
-            )
-            if ids
-        ]
-        return f"{self.study}: {', '.join(parts) or 'no runs'} in {duration(self.seconds)}."
+    slots: Slots
+    launcher: Callable[..., Launcher]
+    patience_s: float
+    """How long to wait for runs that others train, once there is nothing else to do: an idle
+    allocation costs."""
 
 
 class Orchestrator:
@@ -78,6 +49,7 @@ class Orchestrator:
         jobs: int | None,
         keep_going: bool,
         retry_failed: bool,
+        allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
         self.configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
@@ -85,17 +57,26 @@ class Orchestrator:
         self.folders = folders
         self.keep_going = keep_going
         self.report = RunReport(name)
-        self.slots = make_slots(list(self.configs.values()), jobs)
-        self.ingest = BackgroundIngest(results)
+        self.slots = (
+            allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
+        )
+        # Hundreds of tasks would stand in line for the store: who follows them ingests.
+        self.ingest = None if allocation else BackgroundIngest(results)
+        # A scheduler may say its word to every process and again, and kills by itself.
+        self.most_stops = 1 if allocation else 2
+        self.patience_s = allocation.patience_s if allocation else math.inf
         self.queue: deque[str] = deque()
         self.elsewhere: set[str] = set()
         self.running: dict[str, Slot] = {}
         self.restarts: dict[str, int] = {}
         self.stopping = 0
         self.told_to_stop: dict[str, int] = {}
+        self.called_off: set[str] = set()
+        self.idle_since = time.monotonic()
         for run_id in folders:
             self._sort(run_id, retry_failed)
-        self.launcher = LAUNCHERS["local"](warm=len(self.queue) > len(self.slots.free))
+        start = allocation.launcher if allocation else LAUNCHERS["local"]
+        self.launcher = start(warm=len(self.queue) > len(self.slots.free))
         views = {
             run_id: RunView(self.labels[run_id], self.configs[run_id].steps, folder.status())
             for run_id, folder in folders.items()
@@ -125,18 +106,19 @@ class Orchestrator:
             KeyboardInterrupt: after Ctrl-C or SIGTERM, once every worker has ended.
         """
         began = time.monotonic()
-        previous = {s: signal.signal(s, self._hear) for s in (signal.SIGINT, signal.SIGTERM)}
+        previous = {s: signal.signal(s, self._hear) for s in _STOP_SIGNALS}
         try:
             with self.progress:
                 self._say_what_is_left_out()
                 self._loop()
         finally:
             self.launcher.close()
-            self.ingest.stop()
+            if self.ingest is not None:
+                self.ingest.stop()
             for number, handler in previous.items():
                 signal.signal(number, handler)
         self.report.waiting += [*self.queue, *sorted(self.elsewhere)]
-        for problem in self.ingest.everything():
+        for problem in self.ingest.everything() if self.ingest is not None else ():
             print(f"Warning: {problem}", file=sys.stderr)
         self.report.seconds = time.monotonic() - began
         if self.stopping:
@@ -145,8 +127,9 @@ class Orchestrator:
         return self.report
 
     def _loop(self) -> None:
-        while self.running or (not self._halted and (self.queue or self.elsewhere)):
+        while self.running or (not self._halted and (self.queue or self._worth_waiting())):
             self._pass_stop_on()
+            self._pass_cancel_on()
             self._fill()
             for ended in self.launcher.wait(_LOOK_EVERY_S):
                 self._ended(ended)
@@ -155,7 +138,14 @@ class Orchestrator:
             for run_id in self.running:
                 self.progress.update(run_id, self.folders[run_id].stored_status())
             self.progress.tick()
-            self.ingest.now_and_then(self.running)
+            if self.ingest is not None:
+                self.ingest.now_and_then(self.running)
+
+    def _worth_waiting(self) -> bool:
+        """Whether runs that others train are the only ones left, and not for too long yet."""
+        if not self.elsewhere or self.queue or self.running:
+            self.idle_since = time.monotonic()
+        return bool(self.elsewhere) and time.monotonic() - self.idle_since < self.patience_s
 
     @property
     def _halted(self) -> bool:
@@ -200,7 +190,8 @@ class Orchestrator:
         run_id, code = ended.run_id, ended.code
         folder = self.folders[run_id]
         self.slots.give_back(self.running.pop(run_id))
-        self.ingest.note(run_id)
+        if self.ingest is not None:
+            self.ingest.note(run_id)
         status = folder.status()
         if status.state != "finished" and (code == _CLAIMED or folder.is_claimed()):
             self.progress.say(f"waiting    {self.labels[run_id]}: another process trains it")
@@ -279,7 +270,7 @@ class Orchestrator:
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
         # Only this: the loop may be anywhere, in the middle of a line of output too.
-        self.stopping += 1
+        self.stopping = min(self.stopping + 1, self.most_stops)
 
     def _pass_stop_on(self) -> None:
         """First: workers write a checkpoint and end. Second: they are killed."""
@@ -292,3 +283,10 @@ class Orchestrator:
                 self.told_to_stop[run_id] = self.stopping
                 word = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
                 self.launcher.signal(run_id, word)
+
+    def _pass_cancel_on(self) -> None:
+        """Runs that were cancelled from another machine, which cannot signal their workers."""
+        for run_id in self.running:
+            if run_id not in self.called_off and self.folders[run_id].cancel_path.exists():
+                self.called_off.add(run_id)
+                self.launcher.signal(run_id, signal.SIGTERM)

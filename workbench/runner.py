@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.orchestrator import Orchestrator, RunReport
+from workbench.orchestrator import Orchestrator
 from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
+from workbench.run_report import RunReport
 from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
+from workbench.side_by_side import each
 from workbench.slots import make_slots
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
@@ -41,11 +43,35 @@ def run_study(
         KeyboardInterrupt: after Ctrl-C, once every worker has written its checkpoint.
     """
     # What is wrong with the request is said before anything is written.
+    check_request(recipe, results)
+    make_slots(recipe.runs, jobs)
+    folders = prepared_folders(recipe, results)
+    return train_folders(
+        recipe.study.name,
+        folders,
+        results,
+        jobs=jobs,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+    )
+
+
+def check_request(recipe: Recipe, results: Path) -> None:
+    """Raises:
+    InputError: what a recipe asks for cannot be, as far as that can be told without its data.
+    """
     plan_study(recipe, results)
     for config in recipe.runs:
         for problem in missing_files(config.evaluation.task_files):
             raise InputError(f"{recipe.origin}: {problem}")
-    make_slots(recipe.runs, jobs)
+
+
+def prepared_folders(recipe: Recipe, results: Path) -> dict[str, RunFolder]:
+    """The run folders of a recipe, by run id, its data prepared.
+
+    Raises:
+        InputError: its data or the results folder is wrong. No folder is made.
+    """
     made = not results.exists()
     check_writable(results)
     try:
@@ -55,15 +81,7 @@ def run_study(
             with suppress(OSError):
                 results.rmdir()  # only where it is still empty
         raise
-    folders = make_folders(recipe, plan, results)
-    return train_folders(
-        plan.study,
-        folders,
-        results,
-        jobs=jobs,
-        keep_going=keep_going,
-        retry_failed=retry_failed,
-    )
+    return make_folders(recipe, plan, results)
 
 
 def train_folders(
@@ -132,8 +150,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
 def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFolder]:
     """The run folders and the study's file, by run id."""
     origin = provenance(recipe.text)
-    folders = {}
-    for run in plan.runs:
+
+    def make(run: RunSpec) -> RunFolder:
         assert run.run_id is not None
         assert run.prepared is not None
         config = {
@@ -148,7 +166,9 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
         }
-        folders[run.run_id] = RunFolder.create(results, run.run_id, config, origin)
+        return RunFolder.create(results, run.run_id, config, origin)
+
+    folders = {folder.run_id: folder for folder in each(make, plan.runs)}
     listed = dict.fromkeys(
         [
             *folders,

@@ -194,8 +194,11 @@ class RunFolder:
         """Tell the holder that when it stops, it stops for good."""
         self.cancel_path.touch()
 
-    def plan_again(self) -> None:
+    def plan_again(self, state: str = "planned") -> None:
         """Forget an end that was not the wanted one, so that the run is started again.
+
+        Args:
+            state: planned, or submitted to a scheduler.
 
         Raises:
             AlreadyClaimed: another process has started it already.
@@ -203,7 +206,7 @@ class RunFolder:
         with self.claim():
             self.cancel_path.unlink(missing_ok=True)
             if self.stored_status().state != "finished":
-                self.write_status(state="planned", error=None, finished=None)
+                self.write_status(state=state, error=None, finished=None)
 
     @contextmanager
     def claim(self) -> Iterator[None]:

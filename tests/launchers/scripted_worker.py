@@ -1,8 +1,9 @@
 """A worker without torch that does what `behaviour` in its run folder says, attempt by attempt.
 
 Started through WORKBENCH_WORKER_MODULE. Each line is one attempt, and the last one lasts:
-finish, fail, diverge, train (until SIGTERM), stubborn (until SIGKILL), crash (a segmentation
-fault), kill (SIGKILL to itself), silent (leaves with status 7), claimed (says so at once).
+finish, fail, diverge, train (until SIGTERM), slow (the same, and takes a second to stop), stubborn
+(until SIGKILL), crash (a segmentation fault), kill (SIGKILL to itself), silent (leaves with status
+7), claimed (says so at once).
 `steps` collects one line an attempt: its process id.
 """
 
@@ -57,6 +58,9 @@ def _attempt(run: RunFolder) -> int:
         run.write_status(state="running", attempts=attempts + 1, error=None, **me)
         return _behave(run, behaviour)
     except _Stop:
+        if behaviour == "slow":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(1)
         run.write_status(state="cancelled" if run.cancel_path.exists() else "interrupted")
         return 143
 
@@ -73,7 +77,7 @@ def _behave(run: RunFolder, behaviour: str) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "silent":
         return 7
-    if behaviour in ("train", "stubborn"):
+    if behaviour in ("train", "slow", "stubborn"):
         if behaviour == "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)

@@ -1,6 +1,8 @@
 """Commands that plan, train and follow a study."""
 
 import sys
+from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,9 @@ from workbench.cli.root import app
 
 if TYPE_CHECKING:
     from workbench.plan import Plan
+    from workbench.recipe import Recipe
+    from workbench.runner import RunReport
+    from workbench.submitting import Submitted
 
 
 @app.command()
@@ -155,6 +160,13 @@ def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]
     return found
 
 
+class LauncherName(StrEnum):
+    """What starts a study's runs."""
+
+    local = "local"
+    slurm = "slurm"
+
+
 @app.command()
 def run(
     recipe: RecipeArgument,
@@ -167,18 +179,60 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed and diverged runs again.")
     ] = False,
+    launcher: Annotated[
+        LauncherName, typer.Option("--launcher", help="This machine, or a Slurm cluster.")
+    ] = LauncherName.local,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="slurm: follow the runs to their end.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="slurm: print the job scripts and do nothing.")
+    ] = False,
 ) -> None:
     """Train a study: what is finished is skipped, what was interrupted goes on."""
+    from workbench.errors import InputError
     from workbench.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    if launcher == LauncherName.slurm:
+        if jobs is not None or not keep_going:
+            raise InputError(
+                "--jobs and --fail-fast are for runs on this machine; with --launcher slurm, set "
+                "array_throttle or runs_at_once in [launcher.slurm]."
+            )
+        _run_on_slurm(loaded, results, retry_failed=retry_failed, wait=wait, dry_run=dry_run)
+        return
+    if wait or dry_run:
+        raise InputError("--wait and --dry-run belong to --launcher slurm.")
     from workbench.runner import run_study
 
-    report = run_study(
-        load_recipe(recipe, overrides or []),
-        results,
-        jobs=jobs,
-        keep_going=keep_going,
-        retry_failed=retry_failed,
-    )
+    report = run_study(loaded, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed)
+    _tell(report)
+
+
+def _run_on_slurm(
+    loaded: "Recipe", results: Path, *, retry_failed: bool, wait: bool, dry_run: bool
+) -> None:
+    from workbench.submitting import dry_run as scripts_of
+    from workbench.submitting import submit_study
+
+    if dry_run:
+        for script in scripts_of(loaded, results):
+            print(script)
+        return
+    submitted = submit_study(loaded, results, retry_failed=retry_failed)
+    print(submitted.summary(), file=sys.stderr)
+    if wait:
+        _wait(submitted, results)
+
+
+def _wait(submitted: "Submitted", results: Path) -> None:
+    from workbench.following import follow
+
+    _tell(follow(submitted, results))
+
+
+def _tell(report: "RunReport") -> None:
     print(report.summary(), file=sys.stderr)
     if not report.ok:
         raise typer.Exit(1)
@@ -202,14 +256,25 @@ def retry(
     target: Annotated[str, typer.Argument(metavar="STUDY|RUN", help="A study or a run id.")],
     results: ResultsOption = RESULTS,
     jobs: JobsOption = None,
+    launcher: Annotated[
+        LauncherName | None,
+        typer.Option("--launcher", help="Default: what started the runs last."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="slurm: follow the runs to their end.")
+    ] = False,
 ) -> None:
     """Start failed, diverged and cancelled runs again, from their last checkpoint."""
     from workbench.control import retry as retry_runs
+    from workbench.runner import RunReport
 
-    report = retry_runs(results, target, jobs=jobs)
-    print(report.summary(), file=sys.stderr)
-    if not report.ok:
-        raise typer.Exit(1)
+    done = retry_runs(results, target, jobs=jobs, launcher=launcher)
+    if isinstance(done, RunReport):
+        _tell(done)
+        return
+    print(done.summary(), file=sys.stderr)
+    if wait:
+        _wait(done, results)
 
 
 @app.command()
@@ -217,8 +282,11 @@ def cancel(
     target: Annotated[str, typer.Argument(metavar="STUDY|RUN", help="A study or a run id.")],
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Stop runs that train here, and leave out those that wait."""
+    """Stop runs that train here or in Slurm, and leave out those that wait."""
     from workbench.control import cancel as cancel_runs
 
-    for line in cancel_runs(results, target):
-        print(line, file=sys.stderr)
+    lines = cancel_runs(results, target)
+    if len(lines) > 20:
+        words = Counter(line.partition(": ")[2] for line in lines)
+        lines = [f"{count} runs: {said}" for said, count in words.items()]
+    print("\n".join(lines), file=sys.stderr)

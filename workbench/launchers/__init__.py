@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from workbench.launchers.local import LocalLauncher
 from workbench.launchers.protocol import Ended, Launcher
+from workbench.launchers.slurm.steps import StepLauncher
 
-LAUNCHERS: dict[str, Callable[..., Launcher]] = {"local": LocalLauncher}
+LAUNCHERS: dict[str, Callable[..., Launcher]] = {"local": LocalLauncher, "slurm": StepLauncher}
+"""By what starts workers on a machine that is ours: slurm within an allocation."""
 
-__all__ = ["LAUNCHERS", "Ended", "Launcher", "LocalLauncher"]
+__all__ = ["LAUNCHERS", "Ended", "Launcher", "LocalLauncher", "StepLauncher"]

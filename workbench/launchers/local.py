@@ -181,9 +181,7 @@ class LocalLauncher:
     def _start_ranks(
         self, run: RunFolder, world_size: int, threads: int, env: dict[str, str]
     ) -> None:
-        me, run_dir = str(os.getpid()), str(run.path.absolute())
-        part = ("rank", me, run_dir) if world_size == 1 else ("agent", me, str(world_size), run_dir)
-        command = [sys.executable, "-m", "workbench.launchers.torchrun", *part]
+        command = self._command(run, world_size)
         try:
             log = open(run.log_path, "ab")  # noqa: SIM115 - closed below
         except OSError as error:
@@ -203,6 +201,11 @@ class LocalLauncher:
         self._selector.register(
             ranks.pidfd, selectors.EVENT_READ, partial(self._ranks_ended, run.run_id)
         )
+
+    def _command(self, run: RunFolder, world_size: int) -> list[str]:
+        me, run_dir = str(os.getpid()), str(run.path.absolute())
+        part = ("rank", me, run_dir) if world_size == 1 else ("agent", me, str(world_size), run_dir)
+        return [sys.executable, "-m", "workbench.launchers.torchrun", *part]
 
     def _ranks_ended(self, run_id: str) -> list[Ended]:
         ranks = self._ranks.pop(run_id)

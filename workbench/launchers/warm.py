@@ -23,6 +23,10 @@ from workbench.launchers.orphans import die_with_parent
 
 WORKER_MODULE = os.environ.get("WORKBENCH_WORKER_MODULE", "workbench.training.worker")
 
+# A scheduler that ends a job tells all of its processes. Workers write a checkpoint then, and would
+# not get to it if their parent ended at the word.
+_FOR_THE_WORKERS = (signal.SIGTERM, signal.SIGUSR1)
+
 
 class WarmParent:
     """The loop that forks and reaps."""
@@ -59,9 +63,12 @@ class WarmParent:
 
     def start(self, request: dict[str, Any]) -> None:
         parent = os.getpid()
+        # Blocked, a word to the worker waits until the worker no longer ignores it as we do.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_WORKERS)
         pid = os.fork()
         if pid == 0:
             self.work(parent, Path(request["run_dir"]), request.get("env", {}))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
         self.running[pid] = request["run_dir"]
         self.reply({"run_dir": request["run_dir"], "pid": pid})
 
@@ -71,7 +78,9 @@ class WarmParent:
         try:
             die_with_parent(parent)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, *_FOR_THE_WORKERS):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
             os.environ.update(env)
             log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             nothing = os.open(os.devnull, os.O_RDONLY)
@@ -106,6 +115,8 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     # Ctrl-C reaches the whole group: the orchestrator decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _FOR_THE_WORKERS:
+        signal.signal(number, signal.SIG_IGN)
     replies = os.dup(1)  # what the imports print must not land among the replies
     os.dup2(2, 1)
     WarmParent(replies).serve()

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from workbench.errors import InputError
 from workbench.recipe.checks import check_compare, check_run
 from workbench.recipe.data import resolved_data
+from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.messages import explain, suggestion
 from workbench.recipe.models import (
     FOREIGN_KEYS,
@@ -26,7 +27,10 @@ from workbench.recipe.objective_keys import without_plain
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 from workbench.recipe.tasks import foreign_task_keys, resolved_files, task_defaults
 
-_TABLES = ("study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep")
+_TABLES = (
+    "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
+    "launcher",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Recipe:
     """The file as it was read, overrides appended as comments: kept with the results."""
     origin: str
     """Where the recipe came from, for messages."""
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
 
 def recipe_folder() -> Path:
@@ -79,13 +84,15 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
     study = _model(StudyConfig, document.get("study"), "study", origin)
     compare = _model(CompareConfig, document.get("compare", {}), "compare", origin)
     check_compare(compare, origin)
-    base = {k: v for k, v in document.items() if k not in ("study", "compare", "sweep")}
+    launcher = _model(LauncherConfig, document.get("launcher", {}), "launcher", origin)
+    no_run = ("study", "compare", "sweep", "launcher")
+    base = {k: v for k, v in document.items() if k not in no_run}
     runs: dict[str, RunConfig] = {}
     for combination in expand(document.get("sweep", {}), base, origin):
         config = resolve(combination.document, origin, combination.choices)
         runs.setdefault(canonical_json(config), config)
     kept = text + "".join(f"\n# --set {override}" for override in overrides)
-    return Recipe(study, compare, list(runs.values()), kept, origin)
+    return Recipe(study, compare, list(runs.values()), kept, origin, launcher)
 
 
 def resolve(

@@ -7,6 +7,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from workbench.recipe.values import PATTERN_WORDS
+
+_NAME = "letters, digits, '.', '_' and '-', without a leading dot"
+
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """ ", did you mean 'x'?" where a known name is close, else nothing."""
@@ -63,7 +67,7 @@ def _explain_one(
         )
         return f"{key} = {read}{near or ':'} expected {context['expected']}."
     if kind == "string_pattern_mismatch":
-        return f"{key} = {read}: expected letters, digits, '.', '_' and '-', without a leading dot."
+        return f"{key} = {read}: expected {PATTERN_WORDS.get(context['pattern'], _NAME)}."
     if kind.startswith("model_") or kind == "dict_type":
         return f"{key} = {read}: expected a table."
     message = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.models import CompareConfig, RunConfig, StudyConfig
 from workbench.recipe.sweep import sweepable_keys
 
@@ -13,6 +14,7 @@ class RecipeFile(RunConfig):
 
     study: StudyConfig
     compare: CompareConfig = CompareConfig()
+    launcher: LauncherConfig = LauncherConfig()
     sweep: dict[str, Any] = Field(
         default_factory=dict, description="Lists of values by dotted key; zip; exclude."
     )

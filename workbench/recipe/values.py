@@ -12,6 +12,20 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
+# What a pattern asks for, in words: a text that does not match is answered with them.
+PATTERNS = {
+    "time": r"^(\d+|(\d+-)?\d+:\d{1,2}(:\d{1,2})?|\d+-\d+)$",
+    "memory": r"^\d+[KMGT]?$",
+    "variable": r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "option": r"^--[a-z][a-z0-9-]*(=.+)?$",
+}
+PATTERN_WORDS = {
+    PATTERNS["time"]: "minutes, hours:minutes:seconds or days-hours, as sbatch takes them",
+    PATTERNS["memory"]: "a number with K, M, G or T, such as 16G",
+    PATTERNS["variable"]: "the name of an environment variable",
+    PATTERNS["option"]: "an option as sbatch has it, such as --exclusive or --reservation=mine",
+}
+
 
 class Table(BaseModel):
     """A table of a recipe: unknown keys are refused, values never change."""

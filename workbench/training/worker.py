@@ -119,17 +119,19 @@ class Diverged(WorkbenchError):
 
 @dataclass
 class StopSignal:
-    """Remembers a SIGTERM until the step at hand is done."""
+    """Remembers a SIGTERM, or the SIGUSR1 that srun passes on, until the step at hand is done."""
 
     requested: bool = False
-    _previous: Any = field(default=None, repr=False)
+    _previous: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def __enter__(self) -> "StopSignal":
-        self._previous = signal.signal(signal.SIGTERM, self._remember)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            self._previous[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._previous)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
     def _remember(self, *_: object) -> None:
         self.requested = True
