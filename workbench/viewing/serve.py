@@ -11,12 +11,10 @@ def _warm() -> None:
     import scipy.interpolate  # noqa: F401
 
     import workbench.analysis.figures
-    import workbench.importing
-    import workbench.viewing.drawing
-    import workbench.viewing.page  # noqa: F401
+    import workbench.importing  # noqa: F401
 
     altair.Chart().mark_point().to_dict()
-    duckdb.sql("SELECT 1 AS one").pl()
+    duckdb.execute("SELECT 1 AS one").pl()
 
 
 def main() -> None:
