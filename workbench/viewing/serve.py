@@ -14,7 +14,7 @@ def _warm() -> None:
     import workbench.importing  # noqa: F401
 
     altair.Chart().mark_point().to_dict()
-    duckdb.execute("SELECT 1 AS one").pl()
+    duckdb.execute("SELECT 1").fetchall()
 
 
 def main() -> None:
