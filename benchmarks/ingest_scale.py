@@ -5,7 +5,7 @@ python benchmarks/ingest_scale.py [--runs 10000] [--records 10000] [--lines 100]
 Runs are as the workbench leaves them when they have finished: configuration, provenance, status,
 and records sealed as Parquet. `--lines` of them are still going on, their records JSON lines.
 Records are drawn for 64 runs, and the others have copies of them. Each step is a process of its
-own, whose peak memory (resident, as the kernel counts it) is told. Everything is deleted at the end.
+own, whose peak memory (resident, as the kernel counts it) is told. All is deleted at the end.
 """
 
 import argparse
@@ -101,12 +101,13 @@ def write_runs(results: Path, runs: int, count: int, lines: int) -> int:
 def measured(*arguments: str | Path) -> None:
     """Run a command, and tell how long it took and the most memory that it had."""
     began = time.perf_counter()
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert process.stderr is not None
-    told = process.stderr.read().strip()
+    told = process.stderr.read().strip().rpartition(": ")[2]
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
-    name = " ".join(str(one) for one in arguments if not isinstance(one, Path))
+    name = " ".join(one.name if isinstance(one, Path) else one for one in arguments)
     if status:
         raise SystemExit(f"{name}: {told}")
     print(

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import duckdb
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs import RunFolder, list_runs
-from workbench.store.connection import database_path, writing
+from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
 
@@ -58,7 +59,8 @@ def ingest(
     try:
         report = _ingest(results, target, runs, timeout)
         if rebuild:
-            os.replace(target, path)
+            with _held(path, timeout):
+                os.replace(target, path)
         return report
     except duckdb.Error as error:
         raise WorkbenchError(
@@ -68,6 +70,23 @@ def ingest(
     finally:
         if rebuild:
             target.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path, timeout: float) -> Iterator[None]:
+    """Nobody writes the store meanwhile: another's log of changes would be left beside a store
+    that it does not belong to."""
+    try:
+        old = connect(path, read_only=False, timeout=timeout) if path.exists() else None
+    except InputError:
+        old = None  # damaged: nobody can write it
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+    if old is None:
+        yield
+        return
+    with old:
+        old.execute("CHECKPOINT")
+        yield
 
 
 def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) -> IngestReport:
