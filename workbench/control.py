@@ -21,7 +21,7 @@ def studies_of(results: Path) -> dict[str, list[str]]:
         try:
             study = json.loads(path.read_text())
             found[study["name"]] = list(study["run_ids"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
     return found
 
@@ -43,8 +43,8 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
             continue
         for run_id in run_ids:
             folder = RunFolder(results / "runs" / run_id)
-            if not folder.config_path.exists():
-                continue
+            if not folder.path.exists():
+                continue  # removed, or to be made by the next `workbench run`
             status, derived = folder.status(), folder.config_json()["derived"]
             rows.append(
                 {

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs import RunFolder, list_runs
+from workbench.runs import RunFolder, headless_runs, list_runs
 from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
@@ -91,6 +91,8 @@ def _held(path: Path, timeout: float) -> Iterator[None]:
 
 def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) -> IngestReport:
     report = IngestReport()
+    for run in headless_runs(results):
+        report.problems.append(f"{run.config_path} is missing; the run is left out.")
     known = _known_sources(target)
     for batch in _batches(runs, known, report):
         with writing(target, timeout=timeout) as connection:
@@ -144,6 +146,6 @@ def _read_studies(results: Path, report: IngestReport) -> list[dict[str, Any]]:
         try:
             study = json.loads(path.read_text())
             studies.append({**study, "name": study["name"], "run_ids": list(study["run_ids"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             report.problems.append(f"{path}: not a study ({error}); left out.")
     return studies
