@@ -11,7 +11,7 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.recipe.messages import suggestion
 from workbench.runner import RunReport, check_writable, train_folders
-from workbench.runs import RunFolder, list_runs
+from workbench.runs import RunFolder, check_study, list_runs
 
 
 def studies_of(results: Path) -> dict[str, list[str]]:
@@ -19,8 +19,8 @@ def studies_of(results: Path) -> dict[str, list[str]]:
     found = {}
     for path in sorted((results / "studies").glob("*.json")):
         try:
-            study = json.loads(path.read_text())
-            found[study["name"]] = list(study["run_ids"])
+            study = check_study(json.loads(path.read_text()), path)
+            found[study["name"]] = study["run_ids"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
     return found

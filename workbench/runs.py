@@ -156,10 +156,18 @@ class RunFolder:
         return _read_json(self.provenance_path)
 
     def stored_status(self) -> RunStatus:
-        """`status.json` as it was last written."""
+        """`status.json` as it was last written.
+
+        Raises:
+            InputError: missing, damaged, or not a status.
+        """
         document = _read_json(self.status_path)
         known = {field.name for field in fields(RunStatus)}
-        return RunStatus(**{key: value for key, value in document.items() if key in known})
+        status = RunStatus(**{key: value for key, value in document.items() if key in known})
+        counts = (status.attempts, status.step, status.tokens)
+        if document.get("state") not in STATES or not all(type(one) is int for one in counts):
+            raise InputError(f"{self.status_path}: not the status of a run.")
+        return status
 
     def status(self) -> RunStatus:
         """The status. A run that says it is running, and that nobody holds, was interrupted;
@@ -316,6 +324,20 @@ def headless_runs(results: Path) -> list[RunFolder]:
         if not run.config_path.exists()
         and (run.status_path.exists() or run.records_path.exists() or run.sealed_path.exists())
     ]
+
+
+def check_study(document: Any, path: Path) -> dict[str, Any]:
+    """The content of a study's file.
+
+    Raises:
+        ValueError: not that of this study.
+    """
+    if not isinstance(document, dict) or document.get("name") != path.stem:
+        raise ValueError(f'no "name": "{path.stem}"')
+    run_ids = document.get("run_ids")
+    if not isinstance(run_ids, list) or not all(isinstance(one, str) for one in run_ids):
+        raise ValueError("no list of run_ids")
+    return document
 
 
 def imported_runs(results: Path, study: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs import RunFolder, headless_runs, list_runs
+from workbench.runs import RunFolder, check_study, headless_runs, list_runs
 from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
@@ -62,6 +62,8 @@ def ingest(
             with _held(path, timeout):
                 os.replace(target, path)
         return report
+    except OSError as error:
+        raise WorkbenchError(f"{path}: cannot be replaced: {error.strerror}.") from error
     except duckdb.Error as error:
         raise WorkbenchError(
             f"{path}: cannot be written: {str(error).splitlines()[0]} The run folders hold every "
@@ -144,8 +146,7 @@ def _read_studies(results: Path, report: IngestReport) -> list[dict[str, Any]]:
     studies = []
     for path in sorted((results / "studies").glob("*.json")):
         try:
-            study = json.loads(path.read_text())
-            studies.append({**study, "name": study["name"], "run_ids": list(study["run_ids"])})
+            studies.append(check_study(json.loads(path.read_text()), path))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             report.problems.append(f"{path}: not a study ({error}); left out.")
     return studies

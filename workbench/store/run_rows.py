@@ -11,6 +11,7 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.runs import RunFolder
 from workbench.store.reading import deduplicated, empty_records, read_records
+from workbench.store.schema import RUNS
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,15 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
         InputError: a file is damaged beyond use.
         KeyError, TypeError, AttributeError: the configuration is not one of a run.
     """
-    row = _run_row(run)
     problems: list[str] = []
+    row = _run_row(run, problems)
     if row["state"] == "finished" and not run.sealed_path.exists():
         problems += _seal(run)
     path = run.sealed_path if run.sealed_path.exists() else run.records_path
     files = [one for one in (path, run.evaluations_path) if one.exists()]
     if not files:
+        if row["state"] == "finished":
+            problems.append(f"{run.records_path} is missing, though the run has finished.")
         return RunRows(row, "", None, problems)
     source = "+".join(_signature(one) for one in files)
     if source == known:
@@ -80,6 +83,8 @@ def _seal(run: RunFolder) -> list[str]:
     if not run.records_path.exists():
         return []
     reading = read_records(run.records_path)
+    if reading.offset < run.records_path.stat().st_size:
+        reading.problems.append(f"{run.records_path}: cut short; read as far as it goes.")
     temporary = run.sealed_path.with_name(f".{run.sealed_path.name}.{os.getpid()}")
     try:
         deduplicated(reading.frame).write_parquet(temporary)
@@ -90,43 +95,72 @@ def _seal(run: RunFolder) -> list[str]:
     return reading.problems
 
 
-def _run_row(run: RunFolder) -> dict[str, Any]:
+def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
     document, status = run.config_json(), run.status()
     config, derived = document["config"], document["derived"]
     training, data, model = config["training"], config["data"], config["model"]
-    provenance = None
-    if run.provenance_path.exists():
-        provenance = run.provenance_path.read_text()
-    return {
-        "run_id": run.run_id,
-        "objective": training.get("objective"),
-        "n_params": derived.get("n_params"),
-        "n_params_non_embedding": derived.get("n_params_non_embedding"),
-        "unique_tokens": data.get("unique_tokens"),
-        "total_tokens": training.get("total_tokens", derived.get("total_tokens")),
-        "epochs": derived.get("epochs"),
-        "steps": derived.get("steps"),
-        "train_flops": derived.get("train_flops"),
-        "seed": training.get("seed"),
-        "data_seed": data.get("seed"),
-        "size": model.get("size"),
-        "corpus": data.get("corpus"),
-        "seq_len": data.get("seq_len"),
-        "batch_size": training.get("batch_size"),
-        "lr": training.get("lr"),
-        "weight_decay": training.get("weight_decay"),
-        "noise_schedule": training.get("noise_schedule"),
-        "loss_weighting": training.get("loss_weighting"),
-        "quality": data.get("quality"),
-        "input_mask": training.get("input_mask"),
-        "dropout": model.get("dropout"),
-        "config": json.dumps(config),
-        "provenance": provenance,
-        "data_fingerprint": document["data"].get("fingerprint"),
-        "parent": document.get("parent"),
-        "state": status.state,
-        "attempts": status.attempts,
-        "steps_done": status.step,
-        "error": status.error,
-        "imported": document.get("imported") is True,
-    }
+    return _checked(
+        run,
+        {
+            "run_id": run.run_id,
+            "objective": training.get("objective"),
+            "n_params": derived.get("n_params"),
+            "n_params_non_embedding": derived.get("n_params_non_embedding"),
+            "unique_tokens": data.get("unique_tokens"),
+            "total_tokens": training.get("total_tokens", derived.get("total_tokens")),
+            "epochs": derived.get("epochs"),
+            "steps": derived.get("steps"),
+            "train_flops": derived.get("train_flops"),
+            "seed": training.get("seed"),
+            "data_seed": data.get("seed"),
+            "size": model.get("size"),
+            "corpus": data.get("corpus"),
+            "seq_len": data.get("seq_len"),
+            "batch_size": training.get("batch_size"),
+            "lr": training.get("lr"),
+            "weight_decay": training.get("weight_decay"),
+            "noise_schedule": training.get("noise_schedule"),
+            "loss_weighting": training.get("loss_weighting"),
+            "quality": data.get("quality"),
+            "input_mask": training.get("input_mask"),
+            "dropout": model.get("dropout"),
+            "config": json.dumps(config),
+            "provenance": _provenance(run, problems),
+            "data_fingerprint": document["data"].get("fingerprint"),
+            "parent": document.get("parent"),
+            "state": status.state,
+            "attempts": status.attempts,
+            "steps_done": status.step,
+            "error": status.error,
+            "imported": document.get("imported") is True,
+        },
+    )
+
+
+def _provenance(run: RunFolder, problems: list[str]) -> str | None:
+    try:
+        return json.dumps(run.provenance_json())
+    except InputError as error:
+        if os.path.lexists(run.provenance_path):
+            problems.append(str(error))
+        return None  # the numbers are good without
+
+
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "BIGINT": (int,), "DOUBLE": (int, float), "BOOLEAN": (bool,), "VARCHAR": (str,), "JSON": (str,),
+}  # fmt: skip
+
+
+def _checked(run: RunFolder, row: dict[str, Any]) -> dict[str, Any]:
+    """The row, if the store can hold it: one value of a wrong type would keep all others out."""
+    for column in RUNS.columns:
+        value = row[column.name]
+        if column.type == "BIGINT" and isinstance(value, float) and value.is_integer():
+            row[column.name] = value = int(value)
+        wrong = not isinstance(value, _PYTHON[column.type])
+        wrong = wrong or (isinstance(value, bool) and column.type != "BOOLEAN")
+        if value is not None and (wrong or (isinstance(value, int) and abs(value) >= 2**63)):
+            raise InputError(
+                f"{run.config_path}: {column.name} is {str(value)[:80]!r}; the run is left out."
+            )
+    return row
