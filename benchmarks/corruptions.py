@@ -2,11 +2,11 @@
 
 python benchmarks/corruptions.py [--only WORD] [--quick] [--keep]
 
-A small trained study is copied, one file is damaged, and a command runs on the copy (as a user
-who may not read it, where that is the damage). It passes where the command answers as it did before the damage, or names the file
-and ends with status 1 or 2 (or 0, for a warning); where there is no traceback and no internal
-error; and where no other file of a run has changed. Exit status 1 where anything failed. `--quick`
-leaves out the commands that load torch.
+A small trained study is copied, one file is damaged, and a command runs on the copy (as a user who
+may not read it, where that is the damage). It passes where the command answers as it did before the
+damage, or names the file and ends with status 1 or 2 (or 0, for a warning); where there is no
+traceback and no internal error; and where no other file of a run has changed. Exit status 1 where
+anything failed. `--quick` leaves out the commands that load torch.
 """
 
 import argparse
