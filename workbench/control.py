@@ -15,7 +15,7 @@ from workbench.launchers.slurm.submissions import newest_elements, submissions
 from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.messages import suggestion
 from workbench.runner import RunReport, check_writable, train_folders
-from workbench.runs import RunFolder, list_runs
+from workbench.runs import RunFolder, check_study, list_runs
 from workbench.side_by_side import each
 from workbench.submitting import Submitted, submit_folders
 
@@ -25,9 +25,9 @@ def studies_of(results: Path) -> dict[str, list[str]]:
     found = {}
     for path in sorted((results / "studies").glob("*.json")):
         try:
-            study = json.loads(path.read_text())
-            found[study["name"]] = list(study["run_ids"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            study = check_study(json.loads(path.read_text()), path)
+            found[study["name"]] = study["run_ids"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
     return found
 
@@ -50,8 +50,8 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
             continue
         for run_id in run_ids:
             folder = RunFolder(results / "runs" / run_id)
-            if not folder.config_path.exists():
-                continue
+            if not folder.path.exists():
+                continue  # removed, or to be made by the next `workbench run`
             status, derived = folder.status(), folder.config_json()["derived"]
             rows.append(
                 {

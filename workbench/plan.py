@@ -264,5 +264,5 @@ def calibration_path(results: Path) -> Path:
 def _calibrated_rate(results: Path) -> float | None:
     try:
         return float(json.loads(calibration_path(results).read_text())["flops_per_second"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

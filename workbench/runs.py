@@ -132,6 +132,11 @@ class RunFolder:
                 f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
+        if document.get("run_id", self.run_id) != self.run_id:
+            raise InputError(
+                f"{self.config_path}: is that of run {document['run_id']}. Give the folder its "
+                "own configuration back, or its own name."
+            )
         return document
 
     def is_imported(self) -> bool:
@@ -163,10 +168,18 @@ class RunFolder:
             write_json(self.provenance_path, document)
 
     def stored_status(self) -> RunStatus:
-        """`status.json` as it was last written."""
+        """`status.json` as it was last written.
+
+        Raises:
+            InputError: missing, damaged, or not a status.
+        """
         document = _read_json(self.status_path)
         known = {field.name for field in fields(RunStatus)}
-        return RunStatus(**{key: value for key, value in document.items() if key in known})
+        status = RunStatus(**{key: value for key, value in document.items() if key in known})
+        counts = (status.attempts, status.step, status.tokens)
+        if document.get("state") not in STATES or not all(type(one) is int for one in counts):
+            raise InputError(f"{self.status_path}: not the status of a run.")
+        return status
 
     def status(self) -> RunStatus:
         """The status. A run that says it is running, and that nobody holds, was interrupted;
@@ -314,6 +327,34 @@ def list_runs(results: Path) -> list[RunFolder]:
     return [RunFolder(p) for p in sorted(found) if (p / "config.json").exists()]
 
 
+def headless_runs(results: Path) -> list[RunFolder]:
+    """Folders with a run's status or records, but without its configuration."""
+    folder = results / "runs"
+    if not folder.is_dir():
+        return []
+    found = [RunFolder(p) for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+    return [
+        run
+        for run in found
+        if not run.config_path.exists()
+        and (run.status_path.exists() or run.records_path.exists() or run.sealed_path.exists())
+    ]
+
+
+def check_study(document: Any, path: Path) -> dict[str, Any]:
+    """The content of a study's file.
+
+    Raises:
+        ValueError: not that of this study.
+    """
+    if not isinstance(document, dict) or document.get("name") != path.stem:
+        raise ValueError(f'no "name": "{path.stem}"')
+    run_ids = document.get("run_ids")
+    if not isinstance(run_ids, list) or not all(isinstance(one, str) for one in run_ids):
+        raise ValueError("no list of run_ids")
+    return document
+
+
 def imported_runs(results: Path, study: str) -> list[str]:
     """Ids of a study's runs whose numbers come from elsewhere, in the study's order.
 
@@ -332,7 +373,7 @@ def _study_runs(results: Path, study: str) -> list[str]:
     path = results / "studies" / f"{study}.json"
     try:
         return [str(i) for i in json.loads(path.read_text(encoding="utf-8"))["run_ids"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
@@ -352,7 +393,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: this is not the folder of a run.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a JSON object.")

@@ -1,13 +1,17 @@
 """SQL: questions are answered, everything else is refused and changes nothing."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.store.conftest import MakeRun
+from tests.store.hostile import statements
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows
+from workbench.store.parquet.export import export_parquet
 
 HOSTILE = [
     "COPY metrics TO '/tmp/stolen.csv'",
@@ -100,3 +104,28 @@ def test_every_column_has_a_comment_in_the_database_too(store: Path) -> None:
            AND table_name IN ('runs', 'metrics', 'studies', 'fits', 'crossovers')""",
     )
     assert bare.is_empty()
+
+
+def test_no_statement_of_any_kind_is_let_through_or_ends_in_anything_but_a_refusal(
+    store: Path, tmp_path: Path
+) -> None:
+    assert len(statements()) >= 200
+    dataset = tmp_path / "dataset"
+    export_parquet(store, str(dataset))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for sql in statements():
+        for where in (store, dataset):
+            with pytest.raises(InputError, match=r"^SQL: "):
+                query(where, sql.replace("T/", f"{tmp_path}/"))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_long_question_puts_nothing_but_its_answer_on_the_output(store: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from workbench.store import query;"
+        "query(Path(sys.argv[1]), 'SELECT count(*) FROM range(3000000) a, range(30000) b "
+        "WHERE a.range * b.range % 7 = 8', time_limit=4)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True)
+    assert "stopped after" in done.stderr, "it was no long question"
+    assert "▕" not in done.stdout + done.stderr

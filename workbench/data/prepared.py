@@ -51,7 +51,7 @@ class PreparedData:
                 == count * np.dtype(manifest["dtype"]).itemsize
                 for name, count in tokens.items()
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: cannot be read ({error}). {_MEND}") from None
         if not whole:
             raise InputError(f"{folder}: of another format, or its shards are cut short. {_MEND}")
@@ -194,7 +194,7 @@ def _find(
     try:
         answer = json.loads(request_path(request, results).read_text())
         prepared = PreparedData.open(results / "data" / answer["folder"])
-    except (OSError, ValueError, KeyError, InputError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
         return None
     try:
         unchanged = signature(sources(), data) == answer["signature"]

@@ -127,7 +127,7 @@ def _read_jsonl(file: Path, _document: str, key: str, quality_key: str | None) -
 def _json_row(file: Path, number: int, line: str, key: str) -> dict[str, Any]:
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"data.corpus: {file}, line {number}: not JSON ({error}).") from None
     if not isinstance(row, dict) or not isinstance(row.get(key), str):
         keys = ", ".join(row) if isinstance(row, dict) else type(row).__name__

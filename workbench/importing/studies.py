@@ -47,7 +47,7 @@ def read_study(results: Path, study: str) -> dict[str, Any] | None:
         list(document["run_ids"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a study ({error!r}). Move it away and import again."
         ) from None

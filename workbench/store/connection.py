@@ -21,8 +21,9 @@ READ_ONLY = {
     "autoload_known_extensions": "false",
     "memory_limit": "4GB",
     "temp_directory": "",  # what does not fit into memory is refused, not spilled beside the store
-    "lock_configuration": "true",
 }
+# Of a connection. DuckDB would draw its bar between an answer's lines, terminal or not.
+LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
 
 
 def database_path(results: Path) -> Path:
@@ -57,7 +58,10 @@ def connect(
     def attempt() -> duckdb.DuckDBPyConnection:
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
-            return duckdb.connect(str(path), read_only=True, config=dict(config))
+            reader = duckdb.connect(str(path), read_only=True, config=dict(config))
+            for statement in LAST:
+                reader.execute(statement)
+            return reader
         return duckdb.connect(str(path))
 
     try:

@@ -104,19 +104,26 @@ def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.St
     if len(statements) != 1:
         raise InputError(f"SQL: expected one statement, not {len(statements)}.")
     statement = statements[0]
-    kind = statement.type
+    kind = _type_of(statement)
     if kind == duckdb.StatementType.EXPLAIN:
         # EXPLAIN ANALYZE carries out what it explains, and a dataset's files may be opened.
         kind = _explained(connection, sql)
     if kind not in _ALLOWED:
         raise InputError(
-            f"SQL: {kind.name} is not a question. The store is read-only here: SELECT "
-            "from studies, runs, metrics, curves, final, best."
+            f"SQL: {kind.name if kind else 'this'} is not a question. The store is read-only here: "
+            "SELECT from studies, runs, metrics, curves, final, best."
         )
     return statement
 
 
-def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.StatementType:
+def _type_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
+    try:
+        return statement.type
+    except ValueError:  # one that DuckDB's own bindings have no name for: UPDATE EXTENSIONS
+        return None
+
+
+def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.StatementType | None:
     """The type of the one statement behind EXPLAIN."""
     found = _EXPLAIN.match(sql)
     try:
@@ -125,4 +132,4 @@ def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
         statements = []
     if len(statements) != 1:
         raise InputError("SQL: write EXPLAIN or EXPLAIN ANALYZE, and then one SELECT.")
-    return statements[0].type
+    return _type_of(statements[0])

@@ -76,7 +76,7 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
             if frame["step"][0] is None or frame["metric"][0] is None:
                 raise ValueError("no step or no metric")
             rows.append({k: row.get(k) for k in FIELDS})
-        except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
             problems.append(f"{path}, line {number}: not a record ({error}); left out.")
     return pl.DataFrame(rows, schema=RECORD_SCHEMA), problems
 

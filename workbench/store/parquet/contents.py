@@ -56,7 +56,13 @@ def _reading(results: Path, timeout: float) -> Iterator[duckdb.DuckDBPyConnectio
         )
     with connect(path, read_only=True, timeout=timeout) as connection:
         check_version(connection, path)
-        yield connection
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise InputError(
+                f"{path}: cannot be read: {str(error).splitlines()[0]} Move it away and run "
+                "`workbench ingest --rebuild`."
+            ) from None
 
 
 def list_contents(results: Path, *, timeout: float) -> Contents:

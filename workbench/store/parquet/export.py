@@ -20,7 +20,7 @@ from workbench.store.parquet.contents import (
 from workbench.store.parquet.layout import DIGEST, MARKER, check_marker, is_ours, marker, table_path
 from workbench.store.parquet.place import Place
 
-_ROWS_AT_ONCE = 4_000_000  # about 1 GB of memory
+_ROWS_AT_ONCE = 2_000_000  # about 1 GB of memory
 
 
 @dataclass

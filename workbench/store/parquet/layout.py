@@ -85,7 +85,7 @@ def check_marker(content: bytes, where: str) -> None:
     try:
         document = json.loads(content)
         found = int(document["format"]), int(document["schema"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{where}/{MARKER}: cannot be read ({error!r}). Remove this one file and export again."
         ) from None

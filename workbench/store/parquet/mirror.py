@@ -59,7 +59,7 @@ def mirrored(url: str) -> Path:
 def _kept(folder: Path) -> dict[str, str]:
     try:
         return dict(json.loads((folder / _LIST).read_text())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}  # everything is fetched again
 
 
@@ -67,7 +67,7 @@ def mirror_url(folder: Path) -> str | None:
     """The URL that a folder mirrors, or None."""
     try:
         return str(json.loads((folder / _LIST).read_text())["url"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

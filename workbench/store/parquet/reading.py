@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from workbench.errors import InputError
-from workbench.store.connection import READ_ONLY
+from workbench.store.connection import LAST, READ_ONLY
 from workbench.store.parquet.layout import MARKER, METRICS, SMALL, check_marker, table_path
 from workbench.store.schema import TABLES, VIEWS, Table
 
@@ -25,14 +25,13 @@ def open_dataset(folder: Path, *, memory: str | None = None) -> duckdb.DuckDBPyC
     except OSError as error:
         raise InputError(f"{folder / MARKER}: cannot be read: {error.strerror}.") from None
     locked = dict(READ_ONLY) | ({"memory_limit": memory} if memory else {})
-    # These shut the door: they come when the files are known.
-    last = {name: locked.pop(name) for name in ("enable_external_access", "lock_configuration")}
+    shut = locked.pop("enable_external_access")  # once the files are known
     connection = duckdb.connect(":memory:", config=dict(locked))
     try:
         files = _make_tables(connection, folder)
         connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
-        for name, value in last.items():
-            connection.execute(f"SET {name} = {value}")
+        for statement in (f"SET enable_external_access = {shut}", *LAST):
+            connection.execute(statement)
     except duckdb.Error as error:
         connection.close()
         raise damaged(folder, error) from None

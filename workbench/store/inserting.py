@@ -1,0 +1,87 @@
+"""Putting runs and studies into the store, many at a time: a statement costs more than a row."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from workbench.store.run_rows import RunRows
+from workbench.store.schema import METRICS, RUNS
+
+_TYPES = {"VARCHAR": pl.String, "JSON": pl.String, "BIGINT": pl.Int64, "DOUBLE": pl.Float64,
+          "BOOLEAN": pl.Boolean}  # fmt: skip
+_RUNS = pl.Schema({column.name: _TYPES[column.type]() for column in RUNS.columns})
+_METRICS = [column.name for column in METRICS.columns]
+
+
+def replace_runs(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]) -> None:
+    """Replace the rows of these runs, and the records of those that bring some."""
+    _replace_rows(connection, batch)
+    changed = [rows for rows in batch if rows.records is not None]
+    if not changed:
+        return
+    ids = [rows.run["run_id"] for rows in changed]
+    known = connection.execute(
+        "SELECT run_id FROM ingested WHERE run_id IN (SELECT unnest(?))", [ids]
+    ).fetchall()
+    if known:  # a scan of all metrics, which new runs need not pay for
+        old = [row[0] for row in known]
+        connection.execute("DELETE FROM metrics WHERE run_id IN (SELECT unnest(?))", [old])
+        connection.execute("DELETE FROM ingested WHERE run_id IN (SELECT unnest(?))", [old])
+    frames = [
+        rows.records.with_columns(run_id=pl.lit(rows.run["run_id"])).select(_METRICS)
+        for rows in changed
+        if rows.records is not None
+    ]
+    _insert(connection, "metrics", pl.concat(frames, how="vertical_relaxed"))
+    _insert(
+        connection,
+        "ingested",
+        pl.DataFrame({"run_id": ids, "source": [rows.source for rows in changed]}),
+    )
+
+
+def _replace_rows(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]) -> None:
+    """Those of the runs that changed: a store that is as it was is not written."""
+    frame = pl.DataFrame([rows.run for rows in batch], schema=_RUNS)
+    there = connection.sql(
+        "FROM runs WHERE run_id IN (SELECT unnest(?))", params=[frame["run_id"].to_list()]
+    ).pl()
+    changed = frame.join(there.cast(dict(_RUNS)), on=list(_RUNS), how="anti", nulls_equal=True)
+    if changed.is_empty():
+        return
+    connection.execute(
+        "DELETE FROM runs WHERE run_id IN (SELECT unnest(?))", [changed["run_id"].to_list()]
+    )
+    _insert(connection, "runs", changed)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    connection.register("new_rows", frame)
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[str, Any]]) -> None:
+    """Replace the rows of these studies, and what they list."""
+    for study in studies:
+        name = study["name"]
+        connection.execute("DELETE FROM studies WHERE study = ?", [name])
+        connection.execute(
+            "INSERT INTO studies VALUES (?, ?, ?, ?, ?)",
+            [
+                name,
+                study.get("question"),
+                study.get("source"),
+                json.dumps(study.get("compare")),
+                study.get("recipe"),
+            ],
+        )
+        connection.execute("DELETE FROM study_runs WHERE study = ?", [name])
+        frame = pl.DataFrame(
+            {"study": [name] * len(study["run_ids"]), "run_id": study["run_ids"]},
+            schema={"study": pl.String, "run_id": pl.String},
+        )
+        _insert(connection, "study_runs", frame)

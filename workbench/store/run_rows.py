@@ -1,0 +1,166 @@
+"""One run as the store wants it: its row, and its records where they have changed."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.errors import InputError
+from workbench.runs import RunFolder
+from workbench.store.reading import deduplicated, empty_records, read_records
+from workbench.store.schema import RUNS
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """What `read_run` found."""
+
+    run: dict[str, Any]
+    source: str
+    records: pl.DataFrame | None
+    """None where the store has this source already."""
+    problems: list[str]
+
+
+def read_run(run: RunFolder, known: str | None) -> RunRows:
+    """Read a run; seal its records first, if it has finished.
+
+    Args:
+        known: the source that the store has read it from last.
+
+    Raises:
+        InputError: a file is damaged beyond use.
+        KeyError, TypeError, AttributeError: the configuration is not one of a run.
+    """
+    problems: list[str] = []
+    row = _run_row(run, problems)
+    if row["state"] == "finished" and not run.sealed_path.exists():
+        problems += _seal(run)
+    path = run.sealed_path if run.sealed_path.exists() else run.records_path
+    files = [one for one in (path, run.evaluations_path) if one.exists()]
+    if not files:
+        if row["state"] == "finished":
+            problems.append(f"{run.records_path} is missing, though the run has finished.")
+        return RunRows(row, "", None, problems)
+    source = "+".join(_signature(one) for one in files)
+    if source == known:
+        return RunRows(row, source, None, problems)
+    records = _read_trained(run, path, problems) if path in files else empty_records()
+    if run.evaluations_path in files:
+        reading = read_records(run.evaluations_path)
+        problems += reading.problems
+        records = pl.concat([records, deduplicated(reading.frame)], how="vertical_relaxed")
+    return RunRows(row, source, records, problems)
+
+
+def _signature(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFrame:
+    """What training measured, from the sealed file or else from the JSON lines."""
+    if path == run.sealed_path:
+        try:
+            return pl.read_parquet(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            if not run.records_path.exists():
+                raise InputError(
+                    f"{path}: cannot be read ({error}); the run is left out. Import it again."
+                ) from None
+            # The JSONL stays beside it for the whole of a trained run's life.
+            problems.append(f"{path}: cannot be read ({error}); read records.jsonl instead.")
+    reading = read_records(run.records_path)
+    problems += reading.problems
+    return deduplicated(reading.frame)
+
+
+def _seal(run: RunFolder) -> list[str]:
+    """Write a finished run's records as Parquet, complete or not at all."""
+    if not run.records_path.exists():
+        return []
+    reading = read_records(run.records_path)
+    if reading.offset < run.records_path.stat().st_size:
+        reading.problems.append(f"{run.records_path}: cut short; read as far as it goes.")
+    temporary = run.sealed_path.with_name(f".{run.sealed_path.name}.{os.getpid()}")
+    try:
+        deduplicated(reading.frame).write_parquet(temporary)
+        os.replace(temporary, run.sealed_path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        return [*reading.problems, f"{run.sealed_path}: cannot be written: {error.strerror}."]
+    return reading.problems
+
+
+def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
+    document, status = run.config_json(), run.status()
+    config, derived = document["config"], document["derived"]
+    training, data, model = config["training"], config["data"], config["model"]
+    return _checked(
+        run,
+        {
+            "run_id": run.run_id,
+            "objective": training.get("objective"),
+            "n_params": derived.get("n_params"),
+            "n_params_non_embedding": derived.get("n_params_non_embedding"),
+            "unique_tokens": data.get("unique_tokens"),
+            "total_tokens": training.get("total_tokens", derived.get("total_tokens")),
+            "epochs": derived.get("epochs"),
+            "steps": derived.get("steps"),
+            "train_flops": derived.get("train_flops"),
+            "seed": training.get("seed"),
+            "data_seed": data.get("seed"),
+            "size": model.get("size"),
+            "corpus": data.get("corpus"),
+            "seq_len": data.get("seq_len"),
+            "batch_size": training.get("batch_size"),
+            "lr": training.get("lr"),
+            "weight_decay": training.get("weight_decay"),
+            "noise_schedule": training.get("noise_schedule"),
+            "loss_weighting": training.get("loss_weighting"),
+            "quality": data.get("quality"),
+            "input_mask": training.get("input_mask"),
+            "dropout": model.get("dropout"),
+            "config": json.dumps(config),
+            "provenance": _provenance(run, problems),
+            "data_fingerprint": document["data"].get("fingerprint"),
+            "parent": document.get("parent"),
+            "state": status.state,
+            "attempts": status.attempts,
+            "steps_done": status.step,
+            "error": status.error,
+            "imported": document.get("imported") is True,
+        },
+    )
+
+
+def _provenance(run: RunFolder, problems: list[str]) -> str | None:
+    try:
+        return json.dumps(run.provenance_json())
+    except InputError as error:
+        if os.path.lexists(run.provenance_path):
+            problems.append(str(error))
+        return None  # the numbers are good without
+
+
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "BIGINT": (int,), "DOUBLE": (int, float), "BOOLEAN": (bool,), "VARCHAR": (str,), "JSON": (str,),
+}  # fmt: skip
+
+
+def _checked(run: RunFolder, row: dict[str, Any]) -> dict[str, Any]:
+    """The row, if the store can hold it: one value of a wrong type would keep all others out."""
+    for column in RUNS.columns:
+        value = row[column.name]
+        if column.type == "BIGINT" and isinstance(value, float) and value.is_integer():
+            row[column.name] = value = int(value)
+        wrong = not isinstance(value, _PYTHON[column.type])
+        wrong = wrong or (isinstance(value, bool) and column.type != "BOOLEAN")
+        if value is not None and (wrong or (isinstance(value, int) and abs(value) >= 2**63)):
+            raise InputError(
+                f"{run.config_path}: {column.name} is {str(value)[:80]!r}; the run is left out."
+            )
+    return row
