@@ -8,11 +8,12 @@ from typer.testing import CliRunner
 
 from tests.store.conftest import MakeRun, make_run, results
 from workbench.cli import app
+from workbench.documents import write_json
 from workbench.errors import InputError
 from workbench.gpus import ASSUMED_MFU, GPUS, gpu_costs, gpu_table_row, measured_mfu, spread
 from workbench.plan import plan_study
 from workbench.recipe import load_recipe
-from workbench.runs import RunFolder, write_json
+from workbench.runs import RunFolder
 from workbench.store import ingest
 
 __all__ = ["make_run", "results"]

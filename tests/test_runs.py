@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from workbench.documents import write_json
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs import AlreadyClaimed, RunFolder, list_runs, write_json
+from workbench.runs import AlreadyClaimed, RunFolder, list_runs
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from workbench.launchers.slurm.submissions import newest_elements, submissions
 from workbench.recipe.launcher import LauncherConfig
 from workbench.recipe.messages import suggestion
 from workbench.runner import RunReport, check_writable, train_folders
-from workbench.runs import RunFolder, check_study, list_runs
+from workbench.runs import RunFolder, list_runs
 from workbench.side_by_side import each
+from workbench.study_files import check_study
 from workbench.submitting import Submitted, submit_folders
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from workbench.control import targets
 from workbench.data import PreparedData
+from workbench.documents import write_json
 from workbench.errors import InputError
 from workbench.orchestrator import RunReport
 from workbench.plan import run_spec, validation_sets
 from workbench.provenance import provenance
 from workbench.recipe import RunConfig
 from workbench.runner import check_writable, train_folders
-from workbench.runs import RunFolder, RunStatus, write_json
+from workbench.runs import RunFolder, RunStatus
 
 
 def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from workbench.documents import write_json
 from workbench.errors import InputError
 from workbench.orchestrator import Orchestrator
 from workbench.plan import Plan, RunSpec, plan_study
@@ -13,9 +14,10 @@ from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
 from workbench.run_report import RunReport
-from workbench.runs import RunFolder, extended_runs, imported_runs, write_json
+from workbench.runs import RunFolder
 from workbench.side_by_side import each
 from workbench.slots import make_slots
+from workbench.study_files import extended_runs, imported_runs
 
 __all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
 

@@ -11,12 +11,13 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
+from workbench.documents import read_json, write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.processes import started_at
 
@@ -125,7 +126,7 @@ class RunFolder:
         Raises:
             InputError: missing, damaged, or of a newer schema.
         """
-        document = _read_json(self.config_path)
+        document = read_json(self.config_path)
         schema = document.get("schema")
         if not isinstance(schema, int) or schema > CONFIG_SCHEMA:
             raise InputError(
@@ -153,7 +154,7 @@ class RunFolder:
         Raises:
             InputError: missing or damaged.
         """
-        return _read_json(self.provenance_path)
+        return read_json(self.provenance_path)
 
     def note_device(self, device: str, dtype: str) -> None:
         """Keep in `provenance.json` what the run trains on, for whoever holds the run.
@@ -173,7 +174,7 @@ class RunFolder:
         Raises:
             InputError: missing, damaged, or not a status.
         """
-        document = _read_json(self.status_path)
+        document = read_json(self.status_path)
         known = {field.name for field in fields(RunStatus)}
         status = RunStatus(**{key: value for key, value in document.items() if key in known})
         counts = (status.attempts, status.step, status.tokens)
@@ -339,77 +340,3 @@ def headless_runs(results: Path) -> list[RunFolder]:
         if not run.config_path.exists()
         and (run.status_path.exists() or run.records_path.exists() or run.sealed_path.exists())
     ]
-
-
-def check_study(document: Any, path: Path) -> dict[str, Any]:
-    """The content of a study's file.
-
-    Raises:
-        ValueError: not that of this study.
-    """
-    if not isinstance(document, dict) or document.get("name") != path.stem:
-        raise ValueError(f'no "name": "{path.stem}"')
-    run_ids = document.get("run_ids")
-    if not isinstance(run_ids, list) or not all(isinstance(one, str) for one in run_ids):
-        raise ValueError("no list of run_ids")
-    return document
-
-
-def imported_runs(results: Path, study: str) -> list[str]:
-    """Ids of a study's runs whose numbers come from elsewhere, in the study's order.
-
-    What cannot be read is left out: it is reported where it is ingested.
-    """
-    found = []
-    for run_id in _study_runs(results, study):
-        with suppress(InputError):
-            if RunFolder(results / "runs" / run_id).is_imported():
-                found.append(run_id)
-    return found
-
-
-def _study_runs(results: Path, study: str) -> list[str]:
-    """Ids as the study's file lists them; none where it cannot be read."""
-    path = results / "studies" / f"{study}.json"
-    try:
-        return [str(i) for i in json.loads(path.read_text(encoding="utf-8"))["run_ids"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-
-
-def extended_runs(results: Path, study: str, parents: Iterable[str]) -> list[str]:
-    """Ids of a study's runs that go on from `parents`, or from such runs, in the study's order."""
-    known, found = set(parents), []
-    for run_id in _study_runs(results, study):
-        with suppress(InputError):
-            if RunFolder(results / "runs" / run_id).config_json().get("parent") in known:
-                known.add(run_id)
-                found.append(run_id)
-    return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: this is not the folder of a run.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: expected a JSON object.")
-    return document
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write beside, sync, rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from workbench.documents import write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
-from workbench.runs import RunFolder, RunStatus, write_json
+from workbench.runs import RunFolder, RunStatus
 
 _TIME = "imported_at"
 

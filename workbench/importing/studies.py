@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from workbench.documents import write_json
 from workbench.errors import InputError
 from workbench.recipe.models import StudyConfig
 from workbench.recipe.sweep import dotted
-from workbench.runs import RunFolder, imported_runs, write_json
+from workbench.runs import RunFolder
+from workbench.study_files import imported_runs
 
 _ALWAYS_SHARED = ("n_params", "data.unique_tokens")
 _NEVER_SHARED = ("training.objective", "training.seed", "model.size")

@@ -20,8 +20,9 @@ from tests.launchers.slurm.jobs import (
 )
 from tests.launchers.studies import attempts, gone, make_run, wait_until
 from workbench.control import cancel, retry
+from workbench.documents import write_json
 from workbench.jobs import Jobs
-from workbench.runs import RunFolder, write_json
+from workbench.runs import RunFolder
 from workbench.submitting import Submitted
 
 pytestmark = pytest.mark.usefixtures("scripted")

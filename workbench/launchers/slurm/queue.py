@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.documents import write_json
 from workbench.errors import WorkbenchError
 from workbench.launchers.slurm.commands import slurm
 from workbench.launchers.slurm.submissions import CLOSED, Element, Submission, slurm_folder
-from workbench.runs import write_json
 
 EVERY_S = 10.0
 

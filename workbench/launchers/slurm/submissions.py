@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workbench.documents import write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.launchers.slurm.shapes import Array, Shape
 from workbench.recipe.launcher import SlurmConfig
-from workbench.runs import write_json
 
 SCHEMA = 1
 SUBMITTING, SUBMITTED, CLOSED = "submitting", "submitted", "closed"
