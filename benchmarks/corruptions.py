@@ -177,9 +177,11 @@ TORCH = ("sample", "eval", "run another")
 
 
 # A user without rights may not find what Python imports late.
-IMPORTED = ("workbench.cli", "workbench.control", "workbench.store",
-            "workbench.store.parquet.export", "workbench.store.parquet.mirror", "pprint", "timeit", "unittest", "encodings.utf_16_be",
-            "encodings.raw_unicode_escape")  # fmt: skip
+IMPORTED = (
+    "workbench.cli", "workbench.control", "workbench.store", "workbench.store.parquet.export",
+    "workbench.store.parquet.mirror", "pprint", "timeit", "unittest", "encodings.utf_16_be",
+    "encodings.raw_unicode_escape",
+)  # fmt: skip
 
 
 def special(path: Path, how: str, other: Path) -> None:
