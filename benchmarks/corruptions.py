@@ -11,6 +11,7 @@ anything failed. `--quick` leaves out the commands that load torch.
 
 import argparse
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -138,10 +139,13 @@ KINDS = [
     Kind("task", "task.jsonl", ("eval",), ANY | LINES, UNTOLD),
     Kind("table", "table.csv", ("import csv",), ANY, UNTOLD),
     Kind("Parquet table", "table.parquet", ("import parquet", "fit"), ANY),
-    Kind("events", "events/*/events.out.tfevents.1.x", ("import events",), ANY, UNTOLD),
+    Kind("events", "events/*/events.out.tfevents.1.x", ("import events",), ANY,
+         (*UNTOLD, "missing", "a folder", "a link to nowhere", "a link to itself")),
     Kind("dataset's marker", "dataset/_workbench.json", ("from", "export"), ANY | JSON | NEWER),
-    Kind("dataset's runs", "dataset/runs/part-0.parquet", ("from", "export"), ANY),
-    Kind("dataset's numbers", "dataset/metrics/*/*/part-0.parquet", ("from", "export"), ANY),
+    Kind("dataset's runs", "dataset/runs/part-0.parquet", ("from", "export"), ANY,
+         ("missing", "a link to nowhere", "a link to itself")),
+    Kind("dataset's numbers", "dataset/metrics/*/*/part-0.parquet", ("from", "export"), ANY,
+         SAME_KIND),
     Kind("calibration", "results/calibration.json", ("plan",), ANY | JSON),
 ]  # fmt: skip
 
@@ -170,6 +174,14 @@ QUESTION = """SELECT objective, state, count(*) AS n, fsum(value)::FLOAT AS tota
               FROM curves JOIN runs USING (run_id, objective, state)
               GROUP BY ALL ORDER BY ALL"""
 TORCH = ("sample", "eval", "run another")
+
+
+# A user without rights may not find what Python imports late.
+IMPORTED = (
+    "workbench.cli", "workbench.control", "workbench.store", "workbench.store.parquet.export",
+    "workbench.store.parquet.mirror", "pprint", "timeit", "unittest", "encodings.utf_16_be",
+    "encodings.raw_unicode_escape",
+)  # fmt: skip
 
 
 def special(path: Path, how: str, other: Path) -> None:
@@ -391,15 +403,8 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="workbench-corruptions-"))
     bench = Bench(folder)
-    # What a user without rights may not find any more.
-    import unittest  # noqa: F401
-
-    import workbench.cli
-    import workbench.control
-    import workbench.store
-    import workbench.store.parquet.export
-    import workbench.store.parquet.mirror  # noqa: F401
-
+    for name in IMPORTED:
+        importlib.import_module(name)
     cases: Counter[str] = Counter()
     failures = []
     for kind in KINDS:

@@ -149,3 +149,31 @@ def test_waiting_has_an_end(results: Path, make_run: MakeRun) -> None:
         with pytest.raises(WorkbenchError, match="still being written"):
             query(results, "SELECT 1", timeout=0.3)
         holder.kill()
+
+
+ASK_FOR_EVER = """
+import sys; from pathlib import Path
+from workbench.store import query
+while True:
+    query(Path(sys.argv[1]), "SELECT count(*) FROM range(300000) a, range(30) b, metrics")
+    print("asked", flush=True)
+"""
+
+
+def test_those_who_ask_all_the_time_keep_no_writer_out(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    ingest(results)
+    command = [sys.executable, "-c", ASK_FOR_EVER, str(results)]
+    asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    try:
+        for one in asking:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "asked\n"
+        for number in range(5):
+            make_run(f"b{number}", {1: 5.0})
+            assert ingest(results, timeout=10.0).runs == 1
+    finally:
+        for one in asking:
+            assert one.poll() is None, "a reader met an error"
+            one.kill()
+            one.wait()

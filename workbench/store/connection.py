@@ -1,5 +1,9 @@
 """Opening the store: briefly, with patience, and locked down for readers."""
 
+import fcntl
+import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +69,8 @@ def connect(
         return duckdb.connect(str(path))
 
     try:
-        return attempt()
+        with _turn(path.parent, timeout, writer=not read_only):
+            return attempt()
     except duckdb.IOException as error:
         if _is_locked(error):
             raise WorkbenchError(
@@ -77,6 +82,38 @@ def connect(
             f"{path}: not a database that this workbench reads ({_first_line(error)}). Move it "
             "away and run `workbench ingest --rebuild`: it is made again from the run folders."
         ) from None
+
+
+@contextmanager
+def _turn(folder: Path, timeout: float, *, writer: bool) -> Iterator[None]:
+    """A writer's place in front of the store: readers who come later wait until it is in, since
+    otherwise somebody reads at every moment that it tries.
+
+    A lock on the folder, so that there is no file more. Where a file system has none, or the wait
+    is over, one tries without.
+    """
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield
+        return
+    kind = fcntl.LOCK_EX if writer else fcntl.LOCK_SH
+    until = time.monotonic() + timeout
+    try:
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(place, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01 + 0.02 * random.random())
+                continue
+            except OSError:
+                break
+            if not writer:
+                fcntl.flock(place, fcntl.LOCK_UN)
+            break
+        yield
+    finally:
+        os.close(place)
 
 
 def _first_line(error: Exception) -> str:

@@ -90,6 +90,9 @@ def test_damaged_and_missing_files_are_written_again(store: Path, tmp_path: Path
     damaged, missing = sorted(out.glob("metrics/*/*/part-0.parquet"))[:2]
     damaged.write_bytes(damaged.read_bytes()[:100])
     missing.unlink()
+    with pytest.raises(InputError, match=r"part-0.parquet is missing.*Export the store again"):
+        query(out, "SELECT 1")
+    missing.write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"part-0.parquet.*Export the store again"):
         query(out, "SELECT sum(value) FROM metrics")
     assert export_parquet(store, str(out)).written == 2

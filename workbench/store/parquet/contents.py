@@ -118,21 +118,25 @@ def read_parts(
             yield now[path], rows.sort(_ORDER)
 
 
-def as_parquet(frame: pl.DataFrame, digest: str) -> bytes:
-    """A table as the bytes of a file that says what it was made from."""
+def as_parquet(frame: pl.DataFrame, digest: str, more: dict[str, str]) -> bytes:
+    """A table as the bytes of a file that says what it was made from.
+
+    Args:
+        more: what else its metadata says.
+    """
     buffer = io.BytesIO()
     frame.write_parquet(
         buffer,
         compression="zstd",
         row_group_size=_ROW_GROUP,
         statistics=True,
-        metadata={DIGEST: digest},
+        metadata={DIGEST: digest, **more},
     )
     return buffer.getvalue()
 
 
-def digest_of(frame: pl.DataFrame) -> str:
-    """A hash of a small table's rows."""
+def digest_of(frame: pl.DataFrame, more: dict[str, str]) -> str:
+    """A hash of a small table's rows, and of what else its file says."""
     buffer = io.BytesIO()
     frame.write_ipc(buffer)
-    return hashlib.sha256(f"{FORMAT}\n".encode() + buffer.getvalue()).hexdigest()
+    return hashlib.sha256(f"{FORMAT}\n{more}".encode() + buffer.getvalue()).hexdigest()

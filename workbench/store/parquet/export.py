@@ -17,7 +17,15 @@ from workbench.store.parquet.contents import (
     list_contents,
     read_parts,
 )
-from workbench.store.parquet.layout import DIGEST, MARKER, check_marker, is_ours, marker, table_path
+from workbench.store.parquet.layout import (
+    DIGEST,
+    MARKER,
+    PARTS,
+    check_marker,
+    is_ours,
+    marker,
+    table_path,
+)
 from workbench.store.parquet.place import Place
 
 _ROWS_AT_ONCE = 2_000_000  # about 1 GB of memory
@@ -62,11 +70,12 @@ def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> Ex
             _put_marker(place)
         _write_metrics(results, place, contents, found, report, timeout)
         for name, frame in contents.tables.items():
-            digest = digest_of(frame)
+            more = {PARTS: json.dumps(sorted(contents.parts))} if name == "runs" else {}
+            digest = digest_of(frame, more)
             if found.get(table_path(name)) == digest:
                 report.unchanged += 1
                 continue
-            place.put(table_path(name), as_parquet(frame, digest))
+            place.put(table_path(name), as_parquet(frame, digest, more))
             report.written += 1
         for path in set(found) - set(contents.parts) - set(map(table_path, contents.tables)):
             place.remove(path)
@@ -128,7 +137,7 @@ def _write_metrics(
     report.unchanged += len(contents.parts) - len(changed)
     for some in _chunks(changed):
         for part, frame in read_parts(results, some, timeout=timeout):
-            place.put(part.path, as_parquet(frame, part.digest))
+            place.put(part.path, as_parquet(frame, part.digest, {}))
             report.written += 1
 
 

@@ -34,6 +34,8 @@ SMALL = tuple(
 DIGEST = "workbench.digest"
 """Key of a file's own metadata: a hash of what it was made from. A file that says so itself cannot
 disagree with a list of files that another writer has left."""
+PARTS = "workbench.parts"
+"""Key of the metadata of `runs`: the files that hold the numbers of those runs, as JSON."""
 NO_OBJECTIVE = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for NULL
 
 _OURS = re.compile(

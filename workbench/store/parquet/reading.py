@@ -1,5 +1,6 @@
 """A dataset behind the store's own tables and views, in a connection that reaches nothing else."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import duckdb
 
 from workbench.errors import InputError
 from workbench.store.connection import LAST, READ_ONLY
-from workbench.store.parquet.layout import MARKER, METRICS, SMALL, check_marker, table_path
+from workbench.store.parquet.layout import MARKER, METRICS, PARTS, SMALL, check_marker, table_path
 from workbench.store.schema import TABLES, VIEWS, Table
 
 
@@ -61,7 +62,12 @@ def _parts_of(folder: Path) -> list[Path]:
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    """Create views for all tables; the files that they read."""
+    """Create views for all tables; the files that they read.
+
+    Raises:
+        InputError: a file is missing that the runs have their numbers in.
+    """
+    _check_parts(connection, folder)
     files: list[str] = []
     for table in TABLES:
         if table.name == METRICS:
@@ -78,6 +84,22 @@ def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[st
         connection.execute(f"CREATE VIEW {name} AS {query}")
         connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
     return files
+
+
+def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    runs = folder / table_path("runs")
+    if not runs.exists():
+        return  # the first export has not come so far
+    found = connection.execute(
+        "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
+        [_no_pattern(str(runs)), PARTS],
+    ).fetchone()
+    missing = [one for one in json.loads(found[0]) if not (folder / one).exists()] if found else []
+    if missing:
+        raise InputError(
+            f"{folder / missing[0]} is missing, with {len(missing)} in all that hold numbers. "
+            "Export the store again: only what is missing or damaged is written."
+        )
 
 
 def _select(table: Table, files: list[str]) -> str:
