@@ -23,7 +23,7 @@ from workbench.training.validation import Validation
 @pytest.fixture
 def copied(trained: TrainedRuns, tmp_path: Path) -> RunFolder:
     """A run that may be damaged, without its results folder."""
-    path = tmp_path / "runs" / "copied"
+    path = tmp_path / "runs" / trained["ar"].run_id
     shutil.copytree(trained["ar"].path, path)
     return RunFolder(path)
 

@@ -68,6 +68,8 @@ def _ask(
             raise _refusal(results, error) from None
         finally:
             stopper.cancel()
+            # A thread that still winds up while the interpreter ends can take the process along.
+            stopper.join()
 
 
 def _open(results: Path, timeout: float, memory: str | None) -> duckdb.DuckDBPyConnection:
