@@ -34,9 +34,9 @@ ResultsOption = Annotated[
 ]
 
 
-def _source(given: str) -> Path:
+def _source(given: str | Path) -> Path:
     """A folder as it is; a URL as the folder that mirrors it."""
-    if "://" not in given:
+    if isinstance(given, Path) or "://" not in given:
         return Path(given)
     from workbench.store.parquet.mirror import mirrored
 
