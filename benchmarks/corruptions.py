@@ -120,7 +120,7 @@ KINDS = [
     Kind("recipe", "small.toml", ("plan", "run"), ANY),
     Kind("tokenizer", "tokenizer.json", ("plan", "run", "sample"), ANY | JSON),
     Kind("config", "results/runs/*/config.json", ("status", "ingest", "sql", "run", "sample"),
-         ANY | JSON | NEWER),
+         ANY | JSON | NEWER, SAME_KIND),
     Kind("provenance", "results/runs/*/provenance.json", ("status", "ingest", "run"), ANY | JSON),
     Kind("status", "results/runs/*/status.json", ("status", "ingest", "run"), ANY | JSON),
     Kind("records", "results/runs/*/records.jsonl", ("status", "unsealed", "run"), ANY | LINES,
@@ -180,8 +180,9 @@ TORCH = ("sample", "eval", "run another")
 # A user without rights may not find what Python imports late.
 IMPORTED = (
     "workbench.cli", "workbench.control", "workbench.store", "workbench.store.parquet.export",
-    "workbench.store.parquet.mirror", "pprint", "timeit", "fileinput", "unittest", "encodings.utf_16_be",
-    "encodings.raw_unicode_escape",
+    "workbench.store.parquet.mirror", "pprint", "timeit", "fileinput",
+    "unittest", "encodings.utf_16_be", "encodings.raw_unicode_escape",
+    "encodings.unicode_escape", "pydoc",
 )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """
     state: dict[str, Tensor] = model.state_dict()
     # It logs the traceback of an error that it raises all the same.
-    torch_log = logging.getLogger("torch.distributed.checkpoint.state_dict_loader")
+    torch_log = logging.getLogger()  # the root: that is where it logs
     level = torch_log.level
     torch_log.setLevel(logging.ERROR)
     try:
