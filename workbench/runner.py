@@ -130,9 +130,9 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     """Prepare every corpus of a recipe, then plan with run ids.
 
     Raises:
-        InputError: a corpus cannot be read, or has too little text.
+        InputError: a corpus cannot be read or has too little text, or its shards are damaged.
     """
-    from workbench.data.preparation import prepare, prepare_validation_set
+    from workbench.data.preparation import check_shards, prepare, prepare_validation_set
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
     for _ in range(len(plan.runs)):
@@ -146,6 +146,9 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
         for one in data.validation_extra or ():
             prepare_validation_set(one, data, results)
         plan = plan_study(recipe, results)
+    used = [one for run in plan.runs for one in (run.prepared, *run.validation_extra.values())]
+    for shards in {one.folder: one for one in used if one is not None}.values():
+        check_shards(shards)
     return plan
 
 

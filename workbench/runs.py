@@ -133,11 +133,6 @@ class RunFolder:
                 f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
-        if document.get("run_id", self.run_id) != self.run_id:
-            raise InputError(
-                f"{self.config_path}: is that of run {document['run_id']}. Give the folder its "
-                "own configuration back, or its own name."
-            )
         return document
 
     def is_imported(self) -> bool:

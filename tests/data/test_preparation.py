@@ -15,7 +15,8 @@ from workbench.data import PreparedData, find_prepared
 from workbench.data.preparation import prepare
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
-from workbench.recipe import DataConfig
+from workbench.recipe import DataConfig, load_recipe
+from workbench.runner import prepare_study
 
 
 def config(corpus: Path | str, **changes: Any) -> DataConfig:
@@ -194,3 +195,18 @@ def test_the_standard_library_is_a_corpus_without_its_tests(tmp_path: Path) -> N
     assert "argparse.py" in names
     assert not [n for n in names if n.startswith(("test/", "site-packages/", "idlelib/"))]
     assert f"{sys.version_info.major}." in PythonStdlib("file").signature()
+
+
+@pytest.mark.parametrize("name", ["train.bin", "held_out.bin", "held_out_documents.npy"])
+def test_shards_whose_bytes_went_bad_are_refused_before_a_run_starts(
+    name: str, recipe: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    loaded = load_recipe(recipe)
+    plan = prepare_study(loaded, results)
+    prepare_study(loaded, results)  # sound ones are taken as they are
+    assert plan.runs[0].prepared is not None
+    path = plan.runs[0].prepared.folder / name
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(InputError, match=r"shard there is damaged.*Remove this folder"):
+        prepare_study(loaded, results)

@@ -177,3 +177,33 @@ def test_those_who_ask_all_the_time_keep_no_writer_out(results: Path, make_run: 
             assert one.poll() is None, "a reader met an error"
             one.kill()
             one.wait()
+
+
+def test_damage_to_one_run_is_named_and_keeps_no_other_out(
+    results: Path, make_run: MakeRun
+) -> None:
+    damaged = {
+        "config.json": '{"schema": 1, "run_id": "another"}',
+        "provenance.json": "{cut",
+        "status.json": '{"state": "finished", "step": "x"}',
+        "records.jsonl": None,
+    }
+    for name in damaged:
+        make_run(name.partition(".")[0], {1: 5.0})
+    make_run("nested", {1: 5.0}).status_path.write_text("[" * 100_000)
+    make_run("sound", {1: 5.0})
+    for name, content in damaged.items():
+        path = results / "runs" / name.partition(".")[0] / name
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+    (make_run("headless", {1: 5.0}).config_path).unlink()
+    report = ingest(results)
+    told = "\n".join(report.problems)
+    for run, name in [*((n.partition(".")[0], n) for n in damaged), ("nested", "status.json"),
+                      ("headless", "config.json")]:  # fmt: skip
+        assert f"{run}/{name}" in told, told
+    # A run is good without its provenance.
+    assert {row[0] for row in rows(results)} == {"provenance", "sound"}
+    assert query(results, "SELECT provenance FROM runs WHERE run_id = 'provenance'").item() is None

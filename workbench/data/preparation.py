@@ -222,6 +222,25 @@ def _told_sources(
     return told
 
 
+def check_shards(prepared: PreparedData) -> None:
+    """Read all of prepared data once, a second or so a gigabyte: a shard whose bytes went bad would
+    train a model without an error.
+
+    Raises:
+        InputError: they are not the bytes that were written.
+    """
+    identity = str(prepared.manifest.get("tokenizer"))
+    try:
+        same = _fingerprint(prepared.folder, identity) == prepared.fingerprint
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    if not same:
+        raise InputError(
+            f"{prepared.folder}: train.bin, held_out.bin or another shard there is damaged: the "
+            "tokens are not those that were written. Remove this folder and run again."
+        )
+
+
 def _fingerprint(folder: Path, identity: str) -> str:
     digest = hashlib.sha256(f"{FORMAT}:{identity}".encode())
     names = ["train.bin", "held_out.bin", "held_out_documents.npy"]

@@ -97,6 +97,11 @@ def _seal(run: RunFolder) -> list[str]:
 
 def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
     document, status = run.config_json(), run.status()
+    if document.get("run_id", run.run_id) != run.run_id:
+        raise InputError(
+            f"{run.config_path}: is that of run {document['run_id']}; the run is left out. Give "
+            "the folder its own configuration back, or its own name."
+        )
     config, derived = document["config"], document["derived"]
     training, data, model = config["training"], config["data"], config["model"]
     return _checked(

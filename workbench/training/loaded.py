@@ -1,5 +1,6 @@
 """A run's trained model, for whoever wants to use it: sampling, evaluation, export, audit."""
 
+import logging
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -134,6 +135,10 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         InputError: the checkpoint is damaged, or of another model.
     """
     state: dict[str, Tensor] = model.state_dict()
+    # It logs the traceback of an error that it raises all the same.
+    torch_log = logging.getLogger()  # the root: that is where it logs
+    level = torch_log.level
+    torch_log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
@@ -143,6 +148,8 @@ def load_weights(model: nn.Module, folder: Path) -> None:
             f"the checkpoint in {folder} cannot be read ({cause(error)}). "
             "Move the folder away to use the one before it."
         ) from error
+    finally:
+        torch_log.setLevel(level)
     model.load_state_dict(state)
 
 
