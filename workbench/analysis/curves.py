@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,24 @@ def load_curves(
     return StudyCurves(study, metric, json.loads(compare or "{}"), _curves(frame, by_id))
 
 
+def run_keys(run: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration with dotted keys, its number of parameters, and the unique tokens that
+    it has even where its configuration asked for all there are.
+
+    Args:
+        run: its row of the store: config, n_params and unique_tokens.
+    """
+    keys = {**_parsed(run["config"]), "n_params": run["n_params"]}
+    if keys.get("data.unique_tokens") is None:
+        keys["data.unique_tokens"] = run["unique_tokens"]
+    return keys
+
+
+@lru_cache(maxsize=4096)
+def _parsed(config: str) -> dict[str, Any]:
+    return dotted(json.loads(config))
+
+
 def _of_estimator(frame: pl.DataFrame, estimator: str, what: str) -> pl.DataFrame:
     found = frame.filter(pl.col("estimator").str.contains(estimator, literal=True))
     if found.is_empty():
@@ -132,14 +151,11 @@ def _curves(frame: pl.DataFrame, runs: dict[str, dict[str, Any]]) -> list[Curve]
 def _curve(
     run_id: str, columns: dict[str, Floats], run: dict[str, Any], estimator: str | None
 ) -> Curve:
-    keys = {**dotted(json.loads(run["config"])), "n_params": run["n_params"]}
-    if keys.get("data.unique_tokens") is None:
-        keys["data.unique_tokens"] = run["unique_tokens"]
     x = {axis: columns[name] for axis, name in AXES.items() if name in columns}
     x["flops_per_unique"] = columns["flops"] / (run["unique_tokens"] or np.nan)
     return Curve(
         run_id=run_id,
-        keys=keys,
+        keys=run_keys(run),
         x=x,
         y=columns["value"],
         stderr=columns["stderr"],

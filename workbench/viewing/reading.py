@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import polars as pl
 import streamlit as st
 
-from workbench.analysis.curves import StudyCurves, load_curves
+from workbench.analysis.curves import StudyCurves, load_curves, run_keys
 from workbench.analysis.report.sections import literal
-from workbench.recipe.sweep import dotted
 from workbench.runs import list_runs
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import MARKER, is_dataset
@@ -175,12 +174,21 @@ def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     values: dict[str, set[str]] = {}
     texts = {row["config"]: row for row in rows}
     for row in texts.values():
-        keys = {**dotted(json.loads(row["config"])), "n_params": row["n_params"]}
-        if keys.get("data.unique_tokens") is None:
-            keys["data.unique_tokens"] = row["unique_tokens"]
-        for key, value in keys.items():
+        for key, value in run_keys(row).items():
             values.setdefault(key, set()).add(json.dumps(value))
     usual = ("training.objective", "data.unique_tokens", "n_params")
     told = [key for key in values if len(values[key]) > 1]
     told.sort(key=lambda key: (usual.index(key) if key in usual else len(usual), key))
     return {key: [json.loads(v) for v in sorted(values[key], key=by_number)] for key in told}
+
+
+def read_ahead() -> None:
+    """Read what the first page will ask for, while the browser is still loading."""
+    where = source()
+    names = [str(row["study"]) for row in studies(where)]
+    if names:
+        runs(where, names[0])
+        known = metrics(where, names[0])
+        differing(where, names[0])
+        if known:
+            loader(where)(where.results, names[0], known[0])

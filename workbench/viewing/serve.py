@@ -1,29 +1,50 @@
 """Streamlit's server, with what pages need imported before the first of them can be opened."""
 
+import logging
 import sys
 import threading
 
 
-def _warm() -> None:
+def _import() -> None:
     """Import what takes a second or two, and draw once: libraries leave work to their first use."""
     import altair
     import duckdb
+    import pyarrow  # noqa: F401
     import scipy.interpolate  # noqa: F401
 
-    import workbench.analysis.figures
-    import workbench.importing  # noqa: F401
+    import workbench.importing
+    import workbench.viewing.drawing
+    import workbench.viewing.fitting
+    import workbench.viewing.live
+    import workbench.viewing.selecting  # noqa: F401
 
     altair.Chart().mark_point().to_dict()
     duckdb.execute("SELECT 1").fetchall()
 
 
+def _read() -> None:
+    """Read the store while the first browser loads. Whatever is wrong with it, a page tells."""
+    from workbench.viewing.reading import read_ahead
+
+    # Streamlit warns of a memory used outside any page: here that is the purpose.
+    quiet = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    level, quiet.level = quiet.level, logging.ERROR
+    try:
+        read_ahead()
+    except Exception:
+        logging.getLogger(__name__).debug("nothing read ahead", exc_info=True)
+    finally:
+        quiet.setLevel(level)
+
+
 def main() -> None:
-    warming = threading.Thread(target=_warm, daemon=True)
-    warming.start()
+    importing = threading.Thread(target=_import, daemon=True)
+    importing.start()
     from streamlit.web import cli
 
     # Whoever opens a page would wait for it, while the server is seen to be there.
-    warming.join()
+    importing.join()
+    threading.Thread(target=_read, daemon=True).start()
     sys.exit(cli.main(prog_name="workbench app"))
 
 
