@@ -47,7 +47,7 @@ from workbench.metrics import higher_is_better
 WIDTH, HEIGHT = 290, 220
 Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
-_DOTTED = 60
+_DOTTED = 40  # points a curve; what is thinned has more, and its dots would say little
 _TOLD = 14  # twice as many as there are dashes
 
 
