@@ -1,10 +1,13 @@
 """Training tokens a second of a whole sweep of small runs, beside one process a run.
 
-Both train the same runs (AR and diffusion, 0.2M parameters, some seeds), two at a time, one thread
-each, from the first command to the last record. One process a run is what `torchrun` or a shell
-loop over a script does: each imports torch and titan for itself. The two sides take turns.
+All train the same runs (AR and diffusion, 0.2M parameters, some seeds) from the first command to
+the last record. One process a run is what `torchrun` or a shell loop over a script does, each
+importing torch and titan for itself: one after the other on both cores, or two at a time with a
+thread each.
+The sides take turns.
 
     python benchmarks/sweep_speed.py [--tokens 40960 204800 819200] [--runs 8] [--blocks 3]
+                                     [--compile]
 """
 
 import argparse
@@ -20,8 +23,10 @@ from workbench.launchers.environment import worker_environment
 from workbench.recipe import load_recipe
 from workbench.runner import make_folders, prepare_study
 from workbench.runs import RunFolder
+from workbench.store.reading import read_records
 
 AT_ONCE = 2
+ONE_BY_ONE, TWO_AT_ONCE, SWEEP = "one after the other", "two at a time", "workbench run"
 
 
 def make_runs(results: Path, overrides: list[str]) -> list[RunFolder]:
@@ -30,13 +35,13 @@ def make_runs(results: Path, overrides: list[str]) -> list[RunFolder]:
     return list(make_folders(recipe, prepare_study(recipe, results), results).values())
 
 
-def one_process_a_run(runs: list[RunFolder]) -> float:
+def one_process_a_run(runs: list[RunFolder], at_once: int) -> float:
     """Seconds for all of them."""
     began = time.perf_counter()
-    environment = {**os.environ, **worker_environment(1)}
+    environment = {**os.environ, **worker_environment(AT_ONCE // at_once)}
     waiting, working = list(runs), []
     while waiting or working:
-        while waiting and len(working) < AT_ONCE:
+        while waiting and len(working) < at_once:
             place = str(waiting.pop(0).path.absolute())
             command = [sys.executable, "-m", "workbench.launchers.torchrun", "rank"]
             working.append(
@@ -67,7 +72,7 @@ def finished(runs: list[RunFolder]) -> None:
         raise SystemExit(f"not finished: {', '.join(left)}")
 
 
-def compare(tokens: int, count: int, blocks: int) -> None:
+def compare(tokens: int, count: int, blocks: int, keys: list[str]) -> None:
     seeds = ",".join(str(seed) for seed in range(count // 2))
     overrides = [
         f"training.total_tokens={tokens}",
@@ -76,23 +81,44 @@ def compare(tokens: int, count: int, blocks: int) -> None:
         "sweep.data.unique_tokens=[12_800]",
         "evaluation.points=2",
         "evaluation.tasks=[]",
+        *keys,
     ]
-    rates: dict[str, list[float]] = {"one process a run": [], "workbench run": []}
+    rates: dict[str, list[float]] = {ONE_BY_ONE: [], TWO_AT_ONCE: [], SWEEP: []}
     for _ in range(blocks):
-        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-            runs, ours = (make_runs(Path(folder), overrides) for folder in (one, two))
-            trained = len(runs) * tokens
-            rates["one process a run"].append(trained / one_process_a_run(runs))
-            rates["workbench run"].append(trained / one_sweep(Path(two), overrides))
-            finished([*runs, *ours])
-    theirs, mine = (statistics.median(rates[name]) for name in rates)
-    ratios = [b / a for a, b in zip(*rates.values(), strict=True)]
-    print(
-        f"{len(runs)} runs of {tokens:,} tokens: {theirs:,.0f} tokens/s with one process a run, "
-        f"{mine:,.0f} as a sweep: {statistics.median(ratios):.2f} times "
-        f"({min(ratios):.2f} to {max(ratios):.2f})",
-        flush=True,
-    )
+        for name, took in one_block(overrides).items():
+            rates[name].append(count * tokens / took)
+    mine = rates[SWEEP]
+    told = f"{count} runs of {tokens:,} tokens, as a sweep {statistics.median(mine):,.0f} tokens/s"
+    for name in (ONE_BY_ONE, TWO_AT_ONCE):
+        ratios = [ours / theirs for ours, theirs in zip(mine, rates[name], strict=True)]
+        told += (
+            f"; one process a run, {name}, {statistics.median(rates[name]):,.0f}: "
+            f"{statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+    print(told, flush=True)
+
+
+def one_block(overrides: list[str]) -> dict[str, float]:
+    """Seconds of each side, on folders of its own; that they come to the same losses."""
+    took, losses = {}, {}
+    for name in (ONE_BY_ONE, TWO_AT_ONCE, SWEEP):
+        with tempfile.TemporaryDirectory() as folder:
+            threads = AT_ONCE if name == ONE_BY_ONE else 1
+            runs = make_runs(Path(folder), [*overrides, f"training.threads={threads}"])
+            if name == SWEEP:
+                took[name] = one_sweep(Path(folder), overrides)
+            else:
+                took[name] = one_process_a_run(runs, 1 if name == ONE_BY_ONE else AT_ONCE)
+            finished(runs)
+            losses[name] = [last_loss(run) for run in runs]
+    if losses[SWEEP] != losses[TWO_AT_ONCE]:
+        raise SystemExit("a run of the sweep has not the losses of the run by itself")
+    return took
+
+
+def last_loss(run: RunFolder) -> float:
+    frame = read_records(run.records_path).frame.filter(metric="val_loss")
+    return float(frame["value"][-1])
 
 
 def main() -> None:
@@ -100,9 +126,11 @@ def main() -> None:
     parser.add_argument("--tokens", nargs="+", type=int, default=[40_960, 204_800, 819_200])
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
+    keys = ["training.compile=true"] if arguments.compile else []
     for tokens in arguments.tokens:
-        compare(tokens, arguments.runs, arguments.blocks)
+        compare(tokens, arguments.runs, arguments.blocks, keys)
 
 
 if __name__ == "__main__":

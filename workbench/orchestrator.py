@@ -13,6 +13,7 @@ from types import FrameType
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
 from workbench.launchers import LAUNCHERS, Ended, Launcher
+from workbench.launchers.kinds import kind_of
 from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
 from workbench.run_report import RunReport
@@ -172,6 +173,7 @@ class Orchestrator:
                 world_size=config.parallelism.world_size,
                 threads=config.training.threads,
                 env=slot.env,
+                kind=kind_of(config),
             )
 
     def _is_still_ours(self, run_id: str) -> bool:

@@ -30,7 +30,7 @@ def run_workbench(
         [sys.executable, "-m", "workbench.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         env={**os.environ, **(env or {})},
     )
 

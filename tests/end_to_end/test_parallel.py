@@ -2,11 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from tests.conftest import RECIPE
 from tests.end_to_end.conftest import run_workbench
+from workbench.data import PreparedData
+from workbench.data.windows import ValidationWindows
+from workbench.runs import list_runs
+from workbench.store.reading import read_records
+from workbench.training.exporting import load_exported
 
 STEPS = 20
 
@@ -51,3 +59,29 @@ def test_two_ranks_give_the_losses_of_one(
     assert len([key for key in one if key[0] == "train_loss"]) == STEPS
     assert one.keys() == two.keys()
     assert max(abs(one[key] - two[key]) for key in one) < 1e-4
+
+
+def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
+    results: Path, tmp_path: Path
+) -> None:
+    """From FSDP2 x 2: its last validation loss, worked out again from the exported folder."""
+    (run,) = [run for run in list_runs(results) if shards_of_ar(run.config_json()["config"]) == 2]
+    done = run_workbench(
+        "export", "model", run.run_id, "--results", results, "--out", tmp_path / "exported"
+    )
+    assert done.returncode == 0, done.stderr
+    prepared = PreparedData.open(results / run.config_json()["data"]["folder"])
+    windows = ValidationWindows(prepared.held_out(), seq_len=32, n_tokens=2048)
+    tokens = torch.from_numpy(windows.tokens)
+    vocab = prepared.vocab
+    inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
+    with torch.no_grad():
+        logits = load_exported(tmp_path / "exported")(inputs)[..., : vocab.n_tokens]
+    loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten()).item()
+    stored = read_records(run.records_path).frame.filter(metric="val_loss", step=STEPS)["value"][0]
+    assert loss == pytest.approx(stored, abs=1e-5)
+
+
+def shards_of_ar(config: dict[str, Any]) -> int | None:
+    ar = config["training"]["objective"] == "ar"
+    return config["parallelism"]["shard"] if ar else None

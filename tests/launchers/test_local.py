@@ -176,3 +176,83 @@ def test_ranks_stop_at_rank_zeros_word_and_none_outlives_a_killed_agent(
     launcher.signal("ranks", signal.SIGTERM)
     assert ends(launcher, 1)["ranks"] != 0
     assert run.stored_status().state == "interrupted", "it was let finish its stop"
+
+
+def go(launcher: LocalLauncher, run: RunFolder, kind: str | None, **env: str) -> int:
+    """Train a run to its end and return its exit code."""
+    launcher.start(run, world_size=1, threads=1, env=env, kind=kind)
+    return ends(launcher, 1)[run.run_id]
+
+
+def test_runs_of_a_kind_share_a_process_one_after_the_other(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    kinds = {"a1": "a", "b1": "b", "a2": "a", "plain": None, "b2": "b", "a3": "a"}
+    runs = {name: make_run(tmp_path, name, "finish") for name in kinds}
+    assert [go(launcher, run, kinds[name]) for name, run in runs.items()] == [0] * len(runs)
+    process = {name: attempts(run)[0] for name, run in runs.items()}
+    assert process["a1"] == process["a2"] == process["a3"]
+    assert process["b1"] == process["b2"]
+    assert len(set(process.values())) == 3
+    for run in runs.values():
+        assert run.log_path.read_text().count("attempt 1") == 1  # each in its own log
+    other = make_run(tmp_path, "other", "finish")
+    assert go(launcher, other, "a", CUDA_VISIBLE_DEVICES="1") == 0
+    assert attempts(other) != attempts(runs["a1"]), "another environment is another kind"
+
+
+def test_two_runs_of_a_kind_at_once_have_a_process_each(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    runs = [make_run(tmp_path, name, "finish") for name in ("one", "two")]
+    for run in runs:
+        launcher.start(run, world_size=1, threads=1, env={"SCRIPTED_TRAIN_S": "0.3"}, kind="a")
+    assert ends(launcher, 2) == {"one": 0, "two": 0}
+    assert attempts(runs[0]) != attempts(runs[1])
+
+
+@pytest.mark.parametrize(("word", "code"), [("fail", 1), ("diverge", 4), ("crash", -11)])
+def test_a_process_whose_run_did_not_finish_is_not_used_again(
+    launcher: LocalLauncher, tmp_path: Path, word: str, code: int
+) -> None:
+    good, bad, next_ = (make_run(tmp_path, w, w) for w in ("finish", word, "silent"))
+    assert go(launcher, good, "a") == 0
+    assert go(launcher, bad, "a") == code
+    assert attempts(bad) == attempts(good)
+    assert go(launcher, next_, "a") == 7
+    assert attempts(next_) != attempts(bad)
+
+
+def test_a_waiting_process_that_is_killed_is_replaced_and_none_outlives_its_parent(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    runs = [make_run(tmp_path, name, "finish") for name in ("one", "two")]
+    assert go(launcher, runs[0], "a") == 0
+    (waiting,) = attempts(runs[0])
+    server = server_of(waiting)
+    os.kill(waiting, signal.SIGKILL)
+    wait_until(lambda: gone(waiting), "it is gone")
+    assert go(launcher, runs[1], "a") == 0
+    (waiting,) = attempts(runs[1])
+    launcher.close()
+    wait_until(lambda: gone(waiting) and gone(server.pid), "nothing is left")
+
+
+def test_a_run_in_a_used_process_hears_the_word_to_stop(
+    launcher: LocalLauncher, tmp_path: Path
+) -> None:
+    first, second = make_run(tmp_path, "one", "finish"), make_run(tmp_path, "two", "train")
+    assert go(launcher, first, "a") == 0
+    launcher.start(second, world_size=1, threads=1, env={}, kind="a")
+    wait_until(lambda: second.stored_status().state == "running", "it trains")
+    launcher.signal("two", signal.SIGTERM)
+    assert ends(launcher, 1) == {"two": 143}
+    assert second.stored_status().state == "interrupted"
+
+
+def test_only_so_many_processes_wait(launcher: LocalLauncher, tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, name, "finish") for name in "abcde"]
+    for run in runs:
+        assert go(launcher, run, run.run_id) == 0
+    alive = [run.run_id for run in runs if not gone(attempts(run)[0])]
+    assert alive == ["c", "d", "e"]

@@ -120,36 +120,6 @@ def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, cor
         export_model(run, tmp_path / "last", dtype="float32")
 
 
-def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
-    recipe: Path, workbench: Workbench, tmp_path: Path
-) -> None:
-    """From FSDP2 x 2: its last validation loss, worked out again from the exported folder."""
-    keys = ["training.objective=ar", "parallelism.shard=2", "evaluation.tasks=[]"]
-    options = [part for key in keys for part in ("--set", key)]
-    done = workbench("run", recipe, "--jobs", "2", *options)
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "results" / "runs").iterdir()
-    done = workbench("export", "model", folder.name, "--out", "exported")
-    assert done.returncode == 0, done.stderr
-
-    from workbench.data import PreparedData
-    from workbench.data.windows import ValidationWindows
-    from workbench.store.reading import read_records
-
-    run = RunFolder(folder)
-    data = run.config_json()["data"]["folder"]
-    prepared = PreparedData.open(tmp_path / "results" / data)
-    windows = ValidationWindows(prepared.held_out(), seq_len=32, n_tokens=2048)
-    tokens = torch.from_numpy(windows.tokens)
-    vocab = prepared.vocab
-    inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
-    with torch.no_grad():
-        logits = load_exported(tmp_path / "exported")(inputs)[..., : vocab.n_tokens]
-    loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten()).item()
-    stored = read_records(run.records_path).frame.filter(metric="val_loss", step=12)["value"][0]
-    assert loss == pytest.approx(stored, abs=1e-5)
-
-
 def test_a_run_that_is_not_there_is_told(workbench: Workbench) -> None:
     done = workbench("export", "model", "abc", "--out", "x")
     assert done.returncode == 2

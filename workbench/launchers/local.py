@@ -65,14 +65,22 @@ class LocalLauncher:
         self._ranks: dict[str, _Ranks] = {}
         self._selector = selectors.DefaultSelector()
 
-    def start(self, run: RunFolder, *, world_size: int, threads: int, env: dict[str, str]) -> None:
+    def start(
+        self,
+        run: RunFolder,
+        *,
+        world_size: int,
+        threads: int,
+        env: dict[str, str],
+        kind: str | None = None,
+    ) -> None:
         """See `Launcher.start`. Returns at once: a first run waits for its parent's imports."""
         if world_size > 1 or not self._warm:
             self._start_ranks(run, world_size, threads, env)
             return
         parent = self._parents.get(threads) or self._warm_parent(threads)
         parent.workers[run.run_id] = None
-        request = {"run_dir": str(run.path.absolute()), "env": env}
+        request = {"run_dir": str(run.path.absolute()), "env": env, "kind": kind}
         # A parent that has died reports the run as ended by its own end of file.
         with suppress(BrokenPipeError):
             parent.requests.write(json.dumps(request).encode() + b"\n")

@@ -17,13 +17,22 @@ class Ended:
 class Launcher(Protocol):
     """Starts workers, tells when they end, and takes them along when it ends itself."""
 
-    def start(self, run: RunFolder, *, world_size: int, threads: int, env: dict[str, str]) -> None:
+    def start(
+        self,
+        run: RunFolder,
+        *,
+        world_size: int,
+        threads: int,
+        env: dict[str, str],
+        kind: str | None = None,
+    ) -> None:
         """Start the worker of a run.
 
         Args:
             world_size: ranks of the run.
             threads: CPU threads a rank.
             env: more environment for the worker, such as CUDA_VISIBLE_DEVICES.
+            kind: a process that finished a run of this kind may go on with this one.
         """
         ...
 

@@ -4,7 +4,11 @@ Importing torch and torchtitan takes seconds; a fork takes milliseconds. The par
 it runs no parallel operation, so it has no threads that a fork would lose, and it touches no GPU.
 A crash of one worker is that worker's alone.
 
-Spoken on stdin, a JSON object a line: {"run_dir": ..., "env": {...}}. On stdout come
+A run with a kind leaves its worker there once it is finished, for the next run of that kind: what
+torch.compile made stays in its process, and making it again takes seconds. A worker that ended in
+any other way is not used again.
+
+Spoken on stdin, a JSON object a line: {"run_dir": ..., "env": {...}, "kind": ...}. On stdout come
 {"ready": true}, {"run_dir", "pid"} and {"run_dir", "pid", "code"}, where a negative code is the
 signal that ended the worker. End of input ends the parent once its workers have ended.
 """
@@ -16,6 +20,7 @@ import os
 import select
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +31,23 @@ WORKER_MODULE = os.environ.get("WORKBENCH_WORKER_MODULE", "workbench.training.wo
 # A scheduler that ends a job tells all of its processes. Workers write a checkpoint then, and would
 # not get to it if their parent ended at the word.
 _FOR_THE_WORKERS = (signal.SIGTERM, signal.SIGUSR1)
+_MOST_IDLE = 2  # workers kept for runs that may never come, each with the memory of a run
+
+
+@dataclass
+class _Lane:
+    """A worker that goes on with further runs of its kind."""
+
+    kind: str
+    orders: int
+    """Where to write the folder of its next run."""
+    finished: int
+    """Where it tells that it has finished one."""
+    idle: bool = False
+
+    def close(self) -> None:
+        os.close(self.orders)
+        os.close(self.finished)
 
 
 class WarmParent:
@@ -39,6 +61,7 @@ class WarmParent:
         gc.freeze()
         self.replies = replies
         self.running: dict[int, str] = {}
+        self.lanes: dict[int, _Lane] = {}
         # SIGCHLD only has to wake `select`; the handler itself has nothing to do.
         self.wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -49,10 +72,13 @@ class WarmParent:
         self.reply({"ready": True})
         buffer, open_input = b"", True
         while open_input or self.running:
-            sources = [self.wake_read] + ([0] if open_input else [])
+            told = {lane.finished: pid for pid, lane in self.lanes.items() if not lane.idle}
+            sources = [self.wake_read, *told] + ([0] if open_input else [])
             ready, _, _ = select.select(sources, [], [])
             if self.wake_read in ready:
                 os.read(self.wake_read, 4096)
+            for descriptor in set(ready) & told.keys():
+                self.hear(told[descriptor])
             self.reap()
             if 0 in ready:
                 received = os.read(0, 65_536)
@@ -62,17 +88,51 @@ class WarmParent:
                     self.start(json.loads(line))
 
     def start(self, request: dict[str, Any]) -> None:
+        run_dir, env = request["run_dir"], request.get("env", {})
+        kind = request.get("kind") and json.dumps([request["kind"], env], sort_keys=True)
+        pid = self.go_on(kind, run_dir) or self.fork(kind, Path(run_dir), env)
+        self.running[pid] = run_dir
+        self.reply({"run_dir": run_dir, "pid": pid})
+
+    def go_on(self, kind: str | None, run_dir: str) -> int | None:
+        """Give a run to a worker that waits for one of its kind, if there is one."""
+        for pid, lane in self.lanes.items():
+            if lane.idle and lane.kind == kind:
+                lane.idle = False
+                try:
+                    os.write(lane.orders, run_dir.encode())
+                except BrokenPipeError:  # it has just ended, and will be reaped
+                    continue
+                return pid
+        return None
+
+    def fork(self, kind: str | None, run_dir: Path, env: dict[str, str]) -> int:
+        idle = [lane for lane in self.lanes.values() if lane.idle]
+        for lane in idle[: -_MOST_IDLE or None]:
+            self.dismiss(lane)
+        orders, finished = (os.pipe(), os.pipe()) if kind else (None, None)
         parent = os.getpid()
         # Blocked, a word to the worker waits until the worker no longer ignores it as we do.
         signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_WORKERS)
         pid = os.fork()
         if pid == 0:
-            self.work(parent, Path(request["run_dir"]), request.get("env", {}))
+            for lane in self.lanes.values():
+                lane.close()
+            if orders and finished:
+                os.close(orders[1])
+                os.close(finished[0])
+                self.work(parent, run_dir, env, (orders[0], finished[1]))
+            self.work(parent, run_dir, env, None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
-        self.running[pid] = request["run_dir"]
-        self.reply({"run_dir": request["run_dir"], "pid": pid})
+        if kind and orders and finished:
+            os.close(orders[0])
+            os.close(finished[1])
+            self.lanes[pid] = _Lane(kind, orders[1], finished[0])
+        return pid
 
-    def work(self, parent: int, run_dir: Path, env: dict[str, str]) -> NoReturn:
+    def work(
+        self, parent: int, run_dir: Path, env: dict[str, str], lane: tuple[int, int] | None
+    ) -> NoReturn:
         """In the child: become the run's worker, and never return."""
         code = 1
         try:
@@ -82,13 +142,13 @@ class WarmParent:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_WORKERS)
             os.environ.update(env)
-            log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            os.close(self.replies)
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            os.close(self.replies)
-            code = self.worker.main(run_dir)
+            code = self.train(run_dir)
+            while code == 0 and lane is not None and (following := _next_run(*lane)):
+                code = 1
+                code = self.train(following)
         except BaseException:
             import traceback
 
@@ -98,16 +158,53 @@ class WarmParent:
             sys.stderr.flush()
             os._exit(code)
 
+    def train(self, run_dir: Path) -> int:
+        """In the child: one run, what it prints in its log."""
+        log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        code: int = self.worker.main(run_dir)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return code
+
+    def hear(self, pid: int) -> None:
+        """A worker has finished a run and waits; or it has ended, which `reap` tells."""
+        lane = self.lanes[pid]
+        if os.read(lane.finished, 1):
+            lane.idle = True
+            self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": 0})
+
+    def dismiss(self, lane: _Lane) -> None:
+        """Let an idle worker end: it sees the end of its orders."""
+        self.lanes = {pid: one for pid, one in self.lanes.items() if one is not lane}
+        lane.close()
+
     def reap(self) -> None:
-        while self.running:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
-            self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": code})
+            if pid in self.lanes:
+                self.dismiss(self.lanes[pid])
+            if pid in self.running:  # not one that was idle
+                code = os.waitstatus_to_exitcode(status)
+                self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": code})
 
     def reply(self, message: dict[str, Any]) -> None:
         os.write(self.replies, json.dumps(message).encode() + b"\n")
+
+
+def _next_run(orders: int, finished: int) -> Path | None:
+    """In a worker that has finished: say so, and wait for the next run, or None at the end."""
+    gc.enable()  # titan collects by itself, and only while it trains
+    gc.collect()
+    os.write(finished, b".")
+    return Path(received.decode()) if (received := os.read(orders, 65_536)) else None
 
 
 def main() -> None:

@@ -5,11 +5,17 @@ Its trainer imports its Hugging Face text loader, and with it `datasets`, pandas
 up when a loader or a logger of that kind is built, and ours are neither. Placeholders stand in
 while titan is imported, and leave again: whoever imports these packages later gets the real ones.
 
+Its attention compiles FlexAttention as its class is made, which imports inductor: another second.
+We attend by scaled_dot_product_attention, so that waits for a call that does not come.
+
 Import this module before any other that imports torchtitan.
 """
 
+import functools
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
 
 class _Placeholder(types.ModuleType):
@@ -24,13 +30,27 @@ class _Placeholder(types.ModuleType):
 _UNUSED = ("datasets", "datasets.distributed", "torch.utils.tensorboard")
 
 
+def _compiled_at_its_call(
+    compile: Callable[..., Any], function: Callable[..., Any] | None = None, **options: Any
+) -> Callable[..., Any]:
+    """As `torch.compile`, but nothing is compiled or imported before the first call."""
+    if function is None:
+        return functools.partial(_compiled_at_its_call, compile, **options)
+    made = functools.cache(lambda: compile(function, **options))
+    return functools.wraps(function)(lambda *args, **kwargs: made()(*args, **kwargs))
+
+
 def _import_titan() -> None:
+    import torch
+
     placed = {name: _Placeholder(name) for name in _UNUSED if name not in sys.modules}
     sys.modules.update(placed)
+    compile = torch.compile
+    torch.compile = functools.partial(_compiled_at_its_call, compile)
     try:
-        import torch
         import torchtitan.trainer  # noqa: F401
     finally:
+        torch.compile = compile
         for name, placeholder in placed.items():
             if sys.modules.get(name) is placeholder:
                 del sys.modules[name]

@@ -19,7 +19,7 @@ OBJECTIVE = "training.objective"
 POINTS = 14_000
 """The most points that a figure draws: what a browser draws within a second."""
 _LEAST = 4
-_CROWDED = 70  # points a curve: more cannot be told apart where many curves share a panel
+_CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be told apart
 Band = Literal["range", "t95", "none"]
 """What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
 Smoothing = float | Literal["spline"]
@@ -81,7 +81,8 @@ def families(
         raise InputError(
             f"{len(groups):,} curves are more than {limit:,} points can show: choose some of them."
         )
-    share = min(share, max(_CROWDED, limit // 2 // len(groups)))
+    if len(groups) > _CROWD:
+        share = min(share, max(_CROWDED, limit // 2 // len(groups)))
     made = [
         Family(
             keys=keys,

@@ -1,0 +1,27 @@
+"""Which runs may follow each other in one process."""
+
+import json
+
+from workbench.recipe import RunConfig
+
+_APART = {
+    "data": {"unique_tokens"},
+    "training": {
+        "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay", "betas",
+        "total_tokens", "epochs", "log_every", "checkpoint_every",
+    },
+}  # fmt: skip
+"""What runs may differ in and still run the same compiled code: numbers that it takes as data."""
+
+
+def kind_of(config: RunConfig) -> str | None:
+    """Equal for runs that can share compiled code; None for a run that compiles nothing.
+
+    A run that is not compiled gains nothing from a process that has been used before.
+    """
+    if not config.training.compile or config.parallelism.world_size > 1:
+        return None
+    document = config.model_dump(mode="json")
+    for table, names in _APART.items():
+        document[table] = {k: v for k, v in document[table].items() if k not in names}
+    return json.dumps(document, sort_keys=True)
