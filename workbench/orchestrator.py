@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from workbench.claims import AlreadyClaimed
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
 from workbench.launchers import LAUNCHERS, Ended, Launcher
 from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
 from workbench.run_report import RunReport
-from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
+from workbench.runs import RunFolder, RunStatus
 from workbench.slots import Slot, Slots, make_slots
 
 _LOOK_EVERY_S = 0.25
