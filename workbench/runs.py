@@ -138,14 +138,14 @@ class RunFolder:
         """
         return read_json(self.provenance_path)
 
-    def note_device(self, device: str, dtype: str) -> None:
+    def note_device(self, device: str, dtype: str, ranks: int) -> None:
         """Keep in `provenance.json` what the run trains on, for whoever holds the run.
 
         A resumed run may have been on several: they are listed in the order met.
         """
         document = self.provenance_json()
         known = document.setdefault("trained_on", [])
-        one = {"device": device, "dtype": dtype}
+        one = {"device": device, "dtype": dtype, "ranks": ranks}
         if one not in known:
             known.append(one)
             write_json(self.provenance_path, document)

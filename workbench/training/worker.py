@@ -27,6 +27,7 @@ from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
 from workbench.launchers.orphans import die_with_parent
+from workbench.layout import laid_out
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
 from workbench.runs import RunFolder
@@ -122,7 +123,8 @@ def _device_name(device: str) -> str:
 
 
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
-    config = RunConfig.model_validate(document["config"])
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    config = laid_out(RunConfig.model_validate(document["config"]), ranks)
     prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
@@ -131,7 +133,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     titan_patches.skip_final_sleep()
     if leader:
         remove_unfinished(run.checkpoint_dir)
-        run.note_device(_device_name(precision.device), precision.dtype)
+        run.note_device(_device_name(precision.device), precision.dtype, ranks)
     writer = RecordWriter(run.records_path) if leader else None
     with StopSignal() as stop:
         _join_process_group(precision.device)

@@ -124,6 +124,7 @@ def _train(submission: "Submission", number: int, results: Path) -> int:
         jobs=None,
         keep_going=True,
         retry_failed=False,
+        ranks=shape.ranks,
         allocation=allocation,
     ).run()
     print(report.summary(), file=sys.stderr)
