@@ -73,13 +73,14 @@ def test_what_cannot_be_reckoned_is_refused(tmp_path: Path, options: list[str], 
 
 
 def test_runs_on_such_a_gpu_replace_the_assumption(results: Path, make_run: MakeRun) -> None:
-    def trained(run_id: str, device: str, dtype: str) -> RunFolder:
+    def trained(run_id: str, device: str, dtype: str, ranks: int = 1) -> RunFolder:
         run = make_run(
             run_id, {10: 50_000.0, 20: 60_000.0, 30: 40_000.0}, metric="tokens_per_second"
         )
-        run.note_device(device, dtype)
-        run.note_device(device, dtype)
-        assert run.provenance_json()["trained_on"] == [{"device": device, "dtype": dtype}]
+        run.note_device(device, dtype, ranks)
+        run.note_device(device, dtype, ranks)
+        noted = {"device": device, "dtype": dtype, "ranks": ranks}
+        assert run.provenance_json()["trained_on"] == [noted]
         document = run.config_json()
         document["derived"]["train_flops"] = 819_200 * 6e9
         write_json(run.config_path, document)

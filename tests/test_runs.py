@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from workbench.claims import AlreadyClaimed
 from workbench.documents import write_json
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs import AlreadyClaimed, RunFolder, list_runs
+from workbench.runs import RunFolder, list_runs
 
 
 @pytest.fixture

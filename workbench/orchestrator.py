@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from workbench.claims import AlreadyClaimed
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
 from workbench.launchers import LAUNCHERS, Ended, Launcher
 from workbench.launchers.kinds import kind_of
+from workbench.layout import laid_out
 from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
 from workbench.run_report import RunReport
-from workbench.runs import AlreadyClaimed, RunFolder, RunStatus
+from workbench.runs import RunFolder, RunStatus
 from workbench.slots import Slot, Slots, make_slots
 
 _LOOK_EVERY_S = 0.25
@@ -50,10 +52,12 @@ class Orchestrator:
         jobs: int | None,
         keep_going: bool,
         retry_failed: bool,
+        ranks: int | None = None,
         allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
-        self.configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
         self.keep_going = keep_going

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.documents import write_json
 from workbench.errors import InputError
+from workbench.layout import laid_out
 from workbench.orchestrator import Orchestrator
 from workbench.plan import Plan, RunSpec, plan_study
 from workbench.provenance import provenance
@@ -29,6 +30,7 @@ def run_study(
     jobs: int | None = None,
     keep_going: bool = True,
     retry_failed: bool = False,
+    ranks: int | None = None,
 ) -> RunReport:
     """Train what a recipe's runs still lack, and bring the store up to date.
 
@@ -39,6 +41,7 @@ def run_study(
         jobs: ranks that train at once; by default one for each GPU, or for each share of the
             CPU's cores that a rank's threads take.
         keep_going: whether other runs go on when one fails.
+        ranks: how many train each run, where not those of its [parallelism].
 
     Raises:
         InputError: the recipe, its data or the results folder is wrong. Nothing has started.
@@ -46,7 +49,7 @@ def run_study(
     """
     # What is wrong with the request is said before anything is written.
     check_request(recipe, results)
-    make_slots(recipe.runs, jobs)
+    make_slots([laid_out(config, ranks) for config in recipe.runs], jobs)
     folders = prepared_folders(recipe, results)
     return train_folders(
         recipe.study.name,
@@ -55,6 +58,7 @@ def run_study(
         jobs=jobs,
         keep_going=keep_going,
         retry_failed=retry_failed,
+        ranks=ranks,
     )
 
 
@@ -94,6 +98,7 @@ def train_folders(
     jobs: int | None,
     keep_going: bool,
     retry_failed: bool,
+    ranks: int | None = None,
 ) -> RunReport:
     """Train the runs of existing folders, imported ones left as they are: see `run_study`.
 
@@ -107,7 +112,13 @@ def train_folders(
     if not trained:
         raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
     return Orchestrator(
-        name, trained, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed
+        name,
+        trained,
+        results,
+        jobs=jobs,
+        keep_going=keep_going,
+        retry_failed=retry_failed,
+        ranks=ranks,
     ).run()
 
 

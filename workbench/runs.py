@@ -4,31 +4,25 @@
 `checkpoint/`, `log.txt` and `lock`. Whoever holds the lock is the run's only writer.
 """
 
-import fcntl
 import json
 import os
-import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from workbench.claims import Holder, RunLock
 from workbench.documents import read_json, write_json
 from workbench.errors import InputError, WorkbenchError
-from workbench.processes import started_at
 
 STATES = (
     "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
 )  # fmt: skip
 CONFIG_SCHEMA = 1
-
-
-class AlreadyClaimed(WorkbenchError):
-    """Another process is working on this run."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +42,6 @@ class RunStatus:
     host: str | None = None
 
 
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a run's claim."""
-
-    pid: int
-    host: str
-
-
 class RunFolder:
     """One run on disk."""
 
@@ -71,6 +57,7 @@ class RunFolder:
         self.log_path = path / "log.txt"
         self.lock_path = path / "lock"
         self.cancel_path = path / "cancel"
+        self._lock = RunLock(self.lock_path, path.name)
 
     @property
     def run_id(self) -> str:
@@ -151,14 +138,14 @@ class RunFolder:
         """
         return read_json(self.provenance_path)
 
-    def note_device(self, device: str, dtype: str) -> None:
+    def note_device(self, device: str, dtype: str, ranks: int) -> None:
         """Keep in `provenance.json` what the run trains on, for whoever holds the run.
 
         A resumed run may have been on several: they are listed in the order met.
         """
         document = self.provenance_json()
         known = document.setdefault("trained_on", [])
-        one = {"device": device, "dtype": dtype}
+        one = {"device": device, "dtype": dtype, "ranks": ranks}
         if one not in known:
             known.append(one)
             write_json(self.provenance_path, document)
@@ -217,75 +204,21 @@ class RunFolder:
             if self.stored_status().state != "finished":
                 self.write_status(state=state, error=None, finished=None)
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self) -> AbstractContextManager[None]:
         """Hold the run. The kernel lets go when the process ends, however it ends.
 
         Raises:
             AlreadyClaimed: another process holds it.
         """
-        with self._open_lock() as lock:
-            for patience in (0.01, 0.05, 0.2, 0.0):
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    # `is_claimed` of another process may be looking, for microseconds.
-                    time.sleep(patience)
-                except OSError as error:
-                    raise WorkbenchError(
-                        f"{self.lock_path}: cannot be locked: {error.strerror}. The results folder "
-                        "must lie on a file system with flock."
-                    ) from error
-            else:
-                raise AlreadyClaimed(f"run {self.run_id} is being trained by another process.")
-            self._sign(lock)
-            yield
-
-    def _open_lock(self) -> IO[bytes]:
-        try:
-            return open(self.lock_path, "ab", buffering=0)
-        except OSError as error:
-            raise WorkbenchError(
-                f"{self.lock_path}: cannot be opened: {error.strerror}."
-            ) from error
-
-    def _sign(self, lock: IO[bytes]) -> None:
-        """Leave in the lock who holds it. The claim is good without: a full disk may forbid it."""
-        me = os.getpid()
-        signature = {"pid": me, "started": started_at(me), "host": platform.node()}
-        with suppress(OSError):
-            lock.truncate(0)
-            lock.write(json.dumps(signature).encode())
+        return self._lock.claim()
 
     def is_claimed(self) -> bool:
         """Whether some process holds the run now."""
-        try:
-            # For reading: whoever may read a run may know whether it is at work.
-            with open(self.lock_path, "rb") as lock:
-                # Shared: two who only look do not take each other for workers.
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        return False
+        return self._lock.is_claimed()
 
     def holder(self) -> Holder | None:
-        """Who holds the run now, or None where nobody does or it cannot be told.
-
-        On this host the answer is a live process, and never another that was given its id later.
-        """
-        if not self.is_claimed():
-            return None
-        try:
-            signed = json.loads(self.lock_path.read_text(encoding="utf-8"))
-            holder = Holder(signed["pid"], signed["host"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # claimed this moment, and not yet signed
-        if holder.host == platform.node() and started_at(holder.pid) != signed.get("started"):
-            return None
-        return holder
+        """Who holds the run now, or None where nobody does or it cannot be told."""
+        return self._lock.holder()
 
     def last_value(self, metric: str) -> float | None:
         """The newest record of a metric, as far as the last 64 KiB of records reach."""

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 from tests.store.conftest import MakeRun
-from workbench.analysis.outcomes import outcome_table_row, outcomes
+from workbench.analysis.outcomes import (
+    outcome_table,
+    outcome_table_row,
+    outcomes,
+    seeds_note,
+)
 from workbench.analysis.report import write_markdown
+from workbench.analysis.report.sections import Section
+from workbench.cli import app
 from workbench.errors import InputError
 from workbench.store import ingest
 
@@ -43,11 +51,41 @@ def test_seeds_are_averaged_with_their_t_interval(study: Path) -> None:
     assert outcome_table_row(plain)["at epoch"] == "3.2"
 
 
-def test_one_seed_has_no_interval(results: Path, make_run: MakeRun) -> None:
+def test_one_seed_has_no_interval_and_no_column_for_it(results: Path, make_run: MakeRun) -> None:
     make_run("a", {10: 3.0, 20: 2.0})
     ingest(results)
-    (row,) = outcomes(results, "made", "val_loss")
-    assert (row["best"]["ci95"], outcome_table_row(row)["95 % interval"]) == (None, None)
+    found = outcomes(results, "made", "val_loss")
+    assert (found[0]["best"]["ci95"], outcome_table_row(found[0])["95 % interval"]) == (None, None)
+    (row,) = outcome_table(found)
+    assert not [name for name in row if "interval" in name]
+    assert (row["best val_loss"], row["last"]) == ("2", "2")
+    assert seeds_note(found) == "One seed each: no intervals."
+    command = ["outcomes", "made", "--results", str(results), "--format"]
+    told = {fmt: CliRunner().invoke(app, [*command, fmt]).stdout for fmt in ("table", "csv")}
+    assert ("interval" in told["table"], "interval" in told["csv"]) == (False, True)
+    text = write_markdown(results, ["made"], results / "studies.md").read_text()
+    assert "`val_loss`, one seed each: no intervals:" in text
+    assert "95 % interval" not in text.partition("one seed each")[2]
+
+
+def test_a_second_seed_anywhere_brings_the_column_back(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {10: 3.0, 20: 2.0})
+    make_run("d0", {10: 4.0, 20: 2.5}, overrides=[MDLM])
+    make_run("d1", {10: 4.0, 20: 2.4}, overrides=[MDLM, "training.seed=1"])
+    ingest(results)
+    found = outcomes(results, "made", "val_loss")
+    alone, both = outcome_table(found)
+    assert alone.keys() == both.keys()
+    assert alone["95 % interval"] is None
+    assert " to " in both["95 % interval"]
+    assert seeds_note(found) == "1 of 2 rows are of one seed: no interval there."
+
+
+def test_a_reports_sections_show_no_empty_interval() -> None:
+    rows = ({"crossover": "1", "95 % interval": None}, {"crossover": "2", "95 % interval": None})
+    assert Section("here", rows=rows).table == ({"crossover": "1"}, {"crossover": "2"})
+    known = ({"95 % interval": "1 to 2"}, {"95 % interval": None})
+    assert Section("here", rows=known).table == known
 
 
 def test_higher_is_better_where_it_is(results: Path, make_run: MakeRun) -> None:

@@ -12,18 +12,16 @@ from torch import Tensor
 from tests.training.test_worker import make_run, values
 from workbench.data import PreparedData
 from workbench.evaluation.audit import AuditOptions, audit_run
+from workbench.evaluation.decoding import by_confidence, left_to_right
 from workbench.evaluation.likeliest import Likeliest
-from workbench.evaluation.memorisation import (
-    by_confidence,
-    left_to_right,
-    memorisation_windows,
-    suffix_tokens,
-)
+from workbench.evaluation.memorisation import memorisation_windows, suffix_tokens
 from workbench.recipe import RunConfig
 from workbench.training import worker
 from workbench.training.objectives import Vocab
+from workbench.training.objectives.aoar import AnyOrder
 
 VOCAB = Vocab(n_tokens=10, size=16, mask_id=10, bos_id=11)
+KNOWS_ITS_VOCABULARY = AnyOrder(VOCAB, seed=0)  # all that these two ask of an objective
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +59,7 @@ ROWS = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1], [9, 9, 
 @pytest.mark.parametrize(("decode", "causal"), [(left_to_right, True), (by_confidence, False)])
 def test_known_rows_come_back_and_others_do_not(decode, causal) -> None:  # type: ignore[no-untyped-def]
     copycat = Copycat(ROWS[:2], causal=causal)
-    found = decode(copycat, ROWS, 5, VOCAB)
+    found = decode(copycat, ROWS, 5, KNOWS_ITS_VOCABULARY)
     assert (found[:, :5] == ROWS[:, :5]).all(), "the beginning is the prompt"
     assert (found[:2] == ROWS[:2]).all()
     assert not (found[2] == ROWS[2]).all()
@@ -70,7 +68,7 @@ def test_known_rows_come_back_and_others_do_not(decode, causal) -> None:  # type
 
 def test_left_to_right_never_shows_what_is_asked_for() -> None:
     copycat = Copycat(ROWS[:1], causal=True)
-    left_to_right(copycat, ROWS[1:2], 5, VOCAB)
+    left_to_right(copycat, ROWS[1:2], 5, KNOWS_ITS_VOCABULARY)
     for place, seen in enumerate(copycat.seen):
         assert (seen[0, 1:6] == ROWS[1, :5]).all()
         assert (seen[0, 6 + place :] == VOCAB.bos_id).all()
@@ -79,7 +77,7 @@ def test_left_to_right_never_shows_what_is_asked_for() -> None:
 
 def test_by_confidence_fills_one_token_a_pass_the_surest_first() -> None:
     copycat = Copycat(ROWS[:1], causal=False)
-    by_confidence(copycat, ROWS[:1], 5, VOCAB)
+    by_confidence(copycat, ROWS[:1], 5, KNOWS_ITS_VOCABULARY)
     masked = [(seen == VOCAB.mask_id)[0].tolist() for seen in copycat.seen]
     left = [False] * 5
     assert masked == [
@@ -93,7 +91,10 @@ def test_fifty_tokens_are_asked_for_or_a_quarter_of_a_window() -> None:
     assert [suffix_tokens(n) for n in (4, 64, 200, 2048)] == [1, 16, 50, 50]
 
 
-@pytest.mark.parametrize(("objective", "tokens"), [("ar", 76_800), ("mdlm", 153_600)])
+@pytest.mark.parametrize(
+    ("objective", "tokens"),
+    [("ar", 76_800), ("mdlm", 153_600), ("block", 153_600), ("aoar", 153_600)],
+)
 def test_a_model_that_saw_few_windows_often_has_them_by_heart(
     objective: str, tokens: int, tmp_path: Path, corpus: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_model_that_saw_few_windows_often_has_them_by_heart(
         tmp_path,
         corpus,
         f"training.objective={objective}",
+        *(["training.block_size=4"] if objective == "block" else []),
         "data.unique_tokens=128",
         f"training.total_tokens={tokens}",
         "training.lr=1e-2",

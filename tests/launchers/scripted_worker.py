@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from workbench.runs import AlreadyClaimed, RunFolder
+from workbench.claims import AlreadyClaimed
+from workbench.runs import RunFolder
 
 if os.environ.get("SCRIPTED_IMPORT_FAILS"):
     raise ImportError("the scripted worker cannot be imported")

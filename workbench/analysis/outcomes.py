@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves
 from workbench.analysis.pairing import SEED, identity, named_group, order_of, telling_keys
-from workbench.analysis.tables import four_digits, interval_text
+from workbench.analysis.tables import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
 
@@ -85,6 +85,21 @@ def _mean(values: list[float]) -> dict[str, Any]:
     spread = float(np.std(values, ddof=1)) / len(values) ** 0.5
     half = float(stats.t.ppf(0.975, len(values) - 1)) * spread
     return {"mean": mean, "ci95": [mean - half, mean + half]}
+
+
+def outcome_table(found: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """For people: without intervals where no configuration has more than one seed."""
+    return without_empty_intervals([outcome_table_row(row) for row in found])
+
+
+def seeds_note(found: list[dict[str, Any]]) -> str | None:
+    """Why a table has no intervals, or lacks some."""
+    alone = sum(row["seeds"] == 1 for row in found)
+    if not alone:
+        return None
+    if alone == len(found):
+        return "One seed each: no intervals."
+    return f"{alone} of {len(found)} rows are of one seed: no interval there."
 
 
 def outcome_table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,10 @@
 """Answers as rows for people: bounds called bounds, nothing where nothing is known."""
 
+from collections.abc import Sequence
 from typing import Any
+
+INTERVAL = "95 % interval"
+"""How the names of columns with intervals begin."""
 
 
 def place_text(value: float | None, bound: str | None = None) -> str | None:
@@ -22,6 +26,16 @@ def interval_text(interval: list[float | None] | None) -> str | None:
         return None
     low, high = ("unbounded" if end is None else four_digits(end) for end in interval)
     return f"{low} to {high}"
+
+
+def without_empty_intervals(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """A table without the columns of intervals that no row of it has, as none has of one seed."""
+    empty = {
+        name
+        for name in (rows[0] if rows else ())
+        if name.startswith(INTERVAL) and all(row.get(name) is None for row in rows)
+    }
+    return tuple({name: value for name, value in row.items() if name not in empty} for row in rows)
 
 
 def trend_table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -88,11 +88,21 @@ def outcomes_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell the best and the last value of each configuration, over its seeds."""
-    from workbench.analysis.outcomes import outcome_table_row, outcomes
+    from workbench.analysis.outcomes import (
+        outcome_table,
+        outcome_table_row,
+        outcomes,
+        seeds_note,
+    )
     from workbench.output import emit
 
     found = outcomes(results, study, metric)
-    emit([outcome_table_row(one) for one in found], fmt, document=found)
+    if fmt != Format.table:  # programs get the same columns always
+        emit([outcome_table_row(one) for one in found], fmt, document=found)
+        return
+    emit(outcome_table(found), fmt)
+    if note := seeds_note(found):
+        print(note, file=sys.stderr)
 
 
 @app.command("difference")

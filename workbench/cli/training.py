@@ -182,6 +182,10 @@ def run(
     launcher: Annotated[
         LauncherName, typer.Option("--launcher", help="This machine, or a Slurm cluster.")
     ] = LauncherName.local,
+    ranks: Annotated[
+        int | None,
+        typer.Option("--ranks", min=1, help="Ranks of each run, not those of [parallelism]."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="slurm: follow the runs to their end.")
     ] = False,
@@ -195,10 +199,10 @@ def run(
 
     loaded = load_recipe(recipe, overrides or [])
     if launcher == LauncherName.slurm:
-        if jobs is not None or not keep_going:
+        if jobs is not None or ranks is not None or not keep_going:
             raise InputError(
-                "--jobs and --fail-fast are for runs on this machine; with --launcher slurm, set "
-                "array_throttle or runs_at_once in [launcher.slurm]."
+                "--jobs, --ranks and --fail-fast are for runs on this machine; with --launcher "
+                "slurm, set array_throttle, runs_at_once or ranks in [launcher.slurm]."
             )
         _run_on_slurm(loaded, results, retry_failed=retry_failed, wait=wait, dry_run=dry_run)
         return
@@ -206,7 +210,9 @@ def run(
         raise InputError("--wait and --dry-run belong to --launcher slurm.")
     from workbench.runner import run_study
 
-    report = run_study(loaded, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed)
+    report = run_study(
+        loaded, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed, ranks=ranks
+    )
     _tell(report)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
 
+from workbench.training.objectives import View
 from workbench.training.trainer import StudyTrainer
 
 
@@ -18,11 +19,16 @@ class Likeliest:
 
 
 @torch.no_grad()
-def likeliest(trainer: StudyTrainer, inputs_BL: Tensor) -> Likeliest:
-    """The mode of the softmax over the tokens of the vocabulary: MASK, BOS and padding never."""
+def likeliest(trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None) -> Likeliest:
+    """The mode of the softmax over the tokens of the vocabulary: MASK, BOS and padding never.
+
+    Args:
+        inputs_BL: [B, 2L] with a view, of an objective that is `doubled`.
+    """
     n_tokens = trainer.loss_fn.n_tokens
+    arguments = {} if view is None else view.network_arguments()
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](inputs_BL)
+        logits_BLV = trainer.model_parts[0](inputs_BL, **arguments)
         if spmd_mesh_size("tp") > 1:
             return _of_shards(logits_BLV, n_tokens)
     log_p_BLV = logits_BLV[..., :n_tokens].float().log_softmax(dim=-1)

@@ -2,7 +2,8 @@
 
 A window's beginning is the prompt, its last tokens are asked for, and greedy decoding answers:
 AR from left to right; diffusion from an end that is all masked, the surest token first (LLaDA's
-low-confidence remasking at one token a step). A window counts as memorised when its whole end
+low-confidence remasking at one token a step), block diffusion so block after block, any-order AR in
+the order of its own certainty. A window counts as memorised when its whole end
 comes back (Carlini et al. 2023, arXiv 2202.07646, who ask for 50 tokens). Held-out windows tell
 how much of that is text that anyone would continue so. Beside it stands the likelihood of the
 end (probability-based extraction: Hayes et al. 2025, arXiv 2410.19482), which every objective
@@ -12,19 +13,19 @@ Shape suffixes: B windows, L tokens a window, N windows in all.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from workbench.data import PreparedData
 from workbench.data.streams import training_stream, validation_windows
-from workbench.evaluation.likeliest import Likeliest, likeliest
+from workbench.evaluation.decoding import DECODERS
+from workbench.evaluation.likeliest import likeliest
 from workbench.evaluation.tasks import Measured, TrainingTask
 from workbench.recipe import RunConfig
-from workbench.training.objectives import Vocab
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,
@@ -36,46 +37,10 @@ SUFFIX_TOKENS = 50
 DRAWS = 4
 HELD_OUT = "held_out"
 
-Ask = Callable[[Tensor], Likeliest]
-
 
 def suffix_tokens(seq_len: int) -> int:
     """Tokens asked for: 50, or a quarter of a window where that is less."""
     return max(1, min(SUFFIX_TOKENS, seq_len // 4))
-
-
-@torch.no_grad()
-def left_to_right(ask: Ask, tokens_BL: Tensor, start: int, vocab: Vocab) -> Tensor:
-    """[B, L] windows whose tokens from `start` on were decoded greedily, each after the last."""
-    found_BL = tokens_BL.clone()
-    inputs_BL = torch.full_like(tokens_BL, vocab.bos_id)
-    inputs_BL[:, 1 : start + 1] = tokens_BL[:, :start]
-    length = tokens_BL.shape[1]
-    for place in range(start, length):
-        found_BL[:, place] = ask(inputs_BL).token_BL[:, place]
-        if place + 1 < length:
-            inputs_BL[:, place + 1] = found_BL[:, place]
-    return found_BL
-
-
-@torch.no_grad()
-def by_confidence(ask: Ask, tokens_BL: Tensor, start: int, vocab: Vocab) -> Tensor:
-    """[B, L] windows whose tokens from `start` on were masked and filled in, the surest first."""
-    found_BL = tokens_BL.clone()
-    found_BL[:, start:] = vocab.mask_id
-    for _ in range(tokens_BL.shape[1] - start):
-        answer = ask(found_BL)
-        sure_BL = answer.log_p_BL.masked_fill(found_BL != vocab.mask_id, -math.inf)
-        place_B1 = sure_BL.argmax(dim=1, keepdim=True)
-        found_BL.scatter_(1, place_B1, answer.token_BL.gather(1, place_B1))
-    return found_BL
-
-
-DECODERS: dict[str, Callable[[Ask, Tensor, int, Vocab], Tensor]] = {
-    "ar": left_to_right,
-    "mdlm": by_confidence,
-}
-"""Objectives whose greedy decoding is known here. Of others only the likelihood is measured."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +69,6 @@ def measure(
     """
     objective, device = trainer.objective, trainer.device
     decode = DECODERS.get(objective.name)
-    vocab: Vocab = objective.vocab  # type: ignore[attr-defined]
     tokens_NL = torch.from_numpy(windows_NL)
     n, length = tokens_NL.shape
     start = length - suffix
@@ -119,7 +83,7 @@ def measure(
             nll_B += sequence_nll(trainer, corrupted) / (draws * suffix)
         right_B = torch.zeros_like(nll_B)
         if decode is not None:
-            found_BL = decode(lambda inputs: likeliest(trainer, inputs), tokens_BL, start, vocab)
+            found_BL = decode(partial(likeliest, trainer), tokens_BL, start, objective)
             right_B = (found_BL == tokens_BL)[:, start:].double().mean(dim=1)
         values = torch.stack([(right_B == 1).double(), right_B, right_B**2, nll_B, nll_B**2])
         sums += (values * chunk.counts).sum(dim=1)

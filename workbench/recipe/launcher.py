@@ -27,6 +27,9 @@ class SlurmConfig(Table):
     nodes: Count | None = Field(
         None, description="Nodes a run. Default: what its ranks need at gpus_per_node, else 1."
     )
+    ranks: Count | None = Field(
+        None, description="Ranks a run trains on from now on. Default: those of [parallelism]."
+    )
     gpus_per_node: Count | None = Field(None, description="GPUs asked for on each node.")
     gpu_type: Text | None = Field(None, description="As the cluster calls it, such as h100.")
     cpus_per_node: Count | None = Field(

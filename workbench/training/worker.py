@@ -7,11 +7,9 @@ leaves its state behind. It is the same alone, under torchrun, and as a fork of 
 import logging
 import math
 import os
-import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 import torch
 from torch import distributed as dist
 
+from workbench.claims import AlreadyClaimed
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.errors import WorkbenchError
@@ -28,9 +27,10 @@ from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
 from workbench.launchers.orphans import die_with_parent
+from workbench.layout import laid_out
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
-from workbench.runs import AlreadyClaimed, RunFolder
+from workbench.runs import RunFolder
 from workbench.training import titan_patches
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import resolve_precision, trainer_config
@@ -38,6 +38,7 @@ from workbench.training.model import initialise
 from workbench.training.objectives import Vocab, build_objective
 from workbench.training.schedule import evaluation_steps
 from workbench.training.sink import RecordSink
+from workbench.training.stopping import StopSignal
 from workbench.training.trainer import Hooks, StudyTrainer
 from workbench.training.validation import Validation
 
@@ -117,32 +118,13 @@ class Diverged(WorkbenchError):
     """The loss is no longer finite: trying again would end the same way."""
 
 
-@dataclass
-class StopSignal:
-    """Remembers a SIGTERM, or the SIGUSR1 that srun passes on, until the step at hand is done."""
-
-    requested: bool = False
-    _previous: dict[int, Any] = field(default_factory=dict, repr=False)
-
-    def __enter__(self) -> "StopSignal":
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            self._previous[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, previous in self._previous.items():
-            signal.signal(number, previous)
-
-    def _remember(self, *_: object) -> None:
-        self.requested = True
-
-
 def _device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
-    config = RunConfig.model_validate(document["config"])
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    config = laid_out(RunConfig.model_validate(document["config"]), ranks)
     prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
@@ -151,7 +133,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     titan_patches.skip_final_sleep()
     if leader:
         remove_unfinished(run.checkpoint_dir)
-        run.note_device(_device_name(precision.device), precision.dtype)
+        run.note_device(_device_name(precision.device), precision.dtype, ranks)
     writer = RecordWriter(run.records_path) if leader else None
     with StopSignal() as stop:
         _join_process_group(precision.device)

@@ -341,7 +341,7 @@ def test_a_probe_that_succeeds_in_what_it_must_not_is_a_refusal(
 ) -> None:
     from workbench.evaluation.programs import confinement as module
 
-    leaky = module._PROBE.replace('"/etc/passwd"', "os.__file__")
-    monkeypatch.setattr(module, "_PROBE", leaky)
+    leaky = module.PROBE.replace('"/etc/passwd"', "os.__file__")
+    monkeypatch.setattr(module, "PROBE", leaky)
     with pytest.raises(CannotConfine, match="possible: seeing other files"):
         confine()

@@ -122,6 +122,14 @@ def test_ranks_that_do_not_fit_the_nodes_are_refused(
     assert said in str(refused.value)
 
 
+def test_a_run_moves_to_the_ranks_that_the_settings_give_it(recipe: Path) -> None:
+    (config, _) = load_recipe(recipe, ["parallelism.shard=16"]).runs
+    shape = shape_of(config, SlurmConfig(ranks=8, gpus_per_node=4))
+    assert (shape.ranks, shape.nodes) == (8, 2)
+    with pytest.raises(InputError, match="3 ranks: a run planned for 16 ranks"):
+        shape_of(config, SlurmConfig(ranks=3))
+
+
 def test_nodes_follow_from_the_gpus_of_each(recipe: Path) -> None:
     config = load_recipe(recipe, ["parallelism.shard=8"]).runs[0]
     shape = shape_of(config, SlurmConfig(gpus_per_node=4))

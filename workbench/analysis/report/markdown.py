@@ -15,6 +15,7 @@ from workbench.analysis.outcomes import outcome_table_row, outcomes
 from workbench.analysis.report.content import chosen_metrics, head_of
 from workbench.analysis.report.page import cell
 from workbench.analysis.report.sections import literal, sentence
+from workbench.analysis.tables import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
 from workbench.metrics import higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
@@ -116,7 +117,9 @@ def _part(
     tables, lines = [], []
     for metric in chosen:
         rows = [outcome_table_row(row) for row in outcomes(results, study, metric)]
-        tables.append((f"`{metric}`, mean over seeds", _telling(rows)))
+        many = any(row["seeds"] > 1 for row in rows)
+        which = "mean over seeds" if many else "one seed each: no intervals"
+        tables.append((f"`{metric}`, {which}", _telling(rows)))
     for metric in chosen:
         found = _crossovers(results, study, metric)
         if not found:
@@ -164,7 +167,8 @@ def _crossovers(results: Path, study: str, metric: str, **options: Any) -> list[
 
 
 def _telling(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Without the size and the budget where all rows share them; keys by their last part."""
+    """Without the size and the budget where all rows share them, and without intervals where
+    none has one; keys by their last part."""
     shared = {
         key
         for key in ("unique_tokens", "n_params")
@@ -176,7 +180,7 @@ def _telling(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
             for key, value in row.items()
             if key not in shared
         }
-        for row in rows
+        for row in without_empty_intervals(rows)
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.analysis.figures import Figure
+from workbench.analysis.tables import without_empty_intervals
 from workbench.errors import InputError
 
 
@@ -19,6 +20,11 @@ class Section:
     figure: Figure | None = None
     sql: tuple[str, ...] = ()
     level: int = 2
+
+    @property
+    def table(self) -> tuple[dict[str, Any], ...]:
+        """The rows as they are shown."""
+        return without_empty_intervals(self.rows)
 
 
 @dataclass(frozen=True)

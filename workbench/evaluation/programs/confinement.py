@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from workbench.errors import WorkbenchError
 from workbench.evaluation.programs import seccomp
+from workbench.evaluation.programs.probe import PROBE
 
 _JAIL = Path(__file__).with_name("jail.py")
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib")
@@ -107,7 +108,7 @@ def confine(limits: Limits | None = None, *, packages: Sequence[str] = ()) -> Co
         raise CannotConfine(_refusal([f"{sys.platform} has no namespaces; Linux 5.12 has"]))
     if not seccomp.knows(platform.machine()):
         raise CannotConfine(_refusal([f"no filter of system calls for {platform.machine()}"]))
-    outcome = _run(confinement, _PROBE)
+    outcome = _run(confinement, PROBE)
     if outcome.passed:
         return confinement
     marked = [line for line in outcome.output.splitlines() if line.startswith("possible: ")]
@@ -291,52 +292,3 @@ def _why(report: dict[str, Any], passed: bool, printed: str) -> str:
     if code == 1 and lines:
         return lines[-1][:200]
     return f"exited with status {code} before its end"
-
-
-_PROBE = """
-import ctypes, json, os, resource, socket, sys
-
-found = []
-
-def impossible(what, attempt):
-    try:
-        attempt()
-    except (OSError, RuntimeError, ValueError):
-        return
-    found.append(what)
-
-def must(what, held):
-    if not held:
-        found.append(what)
-
-must("running as a user with rights", os.getuid() == os.geteuid() == os.getgid() == 65534)
-must("having groups", set(os.getgroups()) <= {65534})
-must("seeing other processes", os.getpid() == 1 and os.getppid() == 0)
-must("seeing the environment", not set(os.environ) - {"OPENBLAS_NUM_THREADS", "LC_CTYPE"})
-must("seeing other files", not os.path.exists("/home") and not os.path.exists("/etc/passwd"))
-must("working elsewhere", os.getcwd() == "/work" and os.listdir() == [])
-impossible("opening a socket", lambda: socket.socket())
-impossible("starting a process", os.fork)
-impossible("starting a thread", lambda: __import__("threading").Thread(target=int).start())
-for place in ("/", os.path.dirname(os.__file__), "/dev"):
-    impossible(f"writing to {place}", lambda: open(place + "/probe", "w"))
-impossible("becoming root", lambda: os.setuid(0))
-impossible("raising a limit", lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))
-for name in ("AS", "CPU", "FSIZE", "NOFILE", "CORE"):
-    limit = getattr(resource, "RLIMIT_" + name)
-    must(f"having no limit of {name}", resource.getrlimit(limit)[1] != resource.RLIM_INFINITY)
-libc = ctypes.CDLL(None, use_errno=True)
-must("making namespaces", libc.unshare(0x10000000) == -1)
-must("mounting", libc.mount(b"none", b"/work", b"tmpfs", 0, None) == -1)
-must("allocating without a limit", libc.shmget(0, 4096, 0o1600) == -1)
-header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-sets = (ctypes.c_uint32 * 6)()
-must("having capabilities", libc.capget(header, sets) == 0 and not any(sets))
-with open("probe", "w") as file:
-    file.write("its own folder is writable")
-os.remove("probe")
-for what in found:
-    print("possible: " + what)
-sys.stdout.flush()
-assert not found
-"""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from workbench.errors import InputError
+from workbench.layout import laid_out
 from workbench.recipe import RunConfig
 from workbench.recipe.launcher import SlurmConfig
 
@@ -39,8 +40,9 @@ def shape_of(config: RunConfig, settings: SlurmConfig) -> Shape:
     """The resources of a run.
 
     Raises:
-        InputError: its ranks do not fit the nodes that are asked for.
+        InputError: its ranks do not fit the nodes that are asked for, or it cannot train on them.
     """
+    config = laid_out(config, settings.ranks)
     parallel, training = config.parallelism, config.training
     ranks = parallel.world_size
     gpus = None if training.device == "cpu" else settings.gpus_per_node

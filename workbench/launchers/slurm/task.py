@@ -124,6 +124,7 @@ def _train(submission: "Submission", number: int, results: Path) -> int:
         jobs=None,
         keep_going=True,
         retry_failed=False,
+        ranks=shape.ranks,
         allocation=allocation,
     ).run()
     print(report.summary(), file=sys.stderr)
@@ -156,7 +157,7 @@ def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
 
 def _give_up_at_the_limit(run: "RunFolder", submission: "Submission") -> None:
     """Write down that a run was started too often to be started again."""
-    from workbench.runs import AlreadyClaimed
+    from workbench.claims import AlreadyClaimed
 
     before = submission.attempts.get(run.run_id, 0)
     limit = submission.settings.max_attempts

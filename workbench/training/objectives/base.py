@@ -52,6 +52,14 @@ class View:
     visible_BTT: Tensor
     """bool [B or 1, T, T]: whether input i (dimension 1) attends to input j (dimension 2)."""
 
+    def network_arguments(self) -> dict[str, Tensor]:
+        """As the network takes it, beside its inputs."""
+        visible = self.visible_BTT[:, None]
+        # Additive, once a batch: each layer would convert a boolean mask anew.
+        mask = torch.zeros(visible.shape, device=visible.device)
+        mask.masked_fill_(~visible, float("-inf"))
+        return {"positions": self.positions_BT, "attention_masks": mask}
+
 
 @dataclass(frozen=True)
 class Corrupted:
@@ -69,13 +77,7 @@ class Corrupted:
 
     def network_arguments(self) -> dict[str, Tensor]:
         """What the network takes beside its inputs."""
-        if self.view is None:
-            return {}
-        visible = self.view.visible_BTT[:, None]
-        # Additive, once a batch: each layer would convert a boolean mask anew.
-        mask = torch.zeros(visible.shape, device=visible.device)
-        mask.masked_fill_(~visible, float("-inf"))
-        return {"positions": self.view.positions_BT, "attention_masks": mask}
+        return {} if self.view is None else self.view.network_arguments()
 
 
 _DRAW_BIT = 40
@@ -113,6 +115,7 @@ class Objective(ABC):
     """Whether attention is causal or bidirectional, where no view says more."""
     doubled: ClassVar[bool] = False
     """Whether the network reads two streams, 2L inputs, and predicts at the first L."""
+    vocab: Vocab
     validation_estimator: str
     """How `val_loss` is estimated: stored beside every value."""
     noise_samples: int = 1
