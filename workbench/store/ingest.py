@@ -73,6 +73,7 @@ def ingest(
     finally:
         if rebuild:
             target.unlink(missing_ok=True)
+            target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
 
 
 @contextmanager

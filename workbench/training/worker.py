@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def main(run_dir: Path) -> int:
     after writing a checkpoint.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to write more
     run = RunFolder(run_dir)
     if int(os.environ.get("RANK", "0")) != 0:
         return _outcome(lambda: _train(run, run.config_json(), leader=False))[0]
@@ -62,10 +64,10 @@ def main(run_dir: Path) -> int:
         with run.claim():
             return _lead(run)
     except AlreadyClaimed as claimed:
-        print(claimed, file=sys.stderr)
+        _log(str(claimed))
         return CLAIMED
     except WorkbenchError as error:  # not even the status could be written
-        print(f"Error: {error}", file=sys.stderr)
+        _log(f"Error: {error}")
         return FAILED
 
 
@@ -102,15 +104,18 @@ def _outcome(train: Any) -> tuple[int, str | None]:
     """Run and tell what became of it: (exit status, error)."""
     try:
         return train(), None
-    except Diverged as diverged:
-        print(diverged, file=sys.stderr)
-        return DIVERGED, str(diverged)
     except WorkbenchError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return FAILED, str(error)
+        _log(f"Error: {error}")
+        return DIVERGED if isinstance(error, Diverged) else FAILED, str(error)
     except Exception as error:
-        traceback.print_exc()
+        _log(traceback.format_exc())
         return FAILED, f"{type(error).__name__}: {error}"
+
+
+def _log(text: str) -> None:
+    """Leave a word in the run's log, for which a full disk may have no room."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 class Diverged(WorkbenchError):
@@ -137,10 +142,6 @@ class StopSignal:
         self.requested = True
 
 
-def _device_name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else device
-
-
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     config = RunConfig.model_validate(document["config"])
     prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
@@ -151,7 +152,8 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     titan_patches.skip_final_sleep()
     if leader:
         remove_unfinished(run.checkpoint_dir)
-        run.note_device(_device_name(precision.device), precision.dtype)
+        device = torch.cuda.get_device_name() if precision.device == "cuda" else precision.device
+        run.note_device(device, precision.dtype)
     writer = RecordWriter(run.records_path) if leader else None
     with StopSignal() as stop:
         _join_process_group(precision.device)
