@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import polars as pl
 import pytest
 
 from tests.disks import FULL, files_end_at, refused_at
 from tests.store.conftest import MakeRun, make_run, results
 from workbench.analysis import figures
+from workbench.data.preparation import _save, prepare
 from workbench.documents import replacing
 from workbench.evaluations import Evaluated, record_evaluations
+from workbench.recipe import DataConfig
 from workbench.records import RecordWriter
 from workbench.store import ingest, keep_crossovers, query
 from workbench.store.reading import read_records
@@ -36,6 +39,23 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text("later")
     assert (path.read_text(), files(tmp_path)) == ("later", ["a.txt"])
+
+
+def test_prepared_data_that_has_no_room_says_so_and_leaves_no_part(
+    tmp_path: Path, corpus: Path
+) -> None:
+    asked = {"corpus": str(corpus), "document": "blank-line", "unique_tokens": 2_048}
+    data = DataConfig(**asked, seq_len=32, validation_tokens=2_048)
+    for size in (0, 200, 1_000, 10_000):
+        with refused_at(size, "space|written"):
+            prepare(data, tmp_path)
+        assert files(tmp_path / "data") == ["requests"]
+    assert prepare(data, tmp_path).folder.exists()
+
+
+def test_an_array_that_has_no_room_tells_why(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=FULL), files_end_at(1_000):
+        _save(tmp_path / "a.npy", np.arange(1_000))
 
 
 def test_records_that_have_no_room_name_their_file(tmp_path: Path) -> None:
