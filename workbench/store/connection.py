@@ -88,12 +88,18 @@ def connect(
 
 def _make(path: Path) -> None:
     """An empty store, whole or not at all: what a full disk or a kill leaves of one, nobody can
-    open."""
+    open.
+
+    Raises:
+        WorkbenchError: the folder cannot be written.
+    """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         duckdb.connect(str(temporary)).close()
         if not path.exists():
             os.replace(temporary, path)
+    except (duckdb.Error, OSError) as error:
+        raise WorkbenchError(f"{path}: cannot be made: {_first_line(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -164,9 +164,9 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
             finally:
                 trainer.close()
         finally:
-            if writer is not None:
-                writer.close()
             dist.destroy_process_group()
+            if writer is not None:
+                writer.close()  # last: there may be no room for what it holds
 
 
 def _join_process_group(device: str) -> None:
