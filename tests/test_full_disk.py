@@ -94,7 +94,7 @@ def test_a_rebuild_without_room_leaves_the_store_and_nothing_beside_it(
     make_run("a", {step: 1 / step for step in range(1, 400)})
     ingest(results)
     before = files(results)
-    for size in (0, 5_000, 20_000):
+    for size in (0, 5_000, 20_000, 200_000):
         with refused_at(size):
             ingest(results, rebuild=True)
         assert files(results) == before
