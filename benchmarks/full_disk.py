@@ -71,7 +71,7 @@ class Stage:
 
 STAGES = [
     Stage("preparing data", "nothing", ONE, fine=8),
-    Stage("run folders, records", "data", ONE, fine=16),
+    Stage("run folders, records", "data", ONE, fine=12),
     Stage("checkpoints, finishing", "data", ONE),
     Stage("evaluation files", "stored", "eval {run} --tasks cloze --questions 16", fine=2),
     Stage("ingest", "trained", "ingest"),

@@ -93,10 +93,11 @@ def outcome(disk: Path, kept: pl.DataFrame | None) -> Outcome:
 
 
 def ran_out(said: str, disk: Path) -> str:
-    """The kind of file at which the space ran out."""
+    """The kind of file at which the space ran out, as a message names it."""
     for line in said.splitlines():
-        if "space" in line:
-            paths = re.findall(rf"{re.escape(str(disk))}[^\s:,()']*", line)
-            name = Path(paths[0]).relative_to(disk).as_posix() if paths else line[:40]
-            return re.sub(r"[0-9a-f]{12,}", "*", re.sub(r"\d+", "N", name) if not paths else name)
-    return "untold"
+        paths = re.findall(rf"{re.escape(str(disk))}[^\s:,()'\"]*", line)
+        if "space" in line and paths:
+            name = Path(paths[0].rstrip(".")).relative_to(disk).as_posix()
+            name = re.sub(r"\.?[0-9a-f]{12}(-\w+)?", "*", name)  # a run, or one being made
+            return re.sub(r"\.\d+|=\w+|(?<=data/)[0-9a-f]{8,}", "", name)
+    return "not told"
