@@ -1,6 +1,8 @@
 """Extending a finished run: the longer run, as if it had been planned so."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Workbench
+from tests.disks import refused_at
 from tests.training.test_worker import make_run, values
 from workbench.errors import InputError
 from workbench.extension import extend, extended_run
@@ -122,3 +125,22 @@ def test_an_extension_belongs_to_its_parents_study_and_survives_a_second_run(
     runs = [RunFolder(path) for path in (tmp_path / "results" / "runs").iterdir()]
     (child,) = [run for run in runs if run.config_json()["parent"] is not None]
     assert 1 in values(child, "val_loss"), "it has the records of its parent's first steps"
+
+
+def test_an_extension_that_has_no_room_names_the_file_and_leaves_no_folder(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, corpus, *KEYS)
+    checkpoint = run.checkpoint_dir / "step-9"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "__0_0.distcp").write_bytes(bytes(100_000))
+    run.records_path.touch()
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_links)
+    with refused_at(50_000, "distcp: cannot be written"):
+        extended_run(tmp_path, run, LONG)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.run_id]
+    assert extended_run(tmp_path, run, LONG).checkpoint_dir.exists()

@@ -1,9 +1,9 @@
 """A short measurement of this machine's training speed, for `workbench plan --calibrate`."""
 
-import json
 import tempfile
 from pathlib import Path
 
+from workbench.documents import write_json
 from workbench.errors import WorkbenchError
 from workbench.plan import Plan, calibration_path
 from workbench.recipe import load_recipe
@@ -46,5 +46,5 @@ def calibrate(plan: Plan, results: Path) -> float:
                FROM metrics JOIN runs USING (run_id)
                WHERE metric = 'tokens_per_second' AND metrics.step > 1""",
         ).item()
-    calibration_path(results).write_text(json.dumps({"flops_per_second": speed}) + "\n")
+    write_json(calibration_path(results), {"flops_per_second": speed})
     return float(speed)

@@ -70,14 +70,20 @@ def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
     lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
     path = run.evaluations_path
     try:
-        with open(path, "ab+") as file:
+        with open(path, "ab+", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # torn by a crash: the reader leaves that line out
                     lines = "\n" + lines
-            file.write(lines.encode())
-            file.flush()
-            os.fsync(file.fileno())
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                left = memoryview(lines.encode())
+                while left:
+                    left = left[file.write(left) :]  # it writes what there is room for
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(path, whole)  # a part of a line would be told as damage ever after
+                raise
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

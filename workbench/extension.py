@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.control import targets
 from workbench.data import PreparedData
 from workbench.documents import write_json
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 from workbench.orchestrator import RunReport
 from workbench.plan import run_spec, validation_sets
 from workbench.provenance import provenance
@@ -129,9 +129,13 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     def fill(folder: Path) -> None:
         name = f"step-{step}"
         # Linked, not copied: the parent may be removed, and no byte is on the disk twice.
-        shutil.copytree(
-            parent.checkpoint_dir / name, folder / "checkpoint" / name, copy_function=_link
-        )
+        try:
+            shutil.copytree(
+                parent.checkpoint_dir / name, folder / "checkpoint" / name, copy_function=_link
+            )
+        except shutil.Error as error:  # of each file: where from, where to, and why not
+            _, target, reason = error.args[0][0]
+            raise WorkbenchError(f"{target}: cannot be written: {reason}.") from error
         _copy_records(parent.records_path, folder / "records.jsonl", step)
 
     origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")

@@ -7,6 +7,8 @@ it appends: the run resumes from a checkpoint that is older, and writes that rec
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -60,6 +62,9 @@ class RecordWriter:
             stderr: standard error of the value.
             n: how many windows, questions, ... it is a mean of.
             estimator: how it was estimated.
+
+        Raises:
+            WorkbenchError: the disk is full, say.
         """
         record = {
             "step": step,
@@ -72,16 +77,33 @@ class RecordWriter:
             "n": n,
             "estimator": estimator,
         }
-        self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+        with self._told():
+            self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
 
     def flush(self, *, fsync: bool) -> None:
-        """Hand the records to the system, and with `fsync` wait until they are on disk."""
-        self._file.flush()
-        if fsync:
-            os.fsync(self._file.fileno())
+        """Hand the records to the system, and with `fsync` wait until they are on disk.
+
+        Raises:
+            WorkbenchError: the disk is full, say.
+        """
+        with self._told():
+            self._file.flush()
+            if fsync:
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        """Raises:
+        WorkbenchError: as `flush`.
+        """
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkbenchError(f"{self.path}: cannot be written: {error.strerror}.") from error
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import Workbench
+from tests.conftest import TrainedRuns, Workbench
+from tests.disks import refused_at
 from tests.training.test_worker import make_run
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
@@ -125,3 +126,13 @@ def test_a_run_that_is_not_there_is_told(workbench: Workbench) -> None:
     assert done.returncode == 2
     assert "no run abc" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_export_that_has_no_room_says_so_and_leaves_nothing(
+    trained: TrainedRuns, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with refused_at(4096, "out: cannot be written"):
+        export_model(trained["ar"], out, dtype="float32")
+    assert list(tmp_path.iterdir()) == []
+    assert export_model(trained["ar"], out, dtype="float32") == 12

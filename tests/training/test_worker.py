@@ -2,12 +2,14 @@
 
 import gc
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import RECIPE
+from tests.disks import FULL, files_end_at
 from workbench.recipe import load_recipe
 from workbench.runner import make_folders, prepare_study
 from workbench.runs import RunFolder
@@ -106,3 +108,23 @@ def test_weightings_train_differently_and_are_validated_alike(tmp_path: Path, co
     first = [values(run, "val_loss")[1] for run in runs]
     assert first[0] == pytest.approx(first[1], abs=0.05), "the same noise on nearly equal models"
     assert values(runs[0], "train_loss")[1] != values(runs[1], "train_loss")[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(2_000, r"records\.jsonl"), (100_000, "checkpoint of step 4")]
+)
+def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
+    size: int, said: str, tmp_path: Path, corpus: Path
+) -> None:
+    run = make_run(tmp_path, corpus, "training.checkpoint_every=4", "evaluation.tasks=[]")
+    with files_end_at(size):
+        assert worker.main(run.path) == worker.FAILED
+    status = run.status()
+    assert (status.state, status.attempts) == ("failed", 1)
+    assert re.search(rf"{run.path}.*{said}.*cannot be written.*({FULL})", status.error or "")
+    assert not list(run.checkpoint_dir.glob("*")), "half a checkpoint would take the room"
+    run.plan_again()
+    assert worker.main(run.path) == worker.FINISHED
+    assert read_records(run.records_path).problems == []
+    assert list(values(run, "train_loss")) == list(range(1, 13))
+    assert run.status().attempts == 2

@@ -9,6 +9,7 @@ cut into quality tiers gives a folder for each tier from the same pass.
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
@@ -34,6 +36,7 @@ from workbench.data.sources import (
 )
 from workbench.data.splitting import Split, cut_tiers, split_documents
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
+from workbench.documents import replacing
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
@@ -171,9 +174,8 @@ def _keep(
 def _answer(request: Request, folder: Path, source: str, results: Path) -> None:
     """Remember where a request's shards are."""
     path = request_path(request, results)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"folder": folder.name, "signature": source}) + "\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"folder": folder.name, "signature": source}) + "\n")
 
 
 def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str,
     }
     held_tokens = documents.copy_tokens(split.held_out, folder / "held_out.bin")
     held_ends = np.cumsum(lengths[split.held_out])
-    np.save(
+    _save(
         folder / "held_out_documents.npy",
         np.stack([held_ends - lengths[split.held_out], held_ends], axis=1),
     )
@@ -200,6 +202,13 @@ def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str,
     if len(tokens) > 1:
         counts["parts"] = tokens
     return counts
+
+
+def _save(path: Path, array: NDArray[np.int64]) -> None:
+    """As `np.save`, which does not tell why it could not write a file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _told_sources(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.documents import replacing
 from workbench.errors import InputError
 from workbench.sizes import padded_vocab
 
@@ -134,7 +135,8 @@ def train_bpe(texts: Iterator[str], vocab_size: int, out: Path) -> int:
     document = json.loads(library.to_str())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(document, ensure_ascii=False))
+        with replacing(out) as temporary:
+            temporary.write_text(json.dumps(document, ensure_ascii=False))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}.") from None
     return library.get_vocab_size(with_added_tokens=True)

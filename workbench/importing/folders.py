@@ -1,13 +1,12 @@
 """Writing imported runs as run folders, beside the trained ones and like them."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from workbench.documents import write_json
+from workbench.documents import replacing, write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
 from workbench.runs import RunFolder, RunStatus
@@ -86,10 +85,8 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
 
 def _write_records(path: Path, records: pl.DataFrame) -> None:
     """Complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        records.write_parquet(temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            records.write_parquet(temporary)
     except (OSError, pl.exceptions.PolarsError) as error:
-        temporary.unlink(missing_ok=True)
         raise WorkbenchError(f"{path}: cannot be written: {error}.") from error

@@ -16,7 +16,7 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
         rows: what `analysis.crossover.crossovers` returned.
 
     Raises:
-        WorkbenchError: the store stayed locked.
+        WorkbenchError: the store stayed locked, or the disk is full.
     """
     if not rows or is_dataset(results):
         return
@@ -52,7 +52,7 @@ def keep_fits(
         fits: rows as `workbench fit` writes them.
 
     Raises:
-        WorkbenchError: the store stayed locked.
+        WorkbenchError: the store stayed locked, or the disk is full.
     """
     if is_dataset(results):
         return

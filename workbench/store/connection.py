@@ -66,6 +66,8 @@ def connect(
             for statement in LAST:
                 reader.execute(statement)
             return reader
+        if not path.exists():
+            _make(path)
         return duckdb.connect(str(path))
 
     try:
@@ -82,6 +84,24 @@ def connect(
             f"{path}: not a database that this workbench reads ({_first_line(error)}). Move it "
             "away and run `workbench ingest --rebuild`: it is made again from the run folders."
         ) from None
+
+
+def _make(path: Path) -> None:
+    """An empty store, whole or not at all: what a full disk or a kill leaves of one, nobody can
+    open.
+
+    Raises:
+        WorkbenchError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        duckdb.connect(str(temporary)).close()
+        if not path.exists():
+            os.replace(temporary, path)
+    except (duckdb.Error, OSError) as error:
+        raise WorkbenchError(f"{path}: cannot be made: {_first_line(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -127,15 +147,22 @@ def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyCon
 
     Raises:
         InputError: the store was made by a newer workbench; it is left as it is.
+        WorkbenchError: the disk is full, say; the store is left as it was.
     """
     with connect(path, read_only=False, timeout=timeout) as connection:
         check_version(connection, path)
-        connection.execute("BEGIN")
-        if not _tables(connection):
-            for statement in create_statements():
-                connection.execute(statement)
-        yield connection
-        connection.execute("COMMIT")
+        try:
+            connection.execute("BEGIN")
+            if not _tables(connection):
+                for statement in create_statements():
+                    connection.execute(statement)
+            yield connection
+            connection.execute("COMMIT")
+        except duckdb.Error as error:
+            raise WorkbenchError(
+                f"{path}: cannot be written: {_first_line(error)} The run folders hold every "
+                "record: mend this and run `workbench ingest`."
+            ) from error
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -60,6 +60,8 @@ def ingest(
     try:
         report = _ingest(results, target, runs, timeout)
         if rebuild:
+            with connect(target, read_only=False) as made:
+                made.execute("CHECKPOINT")  # closing leaves in the log what finds no room
             with _held(path, timeout):
                 os.replace(target, path)
         return report
@@ -73,6 +75,7 @@ def ingest(
     finally:
         if rebuild:
             target.unlink(missing_ok=True)
+            target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench.documents import replacing
 from workbench.errors import InputError
 from workbench.runs import RunFolder
 from workbench.store.reading import deduplicated, empty_records, read_records
@@ -85,13 +86,11 @@ def _seal(run: RunFolder) -> list[str]:
     reading = read_records(run.records_path)
     if reading.offset < run.records_path.stat().st_size:
         reading.problems.append(f"{run.records_path}: cut short; read as far as it goes.")
-    temporary = run.sealed_path.with_name(f".{run.sealed_path.name}.{os.getpid()}")
     try:
-        deduplicated(reading.frame).write_parquet(temporary)
-        os.replace(temporary, run.sealed_path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        return [*reading.problems, f"{run.sealed_path}: cannot be written: {error.strerror}."]
+        with replacing(run.sealed_path) as temporary:
+            deduplicated(reading.frame).write_parquet(temporary)
+    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk is either
+        return [*reading.problems, f"{run.sealed_path}: cannot be written: {error}."]
     return reading.problems
 
 

@@ -48,9 +48,10 @@ class StoppableCheckpoints(CheckpointManager):
         try:
             return bool(super()._save(curr_step, last_step))
         except CheckpointException as error:
+            remove_unfinished(Path(self.folder))  # on a full disk, the status needs the room
             raise WorkbenchError(
-                f"the checkpoint of step {curr_step} cannot be written ({cause(error)}). The run "
-                "can go on from the one before it."
+                f"{self.folder}: the checkpoint of step {curr_step} cannot be written "
+                f"({cause(error)}). The run can go on from the one before it."
             ) from error
 
     def _purge_stale_checkpoints(self) -> None:

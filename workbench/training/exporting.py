@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -63,8 +64,9 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
             os.rename(building, out)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    except OSError as error:
-        raise WorkbenchError(f"{out}: cannot be written: {error.strerror}.") from error
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in its own way
+        reason = getattr(error, "strerror", None) or error
+        raise WorkbenchError(f"{out}: cannot be written: {reason}.") from error
     return loaded.step
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def main(run_dir: Path) -> int:
     after writing a checkpoint.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to write more
     run = RunFolder(run_dir)
     if int(os.environ.get("RANK", "0")) != 0:
         return _outcome(lambda: _train(run, run.config_json(), leader=False))[0]
@@ -63,10 +65,10 @@ def main(run_dir: Path) -> int:
         with run.claim():
             return _lead(run)
     except AlreadyClaimed as claimed:
-        print(claimed, file=sys.stderr)
+        _log(str(claimed))
         return CLAIMED
     except WorkbenchError as error:  # not even the status could be written
-        print(f"Error: {error}", file=sys.stderr)
+        _log(f"Error: {error}")
         return FAILED
 
 
@@ -103,15 +105,18 @@ def _outcome(train: Any) -> tuple[int, str | None]:
     """Run and tell what became of it: (exit status, error)."""
     try:
         return train(), None
-    except Diverged as diverged:
-        print(diverged, file=sys.stderr)
-        return DIVERGED, str(diverged)
     except WorkbenchError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return FAILED, str(error)
+        _log(f"Error: {error}")
+        return DIVERGED if isinstance(error, Diverged) else FAILED, str(error)
     except Exception as error:
-        traceback.print_exc()
+        _log(traceback.format_exc())
         return FAILED, f"{type(error).__name__}: {error}"
+
+
+def _log(text: str) -> None:
+    """Leave a word in the run's log, for which a full disk may have no room."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 class Diverged(WorkbenchError):
@@ -144,9 +149,9 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
             finally:
                 trainer.close()
         finally:
-            if writer is not None:
-                writer.close()
             dist.destroy_process_group()
+            if writer is not None:
+                writer.close()  # last: there may be no room for what it holds
 
 
 def _join_process_group(device: str) -> None:

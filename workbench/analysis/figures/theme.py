@@ -10,6 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from workbench.documents import replacing
 from workbench.errors import InputError
 from workbench.output import pretty
 
@@ -81,11 +82,14 @@ def save(figure: Figure | alt.TopLevelMixin, path: Path, *, save_data: bool = Fa
         options: dict[str, Any] = {"scale_factor": 2} if path.suffix == ".png" else {}
         if path.suffix == ".html":
             options["inline"] = True  # opens without a network
-        chart.save(str(path), **options)
+        with replacing(path) as temporary:
+            chart.save(str(temporary), **options)
         if save_data and isinstance(figure, Figure):
-            figure.data.write_csv(path.with_suffix(".csv"))
-    except OSError as error:
-        raise InputError(f"--figure {path}: cannot be written: {error.strerror}.") from None
+            with replacing(path.with_suffix(".csv")) as temporary:
+                figure.data.write_csv(temporary)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--figure {path}: cannot be written: {reason}.") from None
 
 
 def finished(chart: Any) -> Any:

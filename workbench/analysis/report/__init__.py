@@ -6,6 +6,7 @@ from pathlib import Path
 from workbench.analysis.report.content import study_report
 from workbench.analysis.report.markdown import write_markdown
 from workbench.analysis.report.page import render
+from workbench.documents import replacing
 from workbench.errors import InputError, WorkbenchError
 
 __all__ = ["write_markdown", "write_report"]
@@ -25,13 +26,10 @@ def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | N
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: expected an .html file, or .md.")
     page = render(study_report(results, study, metrics))
-    temporary = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise WorkbenchError(f"{out}: cannot be written: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return out

@@ -16,6 +16,7 @@ from workbench.analysis.report.content import chosen_metrics, head_of
 from workbench.analysis.report.page import cell
 from workbench.analysis.report.sections import literal, sentence
 from workbench.analysis.tables import without_empty_intervals
+from workbench.documents import replacing
 from workbench.errors import InputError, WorkbenchError
 from workbench.metrics import higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
@@ -94,7 +95,8 @@ def write_markdown(
         out.parent.mkdir(parents=True, exist_ok=True)
         for part in parts:
             save(part.figure, out.parent / part.figure_file)
-        out.write_text(text, encoding="utf-8")
+        with replacing(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise WorkbenchError(f"{out}: cannot be written: {error.strerror}.") from error
     return out
