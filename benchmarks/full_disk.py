@@ -163,8 +163,8 @@ class Bench:
             wrong.append(f"status 0: {said.strip()[-400:]}")
         wrong += self._lost(before, stored)
         filler.unlink()
-        if not enough:
-            done, _ = self.ask(stage.command)
+        if not enough or "`workbench ingest` brings" in said:  # as the note asks for
+            done, _ = self.ask("ingest" if enough else stage.command)
             if done.returncode:
                 wrong.append(f"does not go on: {done.stderr.strip()[-400:]}")
         wrong += expected.unlike(outcome(self.disk, self._records()))

@@ -99,5 +99,5 @@ def ran_out(said: str, disk: Path) -> str:
         if "space" in line and paths:
             name = Path(paths[0].rstrip(".")).relative_to(disk).as_posix()
             name = re.sub(r"\.?[0-9a-f]{12}(-\w+)?", "*", name)  # a run, or one being made
-            return re.sub(r"\.\d+|=\w+|(?<=data/)[0-9a-f]{8,}", "", name)
+            return re.sub(r"\.\d+(?=\.|$)|=\w+|(?<=data/)[0-9a-f]{8,}", "", name)
     return "not told"
