@@ -70,17 +70,19 @@ class Stage:
 
 
 STAGES = [
-    Stage("preparing data", "nothing", ONE, fine=8),
-    Stage("run folders, records", "data", ONE, fine=12),
+    Stage("preparing data", "nothing", ONE, fine=6),
+    Stage("run folders, records", "data", ONE, fine=9),
     Stage("checkpoints, finishing", "data", ONE),
     Stage("evaluation files", "stored", "eval {run} --tasks cloze --questions 16", fine=2),
     Stage("ingest", "trained", "ingest"),
     Stage("ingest --rebuild", "stored", "ingest --rebuild"),
     Stage("export parquet", "stored", "export parquet {disk}/dataset"),
     Stage("export model", "stored", "export model {run} --out {disk}/model"),
-    Stage("figure", "drawn", "crossover small --metric val_loss --figure {disk}/figure.svg"),
-    Stage("report", "drawn", "report small --out {disk}/report.html"),
-    Stage("Markdown report", "drawn", "report small --out {disk}/report.md"),
+    Stage(
+        "figure", "drawn", "crossover small --metric val_loss --figure {disk}/figure.svg", fine=10
+    ),
+    Stage("report", "drawn", "report small --out {disk}/report.html", fine=10),
+    Stage("Markdown report", "drawn", "report small --out {disk}/report.md", fine=10),
     Stage("importing", "stored", "import reference"),
     Stage("extending", "stored", "extend {run} --total-tokens 10_240 --jobs 1"),
 ]  # fmt: skip

@@ -121,7 +121,9 @@ def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
         assert worker.main(run.path) == worker.FAILED
     status = run.status()
     assert (status.state, status.attempts) == ("failed", 1)
-    assert re.search(rf"{run.path}.*{said}.*cannot be written.*({FULL})", status.error or "")
+    assert status.error is not None
+    assert re.search(rf"{run.path}.*{said}.*cannot be written.*({FULL})", status.error)
+    assert ("of space were left" in status.error) == ("checkpoint" in said)
     assert not list(run.checkpoint_dir.glob("*")), "half a checkpoint would take the room"
     run.plan_again()
     assert worker.main(run.path) == worker.FINISHED

@@ -48,10 +48,13 @@ class StoppableCheckpoints(CheckpointManager):
         try:
             return bool(super()._save(curr_step, last_step))
         except CheckpointException as error:
+            # torch's archives do not always say that it is the disk that is full.
+            free = shutil.disk_usage(self.folder).free / 2**20
             remove_unfinished(Path(self.folder))  # on a full disk, the status needs the room
             raise WorkbenchError(
                 f"{self.folder}: the checkpoint of step {curr_step} cannot be written "
-                f"({cause(error)}). The run can go on from the one before it."
+                f"({cause(error)}; {free:,.1f} MiB of space were left on the disk). The run can go "
+                "on from the one before it."
             ) from error
 
     def _purge_stale_checkpoints(self) -> None:
