@@ -48,20 +48,30 @@ WORDS = [
 ]
 
 
-_TOGETHER = ("tests/end_to_end/", "tests/app/", "tests/launchers/slurm/", "tests/evaluation/")
-"""Folders whose tests share what takes long to make."""
+_TOGETHER = (
+    ("tests/end_to_end/test_crashes.py", "tests/end_to_end/test_failures.py"),
+    ("tests/app/",), ("tests/launchers/slurm/",), ("tests/evaluation/",),
+)  # fmt: skip
+"""Files and folders whose tests share what takes long to make."""
+_LONG = ("tests/end_to_end/", *(place for places in _TOGETHER for place in places))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, so that no core is left with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2`: a file's tests in one process, and a folder's of those above."""
+    """With `-n`: a file's tests in one process, and those that share in one too."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
+            return next((places[0] for places in _TOGETHER if file.startswith(places)), file)
 
+    config.option.loadscopereorder = False  # by the number of tests, which tells nothing of time
     return ByFile(config, log)
 
 

@@ -1,4 +1,5 @@
-"""Dropout and a mixture of experts on FSDP2 and tensor parallelism give the one-rank losses."""
+"""Diffusion, dropout and a mixture of experts on FSDP2 and tensor parallelism give the one-rank
+losses."""
 
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from tests.conftest import RECIPE
 from tests.end_to_end.conftest import run_workbench
 
 STEPS = 20
-LAYERS = ["model.moe_experts=4", "model.ffn=32", "model.dropout=0.1"]
+LAYERS = ["training.objective=mdlm", "model.moe_experts=4", "model.ffn=32", "model.dropout=0.1"]
 
 
 @pytest.fixture(scope="module")

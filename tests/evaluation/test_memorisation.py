@@ -93,7 +93,7 @@ def test_fifty_tokens_are_asked_for_or_a_quarter_of_a_window() -> None:
 
 @pytest.mark.parametrize(
     ("objective", "tokens"),
-    [("ar", 76_800), ("mdlm", 153_600), ("block", 153_600), ("aoar", 153_600)],
+    [("ar", 76_800), ("mdlm", 153_600), ("block", 153_600)],  # aoar: test_decoding
 )
 def test_a_model_that_saw_few_windows_often_has_them_by_heart(
     objective: str, tokens: int, tmp_path: Path, corpus: Path
