@@ -24,4 +24,7 @@ def kind_of(config: RunConfig) -> str | None:
     document = config.model_dump(mode="json")
     for table, names in _APART.items():
         document[table] = {k: v for k, v in document[table].items() if k not in names}
+    if config.evaluation.memorisation is not None:
+        # As many windows are asked about as there are: a shape of the compiled code.
+        document["data"]["unique_tokens"] = config.data.unique_tokens
     return json.dumps(document, sort_keys=True)

@@ -39,11 +39,13 @@ class _Lane:
     """A worker that goes on with further runs of its kind."""
 
     kind: str
+    env: dict[str, str]
     orders: int
     """Where to write the folder of its next run."""
     finished: int
     """Where it tells that it has finished one."""
     idle: bool = False
+    ended: bool = False
 
     def close(self) -> None:
         os.close(self.orders)
@@ -72,7 +74,11 @@ class WarmParent:
         self.reply({"ready": True})
         buffer, open_input = b"", True
         while open_input or self.running:
-            told = {lane.finished: pid for pid, lane in self.lanes.items() if not lane.idle}
+            told = {
+                lane.finished: pid
+                for pid, lane in self.lanes.items()
+                if not lane.idle and not lane.ended
+            }
             sources = [self.wake_read, *told] + ([0] if open_input else [])
             ready, _, _ = select.select(sources, [], [])
             if self.wake_read in ready:
@@ -108,8 +114,10 @@ class WarmParent:
 
     def fork(self, kind: str | None, run_dir: Path, env: dict[str, str]) -> int:
         idle = [lane for lane in self.lanes.values() if lane.idle]
-        for lane in idle[: -_MOST_IDLE or None]:
-            self.dismiss(lane)
+        for n, lane in enumerate(idle):
+            same_gpu = bool(env) and lane.env == env  # where each takes memory of the other
+            if same_gpu or n < len(idle) - _MOST_IDLE:
+                self.dismiss(lane)
         orders, finished = (os.pipe(), os.pipe()) if kind else (None, None)
         parent = os.getpid()
         # Blocked, a word to the worker waits until the worker no longer ignores it as we do.
@@ -127,7 +135,7 @@ class WarmParent:
         if kind and orders and finished:
             os.close(orders[0])
             os.close(finished[1])
-            self.lanes[pid] = _Lane(kind, orders[1], finished[0])
+            self.lanes[pid] = _Lane(kind, env, orders[1], finished[0])
         return pid
 
     def work(
@@ -146,8 +154,12 @@ class WarmParent:
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
             code = self.train(run_dir)
-            while code == 0 and lane is not None and (following := _next_run(*lane)):
-                code = 1
+            while code == 0 and lane is not None:
+                code = 1  # whatever goes wrong from here on
+                following = self.next_run(*lane)
+                if following is None:
+                    code = 0
+                    break
                 code = self.train(following)
         except BaseException:
             import traceback
@@ -169,11 +181,21 @@ class WarmParent:
         sys.stderr.flush()
         return code
 
+    def next_run(self, orders: int, finished: int) -> Path | None:
+        """In a worker that has finished: say so, and wait for the next run, or None at the end."""
+        gc.enable()  # titan collects by itself, and only while it trains
+        gc.collect()
+        if hasattr(self.worker, "rest"):
+            self.worker.rest()
+        os.write(finished, b".")
+        return Path(received.decode()) if (received := os.read(orders, 65_536)) else None
+
     def hear(self, pid: int) -> None:
         """A worker has finished a run and waits; or it has ended, which `reap` tells."""
         lane = self.lanes[pid]
-        if os.read(lane.finished, 1):
-            lane.idle = True
+        lane.idle = bool(os.read(lane.finished, 1))
+        lane.ended = not lane.idle
+        if lane.idle:
             self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": 0})
 
     def dismiss(self, lane: _Lane) -> None:
@@ -197,14 +219,6 @@ class WarmParent:
 
     def reply(self, message: dict[str, Any]) -> None:
         os.write(self.replies, json.dumps(message).encode() + b"\n")
-
-
-def _next_run(orders: int, finished: int) -> Path | None:
-    """In a worker that has finished: say so, and wait for the next run, or None at the end."""
-    gc.enable()  # titan collects by itself, and only while it trains
-    gc.collect()
-    os.write(finished, b".")
-    return Path(received.decode()) if (received := os.read(orders, 65_536)) else None
 
 
 def main() -> None:

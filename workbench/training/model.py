@@ -177,6 +177,8 @@ def model_spec(
 
 def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> nn.Module:
     compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
+    if compiling.enable:
+        _settle_compiled_code(len(model.layers))
     if parallel_dims.world_size == 1 and not shard_one_rank:
         # One rank has nothing to move: titan's hooks around each module would only cost.
         if kwargs["ac_config"] is not None:
@@ -191,6 +193,18 @@ def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> n
     if torch.distributed.get_backend() == "gloo":
         force_sum_reduction(parallel)
     return parallel
+
+
+def _settle_compiled_code(layers: int) -> None:
+    """Let the same run meet the same compiled code, whatever its process has run before."""
+    # With dropout a layer's number is part of its code: so many versions of one function, for
+    # training, validation and tasks each. Beyond 8 torch gives up on a model that has to be whole.
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, 8 * layers)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 64 * layers)
+    # Torch would try the version used last first, and so let an earlier run choose between one
+    # for a shape and one for all shapes. Titan's activation checkpointing turns that off too.
+    torch._C._dynamo.eval_frame._set_lru_cache(False)
 
 
 @torch.no_grad()

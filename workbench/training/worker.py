@@ -72,6 +72,12 @@ def main(run_dir: Path) -> int:
         return FAILED
 
 
+def rest() -> None:
+    """Give back what a run held on the GPU, before another one starts in this process."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def _lead(run: RunFolder) -> int:
     """Rank 0: the status is this process's to write while it holds the claim."""
     previous = run.stored_status()
