@@ -13,7 +13,7 @@ import pytest
 
 from tests.app.conftest import OpenPage, Server
 from tests.store.test_query import HOSTILE
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 from workbench.store import database_path, query
 from workbench.store.apart import query_apart
 
@@ -118,3 +118,16 @@ def test_listening_for_others_is_told(tmp_path: Path) -> None:
     assert "--server.allowedHosts" not in launch_app.app_command("0.0.0.0", 1, browser=False)
     done = CliRunner().invoke(app, ["app", "--port", "0"])
     assert done.exit_code == 2
+
+
+def test_a_store_that_others_keep_busy_is_told_as_such(trained: Path) -> None:
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    held = subprocess.Popen(
+        [sys.executable, "-c", hold, str(database_path(trained))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert held.stdout is not None
+    assert held.stdout.readline().strip() == "held"
+    with pytest.raises(WorkbenchError, match="still being written after 0 s"):
+        query_apart(trained, "SELECT 1", turn=0.3)
+    held.communicate("\n")
