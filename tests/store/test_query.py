@@ -3,14 +3,17 @@
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.store.conftest import MakeRun
 from tests.store.hostile import statements
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows
+from workbench.store.connection import connect
 from workbench.store.parquet.export import export_parquet
 
 HOSTILE = [
@@ -129,3 +132,17 @@ def test_a_long_question_puts_nothing_but_its_answer_on_the_output(store: Path) 
     done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True)
     assert "stopped after" in done.stderr, "it was no long question"
     assert "▕" not in done.stdout + done.stderr
+
+
+def test_threads_that_ask_at_once_share_a_locked_configuration(store: Path) -> None:
+    """As the app's sessions do: one process, one instance of DuckDB for as long as any asks."""
+    path = database_path(store)
+    first, second = connect(path, read_only=True), connect(path, read_only=True)
+    for reader in (first, second):
+        with pytest.raises(duckdb.Error, match="locked"):
+            reader.execute("SET memory_limit = '1GB'")
+        assert reader.execute("SELECT count(*) FROM runs").fetchone()
+        reader.close()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: query(store, f"SELECT {n} AS n")["n"][0], range(64)))
+    assert answers == list(range(64))

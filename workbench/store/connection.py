@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ READ_ONLY = {
 }
 # Of a connection. DuckDB would draw its bar between an answer's lines, terminal or not.
 LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
+_SETTLING = threading.Lock()
 
 
 def database_path(results: Path) -> Path:
@@ -63,8 +65,7 @@ def connect(
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
             reader = duckdb.connect(str(path), read_only=True, config=dict(config))
-            for statement in LAST:
-                reader.execute(statement)
+            _settle(reader)
             return reader
         if not path.exists():
             _make(path)
@@ -84,6 +85,16 @@ def connect(
             f"{path}: not a database that this workbench reads ({_first_line(error)}). Move it "
             "away and run `workbench ingest --rebuild`: it is made again from the run folders."
         ) from None
+
+
+def _settle(reader: duckdb.DuckDBPyConnection) -> None:
+    """Lock a reader's configuration. Readers of one process at one time share it, as the app's
+    sessions do: what the first has locked, none can and none needs to lock again."""
+    with _SETTLING:
+        setting = reader.execute("SELECT current_setting('lock_configuration')").fetchone()
+        if setting is None or setting[0] in (False, "false"):
+            for statement in LAST:
+                reader.execute(statement)
 
 
 def _make(path: Path) -> None:
