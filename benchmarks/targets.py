@@ -3,6 +3,7 @@
 import random
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def _kill(process: psutil.Process) -> None:
         process.kill()
 
 
-class Target:
+class Target(ABC):
     """One kind of victim, during one study."""
 
     name: str
@@ -41,15 +42,15 @@ class Target:
     def __init__(self, cluster: Cluster | None, rng: random.Random) -> None:
         self.cluster, self.rng = cluster, rng
 
+    @abstractmethod
     def living(self, command: "subprocess.Popen[bytes]") -> Iterator[Victim]:
         """Those alive now.
 
         Args:
             command: the `workbench` at work.
         """
-        raise NotImplementedError
 
-    def tend(self) -> None:
+    def tend(self) -> None:  # noqa: B027 - most have nothing to bring back
         """Bring back what nobody but an administrator would."""
 
     def finish(self) -> list[str]:
