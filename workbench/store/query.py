@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
@@ -10,7 +11,7 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.store.connection import check_version, connect, database_path
 from workbench.store.parquet.layout import is_dataset
-from workbench.store.parquet.reading import damaged, open_dataset, state_of
+from workbench.store.parquet.reading import open_dataset, state_of
 
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -42,7 +43,7 @@ def query(
     before = None
     for _ in range(_ATTEMPTS):
         try:
-            # A dataset's file may be replaced between two looks into it: then all is asked again.
+            # A dataset's file may go between two looks into the folder: then all is asked again.
             before = state_of(results) if is_dataset(results) else None
             return _ask(results, sql, timeout, time_limit, rows, memory)
         except InputError:
@@ -54,25 +55,30 @@ def query(
 def _ask(
     results: Path, sql: str, timeout: float, time_limit: float, rows: int | None, memory: str | None
 ) -> pl.DataFrame:
-    with _open(results, timeout, memory) as connection:
-        statement = _only_question(connection, sql)
-        stopper = threading.Timer(time_limit, connection.interrupt)
-        stopper.daemon = True
-        stopper.start()
-        try:
-            answer = connection.sql(statement)
-            return answer.pl() if rows is None else answer.limit(rows).pl()
-        except duckdb.InterruptException:
-            raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
-        except duckdb.Error as error:
-            raise _refusal(results, error) from None
-        finally:
-            stopper.cancel()
-            # A thread that still winds up while the interpreter ends can take the process along.
-            stopper.join()
+    try:
+        with _open(results, timeout, memory) as connection:
+            statement = _only_question(connection, sql)
+            stopper = threading.Timer(time_limit, connection.interrupt)
+            stopper.daemon = True
+            stopper.start()
+            try:
+                answer = connection.sql(statement)
+                return answer.pl() if rows is None else answer.limit(rows).pl()
+            finally:
+                stopper.cancel()
+                # A thread that winds up while the interpreter ends can take the process along.
+                stopper.join()
+    except duckdb.InterruptException:
+        raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
+    except (duckdb.PermissionException, duckdb.InvalidInputException) as error:
+        raise InputError(f"SQL: refused: {error}") from None
+    except duckdb.Error as error:
+        raise InputError(f"SQL: {error}") from None
 
 
-def _open(results: Path, timeout: float, memory: str | None) -> duckdb.DuckDBPyConnection:
+def _open(
+    results: Path, timeout: float, memory: str | None
+) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     if is_dataset(results):
         return open_dataset(results, memory=memory)
     path = database_path(results)
@@ -88,14 +94,6 @@ def _open(results: Path, timeout: float, memory: str | None) -> duckdb.DuckDBPyC
         connection.close()
         raise
     return connection
-
-
-def _refusal(results: Path, error: duckdb.Error) -> InputError:
-    if is_dataset(results) and "part-0.parquet" in str(error).splitlines()[0]:
-        return damaged(results, error)
-    if isinstance(error, duckdb.PermissionException | duckdb.InvalidInputException):
-        return InputError(f"SQL: refused: {error}")
-    return InputError(f"SQL: {error}")
 
 
 def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:

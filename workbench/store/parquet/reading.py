@@ -1,18 +1,21 @@
 """A dataset behind the store's own tables and views, in a connection that reaches nothing else."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
 from workbench.errors import InputError
 from workbench.store.connection import LAST, READ_ONLY
+from workbench.store.parquet.held import HeldFiles, cannot_be_read
 from workbench.store.parquet.layout import MARKER, METRICS, PARTS, SMALL, check_marker, table_path
 from workbench.store.schema import TABLES, VIEWS, Table
 
 
-def open_dataset(folder: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the store's tables and views over the files of a dataset.
 
     It may read those files and no other; what it may not do with them, `query` refuses before.
@@ -27,24 +30,22 @@ def open_dataset(folder: Path, *, memory: str | None = None) -> duckdb.DuckDBPyC
         raise InputError(f"{folder / MARKER}: cannot be read: {error.strerror}.") from None
     locked = dict(READ_ONLY) | ({"memory_limit": memory} if memory else {})
     shut = locked.pop("enable_external_access")  # once the files are known
-    connection = duckdb.connect(":memory:", config=dict(locked))
-    try:
-        files = _make_tables(connection, folder)
-        connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
-        for statement in (f"SET enable_external_access = {shut}", *LAST):
-            connection.execute(statement)
-    except duckdb.Error as error:
-        connection.close()
-        raise damaged(folder, error) from None
-    return connection
-
-
-def damaged(folder: Path, error: duckdb.Error) -> InputError:
-    """A file of the dataset that cannot be read, as the user is told."""
-    return InputError(
-        f"{folder}: cannot be read: {str(error).splitlines()[0]} Export the store again: only what "
-        "is missing or damaged is written."
-    )
+    with ExitStack() as stack, duckdb.connect(":memory:", config=dict(locked)) as connection:
+        held = HeldFiles(stack)
+        try:
+            _make_tables(connection, folder, held)
+            connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, held.names))}]")
+            for statement in (f"SET enable_external_access = {shut}", *LAST):
+                connection.execute(statement)
+        except duckdb.Error as error:
+            raise InputError(cannot_be_read(folder, held.named(error))) from None
+        try:
+            yield connection
+        except duckdb.Error as error:
+            told = held.named(error)
+            if told == str(error).partition("\n")[0]:
+                raise  # of no file of ours
+            raise InputError(cannot_be_read(folder, told)) from None
 
 
 def state_of(folder: Path) -> list[tuple[str, int, int]]:
@@ -61,14 +62,14 @@ def _parts_of(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
 
 
-def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    """Create views for all tables; the files that they read.
+def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path, held: HeldFiles) -> None:
+    """Create views for all tables.
 
     Raises:
         InputError: a file is missing that the runs have their numbers in.
     """
-    _check_parts(connection, folder)
-    files: list[str] = []
+    # Before the folder is looked through: an export writes the numbers first, then the runs.
+    _check_parts(connection, folder, held)
     for table in TABLES:
         if table.name == METRICS:
             found = _parts_of(folder)
@@ -76,23 +77,21 @@ def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[st
             found = [path for path in [folder / table_path(table.name)] if path.exists()]
         else:
             continue
-        names = [str(path) for path in found]
-        files += names
+        names = [held.hold(path) for path in found]
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, names)}")
         connection.execute(f"COMMENT ON VIEW {table.name} IS {_literal(table.comment)}")
     for name, (comment, query) in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
         connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
-    return files
 
 
-def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, held: HeldFiles) -> None:
     runs = folder / table_path("runs")
     if not runs.exists():
         return  # the first export has not come so far
     found = connection.execute(
         "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
-        [_no_pattern(str(runs)), PARTS],
+        [held.hold(runs), PARTS],
     ).fetchone()
     missing = [one for one in json.loads(found[0]) if not (folder / one).exists()] if found else []
     if missing:
@@ -109,14 +108,8 @@ def _select(table: Table, files: list[str]) -> str:
     columns = ", ".join(
         f'"{column.name}"::{column.type} AS "{column.name}"' for column in table.columns
     )
-    names = ", ".join(_literal(_no_pattern(name)) for name in files)
+    names = ", ".join(map(_literal, files))
     return f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = false)"
-
-
-def _no_pattern(path: str) -> str:
-    if any(sign in path for sign in "*?["):
-        raise InputError(f"{path}: DuckDB takes * ? [ in a path for a pattern. Rename the folder.")
-    return path
 
 
 def _literal(text: str) -> str:
