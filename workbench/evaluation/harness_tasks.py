@@ -3,8 +3,10 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
@@ -78,14 +80,40 @@ def _manager(asked: "HarnessOptions") -> "TaskManager":
         local = TaskManager(include_path=str(asked.include), include_defaults=False)
         if set(asked.tasks) <= set(local.all_tasks):
             return local
+    _refuse_unless(_mentioned(asked.tasks, asked.include), asked.tasks)
     manager = TaskManager(include_path=str(asked.include) if asked.include else None)
-    unknown = [name for name in asked.tasks if name not in manager.all_tasks]
+    _refuse_unless(set(manager.all_tasks), asked.tasks)
+    return manager
+
+
+def _mentioned(tasks: Iterable[str], include: Path | None) -> set[str]:
+    """Tasks whose names stand in any file of the harness, or of a folder.
+
+    To search these for a name takes a second, to index them 20: too long for a slip of the pen.
+    """
+    import lm_eval.tasks
+
+    left, found = set(tasks), set[str]()
+    own = Path(lm_eval.tasks.__file__).parent
+    for folder in [include, own] if include else [own]:
+        for path in folder.rglob("*yaml*"):
+            if not left:
+                return found
+            with suppress(OSError):
+                content = path.read_bytes()
+                here = {name for name in left if name.encode() in content}
+                found |= here
+                left -= here
+    return found
+
+
+def _refuse_unless(known: Collection[str], tasks: Iterable[str]) -> None:
+    unknown = [name for name in tasks if name not in known]
     if unknown:
         raise InputError(
             f"--harness {','.join(unknown)}: the harness knows no such task. Give the folder of "
             "its file with --include-path."
         )
-    return manager
 
 
 def measured(

@@ -19,6 +19,7 @@ from workbench.analysis.fitting.problem import Problem
 from workbench.analysis.law import Floats
 
 _ELEMENTS = 3_000_000  # of the largest array of one batch
+_WORTH_A_THREAD = 300_000  # the same: threads with less wait for each other's Python
 _TOLERANCE = 1e-12  # relative decrease of an iteration that counts as none
 _COARSE = 1e-4  # the same where it is known to be far from the minimum
 _IDLE = 4  # such iterations in a row before it has converged
@@ -59,7 +60,8 @@ def minimise(
     low = np.broadcast_to(problem.low if low is None else low, starts.shape)
     high = np.broadcast_to(problem.high if high is None else high, starts.shape)
     a_start = problem.n * 3 * len(problem.low)
-    size = max(1, min(_ELEMENTS // a_start, -(-len(starts) // _threads())))
+    size = max(-(-len(starts) // _threads()), _WORTH_A_THREAD // a_start)
+    size = max(1, min(_ELEMENTS // a_start, size))
     pieces = [slice(i, i + size) for i in range(0, len(starts), size)]
 
     stop = threading.Event()

@@ -114,44 +114,67 @@ class Profile:
 def profiles(problem: Problem, minima: Floats, objective: float) -> list[Profile]:
     """A profile of each free parameter over its whole range."""
     threshold = likelihood_threshold(objective, problem.n, int(problem.free.sum()), problem.delta)
-    return [
-        _profile(problem, int(j), minima, objective, threshold)
-        for j in np.flatnonzero(problem.free)
-    ]
+    free = [int(j) for j in np.flatnonzero(problem.free)]
+    if not free:
+        return []
+    grids = [_grid(problem, j, minima) for j in free]
+    # All at once: what a step costs hardly depends on how many starts take it.
+    values = np.split(
+        _along(problem, free, grids, minima, coarse_above=3 * threshold - 2 * objective),
+        np.cumsum([len(grid) for grid in grids])[:-1],
+    )
+    found = []
+    for j, grid, value in zip(free, grids, values, strict=True):
+        centre = int(np.argmin(np.abs(grid - minima[0, j])))
+        rises = (value[:centre] > threshold).any() and (value[centre + 1 :] > threshold).any()
+        found.append(Profile(problem.names[j], grid, value, threshold, bool(rises)))
+    return found
 
 
-def _profile(
-    problem: Problem, j: int, minima: Floats, objective: float, threshold: float
-) -> Profile:
+def _grid(problem: Problem, j: int, minima: Floats) -> Floats:
+    """Where parameter j is held: the minima, and ever further from the best to its bounds."""
     best = minima[0, j]
     reach = np.geomspace(1e-3, 1.0, 11)
     below = best - (best - problem.low[j]) * reach[::-1]
     above = best + (problem.high[j] - best) * reach
-    grid = np.unique(np.concatenate([below, [best], above, minima[:, j]]))
-    low = np.tile(problem.low, (len(grid), 1))
-    high = np.tile(problem.high, (len(grid), 1))
-    low[:, j] = high[:, j] = grid
-    theta = np.tile(minima[0], (len(grid), 1))
-    value = np.full(len(grid), np.inf)
-    starts = [np.tile(one, (len(grid), 1)) for one in minima]
-    # Then from the neighbours' solutions: far from the minimum another valley may be lower.
-    for sweep in range(len(starts) + 4):
-        if sweep < len(starts):
-            start = starts[sweep]
-        else:
-            order = np.arange(len(grid)) + (1 if sweep % 2 else -1)
-            start = theta[np.clip(order, 0, len(grid) - 1)]
+    return np.unique(np.concatenate([below, [best], above, minima[:, j]]))
+
+
+def _along(
+    problem: Problem, free: list[int], grids: list[Floats], minima: Floats, *, coarse_above: float
+) -> Floats:
+    """The objective with parameter free[i] held at each of grids[i], all grids in one array."""
+    parameter = np.repeat(free, [len(grid) for grid in grids])
+    rows, n = np.arange(len(parameter)), len(parameter)
+    low = np.tile(problem.low, (n, 1))
+    high = np.tile(problem.high, (n, 1))
+    low[rows, parameter] = high[rows, parameter] = np.concatenate(grids)
+    theta = np.tile(minima[0], (n, 1))
+    value = np.full(n, np.inf)
+    improved = np.zeros(n, dtype=int)  # the sweep that last did
+
+    def sweep(number: int, some: NDArray[np.intp], start: Floats) -> None:
         found = minimise(
-            problem, start, low=low, high=high, max_iterations=_PROFILE_ITERATIONS,
-            coarse_above=objective + 3 * (threshold - objective),
+            problem, start, low=low[some], high=high[some],
+            max_iterations=_PROFILE_ITERATIONS, coarse_above=coarse_above,
         )  # fmt: skip
-        better = found.objective < value
-        theta[better] = found.theta[better]
-        value = np.minimum(value, found.objective)
-    centre = int(np.argmin(np.abs(grid - best)))
-    left, right = value[:centre], value[centre + 1 :]
-    identified = bool((left > threshold).any() and (right > threshold).any())
-    return Profile(problem.names[j], grid, value, threshold, identified)
+        better = found.objective < value[some]
+        theta[some[better]] = found.theta[better]
+        value[some[better]] = found.objective[better]
+        improved[some[better]] = number
+
+    for number, one in enumerate(minima):
+        sweep(number, rows, np.tile(one, (n, 1)))
+    # Then from the neighbours' solutions: far from the minimum another valley may be lower.
+    for number in range(len(minima), len(minima) + 4):
+        neighbour = np.clip(rows + (1 if number % 2 else -1), 0, n - 1)
+        neighbour = np.where(parameter[neighbour] == parameter, neighbour, rows)
+        # One that has not moved since it was last a start leads nowhere new.
+        moved = improved[neighbour] >= number - 2
+        some = np.flatnonzero(moved | (number < len(minima) + 2))
+        if len(some):
+            sweep(number, some, theta[neighbour[some]])
+    return value
 
 
 def likelihood_threshold(objective: float, n: int, q: int, delta: float) -> float:
