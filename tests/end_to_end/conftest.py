@@ -63,11 +63,17 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Records:
-    """The records of the tiny study run to its end without a disturbance."""
+def undisturbed_results(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study run to its end without a disturbance. Leave it as it is."""
     results = tmp_path_factory.mktemp("undisturbed")
     done = run_workbench("run", tiny_recipe, "--results", results)
     assert done.returncode == 0, done.stderr
-    records = stored_records(results)
+    return results
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_results: Path) -> Records:
+    """Its records."""
+    records = stored_records(undisturbed_results)
     assert len(records) == 2 * (12 * 3 + 4 * 4)
     return records

@@ -1,9 +1,11 @@
-"""The real worker, killed by SIGKILL at one exact moment, once.
+"""The real worker, killed by SIGKILL at exact moments, at each of them once.
 
-Started through WORKBENCH_WORKER_MODULE. KILL_AT names the moment; the file KILL_ONCE is made
-just before, so that the next attempt lives.
+Started through WORKBENCH_WORKER_MODULE. KILL_AT has the moments of each objective's run, one an
+attempt, as JSON; a file of the moment's name is made in the folder KILLED just before, so that the
+next attempt outlives it.
 """
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -16,31 +18,43 @@ from workbench.training import worker
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.trainer import StudyTrainer
 
-MOMENTS = (
+MOMENTS = [
     "before the first step",
     "inside a step",
     "inside a record",
     "between an evaluation and its checkpoint",
     "inside a checkpoint",
-    "after a checkpoint",
     "inside the last checkpoint",
+    "after a checkpoint",
     "after the last checkpoint",
-)
+]
 
 
-def die() -> None:
-    marker = Path(os.environ["KILL_ONCE"])
-    if not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+def killing(killed: Path, **moments: list[str]) -> dict[str, str]:
+    """The environment that has the runs of each objective killed so."""
+    return {
+        "WORKBENCH_WORKER_MODULE": __name__,
+        "KILL_AT": json.dumps(moments),
+        "KILLED": str(killed),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
 
 
 def main(run_dir: Path) -> int:
-    arm(os.environ["KILL_AT"])
+    config = json.loads((run_dir / "config.json").read_text())["config"]
+    killed = Path(os.environ["KILLED"])
+    for moment in json.loads(os.environ["KILL_AT"]).get(config["training"]["objective"], []):
+        if not (killed / moment).exists():
+            arm(moment, killed / moment)
+            break
     return worker.main(run_dir)
 
 
-def arm(moment: str) -> None:
+def arm(moment: str, marker: Path) -> None:
+    def die() -> None:
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
     step = StudyTrainer.train_step
     write = RecordWriter.write
     save = StoppableCheckpoints._save
@@ -58,7 +72,7 @@ def arm(moment: str) -> None:
     def killed_write(self: RecordWriter, **record: Any) -> None:
         write(self, **record)
         torn = record["step"] == 8 and record["metric"] == "val_loss"
-        if moment == "inside a record" and torn and not Path(os.environ["KILL_ONCE"]).exists():
+        if moment == "inside a record" and torn:
             self.flush(fsync=True)
             size = self.path.stat().st_size
             os.truncate(self.path, size - 20)  # as if the system had written half of it

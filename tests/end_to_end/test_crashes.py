@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,27 +14,24 @@ import psutil
 import pytest
 
 from tests.end_to_end.conftest import Records, run_workbench, stored_records
-from tests.end_to_end.killed_worker import MOMENTS
+from tests.end_to_end.killed_worker import MOMENTS, killing
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_worker_killed_at_a_moment_loses_and_changes_nothing(
-    moment: str, tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+@pytest.mark.parametrize("early", [True, False], ids=["early", "late"])
+def test_workers_killed_at_exact_moments_lose_and_change_nothing(
+    early: bool, tiny_recipe: Path, undisturbed: Records, tmp_path: Path
 ) -> None:
-    marker = tmp_path / "killed"
-    results = tmp_path / "results"
+    """A worker that was killed is started again twice, so each run has two moments."""
+    moments = MOMENTS[:4] if early else MOMENTS[4:]
+    results, killed = tmp_path / "results", tmp_path / "killed"
+    killed.mkdir()
     done = run_workbench(
         *("run", tiny_recipe, "--results", results, "--jobs", "1"),
-        env={
-            "WORKBENCH_WORKER_MODULE": "tests.end_to_end.killed_worker",
-            "KILL_AT": moment,
-            "KILL_ONCE": str(marker),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        },
+        env=killing(killed, ar=moments[:2], mdlm=moments[2:]),
     )
-    assert marker.exists(), "nothing was killed"
     assert done.returncode == 0, done.stderr
-    assert "by signal 9" in done.stderr
+    assert sorted(path.name for path in killed.iterdir()) == sorted(moments)
+    assert done.stderr.count("by signal 9") == 4
     assert stored_records(results) == undisturbed
 
 
@@ -127,10 +125,9 @@ def test_two_orchestrators_on_one_folder_train_each_run_once(
 
 
 def test_deleting_the_store_loses_nothing(
-    tiny_recipe: Path, undisturbed: Records, tmp_path: Path
+    undisturbed_results: Path, undisturbed: Records, tmp_path: Path
 ) -> None:
-    results = tmp_path / "results"
-    assert run_workbench("run", tiny_recipe, "--results", results).returncode == 0
+    results = shutil.copytree(undisturbed_results, tmp_path / "results")
     os.remove(results / "workbench.duckdb")
     assert run_workbench("ingest", "--rebuild", "--results", results).returncode == 0
     assert stored_records(results) == undisturbed

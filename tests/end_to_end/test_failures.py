@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Records, run_workbench, stored_records
+from tests.end_to_end.killed_worker import killing
 
 
 def test_a_run_that_diverges_is_told_apart_and_others_go_on(
@@ -38,21 +39,16 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_serves(
     tiny_recipe: Path, undisturbed: Records, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    marker = tmp_path / "killed"
-    kill = {
-        "WORKBENCH_WORKER_MODULE": "tests.end_to_end.killed_worker",
-        "KILL_AT": "between an evaluation and its checkpoint",
-        "KILL_ONCE": str(marker),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
+    moment = "between an evaluation and its checkpoint"
+    (tmp_path / "killed").mkdir()
     one = ["--set", "training.objective=ar", "--results", results]
     # Killed at step 8 with a checkpoint of step 4; then that checkpoint is cut short.
     study = subprocess.Popen(
         [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe), *map(str, one)],
-        env={**os.environ, **kill},
+        env={**os.environ, **killing(tmp_path / "killed", ar=[moment])},
         stderr=subprocess.DEVNULL,
     )
-    while study.poll() is None and not marker.exists():
+    while study.poll() is None and not (tmp_path / "killed" / moment).exists():
         pass
     study.kill()
     study.wait()

@@ -22,6 +22,11 @@ def results(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_run(results: Path) -> MakeRun:
     """make_run("a", {step: value, ...}, study="s", metric=..., state=..., overrides=[...])."""
+    return run_maker(results)
+
+
+def run_maker(results: Path) -> MakeRun:
+    """`make_run` for any folder."""
 
     def make(
         run_id: str,

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.store.conftest import run_maker
 from tests.store.hostile import statements
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows
@@ -58,12 +58,24 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture
-def store(results: Path, make_run: MakeRun) -> Path:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For those who must not change it."""
+    results = tmp_path_factory.mktemp("asked") / "results"
+    make_run = run_maker(results)
     make_run("a", {1: 5.0, 2: 3.0, 3: 4.0})
     make_run("a", {3: 0.3, 2: 0.5}, metric="cloze_acc")
     ingest(results)
     return results
+
+
+def checksum(folder: Path) -> str:
+    """Of every file's name and content."""
+    told = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        told.update(str(path.relative_to(folder)).encode())
+        told.update(path.read_bytes() if path.is_file() else b"")
+    return told.hexdigest()
 
 
 @pytest.mark.parametrize("sql", HOSTILE)
@@ -115,12 +127,14 @@ def test_no_statement_of_any_kind_is_let_through_or_ends_in_anything_but_a_refus
     assert len(statements()) >= 200
     dataset = tmp_path / "dataset"
     export_parquet(store, str(dataset))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for sql in statements():
-        for where in (store, dataset):
+    folders = (store, tmp_path)
+    before = [checksum(folder) for folder in folders]
+    for number, sql in enumerate(statements()):
+        # All of them, by the app's way too: benchmarks/hostile_sql.py.
+        for where in (store, dataset) if number % 3 == 0 else (store,):
             with pytest.raises(InputError, match=r"^SQL: "):
                 query(where, sql.replace("T/", f"{tmp_path}/"))
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert [checksum(folder) for folder in folders] == before
 
 
 def test_a_long_question_puts_nothing_but_its_answer_on_the_output(store: Path) -> None:

@@ -13,6 +13,12 @@ __all__ = ["make_run", "results"]
 @pytest.fixture
 def store(results: Path, make_run: MakeRun) -> Path:
     """Four runs of two objectives, two metrics, in two studies that share a run."""
+    fill_store(results, make_run)
+    return results
+
+
+def fill_store(results: Path, make_run: MakeRun) -> None:
+    """The same in any folder."""
     for number, name in enumerate("abcd"):
         objective = "mdlm" if number % 2 else "ar"
         overrides = [f"training.objective='{objective}'", f"training.seed={number}"]
@@ -20,7 +26,6 @@ def store(results: Path, make_run: MakeRun) -> Path:
         make_run(name, {2: 0.5, 3: 0.3}, metric="cloze_acc", overrides=overrides)
     make_run("a", {}, study="other")
     ingest(results)
-    return results
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:

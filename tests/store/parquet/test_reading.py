@@ -1,6 +1,5 @@
 """Questions to a dataset: the store's own safety, though there are files to read."""
 
-import hashlib
 import os
 import resource
 from pathlib import Path
@@ -8,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.store.test_query import HOSTILE
+from tests.store.conftest import run_maker
+from tests.store.parquet.conftest import fill_store
+from tests.store.test_query import HOSTILE, checksum
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.store import keep_crossovers, keep_fits, query
@@ -22,12 +23,13 @@ def dataset(store: Path, tmp_path: Path) -> Path:
     return tmp_path / "dataset"
 
 
-def checksum(folder: Path) -> str:
-    told = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        told.update(str(path.relative_to(folder)).encode())
-        told.update(path.read_bytes() if path.is_file() else b"")
-    return told.hexdigest()
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, for those who must not change it."""
+    folder = tmp_path_factory.mktemp("refusing")
+    fill_store(folder / "results", run_maker(folder / "results"))
+    export_parquet(folder / "results", str(folder / "dataset"))
+    return folder / "dataset"
 
 
 # D is the dataset's folder, F one of its files.
@@ -54,12 +56,12 @@ INTO_THE_DATASET = [
 
 
 @pytest.mark.parametrize("sql", HOSTILE + INTO_THE_DATASET)
-def test_anything_but_one_question_is_refused(sql: str, dataset: Path) -> None:
-    before = checksum(dataset)
-    one = next(dataset.rglob("part-0.parquet"))
+def test_anything_but_one_question_is_refused(sql: str, refusing: Path) -> None:
+    before = checksum(refusing)
+    one = next(refusing.rglob("part-0.parquet"))
     with pytest.raises(InputError, match=r"^SQL: "):
-        query(dataset, sql.replace("D/", f"{dataset}/").replace("F'", f"{one}'"))
-    assert checksum(dataset) == before
+        query(refusing, sql.replace("D/", f"{refusing}/").replace("F'", f"{one}'"))
+    assert checksum(refusing) == before
     assert not list(Path("/tmp").glob("stolen*"))
 
 
