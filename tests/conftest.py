@@ -53,12 +53,21 @@ _TOGETHER = (
     ("tests/app/",), ("tests/launchers/slurm/",), ("tests/evaluation/",),
 )  # fmt: skip
 """Files and folders whose tests share what takes long to make."""
-_LONG = ("tests/end_to_end/", *(place for places in _TOGETHER for place in places))
+_LONG = (
+    *_TOGETHER[0], "tests/app/", "tests/end_to_end/test_parallel.py", "tests/launchers/slurm/",
+    "tests/end_to_end/", "tests/evaluation/",
+)  # fmt: skip
+"""What takes minutes: what trains with several processes beside what mostly waits, a browser or
+a scheduler."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes begins first, so that no core is left with it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, long in enumerate(_LONG) if item.nodeid.startswith(long)), len(_LONG))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)

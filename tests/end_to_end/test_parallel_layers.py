@@ -9,13 +9,13 @@ import pytest
 from tests.conftest import RECIPE
 from tests.end_to_end.conftest import run_workbench
 
-STEPS = 20
+STEPS = 10
 LAYERS = ["training.objective=mdlm", "model.moe_experts=4", "model.ffn=32", "model.dropout=0.1"]
 
 
 @pytest.fixture(scope="module")
 def losses(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> dict[str, dict]:
-    """20 steps of one model on one rank, on FSDP2 x 2 and on TP x 2."""
+    """Ten steps of one model on one rank, on FSDP2 x 2 and on TP x 2."""
     folder = tmp_path_factory.mktemp("layers")
     recipe = folder / "layers.toml"
     text = RECIPE.format(corpus=corpus)
