@@ -2,6 +2,7 @@
 traceback, nothing written."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,7 @@ def test_wrong_arguments_end_with_status_2_and_write_no_run(
     assert "Traceback" not in done.stderr + done.stdout
     for word in words:
         assert word in done.stderr
+    assert not re.search(r"[.?:][.?:]( |$)", done.stderr), "each sentence ends once"
     assert not list(tmp_path.glob("results/runs/*"))
     assert not list(tmp_path.glob("results/studies/*"))
     assert not list(tmp_path.glob("results/**/train.bin")) or case == "more unique tokens than text"

@@ -43,7 +43,7 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
         raise InputError(f"--results {results}: no such folder. Run a recipe first.")
     studies = studies_of(results)
     if study is not None and study not in studies:
-        raise InputError(f"no study {study}{suggestion(study, studies)} {_known(studies)}")
+        raise InputError(f"no study {study}{suggestion(study, studies) or '.'} {_known(studies)}")
     jobs = Jobs(results)
     rows = []
     for name, run_ids in studies.items():
@@ -81,7 +81,9 @@ def targets(results: Path, target: str) -> list[RunFolder]:
         return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
     found = [run for run in list_runs(results) if run.run_id == target]
     if not found:
-        raise InputError(f"no study or run {target}{suggestion(target, studies)} {_known(studies)}")
+        raise InputError(
+            f"no study or run {target}{suggestion(target, studies) or '.'} {_known(studies)}"
+        )
     return found
 
 

@@ -57,7 +57,7 @@ def gpu_named(name: str) -> Gpu:
     """
     if name not in GPUS:
         known = ", ".join(GPUS)
-        raise InputError(f"--gpu {name}{suggestion(name, GPUS)} Known: {known}.")
+        raise InputError(f"--gpu {name}{suggestion(name, GPUS) or '.'} Known: {known}.")
     return GPUS[name]
 
 

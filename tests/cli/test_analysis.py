@@ -173,7 +173,7 @@ def test_fits_of_a_study_are_kept_for_sql(results: Path) -> None:
         (["advise", "--unique-tokens", "1e8", "--compute", "1e20", "--study", "x"], "no study x"),
         (["fit", "--law", "chinchilla"], "--table"),
         (["fit", "--study", "made", "--law", "nope"], "no such law"),
-        (["next", "nope"], "no study nope"),
+        (["next", "nope"], "no study nope. "),
         (["import", "nowhere.csv", "--study", "x"], "nowhere.csv"),
         (["import", "nowhere.csv"], "study"),
         (["import", "reference", "--column", "x"], "name=value"),

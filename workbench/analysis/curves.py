@@ -69,7 +69,7 @@ def load_curves(
     known = studies["study"].to_list()
     if study not in known:
         raise InputError(
-            f"no study {study}{suggestion(study, known)} "
+            f"no study {study}{suggestion(study, known) or '.'} "
             f"Studies here: {', '.join(known) or 'none'}."
         )
     compare = studies.filter(studies["study"] == study)["compare"].item()

@@ -47,7 +47,7 @@ def differences(
     """
     if at not in get_args(At):
         raise InputError(
-            f"--at {at}{suggestion(at, get_args(At))} Known: {', '.join(get_args(At))}."
+            f"--at {at}{suggestion(at, get_args(At)) or '.'} Known: {', '.join(get_args(At))}."
         )
     loaded = load_curves(results, study, metric, estimator=estimator)
     compare = CompareConfig.model_validate(loaded.compare)

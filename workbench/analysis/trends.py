@@ -148,7 +148,7 @@ def _resolved(against: str, rows: list[dict[str, Any]]) -> str:
     found = [key for key in keys if key == against or key.rpartition(".")[2] == against]
     if not found:
         raise InputError(
-            f"groups do not differ in {against}{suggestion(against, keys)} "
+            f"groups do not differ in {against}{suggestion(against, keys) or '.'} "
             f"They have: {', '.join(keys)}."
         )
     return against if against in found else found[0]

@@ -78,7 +78,7 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
     for table in document:
         if table not in _TABLES:
             raise InputError(
-                f"{origin}: unknown table [{table}]{suggestion(table, _TABLES)}. "
+                f"{origin}: unknown table [{table}]{suggestion(table, _TABLES) or '.'} "
                 f"Tables are {', '.join(_TABLES)}."
             )
     study = _model(StudyConfig, document.get("study"), "study", origin)
@@ -176,7 +176,7 @@ def _find(source: str | Path) -> Path:
         return shipped
     names = shipped_recipes()
     raise InputError(
-        f"there is no recipe {source}{suggestion(str(source), names)}. "
+        f"there is no recipe {source}{suggestion(str(source), names) or '.'} "
         f"Give the path of a .toml file or one of the shipped recipes: {', '.join(names)}."
     )
 
@@ -209,7 +209,9 @@ def _override(document: dict[str, Any], override: str) -> None:
     parsed = toml_value(value)
     table, _, rest = key.partition(".")
     if table not in _TABLES:
-        raise InputError(f"--set {override}: unknown table {table}{suggestion(table, _TABLES)}.")
+        raise InputError(
+            f"--set {override}: unknown table {table}{suggestion(table, _TABLES) or '.'}"
+        )
     if table == "sweep":
         sweep = document.setdefault("sweep", {})
         sweep[rest.strip('"')] = parsed

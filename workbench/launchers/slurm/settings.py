@@ -57,7 +57,7 @@ def _read_site(path: Path) -> LauncherConfig:
     for table in document:
         if table != "launcher":
             raise InputError(
-                f"{path}: unknown table [{table}]{suggestion(table, ['launcher'])}. "
+                f"{path}: unknown table [{table}]{suggestion(table, ['launcher']) or '.'} "
                 "A site file has [launcher.slurm] alone."
             )
     try:
