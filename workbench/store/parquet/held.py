@@ -33,7 +33,7 @@ class HeldFiles:
 
     def __init__(self, stack: ExitStack) -> None:
         """Args:
-        stack: what closes them.
+        stack: what closes the files.
         """
         self._stack = stack
         self._names: dict[Path, str] = {}
@@ -50,10 +50,7 @@ class HeldFiles:
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            mend = (
-                "Raise `ulimit -n`." if error.errno == errno.EMFILE else "Export the store again."
-            )
-            raise InputError(f"{path}: cannot be read: {error.strerror}. {mend}") from None
+            raise InputError(cannot_be_read(path, f"{error.strerror}.")) from None
         self._stack.callback(os.close, descriptor)
         name = str(_DESCRIPTORS / str(descriptor))
         self._names[path] = name
