@@ -9,7 +9,6 @@ it every third. Exit status 1 where anything gave.
 
 import argparse
 import collections
-import hashlib
 import sys
 import tempfile
 import time
@@ -17,20 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.store.hostile import CATEGORIES, RUNAWAYS
+from tests.store.hostile import CATEGORIES, RUNAWAYS, checksum
 from workbench.errors import InputError
 from workbench.importing import import_runs
 from workbench.store import query
 from workbench.store.apart import query_apart
 from workbench.store.parquet.export import export_parquet
-
-
-def checksum(folder: Path) -> str:
-    told = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        told.update(str(path.relative_to(folder)).encode())
-        told.update(path.read_bytes() if path.is_file() else b"")
-    return told.hexdigest()
 
 
 def outcome(ask, where: Path, sql: str) -> str:  # type: ignore[no-untyped-def]

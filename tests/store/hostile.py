@@ -1,8 +1,21 @@
-"""Statements that must change nothing and reach nothing, by category. T is a place to write to."""
+"""Statements that must change nothing and reach nothing, by category, and what tells whether they
+did. T is a place to write to."""
 
 # ruff: noqa: E501, RUF001 - lines are statements, and some are written to mislead
 
+import hashlib
 from itertools import product
+from pathlib import Path
+
+
+def checksum(folder: Path) -> str:
+    """Of every file's name and content."""
+    told = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        told.update(str(path.relative_to(folder)).encode())
+        told.update(path.read_bytes() if path.is_file() else b"")
+    return told.hexdigest()
+
 
 FILES = (
     "/etc/passwd",

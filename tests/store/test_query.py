@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from tests.store.conftest import run_maker
-from tests.store.hostile import statements
+from tests.store.hostile import checksum, statements
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows
 from workbench.store.connection import connect
@@ -67,15 +67,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_run("a", {3: 0.3, 2: 0.5}, metric="cloze_acc")
     ingest(results)
     return results
-
-
-def checksum(folder: Path) -> str:
-    """Of every file's name and content."""
-    told = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        told.update(str(path.relative_to(folder)).encode())
-        told.update(path.read_bytes() if path.is_file() else b"")
-    return told.hexdigest()
 
 
 @pytest.mark.parametrize("sql", HOSTILE)

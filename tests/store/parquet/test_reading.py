@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.store.conftest import run_maker
+from tests.store.hostile import checksum
 from tests.store.parquet.conftest import fill_store
-from tests.store.test_query import HOSTILE, checksum
+from tests.store.test_query import HOSTILE
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.store import keep_crossovers, keep_fits, query
