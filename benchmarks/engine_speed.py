@@ -31,7 +31,8 @@ from workbench.recipe import RunConfig, load_recipe
 from workbench.training import titan_patches, worker
 from workbench.training.config import resolve_precision, trainer_config
 from workbench.training.model import initialise
-from workbench.training.objectives import Vocab, build_objective
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import build_objective
 from workbench.training.sink import RecordSink
 from workbench.training.trainer import Hooks, StudyTrainer
 

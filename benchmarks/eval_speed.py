@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from workbench.control import find_run
 from workbench.data import PreparedData
 from workbench.evaluation.choice import score_choices
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import batch_for
 from workbench.runs import list_runs
+from workbench.study_files import find_run
 from workbench.training.loaded import load_run_model
 
 QUESTIONS, DRAWS = 1000, 32

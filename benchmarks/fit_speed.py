@@ -14,7 +14,7 @@ from workbench.analysis.fitting.fit import fit_law
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.table import LossTable
 from workbench.analysis.law import Law, Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 
 
 def scattered(name: str, rows: int) -> LossTable:

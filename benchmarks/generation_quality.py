@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.control import find_run, studies_of
 from workbench.data import PreparedData
 from workbench.generation.generate import generate
 from workbench.generation.network import network_of
 from workbench.generation.samplers import SAMPLERS, samplers_of
 from workbench.generation.settings import Settings
 from workbench.output import emit
+from workbench.study_files import find_run, studies_of
 from workbench.training.loaded import RunModel, load_run_model
 from workbench.training.loss import token_nll
 

@@ -25,10 +25,10 @@ from typing import Any
 
 from gpu_recipe import LOG_EVERY, write_recipe
 
+from workbench.flops import train_flops_per_data_token
 from workbench.gpus import GPUS, Gpu
 from workbench.launchers.environment import worker_environment
 from workbench.memory import memory_per_gpu
-from workbench.objective_flops import train_flops_per_data_token
 from workbench.recipe import RunConfig, load_recipe
 from workbench.runner import prepared_folders
 from workbench.runs import RunFolder

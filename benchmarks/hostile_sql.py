@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.store.hostile import CATEGORIES, RUNAWAYS, checksum
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.store import query
 from workbench.store.apart import query_apart
 from workbench.store.parquet.export import export_parquet

@@ -24,7 +24,7 @@ from workbench.analysis.fitting.starts import make_problem
 from workbench.analysis.fitting.table import LossTable
 from workbench.analysis.fitting.uncertainty import bootstrap, interval
 from workbench.analysis.law import Floats, Law, Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 
 _SUM = {"E": 1.7, "A": 350.0, "B": 900.0, "alpha": 0.33, "beta": 0.31}
 TRUTH = {

@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 
 from workbench.launchers.environment import worker_environment
+from workbench.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders, prepare_study
+from workbench.runner import make_folders
 from workbench.runs import RunFolder
 from workbench.store.reading import read_records
 

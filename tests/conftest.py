@@ -147,8 +147,9 @@ TrainedRuns = dict[str, "RunFolder"]
 def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRuns:
     """A finished run of each objective, by its name, and one "untrained". Leave them as they
     are."""
+    from workbench.prepare import prepare_study
     from workbench.recipe import load_recipe
-    from workbench.runner import make_folders, prepare_study
+    from workbench.runner import make_folders
     from workbench.training import worker
 
     folder = tmp_path_factory.mktemp("trained")

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.recipes import as_toml, recipes
 from workbench.errors import InputError
+from workbench.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders, prepare_study
+from workbench.runner import make_folders
 
 FILES = {"config.json", "provenance.json", "status.json", "lock"}
 

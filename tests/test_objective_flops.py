@@ -7,8 +7,7 @@ import torch
 
 from tests.test_objective_keys import load
 from tests.training.toy import VOCAB
-from workbench.flops import train_flops_per_token
-from workbench.objective_flops import train_flops_per_data_token
+from workbench.flops import train_flops_per_data_token, train_flops_per_token
 from workbench.plan import plan_study
 from workbench.recipe import RunConfig
 from workbench.recipe.loading import load_recipe

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from workbench.output import emit, pretty
+from workbench.messages import pretty
+from workbench.output import emit
 
 ROWS = [
     {"name": "a" * 60, "value": 0.5, "none": None},

@@ -14,10 +14,11 @@ import pytest
 
 from tests.launchers.studies import SCRIPTED, attempts, gone, make_run, wait_until
 from workbench.control import cancel, retry, status_rows
-from workbench.documents import write_json
+from workbench.documents import check_writable, write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import load_recipe
-from workbench.runner import RunReport, check_writable, run_study, train_folders
+from workbench.run_report import RunReport
+from workbench.runner import run_study, train_folders
 from workbench.runs import RunFolder
 from workbench.store import query
 

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from workbench.documents import write_json
+from workbench.documents import check_writable, write_json
 from workbench.errors import WorkbenchError
 from workbench.plan import Plan, calibration_path
 from workbench.recipe import load_recipe
-from workbench.runner import check_writable, run_study
+from workbench.runner import run_study
 from workbench.store import query
 
 _STEPS = 40

@@ -1,6 +1,5 @@
 """Looking after runs: how far they are, trying again, calling off."""
 
-import json
 import os
 import platform
 import signal
@@ -8,29 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from workbench.documents import check_writable, each
 from workbench.errors import InputError
 from workbench.jobs import Jobs, call_off
 from workbench.launchers.slurm.settings import slurm_settings
 from workbench.launchers.slurm.submissions import newest_elements, submissions
+from workbench.messages import suggestion
 from workbench.recipe.launcher import LauncherConfig
-from workbench.recipe.messages import suggestion
-from workbench.runner import RunReport, check_writable, train_folders
-from workbench.runs import RunFolder, list_runs
-from workbench.side_by_side import each
-from workbench.study_files import check_study
+from workbench.run_report import RunReport
+from workbench.runner import train_folders
+from workbench.runs import RunFolder
+from workbench.study_files import known_studies, studies_of, targets
 from workbench.submitting import Submitted, submit_folders
-
-
-def studies_of(results: Path) -> dict[str, list[str]]:
-    """Run ids by study, from the study files."""
-    found = {}
-    for path in sorted((results / "studies").glob("*.json")):
-        try:
-            study = check_study(json.loads(path.read_text()), path)
-            found[study["name"]] = study["run_ids"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
-    return found
 
 
 def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]:
@@ -43,7 +31,9 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
         raise InputError(f"--results {results}: no such folder. Run a recipe first.")
     studies = studies_of(results)
     if study is not None and study not in studies:
-        raise InputError(f"no study {study}{suggestion(study, studies) or '.'} {_known(studies)}")
+        raise InputError(
+            f"no study {study}{suggestion(study, studies) or '.'} {known_studies(studies)}"
+        )
     jobs = Jobs(results)
     rows = []
     for name, run_ids in studies.items():
@@ -68,47 +58,6 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
                 | jobs.columns(run_id, status.state)
             )
     return rows
-
-
-def _known(studies: dict[str, list[str]]) -> str:
-    return f"Studies here: {', '.join(studies) or 'none'}."
-
-
-def targets(results: Path, target: str) -> list[RunFolder]:
-    """The runs that a study's name or a run's id stands for."""
-    studies = studies_of(results)
-    if target in studies:
-        return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
-    found = [run for run in list_runs(results) if run.run_id == target]
-    if not found:
-        raise InputError(
-            f"no study or run {target}{suggestion(target, studies) or '.'} {_known(studies)}"
-        )
-    return found
-
-
-def find_run(results: Path, name: str) -> RunFolder:
-    """The run of an id, or of the beginning of one.
-
-    Raises:
-        InputError: no run, or several, are called so.
-    """
-    runs = {run.run_id: run for run in list_runs(results)}
-    if name in runs:
-        return runs[name]
-    found = [run_id for run_id in runs if name and run_id.startswith(name)]
-    if len(found) == 1:
-        return runs[found[0]]
-    if found:
-        raise InputError(f"run {name}: {', '.join(found)} begin so. Give more of the id.")
-    if not runs:
-        raise InputError(
-            f"there is no run {name}: there are no runs in {results}. `workbench run` trains them."
-        )
-    raise InputError(
-        f"there is no run {name} in {results}{suggestion(name, runs) or '.'} "
-        "`workbench status` lists the runs."
-    )
 
 
 def retry(

@@ -12,16 +12,16 @@ import os
 import shutil
 from pathlib import Path
 
-from workbench.control import targets
 from workbench.data import PreparedData
-from workbench.documents import write_json
+from workbench.documents import check_writable, write_json
 from workbench.errors import InputError, WorkbenchError
-from workbench.orchestrator import RunReport
 from workbench.plan import run_spec, validation_sets
 from workbench.provenance import provenance
 from workbench.recipe import RunConfig
-from workbench.runner import check_writable, train_folders
+from workbench.run_report import RunReport
+from workbench.runner import train_folders
 from workbench.runs import RunFolder, RunStatus
+from workbench.study_files import targets
 
 
 def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:

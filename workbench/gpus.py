@@ -14,10 +14,9 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.memory import memory_per_gpu
-from workbench.output import pretty
+from workbench.messages import pretty, suggestion
 from workbench.plan import Plan, RunSpec
 from workbench.recipe import RunConfig
-from workbench.recipe.messages import suggestion
 
 ASSUMED_MFU = 0.35
 """Of dense models of about a billion parameters and more, compiled, in bfloat16."""

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.documents import each
 from workbench.errors import InputError, WorkbenchError
 from workbench.launchers.slurm.commands import SlurmRefusal, slurm
 from workbench.launchers.slurm.queue import Queue, ask
 from workbench.launchers.slurm.submissions import Element, newest_elements, submissions
 from workbench.runs import RunFolder
-from workbench.side_by_side import each
 
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number

@@ -13,8 +13,9 @@ from types import FrameType
 from workbench.claims import AlreadyClaimed
 from workbench.errors import WorkbenchError
 from workbench.ingesting import BackgroundIngest
-from workbench.launchers import LAUNCHERS, Ended, Launcher
 from workbench.launchers.kinds import kind_of
+from workbench.launchers.local import LocalLauncher
+from workbench.launchers.protocol import Ended, Launcher
 from workbench.layout import laid_out
 from workbench.progress import Progress, RunView, label
 from workbench.recipe import RunConfig
@@ -80,7 +81,7 @@ class Orchestrator:
         self.idle_since = time.monotonic()
         for run_id in folders:
             self._sort(run_id, retry_failed)
-        start = allocation.launcher if allocation else LAUNCHERS["local"]
+        start = allocation.launcher if allocation else LocalLauncher
         self.launcher = start(warm=len(self.queue) > len(self.slots.free))
         views = {
             run_id: RunView(self.labels[run_id], self.configs[run_id].steps, folder.status())

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.messages import plain_value, pretty
+
 
 def emit(
     rows: Sequence[dict[str, Any]],
@@ -30,30 +32,9 @@ def emit(
     if fmt == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([_plain(row.get(name)) for name in names] for row in rows)
+        writer.writerows([plain_value(row.get(name)) for name in names] for row in rows)
         return
     _table(rows, names, title)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, default=str)
-    return "" if value is None else value
-
-
-def pretty(value: Any) -> str:
-    """A cell for people: nothing for a missing value, six digits for a number."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, float):
-        if value == round(value) and 10_000 <= abs(value) < 1e12:
-            return f"{value:,.0f}"
-        return f"{value:,.2f}" if 10_000 <= abs(value) < 1e9 else f"{value:.5g}"
-    return str(_plain(value))
 
 
 def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | None) -> None:

@@ -11,8 +11,8 @@ from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.data.told import told_sources
 from workbench.errors import InputError
+from workbench.flops import train_flops_per_data_token
 from workbench.memory import Memory, memory_per_gpu
-from workbench.objective_flops import train_flops_per_data_token
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
 from workbench.recipe.tasks import missing_files
 from workbench.sizes import padded_vocab

@@ -1,8 +1,14 @@
-"""Facts about processes of this machine, from /proc (Linux)."""
+"""Processes of this machine (Linux): when they started, their ends, and children that end with
+their parent."""
 
+import ctypes
 import os
 import select
+import signal
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def started_at(pid: int) -> int | None:
@@ -41,3 +47,15 @@ def _stat(pid: int) -> list[str] | None:
     # The second field is the command in parentheses, which may hold spaces and parentheses.
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields
+
+
+def die_with_parent(parent: int, death_signal: int = signal.SIGKILL) -> None:
+    """Ask the kernel to signal this process when its parent ends.
+
+    Args:
+        parent: the parent's id as the parent knows it: it may have ended before this call.
+    """
+    if _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(128 + death_signal)

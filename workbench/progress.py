@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.messages import duration
 from workbench.recipe import RunConfig
 from workbench.runs import RunStatus
 
@@ -18,15 +19,6 @@ class RunView:
     label: str
     steps: int
     status: RunStatus
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from workbench.progress import duration
+from workbench.messages import duration
 
 
 @dataclass

@@ -1,26 +1,22 @@
 """Running a study: prepare its data, make its run folders, train what they lack."""
 
-import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.documents import write_json
+from workbench.documents import check_writable, each, write_json
 from workbench.errors import InputError
 from workbench.layout import laid_out
 from workbench.orchestrator import Orchestrator
 from workbench.plan import Plan, RunSpec, plan_study
+from workbench.prepare import prepare_study
 from workbench.provenance import provenance
 from workbench.recipe import Recipe
 from workbench.recipe.tasks import missing_files
 from workbench.run_report import RunReport
 from workbench.runs import RunFolder
-from workbench.side_by_side import each
 from workbench.slots import make_slots
 from workbench.study_files import extended_runs, imported_runs
-
-__all__ = ["RunReport", "check_writable", "run_study", "train_folders"]
 
 
 def run_study(
@@ -120,47 +116,6 @@ def train_folders(
         retry_failed=retry_failed,
         ranks=ranks,
     ).run()
-
-
-def check_writable(results: Path) -> None:
-    """Raises:
-    InputError: the folder cannot be made or written.
-    """
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        probe = results / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"--results {results}: cannot be written: {error.strerror}. Give another folder."
-        ) from None
-
-
-def prepare_study(recipe: Recipe, results: Path) -> Plan:
-    """Prepare every corpus of a recipe, then plan with run ids.
-
-    Raises:
-        InputError: a corpus cannot be read or has too little text, or its shards are damaged.
-    """
-    from workbench.data.preparation import check_shards, prepare, prepare_validation_set
-
-    plan = plan_study(recipe, results)  # refuses what needs no data before any is read
-    for _ in range(len(plan.runs)):
-        run = next((run for run in plan.runs if not run.has_data), None)
-        if run is None:
-            break
-        data = run.config.data
-        if run.prepared is None:
-            print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
-            prepare(data, results)
-        for one in data.validation_extra or ():
-            prepare_validation_set(one, data, results)
-        plan = plan_study(recipe, results)
-    used = [one for run in plan.runs for one in (run.prepared, *run.validation_extra.values())]
-    for shards in {one.folder: one for one in used if one is not None}.values():
-        check_shards(shards)
-    return plan
 
 
 def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFolder]:

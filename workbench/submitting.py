@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.claims import AlreadyClaimed
+from workbench.documents import check_writable, each
 from workbench.errors import InputError, WorkbenchError
 from workbench.launchers.slurm.queue import Queue, ask
 from workbench.launchers.slurm.settings import slurm_settings
@@ -29,9 +30,8 @@ from workbench.launchers.slurm.submit import (
 from workbench.recipe import Recipe, RunConfig
 from workbench.recipe.launcher import SlurmConfig
 from workbench.run_report import counted
-from workbench.runner import check_request, check_writable, prepared_folders
+from workbench.runner import check_request, prepared_folders
 from workbench.runs import RunFolder, RunStatus
-from workbench.side_by_side import each
 
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 

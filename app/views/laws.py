@@ -14,7 +14,7 @@ from workbench.analysis.figures.theme import name_of, short
 from workbench.analysis.fitting.result import parameter_rows, summary
 from workbench.analysis.fitting.tournament import standings
 from workbench.analysis.law import Law
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.analysis.predictors import paired_predictors, published_predictors
 from workbench.analysis.report.stored import fits_section
 from workbench.metrics import higher_is_better

@@ -5,7 +5,7 @@ import pytest
 
 from workbench.analysis.advice import advise, critical_compute, frontier
 from workbench.analysis.law import Law, Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.analysis.predictors import Predictor, published_predictors
 from workbench.errors import InputError
 

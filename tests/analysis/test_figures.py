@@ -29,7 +29,7 @@ from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.trends import crossover_trends
 from workbench.errors import InputError
 from workbench.flops import named_shape
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.records import RecordWriter
 from workbench.store import ingest, query
 

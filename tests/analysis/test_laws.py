@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.fitting.conftest import law
 from workbench.analysis.law import Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 
 ROWS = Rows.of(
     np.array([1.37e6, 1.23e8, 1.71e9, 1.19e11, 3.3e8]),  # off the sizes that round values support

@@ -64,7 +64,7 @@ def test_each_seed_more_helps_less(results: Path, make_run: MakeRun) -> None:
 
 
 def test_imported_runs_cannot_be_run_again(results: Path, make_run: MakeRun) -> None:
-    from workbench.importing import import_runs
+    from workbench.importing.importer import import_runs
 
     import_runs("reference", None, results)
     with pytest.raises(InputError, match="imported"):

@@ -15,7 +15,7 @@ from workbench.analysis.outcomes import (
     outcomes,
     seeds_note,
 )
-from workbench.analysis.report import write_markdown
+from workbench.analysis.report.markdown import write_markdown
 from workbench.analysis.report.sections import Section
 from workbench.cli import app
 from workbench.errors import InputError

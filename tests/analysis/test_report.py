@@ -9,11 +9,11 @@ import pytest
 
 from tests.store import conftest
 from tests.store.conftest import MakeRun
-from workbench.analysis.report import write_report
 from workbench.analysis.report.content import study_report
 from workbench.analysis.report.sections import Report
+from workbench.analysis.report.write import write_report
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.store import ingest, keep_fits, query
 
 STEPS = range(1, 400, 20)

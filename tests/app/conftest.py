@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.launch_app import main_script
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import PAGES, OpenPage
 from workbench.analysis.crossover import crossovers, table_row
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.launch_app import main_script
 from workbench.store import database_path, ingest, query
 from workbench.store.parquet.export import export_parquet

@@ -10,7 +10,7 @@ from tests.analysis.conftest import make_run, results
 from tests.store.conftest import MakeRun
 from workbench.cli import app
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.store import ingest, query
 
 __all__ = ["make_run", "results"]
@@ -116,7 +116,7 @@ def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
     import polars as pl
 
     from workbench.analysis.law import Rows
-    from workbench.analysis.laws import LAWS
+    from workbench.analysis.laws.registry import LAWS
 
     law = LAWS["chinchilla"]
     rng = np.random.default_rng(0)

@@ -15,8 +15,8 @@ from workbench.data import PreparedData, find_prepared
 from workbench.data.preparation import prepare
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
+from workbench.prepare import prepare_study
 from workbench.recipe import DataConfig, load_recipe
-from workbench.runner import prepare_study
 
 
 def config(corpus: Path | str, **changes: Any) -> DataConfig:

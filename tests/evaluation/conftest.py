@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests.conftest import TrainedRuns
 from workbench.runs import RunFolder
-from workbench.training.objectives import Corrupted, Vocab
 from workbench.training.objectives.ar import Autoregressive
+from workbench.training.objectives.base import Corrupted, Vocab
 
 Study = dict[str, RunFolder]
 

@@ -13,9 +13,10 @@ from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS
 from workbench.generation.settings import Canvas, Settings
 from workbench.training.noise import SCHEDULES
-from workbench.training.objectives import OBJECTIVES, Corrupted, View
 from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.base import Corrupted, View
 from workbench.training.objectives.block import BlockDiffusion
+from workbench.training.objectives.registry import OBJECTIVES
 
 PROMPT = 1
 

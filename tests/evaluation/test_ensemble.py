@@ -16,8 +16,9 @@ from workbench.errors import InputError
 from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.likelihood import Continuation, continuation_nll
 from workbench.evaluation.scorer import ModelScorer
+from workbench.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders, prepare_study
+from workbench.runner import make_folders
 from workbench.runs import RunFolder
 from workbench.store.reading import read_records
 from workbench.training import worker

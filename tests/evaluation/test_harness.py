@@ -16,7 +16,7 @@ from workbench.errors import InputError
 from workbench.evaluation.choice import score_choices
 from workbench.evaluation.files import in_tokens, read_hellaswag
 from workbench.evaluation.mmlu import LETTERS, read_mmlu
-from workbench.evaluation.running import EvalOptions, HarnessOptions, Opened, open_run
+from workbench.evaluation.opened import EvalOptions, HarnessOptions, Opened, open_run
 
 pytest.importorskip("lm_eval", reason="the extra `eval` is not installed")
 

@@ -17,8 +17,8 @@ from workbench.evaluation.likeliest import Likeliest
 from workbench.evaluation.memorisation import memorisation_windows, suffix_tokens
 from workbench.recipe import RunConfig
 from workbench.training import worker
-from workbench.training.objectives import Vocab
 from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.base import Vocab
 
 VOCAB = Vocab(n_tokens=10, size=16, mask_id=10, bos_id=11)
 KNOWS_ITS_VOCABULARY = AnyOrder(VOCAB, seed=0)  # all that these two ask of an objective

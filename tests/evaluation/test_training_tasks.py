@@ -10,9 +10,10 @@ from tests.conftest import RECIPE
 from tests.evaluation.test_files import HELLASWAG, MMLU, written
 from workbench.errors import InputError
 from workbench.plan import plan_study, run_id_of
+from workbench.prepare import prepare_study
 from workbench.recipe import Recipe, RunConfig, load_recipe
 from workbench.recipe.tasks import TASK_DRAWS
-from workbench.runner import make_folders, prepare_study, run_study
+from workbench.runner import make_folders, run_study
 from workbench.store.reading import read_records
 from workbench.training import worker
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from workbench.generation.network import Network
 from workbench.training.noise import LINEAR, NoiseSchedule
-from workbench.training.objectives import Vocab
+from workbench.training.objectives.base import Vocab
 
 V, L = 3, 3
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)

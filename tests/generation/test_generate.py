@@ -13,7 +13,7 @@ from workbench.generation.settings import Settings
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.model import initialise, model_config
-from workbench.training.objectives import OBJECTIVES
+from workbench.training.objectives.registry import OBJECTIVES
 
 CONTEXT = 16
 PROMPT = torch.tensor([0, 2, 1, 1])

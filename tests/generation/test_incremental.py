@@ -9,8 +9,8 @@ from workbench.generation.incremental import CachedDecoder, GroupDecoder
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.model import initialise, model_config
-from workbench.training.objectives import Corrupted
 from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.base import Corrupted
 from workbench.training.objectives.block import block_view
 
 LENGTH = 48

@@ -16,8 +16,8 @@ from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS
 from workbench.generation.settings import Canvas, Settings
 from workbench.training.noise import SCHEDULES, NoiseSchedule
-from workbench.training.objectives import Corrupted
 from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.base import Corrupted
 from workbench.training.objectives.block import BlockDiffusion, block_view
 
 N = 15_000

@@ -7,7 +7,7 @@ import pytest
 
 from tests.importing.conftest import HEADER, ROWS, WriteTable
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 
 GOOD = ROWS[0]
 

@@ -7,7 +7,7 @@ import pytest
 from workbench.analysis.crossover import crossovers
 from workbench.control import cancel, retry, status_rows
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.runs import list_runs
 from workbench.store import query
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.importing.conftest import HEADER, ROWS, WriteTable
 from workbench.analysis.crossover import crossovers
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.runs import RunFolder, list_runs
 from workbench.store import database_path, ingest, query
 
@@ -208,8 +208,9 @@ def test_an_existing_study_keeps_what_its_recipe_said(results: Path, table: Writ
 def test_running_a_recipe_keeps_the_runs_imported_into_its_study(
     results: Path, table: WriteTable
 ) -> None:
+    from workbench.prepare import prepare_study
     from workbench.recipe import load_recipe
-    from workbench.runner import make_folders, prepare_study
+    from workbench.runner import make_folders
 
     import_runs(table(), "quickstart", results)
     imported = [run.run_id for run in list_runs(results)]

@@ -9,7 +9,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from workbench.errors import InputError
-from workbench.importing import import_runs
+from workbench.importing.importer import import_runs
 from workbench.importing.names import count, parse_name
 from workbench.importing.tags import metric_name
 from workbench.runs import list_runs

@@ -13,7 +13,8 @@ import pytest
 
 from tests.launchers.studies import SCRIPTED, attempts, gone, make_run, wait_until
 from workbench.errors import WorkbenchError
-from workbench.launchers import Ended, LocalLauncher
+from workbench.launchers.local import LocalLauncher
+from workbench.launchers.protocol import Ended
 from workbench.runs import RunFolder
 
 

@@ -43,7 +43,8 @@ def keys(tmp_path: Path, corpus: Path) -> list[str]:
 
 def mixed_run(tmp_path: Path, corpus: Path, keys: list[str]) -> RunFolder:
     from tests.conftest import RECIPE
-    from workbench.runner import make_folders, prepare_study
+    from workbench.prepare import prepare_study
+    from workbench.runner import make_folders
 
     tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "mixed.toml"

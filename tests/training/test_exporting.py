@@ -19,7 +19,7 @@ from workbench.runs import RunFolder
 from workbench.training import worker
 from workbench.training.exporting import export_model, load_exported
 from workbench.training.loaded import build_model, load_run_model, load_weights
-from workbench.training.objectives import build_objective
+from workbench.training.objectives.registry import build_objective
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "export.md"
 MODELS = {

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.conftest import TrainedRuns
-from workbench.control import find_run
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError
 from workbench.recipe import OBJECTIVES
 from workbench.runs import RunFolder
 from workbench.store.reading import read_records
+from workbench.study_files import find_run
 from workbench.training.loaded import as_trainer, load_run_model
 from workbench.training.validation import Validation
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.training.toy import batch
 from workbench.training.noise import SCHEDULES
-from workbench.training.objectives import Vocab
 from workbench.training.objectives.ar import Autoregressive
+from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.mdlm import MaskedDiffusion
 
 V, L = 3, 4

@@ -10,8 +10,9 @@ import pytest
 
 from tests.conftest import RECIPE
 from tests.disks import FULL, files_end_at
+from workbench.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders, prepare_study
+from workbench.runner import make_folders
 from workbench.runs import RunFolder
 from workbench.store.reading import read_records
 from workbench.training import worker

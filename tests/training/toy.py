@@ -10,7 +10,7 @@ from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.loss import token_nll
 from workbench.training.model import initialise, model_config
-from workbench.training.objectives import Corrupted, TokenBatch, Vocab
+from workbench.training.objectives.base import Corrupted, TokenBatch, Vocab
 
 V, L = 3, 4
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)

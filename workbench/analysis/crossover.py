@@ -18,9 +18,8 @@ from workbench.analysis.pairing import (
     side_name,
 )
 from workbench.errors import InputError
+from workbench.messages import pretty, suggestion
 from workbench.metrics import higher_is_better
-from workbench.output import pretty
-from workbench.recipe.messages import suggestion
 from workbench.recipe.models import CompareConfig
 
 __all__ = [

@@ -10,8 +10,8 @@ from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import Side, make_pairs, side_name
 from workbench.analysis.tables import four_digits, interval_text
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
-from workbench.recipe.messages import suggestion
 from workbench.recipe.models import CompareConfig
 
 At = Literal["last", "best"]

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.report.sections import literal
 from workbench.errors import InputError
 from workbench.recipe.sweep import dotted
 from workbench.store import query
+from workbench.store.query import literal
 
 
 def configuration_diff(results: Path, run_ids: list[str]) -> list[dict[str, Any]]:

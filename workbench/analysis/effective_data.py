@@ -33,8 +33,8 @@ from workbench.analysis.pairing import (
     side_name,
 )
 from workbench.errors import InputError
+from workbench.messages import pretty
 from workbench.metrics import higher_is_better
-from workbench.output import pretty
 from workbench.recipe.models import CompareConfig
 
 At = Literal["best", "final"]

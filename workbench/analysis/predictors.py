@@ -10,7 +10,7 @@ from workbench.analysis.fitting.fit import fit_law
 from workbench.analysis.fitting.result import Fit
 from workbench.analysis.fitting.study import study_table
 from workbench.analysis.law import Floats, Law
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.errors import InputError
 
 DRAWS = 200  # resamples that intervals are worked out from

@@ -15,7 +15,7 @@ from workbench.analysis.censored import Fit, fit_censored
 from workbench.analysis.curves import Floats
 from workbench.analysis.pairing import following_keys, identity
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 CENSORED = {"crossed": 0, "not_reached": 1, "ahead_throughout": -1}
 """How a status enters the likelihood: exactly, as a lower bound, as an upper bound."""

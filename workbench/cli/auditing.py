@@ -95,7 +95,7 @@ def _audit(
 
     if recipe is not None:
         return audit_recipe(recipe, results, AuditOptions(**options)), []
-    from workbench.control import find_run
+    from workbench.study_files import find_run
 
     return audit_run(find_run(results, target), results, AuditOptions(**options))
 

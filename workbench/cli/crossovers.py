@@ -233,7 +233,8 @@ def report(
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
-    from workbench.analysis.report import write_markdown, write_report
+    from workbench.analysis.report.markdown import write_markdown
+    from workbench.analysis.report.write import write_report
     from workbench.errors import InputError
 
     if out is not None and out.suffix == ".md":

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from workbench.arguments import pairs
 from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
 from workbench.cli.root import app
+from workbench.messages import pairs
 
 
 @app.command("eval")
@@ -82,8 +82,9 @@ def eval_(
 ) -> None:
     """Measure a run's checkpoint on tasks, and keep the numbers with the run."""
     from workbench.evaluation.completing import Writing
+    from workbench.evaluation.opened import EvalOptions, HarnessOptions
     from workbench.evaluation.programs.task import PassOptions
-    from workbench.evaluation.running import EvalOptions, HarnessOptions, evaluate_runs
+    from workbench.evaluation.running import evaluate_runs
     from workbench.output import emit
 
     if temperature is None:

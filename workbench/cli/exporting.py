@@ -34,7 +34,7 @@ def export_model(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write a run's weights as safetensors, with a config.json and the tokenizer."""
-    from workbench.control import find_run
+    from workbench.study_files import find_run
 
     folder = find_run(results, run)
     from workbench.training import exporting

@@ -6,15 +6,9 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import (
-    RESULTS,
-    ColumnOption,
-    Format,
-    FormatOption,
-    SourceOption,
-    pairs,
-)
+from workbench.cli.options import RESULTS, ColumnOption, Format, FormatOption, SourceOption
 from workbench.cli.root import app
+from workbench.messages import pairs
 
 
 @app.command()
@@ -68,7 +62,7 @@ def fit(
     from workbench.analysis.fitting.fit import fit_law
     from workbench.analysis.fitting.result import parameter_rows, summary
     from workbench.analysis.fitting.tournament import standings, tournament
-    from workbench.analysis.laws import LAWS
+    from workbench.analysis.laws.registry import LAWS
     from workbench.output import emit
 
     options = fit_options(

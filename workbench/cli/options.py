@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.arguments import pairs
+from workbench.messages import pairs
 
 
 class Format(StrEnum):

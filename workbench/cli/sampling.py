@@ -63,10 +63,10 @@ def sample(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Make text with a trained model, and say how fast."""
-    from workbench.control import find_run
     from workbench.generation.completion import complete, read_prompt
     from workbench.generation.samplers import choose_sampler
     from workbench.generation.settings import Settings
+    from workbench.study_files import find_run
     from workbench.training.loaded import load_run_model
 
     settings = Settings(

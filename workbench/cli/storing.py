@@ -13,9 +13,9 @@ from workbench.cli.options import (
     FormatOption,
     ResultsOption,
     SourceOption,
-    pairs,
 )
 from workbench.cli.root import app
+from workbench.messages import pairs
 
 tokenizer_app = typer.Typer(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tokenizer_app, name="tokenizer")
@@ -56,7 +56,7 @@ def import_(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Bring in curves from elsewhere, marked as such."""
-    from workbench.importing import import_runs
+    from workbench.importing.importer import import_runs
 
     report = import_runs(
         source, study, results, columns=pairs("--column", column), estimate_flops=estimate_flops

@@ -22,7 +22,7 @@ from workbench.cli.root import app
 if TYPE_CHECKING:
     from workbench.plan import Plan
     from workbench.recipe import Recipe
-    from workbench.runner import RunReport
+    from workbench.run_report import RunReport
     from workbench.submitting import Submitted
 
 
@@ -56,9 +56,9 @@ def plan(
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.data.told import told_rows
     from workbench.errors import InputError
+    from workbench.messages import duration
     from workbench.output import emit
     from workbench.plan import estimate_time, plan_study
-    from workbench.progress import duration
     from workbench.recipe import load_recipe
     from workbench.slots import make_slots
 
@@ -272,7 +272,7 @@ def retry(
 ) -> None:
     """Start failed, diverged and cancelled runs again, from their last checkpoint."""
     from workbench.control import retry as retry_runs
-    from workbench.runner import RunReport
+    from workbench.run_report import RunReport
 
     done = retry_runs(results, target, jobs=jobs, launcher=launcher)
     if isinstance(done, RunReport):

@@ -55,7 +55,7 @@ def audit_recipe(recipe: Recipe, results: Path, options: AuditOptions) -> list[d
     Raises:
         InputError: a corpus cannot be read, or an option does not fit the windows.
     """
-    from workbench.runner import prepare_study
+    from workbench.prepare import prepare_study
 
     scope = options.scope or "pool"
     found: dict[Any, dict[str, Any]] = {}

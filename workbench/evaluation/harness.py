@@ -24,7 +24,7 @@ from workbench.evaluation.likelihood import Continuation, continuation_nll, wind
 from workbench.evaluation.tasks import batch_for
 
 if TYPE_CHECKING:
-    from workbench.evaluation.running import Opened
+    from workbench.evaluation.opened import Opened
 
 _WINDOWS = 2**12  # numbers of a document's windows: their noise differs
 _MAX_NEW = 256  # the harness's own default

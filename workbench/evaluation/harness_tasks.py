@@ -17,7 +17,7 @@ from workbench.training.validation import Estimate
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
-    from workbench.evaluation.running import EvalOptions, HarnessOptions, Opened
+    from workbench.evaluation.opened import EvalOptions, HarnessOptions, Opened
 
 _RESAMPLES = 1000  # for standard errors that have no formula
 
@@ -28,7 +28,7 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
     Raises:
         InputError: the harness is not installed, does not know a task, or a task runs programs.
     """
-    from workbench.evaluation.running import evaluated
+    from workbench.evaluation.opened import evaluated
 
     try:
         import lm_eval

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
 
-from workbench.training.objectives import View
+from workbench.training.objectives.base import View
 from workbench.training.trainer import StudyTrainer
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from workbench.evaluation.scorer import Scorer
-from workbench.training.objectives import Corrupted, View
+from workbench.training.objectives.base import Corrupted, View
 
 Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")

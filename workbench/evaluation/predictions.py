@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.evaluation.ensemble import Ensemble, mean_of_members
-from workbench.training.objectives import Corrupted
+from workbench.training.objectives.base import Corrupted
 
 
 class Predictions:

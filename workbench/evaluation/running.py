@@ -1,125 +1,23 @@
 """`workbench eval`: tasks asked of a trained run's checkpoint, their numbers kept with the run."""
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.control import find_run
-from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.completing import RunCompleter
-from workbench.evaluation.ensemble import ensemble
-from workbench.evaluation.files import digest
-from workbench.evaluation.memory import keep_freed_memory
-from workbench.evaluation.programs.task import PassOptions, PassTask, pass_task
-from workbench.evaluation.scorer import ModelScorer
+from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluated, open_run
+from workbench.evaluation.programs.task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.evaluations import Evaluated, record_evaluations
-from workbench.recipe.messages import suggestion
-from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS, default_shots
-from workbench.runs import RunFolder
+from workbench.recipe.tasks import PROGRAM_TASKS, default_shots
 from workbench.store import ingest
-from workbench.training.loaded import RunModel, load_run_model
+from workbench.study_files import find_run
 from workbench.training.validation import Estimate, Validation
-
-VALIDATION = "val_loss"
-"""What every run records while it trains; here for other checkpoints, draws and ensembles."""
-
-
-@dataclass(frozen=True)
-class HarnessOptions:
-    """Tasks that lm-evaluation-harness knows, or finds in a folder of task files."""
-
-    tasks: tuple[str, ...] = ()
-    include: Path | None = None
-
-
-@dataclass(frozen=True)
-class EvalOptions:
-    """What to ask, and how carefully."""
-
-    tasks: tuple[str, ...] = ()
-    files: dict[str, Path] = field(default_factory=dict)
-    questions: int | None = None
-    """At most so many; None for all of a file, and 1,000 where they are drawn."""
-    draws: int = TASK_DRAWS
-    seed: int = 0
-    shots: tuple[int, ...] | None = None
-    threads: int | None = None
-    """Forward passes at once on a CPU; one a core where None. No number depends on it."""
-    passing: PassOptions = field(default_factory=PassOptions)
-    harness: HarnessOptions = field(default_factory=HarnessOptions)
-
-    def __post_init__(self) -> None:
-        """Raises:
-        InputError: a task or a file of an unknown name, or a number that makes no sense.
-        """
-        known = (VALIDATION, *TASKS, *PROGRAM_TASKS)
-        if not self.tasks and not self.harness.tasks:
-            raise InputError(f"--tasks: name one or more of {', '.join(known)}.")
-        for task in self.tasks:
-            if task not in known:
-                raise InputError(
-                    f"--tasks {task}: no such task{suggestion(task, known) or '.'} Tasks are "
-                    f"{', '.join(known)}."
-                )
-        files = (*FILE_NAMES, *PROGRAM_TASKS)
-        for name, path in self.files.items():
-            if name not in files:
-                raise InputError(
-                    f"--task-file {name}={path}: no such file{suggestion(name, files) or '.'} "
-                    f"Files are {', '.join(files)}."
-                )
-        if self.seed >= 2**15:
-            raise InputError(f"--seed {self.seed}: expected less than {2**15}.")
-
-    def file(self, name: str) -> Path:
-        if name not in self.files:
-            raise InputError(f"{name}: where are its problems? Give --task-file {name}=PATH.")
-        return self.files[name]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A run with its model, ready to be asked."""
-
-    run: RunFolder
-    model: RunModel
-    scorer: ModelScorer
-    members: tuple[str, ...]
-    """The runs that it is made of: more than one where their probabilities are averaged."""
-
-    def prepared(self) -> PreparedData:
-        """The run's held-out text.
-
-        Raises:
-            InputError: its shards are gone.
-        """
-        folder = self.run.config_json()["data"]["folder"]
-        return PreparedData.open(self.run.path.parent.parent / folder)
-
-
-def open_run(
-    *runs: RunFolder, step: int | None = None, device: str = "auto", threads: int | None = None
-) -> Opened:
-    """Load a run's checkpoint for evaluation, or those of several as one model.
-
-    Raises as `load_run_model` and `ensemble` do.
-    """
-    models = [load_run_model(run, device=device, step=step) for run in runs]
-    names = tuple(run.run_id for run in runs)
-    model = models[0] if len(models) == 1 else ensemble(models, names)
-    if threads is None:
-        threads = len(os.sched_getaffinity(0))
-    if model.device.type == "cpu":
-        keep_freed_memory()
-    return Opened(runs[0], model, ModelScorer(model, threads=threads), names)
 
 
 def evaluate_runs(
@@ -261,30 +159,6 @@ def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterat
     seconds = time.perf_counter() - began
     for one in found:
         yield evaluated(task.name, one, options, draws=None, seconds=seconds)
-
-
-def evaluated(
-    name: str, one: Measured, options: EvalOptions, *, draws: int | None, seconds: float
-) -> Evaluated:
-    """A task's number as it is kept."""
-    return Evaluated(
-        metric=one.metric,
-        value=one.estimate.value,
-        stderr=one.estimate.stderr,
-        n=one.estimate.n,
-        estimator=one.estimator,
-        task=name,
-        draws=draws,
-        seed=options.seed,
-        details={"seconds": seconds, "files": file_details(options.files)},
-    )
-
-
-def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
-    """Where files lie and what they hold."""
-    return {
-        name: {"path": str(path.absolute()), "sha256": digest(path)} for name, path in files.items()
-    }
 
 
 def _row(opened: Opened, one: Evaluated) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.predictions import Predictions
 from workbench.training.loaded import RunModel, as_trainer
 from workbench.training.loss import token_nll
-from workbench.training.objectives import Corrupted, Objective
+from workbench.training.objectives.base import Corrupted, Objective
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,

@@ -13,7 +13,8 @@ from torch import Tensor
 from workbench.generation.incremental import CachedDecoder, GroupDecoder
 from workbench.training.loaded import RunModel
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
-from workbench.training.objectives import OBJECTIVES, Vocab
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import OBJECTIVES
 
 
 class Decoder(Protocol):

@@ -13,7 +13,7 @@ from workbench.generation.diffusion import (
     by_confidence,
 )
 from workbench.generation.settings import Fill, Settings
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 
 @dataclass(frozen=True)

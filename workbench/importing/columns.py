@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from workbench.importing.columns import (
     map_columns,
 )
 from workbench.importing.table import ROW, RawTable
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 _ALIASES = {
     "ar": "ar", "autoregressive": "ar", "gpt": "ar",

@@ -14,7 +14,7 @@ from workbench.importing.events import Events, find_folders, read_folder
 from workbench.importing.names import FORM, RunName, parse_name
 from workbench.importing.points import Points, negative_losses
 from workbench.importing.tags import Tags, assign_tags
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 _CONSTANTS = ("n_params", "seed", "tokens_per_step", "tokens_per_sample")
 

@@ -14,8 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
-from workbench.launchers.orphans import die_with_parent
 from workbench.launchers.warm import WORKER_MODULE
+from workbench.processes import die_with_parent
 
 
 def agent(parent: int, ranks: int, run_dir: str) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workbench.launchers.orphans import die_with_parent
+from workbench.processes import die_with_parent
 
 WORKER_MODULE = os.environ.get("WORKBENCH_WORKER_MODULE", "workbench.training.worker")
 

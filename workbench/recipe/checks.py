@@ -3,8 +3,8 @@
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.recipe.data_checks import data_problem
-from workbench.recipe.messages import suggestion
 from workbench.recipe.models import OBJECTIVES, CompareConfig, RunConfig, resolved_model
 from workbench.recipe.objective_keys import check_objective
 from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_FILES, TASKS

@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.recipe.checks import check_compare, check_run
 from workbench.recipe.data import resolved_data
 from workbench.recipe.launcher import LauncherConfig
-from workbench.recipe.messages import explain, suggestion
+from workbench.recipe.messages import explain
 from workbench.recipe.models import (
     FOREIGN_KEYS,
     MOE_AUX_WEIGHT,

@@ -1,22 +1,14 @@
 """Validation errors in the words of a recipe."""
 
-import difflib
 import json
-from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from workbench.messages import suggestion
 from workbench.recipe.values import PATTERN_WORDS
 
 _NAME = "letters, digits, '.', '_' and '-', without a leading dot"
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """ ", did you mean 'x'?" where a known name is close, else nothing."""
-    by_folded = {str(name).casefold(): name for name in known}
-    close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
-    return f", did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
 def table_in(annotation: Any) -> type[BaseModel] | None:

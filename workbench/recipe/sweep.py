@@ -9,7 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion, table_in
+from workbench.messages import suggestion
+from workbench.recipe.messages import table_in
 from workbench.recipe.models import RunConfig
 
 

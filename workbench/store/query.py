@@ -133,3 +133,8 @@ def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     if len(statements) != 1:
         raise InputError("SQL: write EXPLAIN or EXPLAIN ANALYZE, and then one SELECT.")
     return _type_of(statements[0])
+
+
+def literal(text: str) -> str:
+    """A string in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -21,7 +21,7 @@ from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
 from workbench.training.model import RouterWeights, model_spec
-from workbench.training.objectives import OBJECTIVES
+from workbench.training.objectives.registry import OBJECTIVES
 from workbench.training.schedule import ExponentialWSD
 from workbench.training.sink import RecordingMetrics
 from workbench.training.trainer import NoTokenizer, StudyTrainer

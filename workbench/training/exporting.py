@@ -20,7 +20,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import ModelConfig
 from workbench.runs import RunFolder
 from workbench.training.loaded import RunModel, build_model, load_run_model
-from workbench.training.objectives import OBJECTIVES
+from workbench.training.objectives.registry import OBJECTIVES
 
 FORMAT = "workbench-model-1"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

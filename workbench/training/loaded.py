@@ -22,7 +22,8 @@ from workbench.training import titan_patches
 from workbench.training.checkpoints import cause, saved_steps
 from workbench.training.loss import token_nll
 from workbench.training.model import model_config
-from workbench.training.objectives import OBJECTIVES, Vocab, build_objective
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import OBJECTIVES, build_objective
 
 if TYPE_CHECKING:
     from workbench.training.trainer import StudyTrainer

@@ -19,7 +19,7 @@ from torchtitan.trainer import Trainer
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
 from workbench.training.moe import Routers
-from workbench.training.objectives import Objective, TokenBatch
+from workbench.training.objectives.base import Objective, TokenBatch
 from workbench.training.sink import RecordingMetrics
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.data.windows import permuted
-from workbench.training.objectives import Corrupted
+from workbench.training.objectives.base import Corrupted
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,

@@ -27,8 +27,8 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
-from workbench.launchers.orphans import die_with_parent
 from workbench.layout import laid_out
+from workbench.processes import die_with_parent
 from workbench.recipe import RunConfig
 from workbench.records import RecordWriter
 from workbench.runs import RunFolder
@@ -36,7 +36,8 @@ from workbench.training import titan_patches
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import resolve_precision, trainer_config
 from workbench.training.model import initialise
-from workbench.training.objectives import Vocab, build_objective
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import build_objective
 from workbench.training.schedule import evaluation_steps
 from workbench.training.sink import RecordSink
 from workbench.training.stopping import StopSignal

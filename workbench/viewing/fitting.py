@@ -12,7 +12,7 @@ from workbench.analysis.fitting.fit import fit_law
 from workbench.analysis.fitting.options import STAGES
 from workbench.analysis.fitting.result import Fit
 from workbench.analysis.fitting.tournament import tournament
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.viewing.reading import Source
 
 ALL = "all"
@@ -96,7 +96,7 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    from workbench.arguments import pairs
+    from workbench.messages import pairs
 
     return pairs("Held", [text] if text.strip() else None)
 

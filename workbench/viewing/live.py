@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from workbench.control import studies_of
 from workbench.errors import InputError
 from workbench.runs import RunFolder
+from workbench.study_files import studies_of
 from workbench.viewing.reading import Source, runs
 
 _LOST = ("failed", "diverged", "interrupted", "cancelled")

@@ -14,10 +14,10 @@ import polars as pl
 import streamlit as st
 
 from workbench.analysis.curves import StudyCurves, load_curves, run_keys
-from workbench.analysis.report.sections import literal
 from workbench.runs import list_runs
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import MARKER, is_dataset
+from workbench.store.query import literal
 
 T = TypeVar("T")
 VARIABLE = "WORKBENCH_RESULTS"
@@ -74,7 +74,7 @@ def source() -> Source:
 @st.cache_resource(show_spinner=False)
 def _shipped() -> Path:
     """The paper's curves in a store of their own, for as long as the app runs."""
-    from workbench.importing import import_runs
+    from workbench.importing.importer import import_runs
 
     folder = Path(tempfile.mkdtemp(prefix="workbench-app-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

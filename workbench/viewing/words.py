@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from workbench.errors import WorkbenchError
-from workbench.output import pretty
+from workbench.messages import pretty
 
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown knows of no other punctuation
 

@@ -7,7 +7,7 @@ import pytest
 
 from workbench.analysis.fitting.table import LossTable, read_table
 from workbench.analysis.law import Law, Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 
 PUBLISHED_RUNS = Path(__file__).parents[4] / "shared" / "data" / "datablations_runs.csv"
 

@@ -16,7 +16,7 @@ from workbench.analysis.fitting.starts import draw_starts, make_problem
 from workbench.analysis.fitting.table import LossTable
 from workbench.analysis.fitting.tournament import tournament
 from workbench.analysis.law import Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.errors import InputError
 
 FAST = FitOptions(resamples=0, starts=16)

@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from workbench.analysis.law import Floats, Law, Rows
-from workbench.analysis.laws import LAWS
 from workbench.analysis.laws.isoflop import PARABOLA
+from workbench.analysis.laws.registry import LAWS
 
 FITTED = {name: law for name, law in LAWS.items() if isinstance(law, Law)} | {"parabola": PARABOLA}
 RANGES = {

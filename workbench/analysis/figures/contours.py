@@ -12,7 +12,7 @@ from workbench.analysis.figures.fits import fit_name, fit_rows
 from workbench.analysis.figures.theme import INK, Figure, colour_of, finished, short
 from workbench.analysis.fitting.result import Fit
 from workbench.analysis.law import Law, Rows
-from workbench.analysis.laws import LAWS
+from workbench.analysis.laws.registry import LAWS
 from workbench.errors import InputError
 
 _CELLS = 70

@@ -25,8 +25,8 @@ from workbench.analysis.figures.theme import (
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.result import Fit
 from workbench.analysis.law import Law
-from workbench.analysis.laws import LAWS
 from workbench.analysis.laws.isoflop import Budget, budgets
+from workbench.analysis.laws.registry import LAWS
 from workbench.errors import InputError
 
 _SIDE = 300

@@ -12,7 +12,7 @@ import polars as pl
 
 from workbench.documents import replacing
 from workbench.errors import InputError
-from workbench.output import pretty
+from workbench.messages import pretty
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()

@@ -7,9 +7,10 @@ from typing import Any
 from workbench.analysis.fitting.options import FitOptions
 from workbench.analysis.fitting.study import study_table
 from workbench.analysis.fitting.table import LossTable, read_table
-from workbench.analysis.laws import LAWS, Law, Procedure
+from workbench.analysis.law import Law, Procedure
+from workbench.analysis.laws.registry import LAWS
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 
 def get_law(name: str) -> Law | Procedure:

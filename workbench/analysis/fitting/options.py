@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from workbench.analysis.law import Law
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 STAGES = ("search", "resamples", "profiles", "influence", "held-out error")
 """What a fit does, in this order."""

@@ -9,8 +9,8 @@ import polars as pl
 from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.fitting.table import LossTable
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
-from workbench.recipe.messages import suggestion
 from workbench.store import query
 
 AT = ("final", "best", "curve")

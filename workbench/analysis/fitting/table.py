@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.analysis.law import Floats, Rows
 from workbench.errors import InputError
-from workbench.recipe.messages import suggestion
+from workbench.messages import suggestion
 
 REQUIRED = ("n_params", "total_tokens", "loss")
 _OPTIONAL = ("unique_tokens", "objective", "name", "compute")

@@ -16,12 +16,13 @@ from workbench.analysis.figures import (
 )
 from workbench.analysis.figures.crossovers import verdict
 from workbench.analysis.figures.theme import group_text, name_of, place_text
-from workbench.analysis.report.sections import Section, attempt, literal, points_sql, sentence
+from workbench.analysis.report.sections import Section, attempt, points_sql, sentence
 from workbench.analysis.tables import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.errors import InputError, WorkbenchError
 from workbench.metrics import higher_is_better
 from workbench.store import keep_crossovers
+from workbench.store.query import literal
 
 _AXES = {"tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs"}
 _STRICT = "early-stopped"

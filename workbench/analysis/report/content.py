@@ -16,20 +16,14 @@ from workbench.analysis.figures import (
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.report.comparisons import metric_sections
 from workbench.analysis.report.runs import cost_section, provenance_section, runs_section
-from workbench.analysis.report.sections import (
-    Report,
-    Section,
-    attempt,
-    best_sql,
-    literal,
-    points_sql,
-)
+from workbench.analysis.report.sections import Report, Section, attempt, best_sql, points_sql
 from workbench.analysis.report.stored import fits_section
 from workbench.analysis.tables import onset_table_row
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
-from workbench.recipe.messages import suggestion
 from workbench.store import query
+from workbench.store.query import literal
 
 # Of training itself, or of wrong answers: nothing that a study compares.
 _NOT_COMPARED = {"train_loss", "lr", "grad_norm", "tokens_per_second", "cloze_nll_other"}

@@ -14,14 +14,15 @@ from workbench.analysis.figures import Figure, curves_figure, put_together_figur
 from workbench.analysis.outcomes import outcome_table_row, outcomes
 from workbench.analysis.report.content import chosen_metrics, head_of
 from workbench.analysis.report.page import cell
-from workbench.analysis.report.sections import literal, sentence
+from workbench.analysis.report.sections import sentence
 from workbench.analysis.tables import without_empty_intervals
 from workbench.documents import replacing
 from workbench.errors import InputError, WorkbenchError
+from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
-from workbench.recipe.messages import suggestion
 from workbench.store import query
+from workbench.store.query import literal
 
 NOTES = ("agrees", "differs", "why", "more")
 """What a notes file can say of a study, in this order."""

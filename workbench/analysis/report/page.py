@@ -7,7 +7,7 @@ from typing import Any
 from workbench import __version__
 from workbench.analysis.figures.theme import short
 from workbench.analysis.report.sections import Report
-from workbench.output import pretty
+from workbench.messages import pretty
 
 _COUNTS = ("tokens", "params", "flops", "FLOPs")
 

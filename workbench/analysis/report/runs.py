@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.report.sections import Section, literal
+from workbench.analysis.report.sections import Section
 from workbench.store import query
+from workbench.store.query import literal
 
 _PACKAGES = ("python", "torch", "torchtitan", "numpy")
 

@@ -7,6 +7,7 @@ from typing import Any
 from workbench.analysis.figures import Figure
 from workbench.analysis.tables import without_empty_intervals
 from workbench.errors import InputError
+from workbench.store.query import literal
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,6 @@ def attempt(make: Callable[[], Section | None], missing: list[str]) -> Section |
     except InputError as error:
         missing.append(str(error))
         return None
-
-
-def literal(text: str) -> str:
-    """A string in SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def sentence(text: str) -> str:

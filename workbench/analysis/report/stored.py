@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.report.sections import Section, literal
+from workbench.analysis.report.sections import Section
 from workbench.analysis.tables import interval_text
 from workbench.store import query
+from workbench.store.query import literal
 
 
 def fits_section(results: Path, study: str) -> Section | None:

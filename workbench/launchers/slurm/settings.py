@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.errors import InputError
+from workbench.messages import suggestion
 from workbench.recipe.launcher import LauncherConfig, SlurmConfig
-from workbench.recipe.messages import explain, suggestion
+from workbench.recipe.messages import explain
 
 SITE_VARIABLE = "WORKBENCH_SITE"
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.launchers.orphans import die_with_parent
+from workbench.processes import die_with_parent
 
 if TYPE_CHECKING:
     from workbench.launchers.slurm.shapes import Shape
@@ -106,14 +106,14 @@ def work(folder: Path, number: int, parent: int) -> int:
 
 
 def _train(submission: "Submission", number: int, results: Path) -> int:
-    from workbench.launchers import LAUNCHERS
+    from workbench.launchers.slurm.steps import StepLauncher
     from workbench.orchestrator import Allocation, Orchestrator
 
     folders = _runs(submission, number, results)
     for run in folders.values():
         _give_up_at_the_limit(run, submission)
     shape = submission.arrays[number].shape
-    launcher = partial(LAUNCHERS["slurm"], nodes=shape.nodes, cpus_per_node=shape.cpus_per_node)
+    launcher = partial(StepLauncher, nodes=shape.nodes, cpus_per_node=shape.cpus_per_node)
     allocation = Allocation(
         _slots(shape, submission.settings.runs_per_gpu), launcher, patience_s=_PATIENCE_S
     )

@@ -1,0 +1,83 @@
+"""Import: curves that were made elsewhere, kept as run folders and compared like trained ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workbench.documents import check_writable
+from workbench.errors import InputError
+from workbench.importing.folders import check_folders, write_run
+from workbench.importing.identity import make_runs
+from workbench.importing.points import Points, read_points
+from workbench.importing.reference import NAME, ORIGIN, QUESTION, SOURCE, reference_file
+from workbench.importing.studies import check_name, join_study, read_study
+from workbench.importing.table import read_table
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import holds. `notes` say what was left out, derived or estimated."""
+
+    runs: int
+    records: int
+    study: str
+    notes: list[str]
+
+
+def import_runs(
+    source: str | Path,
+    study: str | None,
+    results: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    estimate_flops: bool = False,
+) -> ImportReport:
+    """Import curves into a study: everything that a source holds, or nothing.
+
+    A run's id follows from the study and what tells the run from others: importing a file again
+    changes nothing, and importing it after it has changed replaces its runs.
+
+    Args:
+        source: a long .csv or .parquet table, a folder of TensorBoard event files, or
+            "reference", the curves that the workbench ships.
+        study: its name; "reference" by default for the shipped curves.
+        columns: our column name -> the source's, where they differ. A number stands for a
+            column that the source lacks.
+        estimate_flops: where the source tells no FLOPs, take 6 a parameter and token.
+
+    Raises:
+        InputError: the source is wrong. Nothing has been written.
+        WorkbenchError: the disk is full, or the store stayed locked.
+    """
+    shipped = str(source) == NAME
+    study = check_name(NAME if shipped and study is None else study)
+    points = _points(reference_file() if shipped else Path(source), dict(columns or {}))
+    if shipped:
+        points = replace(points, provenance={**points.provenance, "origin": ORIGIN})
+    runs = make_runs(points, study, estimate_flops=estimate_flops)
+    read_study(results, study)
+    check_folders(results, runs)
+    check_writable(results)
+    changed = sum(write_run(results, run) for run in runs)
+    run_ids = [run.run_id for run in runs]
+    said = (QUESTION, SOURCE) if shipped else ("", f"imported from {Path(source).name}")
+    pairing = join_study(results, study, run_ids, *said)
+    from workbench.store import ingest
+
+    problems = ingest(results, run_ids=run_ids).problems
+    same = [] if changed else ["nothing has changed since it was last imported."]
+    records = sum(run.records.height for run in runs)
+    return ImportReport(len(runs), records, study, [*points.notes, *pairing, *problems, *same])
+
+
+def _points(path: Path, columns: dict[str, str]) -> Points:
+    if path.is_dir():
+        from workbench.importing.tensorboard import read_events
+
+        return read_events(path, columns)
+    if not path.exists() and not path.suffix:
+        raise InputError(
+            f"{path}: no such file or folder. Give a .csv or .parquet file, a folder of "
+            "TensorBoard event files, or the word reference."
+        )
+    return read_points(read_table(path), columns)
