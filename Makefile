@@ -27,6 +27,7 @@ test: setup lint browser slurm
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # The tests look at the app in a real browser.
 browser:

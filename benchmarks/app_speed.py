@@ -23,8 +23,8 @@ from urllib.request import urlopen
 
 from many_runs import STUDY, write_many
 
-from workbench.launch_app import app_command
 from workbench.store import database_path, ingest
+from workbench.viewing.launch import app_command
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (

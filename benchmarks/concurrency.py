@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.documents import write_json
 from workbench.errors import WorkbenchError
 from workbench.recipe import load_recipe
-from workbench.records import RecordWriter
-from workbench.runs import RunFolder
+from workbench.runs.files import write_json
+from workbench.runs.folder import RunFolder
+from workbench.runs.records import RecordWriter
 from workbench.store import ingest, query
 from workbench.store.parquet.export import export_parquet
 

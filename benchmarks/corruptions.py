@@ -179,8 +179,9 @@ TORCH = ("sample", "eval", "run another")
 
 # A user without rights may not find what Python imports late.
 IMPORTED = (
-    "workbench.cli", "workbench.control", "workbench.store", "workbench.store.parquet.export",
-    "workbench.store.parquet.mirror", "pprint", "timeit", "fileinput",
+    "workbench.cli", "workbench.running.control", "workbench.store",
+    "workbench.store.parquet.export", "workbench.store.parquet.mirror",
+    "pprint", "timeit", "fileinput",
     "unittest", "encodings.utf_16_be", "encodings.raw_unicode_escape",
     "encodings.unicode_escape", "pydoc",
 )  # fmt: skip

@@ -19,10 +19,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.launchers.slurm.cluster import Cluster, start_cluster
-from workbench.runs import list_runs
+from tests.running.slurm.cluster import Cluster, start_cluster
+from workbench.runs.folder import list_runs
 from workbench.store import query
-from workbench.store.reading import RECORD_SCHEMA, read_records
+from workbench.store.read_records import RECORD_SCHEMA, read_records
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = {

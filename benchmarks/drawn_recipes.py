@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from hypothesis import HealthCheck, given, seed, settings
 
 from tests.conftest import WORDS
+from tests.recipe.test_drawn_recipes import meet
 from tests.recipes import recipes
-from tests.test_drawn_recipes import meet
 
 
 def main() -> None:

@@ -25,15 +25,16 @@ from plain_loop import PlainLoop, Transformer
 
 from workbench.data import PreparedData
 from workbench.data.preparation import prepare
-from workbench.launchers.environment import worker_environment
-from workbench.plan import plan_study
+from workbench.planning.plan import plan_study
 from workbench.recipe import RunConfig, load_recipe
-from workbench.training import titan_patches, worker
+from workbench.running import worker
+from workbench.running.environment import worker_environment
+from workbench.training import titan_patches
 from workbench.training.config import resolve_precision, trainer_config
 from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
-from workbench.training.sink import RecordSink
+from workbench.training.record_metrics import RecordSink
 from workbench.training.trainer import Hooks, StudyTrainer
 
 

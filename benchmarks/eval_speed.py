@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 from workbench.data import PreparedData
-from workbench.evaluation.choice import score_choices
 from workbench.evaluation.cloze import as_questions, make_questions
+from workbench.evaluation.multiple_choice import score_choices
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import batch_for
-from workbench.runs import list_runs
-from workbench.study_files import find_run
-from workbench.training.loaded import load_run_model
+from workbench.runs.folder import list_runs
+from workbench.runs.studies import find_run
+from workbench.training.trained_model import load_run_model
 
 QUESTIONS, DRAWS = 1000, 32
 

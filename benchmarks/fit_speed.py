@@ -10,11 +10,11 @@ import time
 import numpy as np
 from law_recovery import TRUTH, design
 
-from workbench.analysis.fitting.fit import fit_law
-from workbench.analysis.fitting.options import FitOptions
-from workbench.analysis.fitting.table import LossTable
-from workbench.analysis.law import Law, Rows
-from workbench.analysis.laws.registry import LAWS
+from workbench.laws.fitting.fit import fit_law
+from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.options import FitOptions
+from workbench.laws.law import Law, Rows
+from workbench.laws.registry import LAWS
 
 
 def scattered(name: str, rows: int) -> LossTable:

@@ -23,15 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.cli.output import emit
 from workbench.data import PreparedData
 from workbench.generation.generate import generate
 from workbench.generation.network import network_of
 from workbench.generation.samplers import SAMPLERS, samplers_of
 from workbench.generation.settings import Settings
-from workbench.output import emit
-from workbench.study_files import find_run, studies_of
-from workbench.training.loaded import RunModel, load_run_model
+from workbench.runs.studies import find_run, studies_of
 from workbench.training.loss import token_nll
+from workbench.training.trained_model import RunModel, load_run_model
 
 EMPTY = torch.zeros(0, dtype=torch.int64)
 

@@ -25,13 +25,13 @@ from typing import Any
 
 from gpu_recipe import LOG_EVERY, write_recipe
 
-from workbench.flops import train_flops_per_data_token
-from workbench.gpus import GPUS, Gpu
-from workbench.launchers.environment import worker_environment
-from workbench.memory import memory_per_gpu
+from workbench.planning.flops import train_flops_per_data_token
+from workbench.planning.gpus import GPUS, Gpu
+from workbench.planning.memory import memory_per_gpu
 from workbench.recipe import RunConfig, load_recipe
-from workbench.runner import prepared_folders
-from workbench.runs import RunFolder
+from workbench.running.environment import worker_environment
+from workbench.running.study import prepared_folders
+from workbench.runs.folder import RunFolder
 
 # Memory bytes a second, of the makers' data sheets (SXM boards where there are several).
 BANDWIDTH = {
@@ -49,7 +49,7 @@ class Device:
     kind: str
     name: str
     gpu: Gpu | None
-    """None for one that workbench/gpus.py does not know: then without MFU and roofline."""
+    """None for one that workbench/planning/gpus.py does not know: then without MFU and roofline."""
 
 
 def find_device(kind: str) -> Device | None:
@@ -197,7 +197,7 @@ def measure(arguments: argparse.Namespace, device: Device) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", help="of workbench/sizes.py; default 1B, on a CPU 0.2M")
+    parser.add_argument("--size", help="of workbench/recipe/sizes.py; default 1B, on a CPU 0.2M")
     parser.add_argument("--sequences", type=int, default=8, help="a step (8)")
     parser.add_argument("--seq-len", type=int, help="default 2048, on a CPU 64")
     parser.add_argument("--steps", type=int, default=40, help="a run, 15 or more (40)")

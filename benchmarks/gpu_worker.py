@@ -87,9 +87,9 @@ class StepMemory:
 
 
 def main(run_dir: Path, report: Path) -> int:
-    """Train one run as `workbench.training.worker.main` does, and leave the report."""
+    """Train one run as `workbench.running.worker.main` does, and leave the report."""
     missing = stand_in()
-    from workbench.training import worker
+    from workbench.running import worker
     from workbench.training.checkpoints import StoppableCheckpoints
 
     if missing:

@@ -20,8 +20,8 @@ from tests.store.hostile import CATEGORIES, RUNAWAYS, checksum
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.store import query
-from workbench.store.apart import query_apart
 from workbench.store.parquet.export import export_parquet
+from workbench.store.query_process import query_apart
 
 
 def outcome(ask, where: Path, sql: str) -> str:  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from workbench.recipe import load_recipe
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.store import ingest, query
 
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.analysis.fitting.fit import _plausible
-from workbench.analysis.fitting.options import FitOptions
-from workbench.analysis.fitting.search import search
-from workbench.analysis.fitting.starts import make_problem
-from workbench.analysis.fitting.table import LossTable
-from workbench.analysis.fitting.uncertainty import bootstrap, interval
-from workbench.analysis.law import Floats, Law, Rows
-from workbench.analysis.laws.registry import LAWS
+from workbench.laws.fitting.fit import _plausible
+from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.options import FitOptions
+from workbench.laws.fitting.search import search
+from workbench.laws.fitting.starts import make_problem
+from workbench.laws.fitting.uncertainty import bootstrap, interval
+from workbench.laws.law import Floats, Law, Rows
+from workbench.laws.registry import LAWS
 
 _SUM = {"E": 1.7, "A": 350.0, "B": 900.0, "alpha": 0.33, "beta": 0.31}
 TRUTH = {

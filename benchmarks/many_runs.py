@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from workbench.recipe import load_recipe
-from workbench.runs import RunFolder, RunStatus
+from workbench.runs.folder import RunFolder, RunStatus
 from workbench.store import ingest
 
 METRICS = ("train_loss", "val_loss", "val_bpb", "cloze_acc", "cloze_nll_true", "cloze_nll_other")

@@ -24,10 +24,11 @@ import torch
 from engine_speed import workbench_steps
 
 from workbench.data.preparation import prepare
-from workbench.launchers.environment import worker_environment
-from workbench.plan import plan_study
+from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
-from workbench.training import titan_patches, worker
+from workbench.running import worker
+from workbench.running.environment import worker_environment
+from workbench.training import titan_patches
 
 BATCH, LENGTH = 32, 64
 

@@ -31,9 +31,9 @@ from disturbed import (
     workbench,
 )
 
-from tests.launchers.slurm.cluster import Cluster
-from workbench.launchers.slurm.submissions import newest_elements, submissions
-from workbench.runs import RunFolder, list_runs
+from tests.running.slurm.cluster import Cluster
+from workbench.running.slurm.submissions import newest_elements, submissions
+from workbench.runs.folder import RunFolder, list_runs
 
 LIMIT_S = 1800
 

@@ -19,12 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from workbench.launchers.environment import worker_environment
-from workbench.prepare import prepare_study
+from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders
-from workbench.runs import RunFolder
-from workbench.store.reading import read_records
+from workbench.running.environment import worker_environment
+from workbench.running.study import make_folders
+from workbench.runs.folder import RunFolder
+from workbench.store.read_records import read_records
 
 AT_ONCE = 2
 ONE_BY_ONE, TWO_AT_ONCE, SWEEP = "one after the other", "two at a time", "workbench run"
@@ -44,7 +44,7 @@ def one_process_a_run(runs: list[RunFolder], at_once: int) -> float:
     while waiting or working:
         while waiting and len(working) < at_once:
             place = str(waiting.pop(0).path.absolute())
-            command = [sys.executable, "-m", "workbench.launchers.torchrun", "rank"]
+            command = [sys.executable, "-m", "workbench.running.torchrun", "rank"]
             working.append(
                 subprocess.Popen(
                     [*command, str(os.getpid()), place],

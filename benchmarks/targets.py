@@ -11,7 +11,7 @@ from functools import partial
 
 import psutil
 
-from tests.launchers.slurm.cluster import NODES, Cluster
+from tests.running.slurm.cluster import NODES, Cluster
 
 QUEUE_S = 90.0  # for what a lost job leaves in the queue: it starts, finds all done, and ends
 NODE_DOWN_S = 8.0  # at most; Slurm takes a node for lost after 5
@@ -90,7 +90,7 @@ class Worker(Target):
                     yield Victim(kind, f"{kind} {one.pid}", one.create_time(), kill, rarity)
 
     def _kind(self, one: psutil.Process, orchestrator: int) -> str:
-        warm = one.ppid() == orchestrator and "workbench.launchers.warm" in one.cmdline()
+        warm = one.ppid() == orchestrator and "workbench.running.warm" in one.cmdline()
         return "parent of workers" if warm else "worker"
 
 

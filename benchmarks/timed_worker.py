@@ -8,11 +8,12 @@ from typing import Any
 
 from torchtitan.trainer import Trainer
 
-from workbench.training import validation, worker
+from workbench.running import worker
+from workbench.training import validation
 
 
 def main(run_dir: Path) -> int:
-    """Train one run, as `workbench.training.worker.main` does."""
+    """Train one run, as `workbench.running.worker.main` does."""
     events = open(os.environ["OVERHEAD_EVENTS"], "a", buffering=1)  # noqa: SIM115
 
     def told(kind: str, began: float) -> None:

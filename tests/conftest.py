@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from workbench.runs import RunFolder
+    from workbench.runs.folder import RunFolder
 
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)
@@ -50,11 +50,11 @@ WORDS = [
 
 _TOGETHER = (
     ("tests/end_to_end/test_crashes.py", "tests/end_to_end/test_failures.py"),
-    ("tests/app/",), ("tests/launchers/slurm/",), ("tests/evaluation/",),
+    ("tests/app/",), ("tests/running/slurm/",), ("tests/evaluation/",),
 )  # fmt: skip
 """Files and folders whose tests share what takes long to make."""
 _LONG = (
-    *_TOGETHER[0], "tests/app/", "tests/end_to_end/test_parallel.py", "tests/launchers/slurm/",
+    *_TOGETHER[0], "tests/app/", "tests/end_to_end/test_parallel.py", "tests/running/slurm/",
     "tests/end_to_end/", "tests/evaluation/",
 )  # fmt: skip
 """What takes minutes: what trains with several processes beside what mostly waits, a browser or
@@ -147,10 +147,10 @@ TrainedRuns = dict[str, "RunFolder"]
 def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRuns:
     """A finished run of each objective, by its name, and one "untrained". Leave them as they
     are."""
-    from workbench.prepare import prepare_study
+    from workbench.planning.prepare import prepare_study
     from workbench.recipe import load_recipe
-    from workbench.runner import make_folders
-    from workbench.training import worker
+    from workbench.running import worker
+    from workbench.running.study import make_folders
 
     folder = tmp_path_factory.mktemp("trained")
     path = folder / "tiny.toml"

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from workbench.recipe.schema import recipe_schema
+from workbench.recipe.json_schema import recipe_schema
 
 SOUND: dict[str, dict[str, Any]] = {
     "study": {"name": "drawn"},

@@ -3,16 +3,16 @@
 import streamlit as st
 
 from workbench.analysis.cost import cost_table_row, flops_to_best
-from workbench.analysis.figures import generation_flops_figure, training_flops_figure
-from workbench.analysis.figures.theme import short
-from workbench.analysis.report.runs import cost_section
-from workbench.flops import generation_rows, named_shape, training_rows
-from workbench.sizes import SIZES, ModelShape, default_ffn, padded_vocab
+from workbench.figures import generation_flops_figure, training_flops_figure
+from workbench.figures.theme import short
+from workbench.planning.flops import generation_rows, named_shape, training_rows
+from workbench.recipe.sizes import SIZES, ModelShape, default_ffn, padded_vocab
+from workbench.report.run_sections import cost_section
+from workbench.viewing.cached_store import kept, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.reading import kept, metrics
-from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, notes, refusals, table
+from workbench.viewing.selection import controls
+from workbench.viewing.text import note, notes, refusals, table
 
 OWN = "your own"
 

@@ -4,19 +4,15 @@ import streamlit as st
 
 from workbench.analysis.crossover import bound_note, crossovers, table_row
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.figures import (
-    crossover_figure,
-    crossover_trend_figure,
-    effective_data_figure,
-)
-from workbench.analysis.tables import effective_table_row, trend_table_row
+from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
+from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
 from workbench.metrics import higher_is_better
+from workbench.viewing.cached_store import kept
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
-from workbench.viewing.reading import kept
-from workbench.viewing.selecting import controls
-from workbench.viewing.words import notes, refusals, table
+from workbench.viewing.selection import controls
+from workbench.viewing.text import notes, refusals, table
 
 DEFINITIONS = {"point": "the same point", "best_so_far": "the best so far, as if stopped in time"}
 PANELS = 12

@@ -1,15 +1,11 @@
 """Curves: any metrics along any axis, told apart by any key."""
 
-from workbench.analysis.figures import (
-    curves_figure,
-    paper_arrangement_figure,
-    put_together_figure,
-)
-from workbench.analysis.figures.curves import Look
+from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
+from workbench.figures.learning_curves import Look
+from workbench.viewing.cached_store import loader, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
-from workbench.viewing.reading import loader, metrics
-from workbench.viewing.selecting import controls, key_choice, where_choice
+from workbench.viewing.selection import controls, key_choice, where_choice
 
 VIEWS = {
     "panels": "a panel a metric",

@@ -2,28 +2,28 @@
 
 import streamlit as st
 
-from workbench.analysis.advice import advice_lines, advice_rows, advise
-from workbench.analysis.figures import (
+from workbench.figures import (
     contour_figure,
     isoflop_figure,
     predicted_figure,
     profile_figure,
     residuals_figure,
 )
-from workbench.analysis.figures.theme import name_of, short
-from workbench.analysis.fitting.result import parameter_rows, summary
-from workbench.analysis.fitting.tournament import standings
-from workbench.analysis.law import Law
-from workbench.analysis.laws.registry import LAWS
-from workbench.analysis.predictors import paired_predictors, published_predictors
-from workbench.analysis.report.stored import fits_section
+from workbench.figures.theme import name_of, short
+from workbench.laws.advice import advice_lines, advice_rows, advise
+from workbench.laws.fitting.result import parameter_rows, summary
+from workbench.laws.fitting.tournament import standings
+from workbench.laws.law import Law
+from workbench.laws.predictors import paired_predictors, published_predictors
+from workbench.laws.registry import LAWS
 from workbench.metrics import higher_is_better
+from workbench.report.law_sections import fits_section
+from workbench.viewing.cached_store import kept, metrics
 from workbench.viewing.drawing import draw
-from workbench.viewing.fitting import ALL, Fitted, Wish, fit_now, remembered, steps
+from workbench.viewing.fit_cache import ALL, Fitted, Wish, fit_now, remembered, steps
 from workbench.viewing.page import begin
-from workbench.viewing.reading import kept, metrics
-from workbench.viewing.selecting import controls, where_choice
-from workbench.viewing.words import note, notes, refusals, table
+from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.text import note, notes, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
 OUTSIDE = "outside the fitted range"

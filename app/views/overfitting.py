@@ -2,19 +2,15 @@
 
 import streamlit as st
 
-from workbench.analysis.figures import (
-    loss_against_accuracy_figure,
-    nll_gap_figure,
-    onset_figure,
-)
 from workbench.analysis.overfitting import overfitting_onset
-from workbench.analysis.tables import onset_table_row
+from workbench.analysis.table_rows import onset_table_row
+from workbench.figures import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.metrics import higher_is_better
+from workbench.viewing.cached_store import kept, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
-from workbench.viewing.reading import kept, metrics
-from workbench.viewing.selecting import controls, where_choice
-from workbench.viewing.words import note, refusals, table
+from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.text import note, refusals, table
 
 page = begin("Overfitting", "A held-out loss can rise while the model still gets better.")
 results = page.where.results

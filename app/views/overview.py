@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from workbench.analysis.figures import curves_figure
-from workbench.analysis.figures.theme import short
+from workbench.figures import curves_figure
+from workbench.figures.theme import short
+from workbench.viewing.cached_store import metrics, spent
 from workbench.viewing.drawing import draw
-from workbench.viewing.live import log_lines, lost, unfinished
 from workbench.viewing.page import begin
-from workbench.viewing.reading import metrics, spent
-from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, plain, refusals, table
+from workbench.viewing.selection import controls
+from workbench.viewing.text import note, plain, refusals, table
+from workbench.viewing.unfinished_runs import log_lines, lost, unfinished
 
 SHARE = {"done": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
 

@@ -4,14 +4,14 @@ import json
 
 import streamlit as st
 
-from workbench.analysis.differences import configuration_diff
-from workbench.analysis.figures import curves_figure
+from workbench.analysis.config_diff import configuration_diff
+from workbench.figures import curves_figure
+from workbench.viewing.cached_store import kept, metrics, runs, studies
 from workbench.viewing.drawing import draw
-from workbench.viewing.live import log_lines
 from workbench.viewing.page import begin, stop
-from workbench.viewing.reading import kept, metrics, runs, studies
-from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, plain, refusals, table
+from workbench.viewing.selection import controls
+from workbench.viewing.text import note, plain, refusals, table
+from workbench.viewing.unfinished_runs import log_lines
 
 ALL = "all studies"
 COLUMNS = (

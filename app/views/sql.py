@@ -4,14 +4,14 @@ import io
 
 import streamlit as st
 
-from workbench.analysis.figures.quick import quick_figure, spans_decades
+from workbench.figures.any_table import quick_figure, spans_decades
 from workbench.store import schema_rows
-from workbench.store.apart import ROWS, TIME_S, query_apart
+from workbench.store.query_process import ROWS, TIME_S, query_apart
+from workbench.viewing.cached_store import kept
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.reading import kept
-from workbench.viewing.selecting import controls
-from workbench.viewing.words import note, refusals, table
+from workbench.viewing.selection import controls
+from workbench.viewing.text import note, refusals, table
 
 SHOWN = 5_000
 EXAMPLES = {

@@ -16,8 +16,8 @@ from workbench.analysis.crossover import (
     table_row,
 )
 from workbench.analysis.curves import load_curves
-from workbench.analysis.figures import crossover_figure, save
 from workbench.errors import InputError
+from workbench.figures import crossover_figure, save
 from workbench.store import database_path, ingest, keep_crossovers, query
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "superdata_fig1.csv"

@@ -8,8 +8,8 @@ from scipy import stats
 from tests.store.conftest import MakeRun
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.errors import InputError
-from workbench.records import RecordWriter
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
+from workbench.runs.records import RecordWriter
 from workbench.store import ingest
 
 MDLM = "training.objective='mdlm'"

@@ -15,10 +15,10 @@ from workbench.analysis.outcomes import (
     outcomes,
     seeds_note,
 )
-from workbench.analysis.report.markdown import write_markdown
-from workbench.analysis.report.sections import Section
 from workbench.cli import app
 from workbench.errors import InputError
+from workbench.report.markdown import write_markdown
+from workbench.report.sections import Section
 from workbench.store import ingest
 
 MDLM = "training.objective='mdlm'"

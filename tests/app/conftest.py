@@ -16,7 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from workbench.importing.importer import import_runs
-from workbench.launch_app import main_script
+from workbench.viewing.launch import main_script
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.app.conftest import FIGURE, PAGES, Server
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.store import ingest, query
 
 TITLES = {"laws": "Scaling laws", "sql": "SQL"}
@@ -169,7 +169,7 @@ def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
     run = _live_run(results)
     code = (
         "import sys, time; from pathlib import Path; from tests.app.test_browser import _grow;"
-        "from workbench.runs import RunFolder; results = Path(sys.argv[1]);"
+        "from workbench.runs.folder import RunFolder; results = Path(sys.argv[1]);"
         "run = RunFolder(results / 'runs' / sys.argv[2]);"
         "began = time.monotonic();"
         "[(time.sleep(max(0, began + step - time.monotonic())), _grow(results, run, step))"

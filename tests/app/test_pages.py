@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 from tests.app.conftest import PAGES, OpenPage
 from workbench.analysis.crossover import crossovers, table_row
 from workbench.importing.importer import import_runs
-from workbench.launch_app import main_script
 from workbench.store import database_path, ingest, query
 from workbench.store.parquet.export import export_parquet
+from workbench.viewing.launch import main_script
 
 CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
 

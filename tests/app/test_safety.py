@@ -15,7 +15,7 @@ from tests.app.conftest import OpenPage, Server
 from tests.store.test_query import HOSTILE
 from workbench.errors import InputError, WorkbenchError
 from workbench.store import database_path, query
-from workbench.store.apart import query_apart
+from workbench.store.query_process import query_apart
 
 RUNAWAYS = (
     "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE (a.range * b.range) % 7 = 8",
@@ -100,9 +100,10 @@ def test_the_app_does_without_torch(server: Server) -> None:
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "libtorch" not in maps
     code = (
-        "import sys, workbench.viewing.page, workbench.viewing.drawing, workbench.viewing.fitting,"
-        "workbench.viewing.live, workbench.viewing.selecting, workbench.analysis.figures,"
-        "workbench.store.apart; print('torch' in sys.modules)"
+        "import sys, workbench.viewing.page, workbench.viewing.drawing,"
+        "workbench.viewing.fit_cache, workbench.viewing.unfinished_runs, "
+        "workbench.viewing.selection, workbench.figures,"
+        "workbench.store.query_process; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
@@ -111,8 +112,8 @@ def test_the_app_does_without_torch(server: Server) -> None:
 def test_listening_for_others_is_told(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from workbench import launch_app
     from workbench.cli import app
+    from workbench.viewing import launch as launch_app
 
     assert "--server.allowedHosts" in launch_app.app_command("127.0.0.1", 1, browser=False)
     assert "--server.allowedHosts" not in launch_app.app_command("0.0.0.0", 1, browser=False)

@@ -115,8 +115,8 @@ def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
     import numpy as np
     import polars as pl
 
-    from workbench.analysis.law import Rows
-    from workbench.analysis.laws.registry import LAWS
+    from workbench.laws.law import Rows
+    from workbench.laws.registry import LAWS
 
     law = LAWS["chinchilla"]
     rng = np.random.default_rng(0)

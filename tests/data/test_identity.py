@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.data.test_preparation import config
 from workbench.data.preparation import prepare
 from workbench.data.streams import training_stream
-from workbench.plan import run_id_of
+from workbench.planning.plan import run_id_of
 from workbench.recipe import load_recipe
 
 

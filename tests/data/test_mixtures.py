@@ -14,9 +14,9 @@ from workbench.data.preparation import prepare
 from workbench.data.prepared import unique_windows
 from workbench.data.streams import anneal_start, training_stream, validation_windows
 from workbench.errors import InputError
-from workbench.plan import plan_study
+from workbench.planning.plan import plan_study
 from workbench.recipe import DataConfig, RunConfig, load_recipe
-from workbench.recipe.apportion import apportion
+from workbench.recipe.mixture_shares import apportion
 
 weights = st.lists(st.integers(1, 30), min_size=1, max_size=5)
 

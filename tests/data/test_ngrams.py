@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.test_preparation import config
-from workbench.data import audit, ngrams
-from workbench.data.audit import audit_sets, longest_common, training_blocks
+from workbench.data import ngrams
+from workbench.data import overlap_audit as audit
 from workbench.data.ngrams import Texts, find_overlap, ngram_hashes, row_blocks, stretch_blocks
+from workbench.data.overlap_audit import audit_sets, longest_common, training_blocks
 from workbench.data.preparation import prepare, prepare_validation_set
 
 sequences = st.lists(st.integers(0, 2), max_size=60)

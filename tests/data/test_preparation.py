@@ -15,7 +15,7 @@ from workbench.data import PreparedData, find_prepared
 from workbench.data.preparation import prepare
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
-from workbench.prepare import prepare_study
+from workbench.planning.prepare import prepare_study
 from workbench.recipe import DataConfig, load_recipe
 
 

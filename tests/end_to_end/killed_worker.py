@@ -13,8 +13,8 @@ from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
-from workbench.records import RecordWriter
-from workbench.training import worker
+from workbench.running import worker
+from workbench.runs.records import RecordWriter
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.trainer import StudyTrainer
 

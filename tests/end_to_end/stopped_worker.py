@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from workbench.training import worker
+from workbench.running import worker
 from workbench.training.trainer import StudyTrainer
 
 main = worker.main

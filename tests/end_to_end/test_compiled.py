@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.end_to_end.conftest import run_workbench, stored_records
-from workbench.runs import list_runs
+from workbench.runs.folder import list_runs
 
 KEYS = [
     "training.objective=mdlm", "training.compile=true", "training.seed=1",

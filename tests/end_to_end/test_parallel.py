@@ -12,9 +12,9 @@ from tests.conftest import RECIPE
 from tests.end_to_end.conftest import run_workbench
 from workbench.data import PreparedData
 from workbench.data.windows import ValidationWindows
-from workbench.runs import list_runs
-from workbench.store.reading import read_records
-from workbench.training.exporting import load_exported
+from workbench.runs.folder import list_runs
+from workbench.store.read_records import read_records
+from workbench.training.export_model import load_exported
 
 STEPS = 20
 

@@ -26,7 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_the_reference_curves(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from workbench.importing import import_runs;"
+        "from pathlib import Path; from workbench.importing.importer import import_runs;"
         "print(import_runs('reference', None, Path('results')).runs)"
     )
     done = subprocess.run(
@@ -66,7 +66,7 @@ def test_the_wheel_runs_the_quickstart_outside_the_checkout(
 
 def test_the_wheel_carries_the_app(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from workbench.launch_app import main_script; main = main_script();"
+        "from workbench.viewing.launch import main_script; main = main_script();"
         "print(main.exists(), len(list((main.parent / 'views').glob('*.py'))), main)"
     )
     done = subprocess.run(

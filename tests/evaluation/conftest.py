@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import TrainedRuns
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Vocab
 

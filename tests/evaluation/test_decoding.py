@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, logits, network, nll
+from workbench.evaluation.argmax import Likeliest
 from workbench.evaluation.decoding import DECODERS, block_by_block, in_surest_order
-from workbench.evaluation.likeliest import Likeliest
 from workbench.generation.choice import Randomness
 from workbench.generation.incremental import GroupDecoder
 from workbench.generation.network import Network

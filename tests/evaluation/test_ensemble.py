@@ -16,13 +16,13 @@ from workbench.errors import InputError
 from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.likelihood import Continuation, continuation_nll
 from workbench.evaluation.scorer import ModelScorer
-from workbench.prepare import prepare_study
+from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
-from workbench.runner import make_folders
-from workbench.runs import RunFolder
-from workbench.store.reading import read_records
-from workbench.training import worker
-from workbench.training.loaded import RunModel, load_run_model
+from workbench.running import worker
+from workbench.running.study import make_folders
+from workbench.runs.folder import RunFolder
+from workbench.store.read_records import read_records
+from workbench.training.trained_model import RunModel, load_run_model
 
 
 @pytest.fixture(scope="module")

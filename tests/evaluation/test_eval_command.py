@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.evaluation.conftest import Study
-from tests.evaluation.test_files import HELLASWAG, MMLU, written
+from tests.evaluation.test_question_files import HELLASWAG, MMLU, written
 from workbench.analysis.curves import load_curves
 from workbench.cli import app
 from workbench.errors import InputError
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.store import database_path, ingest, query
-from workbench.store.reading import read_records
+from workbench.store.read_records import read_records
 
 
 @pytest.fixture

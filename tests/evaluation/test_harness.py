@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import Study
-from tests.evaluation.test_files import written
+from tests.evaluation.test_question_files import written
 from workbench.cli import app
 from workbench.errors import InputError
-from workbench.evaluation.choice import score_choices
-from workbench.evaluation.files import in_tokens, read_hellaswag
 from workbench.evaluation.mmlu import LETTERS, read_mmlu
+from workbench.evaluation.multiple_choice import score_choices
 from workbench.evaluation.opened import EvalOptions, HarnessOptions, Opened, open_run
+from workbench.evaluation.question_files import in_tokens, read_hellaswag
 
 pytest.importorskip("lm_eval", reason="the extra `eval` is not installed")
 
@@ -194,7 +194,7 @@ def test_rolling_last_words_and_generation_run(study: Study, files: Path, object
 def test_what_greedy_decoding_writes_is_known_as_greedy(study: Study, objective: str) -> None:
     from lm_eval.api.instance import Instance
 
-    from workbench.evaluation.completing import Writing
+    from workbench.evaluation.complete import Writing
     from workbench.evaluation.harness import WorkbenchLM
 
     model = WorkbenchLM(open_run(study[objective], device="cpu", threads=1))

@@ -12,7 +12,7 @@ from tests.evaluation.conftest import Study, Unigram
 from workbench.evaluation.likelihood import Continuation, continuation_nll, pieces, windows
 from workbench.evaluation.predictions import Predictions
 from workbench.evaluation.scorer import ModelScorer
-from workbench.training.loaded import RunModel, load_run_model
+from workbench.training.trained_model import RunModel, load_run_model
 
 CONTEXT = 32
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.test_worker import make_run, values
+from tests.running.test_worker import make_run, values
 from workbench.data import PreparedData
+from workbench.evaluation.argmax import Likeliest
 from workbench.evaluation.audit import AuditOptions, audit_run
 from workbench.evaluation.decoding import by_confidence, left_to_right
-from workbench.evaluation.likeliest import Likeliest
 from workbench.evaluation.memorisation import memorisation_windows, suffix_tokens
 from workbench.recipe import RunConfig
-from workbench.training import worker
+from workbench.running import worker
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.base import Vocab
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RECIPE
-from tests.evaluation.test_files import HELLASWAG, MMLU, written
+from tests.evaluation.test_question_files import HELLASWAG, MMLU, written
 from workbench.errors import InputError
-from workbench.plan import plan_study, run_id_of
-from workbench.prepare import prepare_study
+from workbench.planning.plan import plan_study, run_id_of
+from workbench.planning.prepare import prepare_study
 from workbench.recipe import Recipe, RunConfig, load_recipe
-from workbench.recipe.tasks import TASK_DRAWS
-from workbench.runner import make_folders, run_study
-from workbench.store.reading import read_records
-from workbench.training import worker
+from workbench.recipe.task_names import TASK_DRAWS
+from workbench.running import worker
+from workbench.running.study import make_folders, run_study
+from workbench.store.read_records import read_records
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from workbench.analysis.crossover import crossovers
-from workbench.control import cancel, retry, status_rows
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
-from workbench.runs import list_runs
+from workbench.running.control import cancel, retry, status_rows
+from workbench.runs.folder import list_runs
 from workbench.store import query
 
 

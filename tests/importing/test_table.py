@@ -15,7 +15,7 @@ from tests.importing.conftest import HEADER, ROWS, WriteTable
 from workbench.analysis.crossover import crossovers
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
-from workbench.runs import RunFolder, list_runs
+from workbench.runs.folder import RunFolder, list_runs
 from workbench.store import database_path, ingest, query
 
 
@@ -208,9 +208,9 @@ def test_an_existing_study_keeps_what_its_recipe_said(results: Path, table: Writ
 def test_running_a_recipe_keeps_the_runs_imported_into_its_study(
     results: Path, table: WriteTable
 ) -> None:
-    from workbench.prepare import prepare_study
+    from workbench.planning.prepare import prepare_study
     from workbench.recipe import load_recipe
-    from workbench.runner import make_folders
+    from workbench.running.study import make_folders
 
     import_runs(table(), "quickstart", results)
     imported = [run.run_id for run in list_runs(results)]
@@ -335,9 +335,9 @@ def test_a_million_rows_take_less_than_ten_seconds(tmp_path: Path, results: Path
 
 
 def test_retrying_a_study_leaves_its_imported_runs_alone(results: Path, table: WriteTable) -> None:
-    from workbench.control import retry
     from workbench.recipe import load_recipe
-    from workbench.runner import run_study
+    from workbench.running.control import retry
+    from workbench.running.study import run_study
 
     short = ["training.total_tokens=2_048", "evaluation.points=1", "evaluation.tasks=[]"]
     short += ["training.objective='ar'", "data.unique_tokens=12_800"]

@@ -10,9 +10,9 @@ from tensorboard.util import tensor_util
 
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
-from workbench.importing.names import count, parse_name
+from workbench.importing.run_names import count, parse_name
 from workbench.importing.tags import metric_name
-from workbench.runs import list_runs
+from workbench.runs.folder import list_runs
 from workbench.store import query
 
 Write = Callable[..., None]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from workbench.recipe import load_recipe
-from workbench.records import RecordWriter
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
+from workbench.runs.records import RecordWriter
 
 MakeRun = Callable[..., RunFolder]
 

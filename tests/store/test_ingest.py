@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.conftest import MakeRun
 from workbench.errors import InputError, WorkbenchError
-from workbench.records import RecordWriter
+from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_worker import make_run, values
+from tests.running.test_worker import make_run, values
 from workbench.errors import InputError
 from workbench.recipe import load_recipe
-from workbench.runs import RunFolder
+from workbench.running import worker
+from workbench.runs.folder import RunFolder
 from workbench.store import query
 from workbench.store.ingest import ingest
-from workbench.store.reading import deduplicated, read_records
-from workbench.training import worker
+from workbench.store.read_records import deduplicated, read_records
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,8 @@ def keys(tmp_path: Path, corpus: Path) -> list[str]:
 
 def mixed_run(tmp_path: Path, corpus: Path, keys: list[str]) -> RunFolder:
     from tests.conftest import RECIPE
-    from workbench.prepare import prepare_study
-    from workbench.runner import make_folders
+    from workbench.planning.prepare import prepare_study
+    from workbench.running.study import make_folders
 
     tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "mixed.toml"

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.running.test_worker import make_run, values
 from tests.training.test_model import CONFIG
-from tests.training.test_worker import make_run, values
-from workbench.training import worker
+from workbench.running import worker
 from workbench.training.dropout import DropoutKeys, dropout, kept, token_keys
 from workbench.training.model import initialise, model_config
 

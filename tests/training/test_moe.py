@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.training.test_worker import make_run, values
+from tests.running.test_worker import make_run, values
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
-from workbench.training import worker
+from workbench.running import worker
 from workbench.training.model import RouterWeights, initialise, model_config
 from workbench.training.moe import Router, Routers, RouterState
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.training.test_worker import make_run, values
-from workbench.runs import RunFolder
+from tests.running.test_worker import make_run, values
+from workbench.running import worker
+from workbench.runs.folder import RunFolder
 from workbench.store import ingest, query
-from workbench.store.reading import read_records
-from workbench.training import worker
+from workbench.store.read_records import read_records
 from workbench.training.trainer import StudyTrainer
 
 KINDS: dict[str, tuple[list[str], str, str]] = {

@@ -12,7 +12,7 @@ def test_a_worker_imports_nothing_that_it_never_uses_and_torch_compiles_as_befor
     program = f"""
 import sys, torch
 before = torch.compile
-import workbench.training.worker
+import workbench.running.worker
 assert torch.compile is before
 print([name for name in {UNUSED} if name in sys.modules])
 """

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import Side, make_pairs, side_name
-from workbench.analysis.tables import four_digits, interval_text
+from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.metrics import higher_is_better

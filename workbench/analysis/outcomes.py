@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves
 from workbench.analysis.pairing import SEED, identity, named_group, order_of, telling_keys
-from workbench.analysis.tables import four_digits, interval_text, without_empty_intervals
+from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
 

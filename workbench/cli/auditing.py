@@ -52,8 +52,8 @@ def audit(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Look for held-out text in training text, and for training text in a model."""
+    from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.output import emit
 
     if scope not in (None, "pool", "unique"):
         raise InputError(f"--scope {scope}: expected pool or unique.")
@@ -79,7 +79,7 @@ def _audit(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from workbench.errors import InputError
     from workbench.recipe import load_recipe, shipped_recipes
-    from workbench.runs import list_runs
+    from workbench.runs.folder import list_runs
 
     runs = [run.run_id for run in list_runs(results)]
     is_recipe = Path(target).exists() or target in shipped_recipes()
@@ -95,7 +95,7 @@ def _audit(
 
     if recipe is not None:
         return audit_recipe(recipe, results, AuditOptions(**options)), []
-    from workbench.study_files import find_run
+    from workbench.runs.studies import find_run
 
     return audit_run(find_run(results, target), results, AuditOptions(**options))
 

@@ -47,10 +47,10 @@ def crossover(
 ) -> None:
     """Tell where the challenger overtakes the baseline, and stays ahead."""
     from workbench.analysis.crossover import bound_note, crossovers, table_row
-    from workbench.analysis.tables import trend_table_row
+    from workbench.analysis.table_rows import trend_table_row
     from workbench.analysis.trends import crossover_trends
+    from workbench.cli.output import emit
     from workbench.errors import WorkbenchError
-    from workbench.output import emit
     from workbench.store import keep_crossovers
 
     sides = side("--baseline", baseline), side("--challenger", challenger)
@@ -62,7 +62,7 @@ def crossover(
     except WorkbenchError as error:  # the answer is there all the same
         print(f"Note: not kept in the store: {error}", file=sys.stderr)
     if figure is not None:
-        from workbench.analysis import figures
+        from workbench import figures
 
         figures.save(
             figures.crossover_trend_figure(found, trends)
@@ -94,7 +94,7 @@ def outcomes_(
         outcomes,
         seeds_note,
     )
-    from workbench.output import emit
+    from workbench.cli.output import emit
 
     found = outcomes(results, study, metric)
     if fmt != Format.table:  # programs get the same columns always
@@ -124,7 +124,7 @@ def difference_(
     """Tell how far the challenger is ahead at the end, with its interval over seeds."""
     from workbench.analysis.crossover import bound_note
     from workbench.analysis.difference import difference_table_row, differences
-    from workbench.output import emit
+    from workbench.cli.output import emit
 
     found = differences(
         results,
@@ -158,12 +158,12 @@ def effective(
 ) -> None:
     """Tell how many unique tokens AR would need to match diffusion."""
     from workbench.analysis.effective_data import effective_data
-    from workbench.analysis.tables import effective_table_row
-    from workbench.output import emit
+    from workbench.analysis.table_rows import effective_table_row
+    from workbench.cli.output import emit
 
     found = effective_data(results, study, metric, at)  # type: ignore[arg-type]
     if figure is not None:
-        from workbench.analysis.figures import effective_data_figure, save
+        from workbench.figures import effective_data_figure, save
 
         save(effective_data_figure(found), figure, save_data=with_data)
     emit([effective_table_row(one) for one in found], fmt, document=found)
@@ -184,8 +184,8 @@ def overfitting(
 ) -> None:
     """Tell at which epoch each configuration starts to overfit."""
     from workbench.analysis.overfitting import onset_trends, overfitting_onset
-    from workbench.analysis.tables import onset_table_row, trend_table_row
-    from workbench.output import emit
+    from workbench.analysis.table_rows import onset_table_row, trend_table_row
+    from workbench.cli.output import emit
 
     found = overfitting_onset(results, study, metric)
     if against:
@@ -205,7 +205,7 @@ def next_(
 ) -> None:
     """Tell which run would sharpen the crossover most for its FLOPs."""
     from workbench.analysis.next_run import next_row, next_runs
-    from workbench.output import emit
+    from workbench.cli.output import emit
 
     found = next_runs(results, study, metric, str(axis))
     emit([next_row(one) for one in found], fmt, document=found)
@@ -233,9 +233,9 @@ def report(
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
-    from workbench.analysis.report.markdown import write_markdown
-    from workbench.analysis.report.write import write_report
     from workbench.errors import InputError
+    from workbench.report.markdown import write_markdown
+    from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
         print(write_markdown(results, study, out, metrics=metric, notes=notes))

@@ -81,11 +81,11 @@ def eval_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Measure a run's checkpoint on tasks, and keep the numbers with the run."""
-    from workbench.evaluation.completing import Writing
+    from workbench.cli.output import emit
+    from workbench.evaluation.complete import Writing
+    from workbench.evaluation.evaluate import evaluate_runs
     from workbench.evaluation.opened import EvalOptions, HarnessOptions
-    from workbench.evaluation.programs.task import PassOptions
-    from workbench.evaluation.running import evaluate_runs
-    from workbench.output import emit
+    from workbench.evaluation.programs.pass_task import PassOptions
 
     if temperature is None:
         temperature = 0.0 if attempts == 1 else 0.8

@@ -34,10 +34,10 @@ def export_model(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write a run's weights as safetensors, with a config.json and the tokenizer."""
-    from workbench.study_files import find_run
+    from workbench.runs.studies import find_run
 
     folder = find_run(results, run)
-    from workbench.training import exporting
+    from workbench.training import export_model as exporting
 
     written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
     print(f"{out}: the weights of run {folder.run_id} after step {written}.", file=sys.stderr)

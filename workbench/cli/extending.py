@@ -21,7 +21,7 @@ def extend(
     jobs: JobsOption = None,
 ) -> None:
     """Train finished runs to more tokens, from their checkpoint before the rate's decay."""
-    from workbench.extension import extend as extend_runs
+    from workbench.running.extend import extend as extend_runs
 
     report = extend_runs(results, target, total_tokens, jobs=jobs)
     print(report.summary(), file=sys.stderr)

@@ -58,12 +58,12 @@ def fit(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Fit a scaling law, and tell how far the fit can be trusted."""
-    from workbench.analysis.fitting.commands import fit_options, get_law, get_table, wanted
-    from workbench.analysis.fitting.fit import fit_law
-    from workbench.analysis.fitting.result import parameter_rows, summary
-    from workbench.analysis.fitting.tournament import standings, tournament
-    from workbench.analysis.laws.registry import LAWS
-    from workbench.output import emit
+    from workbench.cli.output import emit
+    from workbench.laws.fitting.fit import fit_law
+    from workbench.laws.fitting.result import parameter_rows, summary
+    from workbench.laws.fitting.tournament import standings, tournament
+    from workbench.laws.registry import LAWS
+    from workbench.laws.request import fit_options, get_law, get_table, wanted
 
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
@@ -84,7 +84,7 @@ def fit(
         lines = [line for one in fits for line in summary(one)]
     document = [one.row() for one in fits]
     if figures is not None:
-        from workbench.analysis.figures import save_fits
+        from workbench.figures import save_fits
 
         lines += save_fits(fits, figures, figure_format)
     if study is not None:
@@ -128,9 +128,9 @@ def advise(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Tell which objective, size and epochs promise the lowest loss."""
-    from workbench.analysis.advice import advice_lines, advice_rows, advise
-    from workbench.analysis.predictors import published_predictors, study_predictors
-    from workbench.output import emit
+    from workbench.cli.output import emit
+    from workbench.laws.advice import advice_lines, advice_rows, advise
+    from workbench.laws.predictors import published_predictors, study_predictors
 
     predictors = (
         published_predictors()
@@ -172,23 +172,23 @@ def flops(
 ) -> None:
     """Count training and inference FLOPs of AR and of diffusion."""
     from workbench.analysis.cost import cost_table_row, flops_to_best
+    from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.flops import counts, generation_rows, named_shape, training_rows
-    from workbench.output import emit
+    from workbench.planning.flops import counts, generation_rows, named_shape, training_rows
 
     if (size is None) == (study is None):
         raise InputError("give one of --size NAME and --study NAME.")
     if study is not None:
         found = flops_to_best(results, study, metric)
         if figure is not None:
-            from workbench.analysis.figures import save, training_flops_figure
+            from workbench.figures import save, training_flops_figure
 
             save(training_flops_figure(found), figure, save_data=with_data)
         emit([cost_table_row(row) for row in found], fmt, document=found)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
-        from workbench.analysis.figures import generation_flops_figure, save
+        from workbench.figures import generation_flops_figure, save
 
         save(generation_flops_figure(shape), figure, save_data=with_data)
     if generate is None:

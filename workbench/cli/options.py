@@ -77,7 +77,7 @@ def side(option: str, given: str | None) -> str | dict[str, Any] | None:
     Raises:
         InputError: no such objective, or a piece without a key or a value.
     """
-    from workbench.recipe.checks import check_side
+    from workbench.recipe.check import check_side
     from workbench.recipe.loading import toml_value
 
     if given is None:

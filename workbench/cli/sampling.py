@@ -66,8 +66,8 @@ def sample(
     from workbench.generation.completion import complete, read_prompt
     from workbench.generation.samplers import choose_sampler
     from workbench.generation.settings import Settings
-    from workbench.study_files import find_run
-    from workbench.training.loaded import load_run_model
+    from workbench.runs.studies import find_run
+    from workbench.training.trained_model import load_run_model
 
     settings = Settings(
         temperature=temperature, top_p=top_p, seed=seed, steps=steps, block_size=block_size
@@ -81,7 +81,7 @@ def sample(
 
 
 def _show(made: "Completions", fmt: Format) -> None:
-    from workbench.output import emit
+    from workbench.cli.output import emit
 
     if fmt != Format.table:
         emit(made.rows, fmt)

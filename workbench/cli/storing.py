@@ -77,8 +77,8 @@ def sql(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Ask the store, read-only."""
+    from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.output import emit
     from workbench.store import query as ask
     from workbench.store import schema_rows
 
@@ -98,7 +98,7 @@ def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     import json
 
-    from workbench.recipe.schema import recipe_schema
+    from workbench.recipe.json_schema import recipe_schema
 
     print(json.dumps(recipe_schema(), indent=2))
 

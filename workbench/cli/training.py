@@ -20,10 +20,10 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
-    from workbench.plan import Plan
+    from workbench.planning.plan import Plan
     from workbench.recipe import Recipe
-    from workbench.run_report import RunReport
-    from workbench.submitting import Submitted
+    from workbench.running.run_report import RunReport
+    from workbench.running.slurm.submit import Submitted
 
 
 @app.command()
@@ -54,18 +54,18 @@ def plan(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
-    from workbench.data.told import told_rows
+    from workbench.cli.output import emit
+    from workbench.data.describe import told_rows
     from workbench.errors import InputError
     from workbench.messages import duration
-    from workbench.output import emit
-    from workbench.plan import estimate_time, plan_study
+    from workbench.planning.plan import estimate_time, plan_study
     from workbench.recipe import load_recipe
-    from workbench.slots import make_slots
+    from workbench.running.slots import make_slots
 
     loaded = load_recipe(recipe, overrides or [])
     planned = plan_study(loaded, results)
     if calibrate:
-        from workbench.calibration import calibrate as measure
+        from workbench.running.calibrate import calibrate as measure
 
         measure(planned, results)
     concurrent = len(make_slots(loaded.runs, jobs).free)
@@ -118,8 +118,8 @@ def _say_memory(planned: "Plan") -> None:
 
 
 def _check_sharding(planned: "Plan", fmt: str) -> list[dict[str, object]]:
-    from workbench.output import emit
-    from workbench.sharding import dry_runs, sharding_row
+    from workbench.cli.output import emit
+    from workbench.planning.sharding import dry_runs, sharding_row
 
     rows = [sharding_row(run, held) for run, held in dry_runs(planned)]
     if fmt == Format.table:
@@ -130,8 +130,8 @@ def _check_sharding(planned: "Plan", fmt: str) -> list[dict[str, object]]:
 def _gpu_costs(
     planned: "Plan", results: Path, gpu: str, gpus: int | None, mfu: float | None, fmt: str
 ) -> list[dict[str, object]]:
-    from workbench.gpus import gpu_costs, gpu_named, gpu_table_row
-    from workbench.output import emit
+    from workbench.cli.output import emit
+    from workbench.planning.gpus import gpu_costs, gpu_named, gpu_table_row
 
     found = gpu_costs(planned, results, gpu_named(gpu), gpus, mfu)
     if fmt == Format.table:
@@ -147,8 +147,8 @@ def _gpu_costs(
 
 
 def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:
-    from workbench.analysis.bracket import bracket, bracket_row
-    from workbench.output import emit
+    from workbench.cli.output import emit
+    from workbench.laws.bracket import bracket, bracket_row
 
     found = bracket(planned, results)
     if fmt == Format.table:
@@ -208,7 +208,7 @@ def run(
         return
     if wait or dry_run:
         raise InputError("--wait and --dry-run belong to --launcher slurm.")
-    from workbench.runner import run_study
+    from workbench.running.study import run_study
 
     report = run_study(
         loaded, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed, ranks=ranks
@@ -219,8 +219,8 @@ def run(
 def _run_on_slurm(
     loaded: "Recipe", results: Path, *, retry_failed: bool, wait: bool, dry_run: bool
 ) -> None:
-    from workbench.submitting import dry_run as scripts_of
-    from workbench.submitting import submit_study
+    from workbench.running.slurm.submit import dry_run as scripts_of
+    from workbench.running.slurm.submit import submit_study
 
     if dry_run:
         for script in scripts_of(loaded, results):
@@ -233,7 +233,7 @@ def _run_on_slurm(
 
 
 def _wait(submitted: "Submitted", results: Path) -> None:
-    from workbench.following import follow
+    from workbench.running.slurm.follow import follow
 
     _tell(follow(submitted, results))
 
@@ -251,8 +251,8 @@ def status(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how far each run is."""
-    from workbench.control import status_rows
-    from workbench.output import emit
+    from workbench.cli.output import emit
+    from workbench.running.control import status_rows
 
     emit(status_rows(results, study), fmt)
 
@@ -271,8 +271,8 @@ def retry(
     ] = False,
 ) -> None:
     """Start failed, diverged and cancelled runs again, from their last checkpoint."""
-    from workbench.control import retry as retry_runs
-    from workbench.run_report import RunReport
+    from workbench.running.control import retry as retry_runs
+    from workbench.running.run_report import RunReport
 
     done = retry_runs(results, target, jobs=jobs, launcher=launcher)
     if isinstance(done, RunReport):
@@ -289,7 +289,7 @@ def cancel(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Stop runs that train here or in Slurm, and leave out those that wait."""
-    from workbench.control import cancel as cancel_runs
+    from workbench.running.control import cancel as cancel_runs
 
     lines = cancel_runs(results, target)
     if len(lines) > 20:

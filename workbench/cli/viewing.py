@@ -19,7 +19,7 @@ def app_(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Look at curves, crossovers and laws, live, in a browser."""
-    from workbench.launch_app import LOCAL, start_app
+    from workbench.viewing.launch import LOCAL, start_app
 
     if address not in LOCAL:
         print(

@@ -36,10 +36,10 @@ from workbench.data.sources import (
 )
 from workbench.data.splitting import Split, cut_tiers, split_documents
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
-from workbench.documents import replacing
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
+from workbench.runs.files import replacing
 
 Request = dict[str, Any]
 

@@ -25,8 +25,8 @@ from workbench.data.sources import (
 from workbench.data.tokenizers import Vocabulary
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
-from workbench.recipe.apportion import apportion
 from workbench.recipe.data import ValidationSet
+from workbench.recipe.mixture_shares import apportion
 
 
 @dataclass(frozen=True)

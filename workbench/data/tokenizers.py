@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.documents import replacing
 from workbench.errors import InputError
-from workbench.sizes import padded_vocab
+from workbench.recipe.sizes import padded_vocab
+from workbench.runs.files import replacing
 
 END_OF_DOCUMENT = "<|endoftext|>"
 

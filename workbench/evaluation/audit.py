@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from workbench.data import PreparedData
-from workbench.data.audit import (
+from workbench.data.ngrams import Texts
+from workbench.data.overlap_audit import (
     THRESHOLD,
     Blocks,
     SetAudit,
@@ -17,7 +18,6 @@ from workbench.data.audit import (
     longest_common,
     training_blocks,
 )
-from workbench.data.ngrams import Texts
 from workbench.errors import InputError
 from workbench.evaluation.cloze import make_questions
 from workbench.evaluation.memorisation import (
@@ -27,12 +27,12 @@ from workbench.evaluation.memorisation import (
     memorisation_windows,
     suffix_tokens,
 )
-from workbench.plan import plan_study
+from workbench.planning.plan import plan_study
 from workbench.recipe import Recipe, RunConfig
-from workbench.runs import RunFolder
-from workbench.store.reading import deduplicated, read_records
+from workbench.runs.folder import RunFolder
+from workbench.store.read_records import deduplicated, read_records
 from workbench.training.checkpoints import saved_steps
-from workbench.training.loaded import as_trainer, load_run_model
+from workbench.training.trained_model import as_trainer, load_run_model
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def audit_recipe(recipe: Recipe, results: Path, options: AuditOptions) -> list[d
     Raises:
         InputError: a corpus cannot be read, or an option does not fit the windows.
     """
-    from workbench.prepare import prepare_study
+    from workbench.planning.prepare import prepare_study
 
     scope = options.scope or "pool"
     found: dict[Any, dict[str, Any]] = {}

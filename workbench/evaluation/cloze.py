@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.data import PreparedData
 from workbench.errors import InputError
-from workbench.evaluation.choice import Question
+from workbench.evaluation.multiple_choice import Question
 
 OPTIONS = 4
 _SEED = 20_251_103  # of the questions: the same for every run of every study

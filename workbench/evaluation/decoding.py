@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from workbench.evaluation.likeliest import Likeliest
+from workbench.evaluation.argmax import Likeliest
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.base import Objective, View
 from workbench.training.objectives.block import BlockDiffusion, block_view

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from workbench.errors import InputError
 from workbench.recipe.sweep import dotted
-from workbench.training.loaded import RunModel
+from workbench.training.trained_model import RunModel
 
 _MAY_DIFFER = ("training.seed",)
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from lm_eval.api.model import LM
 
-from workbench.evaluation.completing import RunCompleter, Writing
-from workbench.evaluation.files import encode_pairs
+from workbench.evaluation.complete import RunCompleter, Writing
 from workbench.evaluation.likelihood import Continuation, continuation_nll, windows
+from workbench.evaluation.question_files import encode_pairs
 from workbench.evaluation.tasks import batch_for
 
 if TYPE_CHECKING:

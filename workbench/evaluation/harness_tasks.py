@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
 from workbench.evaluation.tasks import Measured
-from workbench.evaluations import Evaluated
+from workbench.runs.evaluations import Evaluated
 from workbench.training.validation import Estimate
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ import torch
 
 from workbench.data import PreparedData
 from workbench.data.streams import training_stream, validation_windows
+from workbench.evaluation.argmax import likeliest
 from workbench.evaluation.decoding import DECODERS
-from workbench.evaluation.likeliest import likeliest
 from workbench.evaluation.tasks import Measured, TrainingTask
 from workbench.recipe import RunConfig
 from workbench.training.trainer import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.evaluation.files import (
+from workbench.evaluation.question_files import (
     TextQuestion,
     field_of,
     index_of,

@@ -8,15 +8,15 @@ from workbench.data import PreparedData
 from workbench.errors import InputError
 from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.ensemble import ensemble
-from workbench.evaluation.files import digest
-from workbench.evaluation.programs.task import PassOptions
+from workbench.evaluation.programs.pass_task import PassOptions
+from workbench.evaluation.question_files import digest
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import TASKS, Measured
-from workbench.evaluations import Evaluated
 from workbench.messages import suggestion
-from workbench.recipe.tasks import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS
-from workbench.runs import RunFolder
-from workbench.training.loaded import RunModel, load_run_model
+from workbench.recipe.task_names import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS
+from workbench.runs.evaluations import Evaluated
+from workbench.runs.folder import RunFolder
+from workbench.training.trained_model import RunModel, load_run_model
 
 VALIDATION = "val_loss"
 """What every run records while it trains; here for other checkpoints, draws and ensembles."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.predictions import Predictions
-from workbench.training.loaded import RunModel, as_trainer
 from workbench.training.loss import token_nll
 from workbench.training.objectives.base import Corrupted, Objective
+from workbench.training.trained_model import RunModel, as_trainer
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,

@@ -10,14 +10,14 @@ from pathlib import Path
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
-from workbench.evaluation.choice import ChoiceScores, Question, score_choices
 from workbench.evaluation.cloze import as_questions, make_questions
-from workbench.evaluation.files import TextQuestion, digest, in_tokens, read_hellaswag
+from workbench.evaluation.cloze_shots import make_shot_questions
 from workbench.evaluation.mmlu import LETTERS, TEXTS, MmluForm, read_mmlu
+from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
+from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
-from workbench.evaluation.shots import make_shot_questions
 from workbench.recipe import RunConfig
-from workbench.recipe.tasks import TASK_FILES
+from workbench.recipe.task_names import TASK_FILES
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate
 

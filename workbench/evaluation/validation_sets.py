@@ -11,7 +11,7 @@ from workbench.data import PreparedData
 from workbench.data.windows import ValidationWindows
 from workbench.evaluation.tasks import Measured, TrainingTask
 from workbench.recipe import RunConfig
-from workbench.runs import RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate, Validation
 

@@ -11,7 +11,7 @@ from workbench.generation.generate import Generated, generate
 from workbench.generation.network import network_of
 from workbench.generation.samplers import Sampler
 from workbench.generation.settings import Settings
-from workbench.training.loaded import RunModel
+from workbench.training.trained_model import RunModel
 
 
 @dataclass(frozen=True)

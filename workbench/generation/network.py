@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from workbench.generation.incremental import CachedDecoder, GroupDecoder
-from workbench.training.loaded import RunModel
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import OBJECTIVES
+from workbench.training.trained_model import RunModel
 
 
 class Decoder(Protocol):

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from workbench.documents import replacing, write_json
 from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
-from workbench.runs import RunFolder, RunStatus
+from workbench.runs.files import replacing, write_json
+from workbench.runs.folder import RunFolder, RunStatus
 
 _TIME = "imported_at"
 

@@ -10,8 +10,8 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.importing.columns import RUN_LEVEL
 from workbench.importing.points import Points
-from workbench.runs import CONFIG_SCHEMA
-from workbench.store.reading import RECORD_SCHEMA
+from workbench.runs.folder import CONFIG_SCHEMA
+from workbench.store.read_records import RECORD_SCHEMA
 
 MOST_RUNS = 10_000
 _CONFIG_TABLES = {

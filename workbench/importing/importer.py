@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench.documents import check_writable
 from workbench.errors import InputError
 from workbench.importing.folders import check_folders, write_run
 from workbench.importing.identity import make_runs
+from workbench.importing.join_study import check_name, join_study, read_study
 from workbench.importing.points import Points, read_points
 from workbench.importing.reference import NAME, ORIGIN, QUESTION, SOURCE, reference_file
-from workbench.importing.studies import check_name, join_study, read_study
 from workbench.importing.table import read_table
+from workbench.runs.files import check_writable
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.importing.columns import KNOWN, NUMBERS, literal
 from workbench.importing.events import Events, find_folders, read_folder
-from workbench.importing.names import FORM, RunName, parse_name
 from workbench.importing.points import Points, negative_losses
+from workbench.importing.run_names import FORM, RunName, parse_name
 from workbench.importing.tags import Tags, assign_tags
 from workbench.messages import suggestion
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from workbench.recipe.values import Count, Positive, Seed, Table, Text
+from workbench.recipe.types import Count, Positive, Seed, Table, Text
 
 DOCUMENTS = ("file", "line", "blank-line")
 TIERS = ("low", "medium", "high")

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.recipe.checks import check_compare, check_run
+from workbench.recipe.check import check_compare, check_run
+from workbench.recipe.check_objective import without_plain
 from workbench.recipe.data import resolved_data
-from workbench.recipe.launcher import LauncherConfig
-from workbench.recipe.messages import explain
+from workbench.recipe.explain import explain
 from workbench.recipe.models import (
     FOREIGN_KEYS,
     MOE_AUX_WEIGHT,
@@ -24,9 +24,9 @@ from workbench.recipe.models import (
     StudyConfig,
     resolved_model,
 )
-from workbench.recipe.objective_keys import without_plain
+from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import expand, set_dotted, unsweep
-from workbench.recipe.tasks import foreign_task_keys, resolved_files, task_defaults
+from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",

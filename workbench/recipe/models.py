@@ -5,18 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from workbench.recipe.data import DataConfig
-from workbench.recipe.tasks import FILE_NAMES, TASKS, Shots, TaskFile
-from workbench.recipe.values import (
-    Count,
-    Flag,
-    Fraction,
-    NonNegative,
-    Positive,
-    Seed,
-    Table,
-    Text,
-)
-from workbench.sizes import SIZES, ModelShape, default_ffn
+from workbench.recipe.sizes import SIZES, ModelShape, default_ffn
+from workbench.recipe.task_names import FILE_NAMES, TASKS, Shots, TaskFile
+from workbench.recipe.types import Count, Flag, Fraction, NonNegative, Positive, Seed, Table, Text
 
 OBJECTIVES = ("ar", "mdlm", "block", "aoar")
 DEFAULT_TOP_K = 2

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.recipe.messages import table_in
+from workbench.recipe.explain import table_in
 from workbench.recipe.models import RunConfig
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs import RunFolder, headless_runs, list_runs
+from workbench.runs.folder import RunFolder, headless_runs, list_runs
+from workbench.runs.studies import check_study
 from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
-from workbench.study_files import check_study
 
 _RECORDS_AT_ONCE = 1_000_000
 _RUNS_AT_ONCE = 2_000

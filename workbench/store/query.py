@@ -10,8 +10,8 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.store.connection import check_version, connect, database_path
+from workbench.store.parquet.connect import open_dataset, state_of
 from workbench.store.parquet.layout import is_dataset
-from workbench.store.parquet.reading import open_dataset, state_of
 
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}

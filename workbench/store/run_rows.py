@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from workbench.documents import replacing
 from workbench.errors import InputError
-from workbench.runs import RunFolder
-from workbench.store.reading import deduplicated, empty_records, read_records
+from workbench.runs.files import replacing
+from workbench.runs.folder import RunFolder
+from workbench.store.read_records import deduplicated, empty_records, read_records
 from workbench.store.schema import RUNS
 
 

@@ -22,8 +22,8 @@ from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
 from workbench.training.model import RouterWeights, model_spec
 from workbench.training.objectives.registry import OBJECTIVES
+from workbench.training.record_metrics import RecordingMetrics
 from workbench.training.schedule import ExponentialWSD
-from workbench.training.sink import RecordingMetrics
 from workbench.training.trainer import NoTokenizer, StudyTrainer
 
 

@@ -22,7 +22,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Vocabulary
-from workbench.memory import Held
+from workbench.planning.memory import Held
 from workbench.recipe import RunConfig
 from workbench.training import titan_patches
 from workbench.training.config import Precision, trainer_config
@@ -33,7 +33,7 @@ def dry_run(config: RunConfig) -> Held:
     """Build, shard and step a run's model on the meta device, over as many ranks as it asks for.
 
     Once a process: torch and titan remember the meshes of the first layout. From elsewhere, call
-    `workbench.sharding.dry_runs`, which starts one for each.
+    `workbench.planning.sharding.dry_runs`, which starts one for each.
 
     Args:
         config: resolved, its vocabulary known: see `plan_study`.

@@ -24,7 +24,7 @@ from torchtitan.models.qwen3.model import Qwen3TransformerBlock
 from torchtitan.protocols.model_spec import ModelSpec
 
 from workbench.recipe import ModelConfig
-from workbench.training.blocks import DropoutBlock
+from workbench.training.dropout_block import DropoutBlock
 from workbench.training.moe import moe_config
 from workbench.training.titan_patches import force_sum_reduction
 

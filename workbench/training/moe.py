@@ -35,7 +35,7 @@ from torchtitan.models.common.moe import (
 from torchtitan.models.common.param_init import skip_param_init
 from torchtitan.models.common.token_dispatcher import LocalTokenDispatcher
 
-from workbench.sizes import ModelShape
+from workbench.recipe.sizes import ModelShape
 
 
 class Experts(GroupedExperts):

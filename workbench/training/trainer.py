@@ -20,7 +20,7 @@ from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
 from workbench.training.moe import Routers
 from workbench.training.objectives.base import Objective, TokenBatch
-from workbench.training.sink import RecordingMetrics
+from workbench.training.record_metrics import RecordingMetrics
 
 
 class NoTokenizer(BaseTokenizer):

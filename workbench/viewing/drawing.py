@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from workbench.analysis.figures import Figure, save
-from workbench.analysis.figures.dark import darkened
-from workbench.analysis.figures.fitting_in import fitted
-from workbench.viewing.reading import Source, kept
-from workbench.viewing.width import page_width
-from workbench.viewing.words import refusals
+from workbench.figures import Figure, save
+from workbench.figures.dark import darkened
+from workbench.figures.panel_width import fitted
+from workbench.viewing.cached_store import Source, kept
+from workbench.viewing.page_width import page_width
+from workbench.viewing.text import refusals
 
 _TYPES = {
     "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",

@@ -7,12 +7,19 @@ from typing import Any
 import streamlit as st
 
 from workbench.errors import WorkbenchError
-from workbench.launch_app import main_script
 from workbench.store import database_path
-from workbench.viewing.link import Link
-from workbench.viewing.reading import Source, metrics, results_folder, source, stamp_of, studies
-from workbench.viewing.width import MARGIN, watch_width
-from workbench.viewing.words import plain
+from workbench.viewing.cached_store import (
+    Source,
+    metrics,
+    results_folder,
+    source,
+    stamp_of,
+    studies,
+)
+from workbench.viewing.launch import main_script
+from workbench.viewing.page_width import MARGIN, watch_width
+from workbench.viewing.text import plain
+from workbench.viewing.url_state import Link
 
 REFRESH_S = 3.0
 _STUDY = "study last chosen"

@@ -12,11 +12,6 @@ def _import() -> None:
     import pyarrow  # noqa: F401
     import scipy.interpolate  # noqa: F401
 
-    import workbench.importing
-    import workbench.viewing.drawing
-    import workbench.viewing.fitting
-    import workbench.viewing.live
-    import workbench.viewing.selecting  # noqa: F401
 
     altair.Chart().mark_point().to_dict()
     duckdb.execute("SELECT 1").fetchall()
@@ -24,7 +19,7 @@ def _import() -> None:
 
 def _read() -> None:
     """Read the store while the first browser loads. Whatever is wrong with it, a page tells."""
-    from workbench.viewing.reading import read_ahead
+    from workbench.viewing.cached_store import read_ahead
 
     # Streamlit warns of a memory used outside any page: here that is the purpose.
     quiet = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.evaluation.test_files import written
+from tests.evaluation.test_question_files import written
 from workbench.errors import InputError
-from workbench.evaluation.completing import Writing
+from workbench.evaluation.complete import Writing, cut
 from workbench.evaluation.programs.confinement import Confinement
+from workbench.evaluation.programs.pass_task import PassOptions, PassTask
 from workbench.evaluation.programs.passing import PassCounts, count_passing, pass_at_k
-from workbench.evaluation.programs.problems import Problem, cut, read_humaneval, read_mbpp
-from workbench.evaluation.programs.task import PassOptions, PassTask
+from workbench.evaluation.programs.problems import Problem, read_humaneval, read_mbpp
 
 HUMANEVAL = {
     "task_id": "HumanEval/0",

@@ -19,9 +19,9 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.store import ingest, query
 from workbench.store.parquet import export
 from workbench.store.parquet.export import export_parquet
+from workbench.store.parquet.filesystem import Place
 from workbench.store.parquet.layout import MARKER, bucket_of, metrics_path
 from workbench.store.parquet.mirror import mirrored
-from workbench.store.parquet.place import Place
 
 TABLES = ("studies", "study_runs", "runs", "metrics", "fits", "crossovers")
 VIEWS = ("curves", "final", "best")
@@ -102,9 +102,9 @@ def test_damaged_and_missing_files_are_written_again(store: Path, tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from workbench.store.parquet import export, place
+from workbench.store.parquet import export, filesystem
 left = int(sys.argv[3])
-put = place.Place.put
+put = filesystem.Place.put
 def dying(self, path, content):
     global left
     left -= 1
@@ -114,7 +114,7 @@ def dying(self, path, content):
         full.with_name(f".{full.name}.{os.getpid()}").write_bytes(content[:50])
         os.kill(os.getpid(), signal.SIGKILL)
     put(self, path, content)
-place.Place.put = dying
+filesystem.Place.put = dying
 export.export_parquet(Path(sys.argv[1]), sys.argv[2])
 """
 

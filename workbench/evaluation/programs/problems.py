@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.evaluation.files import field_of, read_jsonl
+from workbench.evaluation.complete import cut
+from workbench.evaluation.question_files import field_of, read_jsonl
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,6 @@ class Problem:
     def program(self, completion: str) -> str:
         """The program that passes where the completion solves the problem."""
         return f"{self.before}{cut(completion, self.stop)}\n{self.tests}\n"
-
-
-def cut(completion: str, stop: tuple[str, ...]) -> str:
-    """The completion up to the first place where one of the marks begins."""
-    places = [place for mark in stop if (place := completion.find(mark)) >= 0]
-    return completion[: min(places)] if places else completion
 
 
 # Where a function's body is over (Chen et al. 2021, section 2.2).

@@ -17,6 +17,7 @@ from workbench.store.parquet.contents import (
     list_contents,
     read_parts,
 )
+from workbench.store.parquet.filesystem import Place
 from workbench.store.parquet.layout import (
     DIGEST,
     MARKER,
@@ -26,7 +27,6 @@ from workbench.store.parquet.layout import (
     marker,
     table_path,
 )
-from workbench.store.parquet.place import Place
 
 _ROWS_AT_ONCE = 2_000_000  # about 1 GB of memory
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.store.parquet.filesystem import Place
 from workbench.store.parquet.layout import MARKER, METRICS, check_marker, is_ours
-from workbench.store.parquet.place import Place
 
 _LIST = "_mirror.json"
 

@@ -1,0 +1,68 @@
+"""Rows on stdout: nothing invented, nothing cut."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from workbench.cli.output import emit
+from workbench.messages import pretty
+
+ROWS = [
+    {"name": "a" * 60, "value": 0.5, "none": None},
+    {"name": "[b]", "value": 2e12, "none": None},
+]
+
+
+def test_csv_and_json_give_back_what_went_in(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(ROWS, "json")
+    assert json.loads(capsys.readouterr().out) == ROWS
+    emit(ROWS, "csv")
+    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [float(row["value"]) for row in read] == [0.5, 2e12]
+    assert [row["none"] for row in read] == ["", ""], "a missing value is empty, not 0"
+
+
+def test_a_pipe_gets_whole_lines_and_names_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(ROWS, "table")
+    out = capsys.readouterr().out
+    assert "a" * 60 in out
+    assert "[b]" in out
+
+
+def test_no_rows_are_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    emit([], "table")
+    assert capsys.readouterr().out == "(no rows)\n"
+    emit([], "json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_narrow_terminal_gets_rows_below_each_other() -> None:
+    code = f"from workbench.cli.output import emit; emit({ROWS!r}, 'table')"
+    main, side = pty.openpty()
+    env = {**os.environ, "COLUMNS": "40", "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], stdout=side, env=env, check=True)
+    os.close(side)
+    out = os.read(main, 65_536).decode()
+    assert "a" * 60 in out
+    assert "value  0.5" in out
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (0, "0"),
+        (12_800, "12,800"),
+        (0.123456789, "0.12346"),
+        (25.6, "25.6"),
+        (True, "yes"),
+    ],
+)
+def test_numbers_are_shown_with_what_matters(value: object, text: str) -> None:
+    assert pretty(value) == text

@@ -1,0 +1,51 @@
+"""Multiple choice: who is chosen, per token and per character, and what averages are over."""
+
+import numpy as np
+import pytest
+
+from tests.evaluation.conftest import Unigram
+from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
+
+CHEAP, DEAR = 0, 1
+
+
+def scores_of(*questions: Question) -> ChoiceScores:
+    return score_choices(Unigram([1.0, 3.0]), questions, context=8, draws=1, batch=4)
+
+
+def test_the_likeliest_option_is_chosen() -> None:
+    right = Question([], [[DEAR], [CHEAP]], right=1, number=0)
+    wrong = Question([], [[DEAR], [CHEAP]], right=0, number=1)
+    scores = scores_of(right, wrong)
+    np.testing.assert_array_equal(scores.right_Q, [1, 0])
+    np.testing.assert_array_equal(scores.nll_true_Q, [1, 3])
+    np.testing.assert_array_equal(scores.nll_other_Q, [3, 1])
+    assert scores.accuracy().value == 0.5
+    assert scores.accuracy().stderr == pytest.approx(0.5 / np.sqrt(2))
+
+
+def test_a_tie_is_no_answer() -> None:
+    assert scores_of(Question([], [[CHEAP], [CHEAP]], right=0, number=0)).accuracy().value == 0
+
+
+def test_long_options_win_per_character_alone() -> None:
+    """Two cheap tokens cost 2, one dear token 3; of 6 characters against 12 the dear one wins."""
+    question = Question([], [[CHEAP, CHEAP], [DEAR]], right=1, number=0, characters=(6, 12))
+    scores = scores_of(question)
+    assert scores.accuracy().value == 0
+    assert scores.accuracy_norm().value == 1
+    assert scores.nll_other_Q.item() == 1, "nats a token"
+
+
+def test_without_characters_there_is_no_such_accuracy() -> None:
+    scores = scores_of(Question([], [[DEAR], [CHEAP]], right=1, number=0))
+    assert np.isnan(scores.accuracy_norm().value)
+
+
+def test_every_subject_counts_the_same() -> None:
+    def asked(group: str, right: int) -> Question:
+        return Question([], [[DEAR], [CHEAP]], right=right, number=0, group=group)
+
+    accuracy = scores_of(asked("law", 1), *(asked("art", 0) for _ in range(3))).accuracy()
+    assert accuracy.value == 0.5, "a mean over questions would be 0.25"
+    assert accuracy.n == 4

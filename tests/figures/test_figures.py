@@ -1,0 +1,397 @@
+"""Figures: valid, true to the store, in colours that mean the same everywhere, bounds marked."""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws.fitting.conftest import law, made_table
+from tests.store import conftest
+from tests.store.conftest import MakeRun
+from workbench import figures
+from workbench.analysis.cost import flops_to_best
+from workbench.analysis.crossover import crossovers
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.overfitting import overfitting_onset
+from workbench.analysis.trends import crossover_trends
+from workbench.errors import InputError
+from workbench.figures import FIGURES, Figure, save
+from workbench.figures.axes import log_ticks
+from workbench.figures.points import POINTS, smoothed, thinned
+from workbench.figures.theme import COLOURS, place_text, short, styles_of
+from workbench.importing.importer import import_runs
+from workbench.laws.fitting.fit import fit_law
+from workbench.laws.fitting.options import FitOptions
+from workbench.planning.flops import named_shape
+from workbench.runs.records import RecordWriter
+from workbench.store import ingest, query
+
+STEPS = range(1, 400, 20)
+AR = {s: 2.0 + abs(s - 100) / 100 for s in STEPS}
+DIFFUSION = {s: 5.0 - s / 120 for s in STEPS}
+NEVER = {s: 6.0 - s / 900 for s in STEPS}
+MDLM = "training.objective='mdlm'"
+
+
+def also(run: Any, **metrics: float) -> None:
+    """Further metrics of a run, rising by their number over 1,000 a step."""
+    writer = RecordWriter(run.records_path)
+    for step in STEPS:
+        for metric, start in metrics.items():
+            writer.write(
+                step=step, tokens=step * 2048, epoch=step * 2048 / 6400, flops=step * 1e9,
+                metric=metric, value=start + step / 1000, estimator="nll/draws=1",
+            )  # fmt: skip
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three budgets, of which one does not cross, with two seeds each; and the published curves."""
+    results = tmp_path_factory.mktemp("figures") / "results"
+    make_run: MakeRun = conftest.make_run.__wrapped__(results)
+    for unique, other in ((6_400, DIFFUSION), (12_800, DIFFUSION), (32_000, NEVER)):
+        for seed in (0, 1):
+            own = [f"data.unique_tokens={unique}", f"training.seed={seed}"]
+            shifted = {step: value + seed / 10 for step, value in AR.items()}
+            for name, values, more in (("a", shifted, []), ("d", other, [MDLM])):
+                run = make_run(f"{name}{unique}{seed}", values, overrides=own + more)
+                also(run, cloze_acc=0.3, cloze_nll_true=2.0, cloze_nll_other=2.5)
+    ingest(results)
+    import_runs("reference", None, results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def every(study: Path) -> dict[str, Figure]:
+    found = crossovers(study, "made", "val_loss", "tokens")
+    options = FitOptions(resamples=0, starts=8)
+    (fit,) = fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
+    reference = crossovers(study, "reference", "val_loss", "epochs", intervals=False)
+    return {
+        "crossover": figures.crossover_figure(study, "made", "val_loss", "tokens", found),
+        "crossover of imported": figures.crossover_figure(
+            study, "reference", "val_loss", "epochs", reference
+        ),
+        "crossover_trend": figures.crossover_trend_figure(
+            found, crossover_trends(found, "unique_tokens")
+        ),
+        "effective_data": figures.effective_data_figure(effective_data(study, "made", "val_loss")),
+        "ratio": figures.effective_data_figure(
+            effective_data(study, "made", "val_loss"), show="ratio"
+        ),
+        "curves": figures.curves_figure(study, "made", ["val_loss"], "epochs", smoothing=0.5),
+        "facets": figures.curves_figure(study, "made", ["val_loss"], facet="data.unique_tokens"),
+        "put_together": figures.put_together_figure(study, "made", "val_loss"),
+        "paper_arrangement": figures.paper_arrangement_figure(
+            study, "made", ["val_loss", "cloze_acc"]
+        ),
+        "loss_against_accuracy": figures.loss_against_accuracy_figure(study, "made"),
+        "nll_gap": figures.nll_gap_figure(study, "made"),
+        "onset": figures.onset_figure(overfitting_onset(study, "made")),
+        "training_flops": figures.training_flops_figure(flops_to_best(study, "made", "val_loss")),
+        "generation_flops": figures.generation_flops_figure(named_shape("1B", 50_258)),
+        "predicted": figures.predicted_figure([fit]),
+        "residuals": figures.residuals_figure([fit]),
+        "contours": figures.contour_figure(fit),
+        "profiles": figures.profile_figure(fit),
+    }
+
+
+def text_of(figure: Figure) -> str:
+    return json.dumps(figure.chart.to_dict())
+
+
+def inside(document: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON document."""
+    if isinstance(document, dict):
+        yield document
+    for value in document.values() if isinstance(document, dict) else document:
+        if isinstance(value, dict | list):
+            yield from inside(value)
+
+
+def test_every_figure_is_valid_small_and_has_its_data(every: dict[str, Figure]) -> None:
+    assert set(FIGURES) <= {*every, "isoflop"}
+    for name, figure in every.items():
+        document = figure.chart.to_dict()  # validated against Vega-Lite's schema
+        assert figure.data.height > 0, name
+        assert len(json.dumps(document)) < 3_000_000, name
+        assert figure.title, name
+
+
+def test_an_objective_has_one_colour_on_every_figure(every: dict[str, Figure]) -> None:
+    for name, figure in every.items():
+        for one in inside(figure.chart.to_dict()):
+            scale = (
+                one.get("color", {}).get("scale", {}) if isinstance(one.get("color"), dict) else {}
+            )
+            if not isinstance(scale.get("range"), list) or "domain" not in scale:
+                continue
+            for label, colour in zip(scale["domain"], scale["range"], strict=True):
+                if str(label).startswith("AR"):
+                    assert colour == COLOURS["ar"], name
+                if str(label).startswith("masked diffusion"):
+                    assert colour == COLOURS["mdlm"], name
+
+
+def test_an_objective_from_elsewhere_looks_alike_beside_any_others() -> None:
+    alone = styles_of(["sedd"])["sedd"]
+    assert styles_of(["ar", "mdlm", "sedd"])["sedd"] == alone
+    many = styles_of(["ar", "mdlm", "sedd", "uniform", "block", "any-order"])
+    assert len({style.colour for style in many.values()}) == 6
+
+
+def test_colour_is_repeated_by_dashes_and_the_legend_shows_them(every: dict[str, Figure]) -> None:
+    for one in inside(every["crossover"].chart.to_dict()):
+        if "strokeDash" in one and isinstance(one["strokeDash"], dict):
+            assert one["strokeDash"]["legend"] == one["color"]["legend"]
+            assert len({tuple(d) for d in one["strokeDash"]["scale"]["range"]}) == 2
+            return
+    pytest.fail("no dashes")
+
+
+def test_what_was_not_reached_is_drawn_as_a_bound(every: dict[str, Figure]) -> None:
+    assert "not_reached" in every["crossover_trend"].data["status"].to_list()
+    for name in ("crossover_trend", "onset"):
+        text = text_of(every[name])
+        assert "triangle-up" in text
+        assert "not reached by" in text
+    assert "not reached by" in text_of(every["crossover"])
+    for name in ("crossover", "training_flops"):
+        assert "triangle-right" in text_of(every[name])
+
+
+def test_the_interval_of_a_crossover_is_a_band(study: Path, every: dict[str, Figure]) -> None:
+    row = crossovers(study, "made", "val_loss", "tokens")[0]
+    assert row["ci95"] is not None
+    bands = [
+        one for one in inside(every["crossover"].chart.to_dict()) if set(one) == {"low", "high"}
+    ]
+    assert {"low": row["ci95"][0], "high": row["ci95"][1]} in bands
+
+
+def test_the_stricter_definition_shows_what_it_compares_with(study: Path) -> None:
+    found = crossovers(
+        study, "made", "val_loss", "tokens", definition="best_so_far", intervals=False
+    )
+    data = figures.crossover_figure(study, "made", "val_loss", "tokens", found).data
+    best = data.filter(pl.col("best").is_not_null())
+    assert best["curve"].unique().to_list() == ["AR (NLL)"]
+    for _, one in best.group_by("panel"):
+        assert (np.diff(one["best"].to_numpy()) <= 0).all()
+        assert (one["best"] <= one["y"]).all()
+
+
+def test_a_bound_and_a_likelihood_on_one_axis_are_told_apart(every: dict[str, Figure]) -> None:
+    text = text_of(every["crossover"])
+    assert "AR (NLL)" in text
+    assert "NELBO, an upper bound" in text
+    assert "NELBO, an upper bound" in text_of(every["paper_arrangement"])
+
+
+def test_accuracies_are_no_bounds(study: Path) -> None:
+    found = crossovers(study, "made", "cloze_acc", "tokens", intervals=False)
+    assert "NELBO" not in text_of(
+        figures.crossover_figure(study, "made", "cloze_acc", "tokens", found)
+    )
+
+
+def test_imported_curves_are_called_so(every: dict[str, Figure]) -> None:
+    assert "AR, imported" in text_of(every["crossover of imported"])
+
+
+def test_curves_are_the_means_over_seeds_of_the_store(study: Path) -> None:
+    data = figures.curves_figure(study, "made", ["val_loss"]).data
+    ours = data.filter((pl.col("objective") == "ar") & (pl.col("label").str.starts_with("6.4k")))
+    stored = query(
+        study,
+        """SELECT tokens, avg(value) AS value, min(value) AS low, max(value) AS high FROM curves
+           WHERE objective = 'ar' AND unique_tokens = 6400 AND metric = 'val_loss'
+             AND run_id LIKE 'a6400%' GROUP BY tokens ORDER BY tokens""",
+    )
+    for name in ("value", "low", "high"):
+        assert ours[name].to_numpy() == pytest.approx(stored[name].to_numpy())
+
+
+def test_a_band_can_be_a_t_interval_or_nothing(study: Path) -> None:
+    from scipy import stats
+
+    wide = figures.curves_figure(study, "made", ["val_loss"], band="t95").data
+    one = wide.filter(pl.col("objective") == "ar").row(0, named=True)
+    half = stats.t.ppf(0.975, 1) * np.std([0.0, 0.1], ddof=1) / np.sqrt(2)
+    assert one["high"] - one["value"] == pytest.approx(half)
+    none = figures.curves_figure(study, "made", ["val_loss"], band="none").data
+    assert none["low"].null_count() == none.height
+
+
+@pytest.mark.parametrize("smoothing", [0.8, "spline"])
+def test_smoothed_figures_keep_what_was_measured(study: Path, smoothing: Any) -> None:
+    plain = figures.curves_figure(study, "made", ["val_loss"]).data
+    smooth = figures.curves_figure(study, "made", ["val_loss"], smoothing=smoothing).data
+    assert smooth["raw"].to_list() == plain["value"].to_list()
+    assert smooth["value"].to_list() != plain["value"].to_list()
+
+
+def test_loss_and_accuracy_of_one_run_meet_in_one_figure(every: dict[str, Figure]) -> None:
+    ways = every["loss_against_accuracy"].data
+    assert ways.filter(pl.col("objective") == "ar").height == 3 * len(STEPS)
+    for end in ("first", "last"):
+        assert ways.filter(pl.col("place") == end).height == 6
+    gaps = every["nll_gap"].data.filter(pl.col("what") == "gap")
+    assert gaps["value"].to_numpy() == pytest.approx(0.5)
+
+
+def test_metrics_measured_at_different_tokens_meet_too(study: Path) -> None:
+    ways = figures.loss_against_accuracy_figure(
+        study, "reference", "val_loss", "hellaswag_acc_norm"
+    ).data
+    assert ways.height > 200
+    assert ways["accuracy"].is_between(29, 58).all()
+
+
+def test_published_curves_lie_behind_those_of_the_same_data_alone(
+    results: Path, make_run: MakeRun
+) -> None:
+    for name, more in (("a", []), ("d", [MDLM])):
+        own = ["data.unique_tokens=1_000_000_000", "training.total_tokens=2_000_000_000"]
+        make_run(name, AR, overrides=own + more)
+    ingest(results)
+    import_runs("reference", None, results)
+    data = figures.paper_arrangement_figure(results, "made", ["val_loss"]).data
+    published = data.filter("published")
+    assert set(published["objective"]) == {"ar", "mdlm"}
+    assert published["value"].max() < 5  # of 1B unique tokens: the 500M curve rises to 9.5
+    make_run("b", AR, study="other", overrides=["data.unique_tokens=12_800"])
+    ingest(results)
+    assert (
+        not figures.paper_arrangement_figure(results, "other", ["val_loss"]).data["published"].any()
+    )
+
+
+def test_two_variants_of_one_objective_have_two_colours(results: Path, make_run: MakeRun) -> None:
+    compare = {
+        "baseline": {"training.objective": "ar", "training.weight_decay": 0.1},
+        "challenger": {"training.objective": "ar", "training.weight_decay": 3.0},
+        "match": ["data.unique_tokens"],
+    }
+    for name, decay, values in (("a", 0.1, AR), ("b", 3.0, DIFFUSION)):
+        make_run(name, values, overrides=[f"training.weight_decay={decay}"], compare=compare)
+    ingest(results)
+    found = crossovers(results, "made", "val_loss", "tokens", intervals=False)
+    figure = figures.crossover_figure(results, "made", "val_loss", "tokens", found)
+    names = figure.data["curve"].unique(maintain_order=True).to_list()
+    assert names == ["AR, weight_decay 0.1 (NLL)", "AR, weight_decay 3 (NLL)"]
+    ranges = [one["range"] for one in inside(figure.chart.to_dict()) if one.get("domain") == names]
+    assert COLOURS["ar"] == ranges[0][0] != ranges[0][1]
+
+
+def test_a_long_run_is_thinned_and_keeps_its_spikes(results: Path, make_run: MakeRun) -> None:
+    values = {step: 3.0 + step % 7 / 100 for step in range(1, 30_001)}
+    make_run("a", values | {17_777: 9.0}, metric="train_loss")
+    ingest(results)
+    figure = figures.curves_figure(results, "made", ["train_loss"])
+    assert 5_000 < figure.data.height <= POINTS  # beyond altair's own limit
+    assert figure.data["value"].max() == 9.0
+    assert figure.chart.to_dict()
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "html", "json"])
+def test_figures_are_saved_in_every_format(
+    every: dict[str, Figure], tmp_path: Path, suffix: str
+) -> None:
+    figure = every["put_together"]
+    path = tmp_path / "out" / f"figure.{suffix}"
+    save(figure, path, save_data=True)
+    starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "html": b"<!DOCTYPE", "json": b"{"}
+    assert path.read_bytes().lstrip().startswith(starts[suffix])
+    if suffix == "svg":
+        assert ET.parse(path).getroot().tag.endswith("svg")
+    if suffix == "html":
+        assert "cdn.jsdelivr" not in path.read_text()
+    assert pl.read_csv(path.with_suffix(".csv")).height == figure.data.height
+
+
+def test_a_table_of_the_figure_s_name_is_left_alone(
+    every: dict[str, Figure], tmp_path: Path
+) -> None:
+    (tmp_path / "runs.csv").write_text("mine\n")
+    save(every["generation_flops"], tmp_path / "runs.svg")
+    assert (tmp_path / "runs.csv").read_text() == "mine\n"
+
+
+def test_an_unknown_format_is_refused(every: dict[str, Figure], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.gif"):
+        save(every["generation_flops"], tmp_path / "a.gif")
+
+
+def test_a_facet_that_no_run_has_is_named(study: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.dropuot"):
+        figures.curves_figure(study, "made", ["val_loss"], facet="model.dropuot")
+
+
+def test_contours_lie_where_the_law_has_their_loss(every: dict[str, Figure]) -> None:
+    from workbench.laws.law import Rows
+
+    options = FitOptions(resamples=0, starts=8)
+    (fit,) = fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
+    lines = every["contours"].data
+    rows = Rows.of(*(lines[name].to_numpy() for name in ("n_params", *["total_tokens"] * 2)))
+    assert law("chinchilla").predict(fit.params, rows) == pytest.approx(
+        lines["loss"].to_numpy(), rel=2e-3
+    )
+
+
+def test_generation_costs_what_the_paper_says(every: dict[str, Figure]) -> None:
+    rows = every["generation_flops"].data.filter(pl.col("panel") == "length")
+    ratio = dict(zip(rows["x"].to_list(), rows["ratio"].to_list(), strict=True))
+    assert ratio[16] == pytest.approx(16, rel=0.05)
+    assert ratio[4096] == pytest.approx(4700, rel=0.05)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
+def test_smoothing_stays_within_the_values(values: list[float], weight: float) -> None:
+    out = smoothed(np.array(values), weight)
+    assert out.min() >= min(values) - 1e-6
+    assert out.max() <= max(values) + 1e-6
+    assert out[0] == pytest.approx(values[0])
+
+
+@given(st.integers(1, 5000), st.integers(20, 400), st.integers(0, 2**32 - 1))
+def test_thinning_keeps_the_ends_and_the_extremes(n: int, limit: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = np.cumsum(rng.uniform(0.1, 1, n)), rng.normal(size=n)
+    keep = thinned(x, y, limit)
+    assert len(keep) <= max(limit + 4, n if n <= limit else 0)
+    assert {0, n - 1} <= set(keep.tolist())
+    assert y[keep].min() == y.min()
+    assert y[keep].max() == y.max()
+
+
+@given(st.floats(1e-3, 1e20), st.floats(1.02, 1e9))
+def test_ticks_are_few_round_and_inside(low: float, ratio: float) -> None:
+    ticks = log_ticks(low, low * ratio)
+    assert 1 <= len(ticks) <= 6
+    assert all(low * 0.998 <= tick <= low * ratio * 1.002 for tick in ticks)
+    assert ticks == sorted(set(ticks))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(12_800, "12.8k"), (1e9, "1B"), (1.5e9, "1.5B"), (7, "7"), (3e12, "3T"), (3e20, "3e20")],
+)
+def test_large_numbers_are_short(value: float, told: str) -> None:
+    assert short(value) == told
+
+
+def test_places_have_their_axis_unit() -> None:
+    assert place_text(4.34e10, "tokens") == "43.4B tokens"
+    assert place_text(3.094e20, "flops") == "3.09e20 FLOPs"
+    assert place_text(12.0, "flops_per_unique") == "12 FLOPs per unique token"

@@ -1,0 +1,205 @@
+"""Figures as the app shows them: any key as colour, any axis, fitted to the page, dark."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.figures.test_figures import also, study
+from tests.store.conftest import MakeRun
+from workbench.analysis.config_diff import configuration_diff
+from workbench.analysis.curves import load_curves
+from workbench.errors import InputError
+from workbench.figures import (
+    crossover_figure,
+    curves_figure,
+    generation_flops_figure,
+    loss_against_accuracy_figure,
+    nll_gap_figure,
+)
+from workbench.figures.any_table import quick_figure, spans_decades
+from workbench.figures.dark import DARK, contrast, darkened, on_dark
+from workbench.figures.learning_curves import Look
+from workbench.figures.panel_width import fitted
+from workbench.figures.points import thinned
+from workbench.figures.theme import COLOURS, OTHERS, palette
+from workbench.planning.flops import named_shape
+from workbench.store import ingest
+
+__all__ = ["also", "study"]
+UNIQUE = "data.unique_tokens"
+
+
+def colours(spec: Any) -> set[str]:
+    text = json.dumps(spec)
+    return {text[i : i + 7] for i in range(len(text)) if text[i] == "#"}
+
+
+def test_any_key_can_be_the_colour_and_objectives_are_then_dashes(study: Path) -> None:
+    figure = curves_figure(study, "made", ["val_loss"], colour=UNIQUE)
+    assert figure.data["series"].unique(maintain_order=True).sort().to_list() == [
+        "12.8k unique tokens", "32k unique tokens", "6.4k unique tokens",
+    ]  # fmt: skip
+    assert set(figure.data["label"]) == {"objective ar", "objective mdlm"}
+    text = json.dumps({k: v for k, v in figure.to_dict().items() if k != "datasets"})
+    assert not any(colour in text for colour in COLOURS.values())
+    with pytest.raises(InputError, match="no run has the key"):
+        curves_figure(study, "made", ["val_loss"], colour="model.colour")
+
+
+def test_only_chosen_runs_are_drawn(study: Path) -> None:
+    figure = curves_figure(study, "made", ["val_loss"], where={UNIQUE: [6_400, 12_800]})
+    assert set(figure.data["label"]) == {"6.4k unique tokens", "12.8k unique tokens"}
+    one = curves_figure(study, "made", ["val_loss"], where={"run_id": ["a64000"]})
+    assert set(one.data["curve"]) == {"a64000"}
+    with pytest.raises(InputError, match="no run with"):
+        curves_figure(study, "made", ["val_loss"], where={UNIQUE: [1]})
+    panels = loss_against_accuracy_figure(study, "made", where={UNIQUE: [6_400]})
+    assert set(panels.data["label"]) == {""}
+    gaps = nll_gap_figure(study, "made", where={UNIQUE: [6_400, 32_000]})
+    assert gaps.data["label"].n_unique() == 2
+
+
+def test_every_point_names_the_runs_behind_it(study: Path) -> None:
+    figure = curves_figure(study, "made", ["val_loss"])
+    known = {curve.run_id for curve in load_curves(study, "made", "val_loss").curves}
+    assert {run for curve in set(figure.data["curve"]) for run in curve.split()} == known
+
+
+def test_scales_are_as_asked_and_a_logarithm_of_nothing_is_refused(study: Path) -> None:
+    def scales(look: Look) -> str:
+        spec = curves_figure(study, "made", ["val_loss"], look=look).to_dict()
+        return json.dumps({k: v for k, v in spec.items() if k != "datasets"})
+
+    assert scales(Look()).count('"type": "log"') > 0
+    assert scales(Look(log_x=False)).count('"type": "log"') == 0
+    assert scales(Look(log_y=True)).count('"type": "log"') > scales(Look()).count('"type": "log"')
+
+
+def test_zero_has_a_place_on_a_linear_axis_and_not_on_a_logarithm(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", {0: 5.0, 1: 4.0, 2: 3.0})
+    ingest(results)
+    linear = curves_figure(results, "made", ["val_loss"], look=Look(log_x=False))
+    assert linear.data["x"].min() == 0
+    assert curves_figure(results, "made", ["val_loss"]).data["x"].min() > 0  # type: ignore[operator]
+    make_run("b", {1: -1.0, 2: 0.0}, overrides=["training.lr=0.1"])
+    ingest(results)
+    with pytest.raises(InputError, match="no place for values of 0"):
+        curves_figure(results, "made", ["val_loss"], look=Look(log_y=True))
+
+
+def test_more_configurations_than_dashes_are_told_by_their_number(
+    results: Path, make_run: MakeRun
+) -> None:
+    for number in range(16):
+        make_run(f"r{number}", {1: 5.0, 2: 4.0}, overrides=[f"training.lr={(number + 1) / 1e4}"])
+    ingest(results)
+    spec = curves_figure(results, "made", ["val_loss"]).to_dict()
+    assert "16 configurations" in " ".join(spec["title"]["subtitle"])
+    told = curves_figure(results, "made", ["val_loss"], colour="training.lr")
+    assert told.data["series"].n_unique() == 16
+
+
+@given(st.integers(4, 400), st.integers(2, 3000), st.booleans())
+def test_thinning_keeps_ends_and_extremes_within_the_limit(
+    limit: int, count: int, log: bool
+) -> None:
+    rng = np.random.default_rng(count)
+    x = np.sort(rng.uniform(1, 1e6, count))
+    y = rng.normal(size=count)
+    kept = thinned(x, y, limit, log=log)
+    assert len(kept) <= limit
+    assert {0, count - 1, int(y.argmin()), int(y.argmax())} <= set(kept.tolist())
+
+
+def test_a_part_of_the_crossovers_draws_a_part_of_the_panels(study: Path) -> None:
+    from workbench.analysis.crossover import crossovers
+
+    found = crossovers(study, "made", "val_loss", "tokens", intervals=False)
+    figure = crossover_figure(study, "made", "val_loss", "tokens", found[1:2])
+    assert figure.data["panel"].n_unique() == 1
+    assert "12.8k" in figure.data["panel"][0]
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_every_colour_can_be_seen_on_a_dark_page(rgb: tuple[int, int, int]) -> None:
+    colour = "#" + "".join(f"{value:02x}" for value in rgb)
+    if len(set(rgb)) > 1:
+        assert contrast(on_dark(colour), DARK) >= 2.99
+
+
+def test_objectives_keep_their_colours_on_a_dark_page(study: Path) -> None:
+    for colour in (*COLOURS.values(), *OTHERS[:-1]):
+        assert on_dark(colour) == colour
+    spec = curves_figure(study, "made", ["val_loss"]).to_dict()
+    dark = darkened(spec)
+    assert set(COLOURS.values()) <= colours(dark)
+    assert dark["config"]["axis"]["labelColor"] != spec["config"]["axis"]["labelColor"]
+    assert contrast(dark["config"]["axis"]["labelColor"], DARK) > 7
+    assert dark["datasets"] is spec["datasets"]
+    assert on_dark("training tokens") == "training tokens"
+
+
+@pytest.mark.parametrize("width", [360, 1160, 1800])
+def test_figures_fill_the_page_and_do_not_leave_it(study: Path, width: int) -> None:
+    four = curves_figure(study, "made", ["val_loss", "cloze_acc", "cloze_nll_true"], facet=UNIQUE)
+    for figure in (four, nll_gap_figure(study, "made")):
+        spec = fitted(figure.to_dict(), width)
+        columns = spec["columns"]
+        first = spec["concat"][0]
+        side = first.get("width") or first["vconcat"][0]["width"]
+        assert columns * (side + 50) <= width
+        if width > 1000:
+            assert columns * (side + 90) >= min(width, columns * 900) * 0.95
+    row = fitted(generation_flops_figure(named_shape("1B", 50_258)).to_dict(), width)
+    assert sum(panel["width"] for panel in row["hconcat"]) <= width
+    single = fitted(curves_figure(study, "made", ["val_loss"]).to_dict(), width)
+    assert single["concat"][0]["width"] <= width
+
+
+def test_a_palette_tells_its_members_apart() -> None:
+    for count in (1, 5, 6, 20):
+        assert len({style.colour for style in palette(count)}) == count
+
+
+def test_configurations_differ_where_they_differ(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 5.0})
+    make_run("b", {1: 5.0}, overrides=["training.lr=0.5"])
+    make_run("c", {1: 5.0}, overrides=["training.objective='mdlm'", "training.lr=0.5"])
+    ingest(results)
+    assert configuration_diff(results, ["a", "b"]) == [{"key": "training.lr", "a": 3e-3, "b": 0.5}]
+    rows = {row["key"]: row for row in configuration_diff(results, ["a", "c"])}
+    assert rows["training.objective"] == {"key": "training.objective", "a": "ar", "c": "mdlm"}
+    assert rows["training.noise_schedule"]["a"] is None
+    with pytest.raises(InputError, match="two runs or more"):
+        configuration_diff(results, ["a", "a"])
+    with pytest.raises(InputError, match="no run zz"):
+        configuration_diff(results, ["a", "zz"])
+
+
+def test_a_quick_figure_draws_any_table_and_refuses_what_it_cannot() -> None:
+    frame = pl.DataFrame(
+        {"a.b [1]": [1.0, 2.0, None], "n": [3, 4, 5], "who": ["ar", "mdlm", "ar"], "w": ["x"] * 3}
+    )
+    figure = quick_figure(frame, "a.b [1]", "n", "who", log_x=True)
+    assert figure.data.height == 2
+    assert set(COLOURS.values()) <= colours(figure.to_dict())
+    assert quick_figure(frame, "who", "n", lines=True).to_dict()
+    with pytest.raises(InputError, match="expected numbers"):
+        quick_figure(frame, "n", "who")
+    with pytest.raises(InputError, match="no row"):
+        quick_figure(frame.clear(), "n", "n")
+    many = pl.DataFrame({"x": range(30_000), "y": range(30_000)})
+    with pytest.raises(InputError, match="more than"):
+        quick_figure(many, "x", "y")
+    assert spans_decades(pl.Series([1, 100]))
+    assert not spans_decades(pl.Series([0, 100]))
+    assert not spans_decades(pl.Series(["a"]))
+    assert not spans_decades(pl.Series([], dtype=pl.Int64))

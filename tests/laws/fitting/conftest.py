@@ -1,0 +1,57 @@
+"""Designs to fit laws to, with known parameters."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.law import Law, Rows
+from workbench.laws.registry import LAWS
+
+PUBLISHED_RUNS = Path(__file__).parents[4] / "shared" / "data" / "datablations_runs.csv"
+
+
+def law(name: str) -> Law:
+    found = LAWS[name]
+    assert isinstance(found, Law)
+    return found
+
+
+def made_table(
+    name: str,
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+    values: dict[str, float] | None = None,
+    sizes: int = 8,
+    once: bool = False,
+    objective: str | None = None,
+) -> LossTable:
+    """Runs on a grid of sizes, unique tokens and epochs, with losses from a law."""
+    one = law(name)
+    n = np.geomspace(1e7, 3e9, sizes)
+    unique = np.array([1e8, 4e8, 2e9, 1e10])
+    epochs = np.array([1.0]) if once else np.array([1.0, 2.0, 5.0, 16.0, 60.0, 250.0])
+    n, u, e = (grid.ravel() for grid in np.meshgrid(n, unique, epochs, indexing="ij"))
+    d = u * e
+    truth = values or one.published or law("data_constrained").published
+    rng = np.random.default_rng(seed)
+    loss = one.predict(truth, Rows.of(n, d, u)) * np.exp(rng.normal(0, noise, len(n)))
+    return LossTable(
+        source="made",
+        name=np.array([f"run {i}" for i in range(len(n))]),
+        n_params=n,
+        total_tokens=d,
+        unique_tokens=u,
+        loss=loss,
+        compute=6 * n * d,
+        objective=None if objective is None else np.array([objective] * len(n)),
+    )
+
+
+@pytest.fixture(scope="session")
+def published_runs() -> LossTable:
+    if not PUBLISHED_RUNS.exists():
+        pytest.skip("the published runs are not here")
+    return read_table(PUBLISHED_RUNS)

@@ -1,0 +1,140 @@
+"""Tables to fit: what is wrong is named by file, row and column."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.conftest import Workbench
+from workbench.errors import InputError
+from workbench.laws.fitting.check_table import check_table
+from workbench.laws.fitting.loss_table import LossTable, read_table
+
+GOOD = {
+    "n_params": [1e7, 1e8, 1e9, 1e7, 1e8, 1e9, 3e7],
+    "total_tokens": [1e9, 1e9, 1e9, 1e10, 1e10, 1e10, 3e9],
+    "unique_tokens": [1e9, 1e9, 1e9, 1e9, 1e9, 1e9, 3e9],
+    "loss": [3.9, 3.4, 3.2, 3.6, 3.0, 2.8, 3.5],
+}
+
+
+def written(path: Path, **changes: list) -> Path:
+    pl.DataFrame({**GOOD, **changes}, strict=False).write_csv(path)
+    return path
+
+
+def changed(column: str, row: int, value: object) -> list:
+    values: list = [str(v) for v in GOOD[column]]
+    values[row] = value
+    return values
+
+
+BAD = {
+    "text in a number": ({"loss": changed("loss", 2, "three")}, ["row 3", "loss", '"three"']),
+    "negative loss": ({"loss": changed("loss", 1, "-3.4")}, ["row 2", "loss", "-3.4"]),
+    "zero loss": ({"loss": changed("loss", 1, "0")}, ["row 2", "loss"]),
+    "not a number": ({"loss": changed("loss", 4, "nan")}, ["row 5", "loss"]),
+    "infinite": ({"n_params": changed("n_params", 0, "inf")}, ["row 1", "n_params"]),
+    "empty cell": ({"total_tokens": changed("total_tokens", 6, None)}, ["row 7", "nothing"]),
+    "negative tokens": ({"unique_tokens": changed("unique_tokens", 3, "-1")}, ["row 4"]),
+    "all alike": ({"loss": [3.0] * 7}, ["every loss is 3"]),
+    "one configuration": (
+        {k: [v[0]] * 7 for k, v in GOOD.items() if k != "loss"},
+        ["1 distinct configuration"],
+    ),
+    "an empty objective": ({"objective": ["ar"] * 6 + [""]}, ["row 7", "objective"]),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_a_bad_cell_is_named(case: str, tmp_path: Path) -> None:
+    changes, words = BAD[case]
+    path = written(tmp_path / "t.csv", **changes)
+    with pytest.raises(InputError) as error:
+        check_table(read_table(path), needs=5, law="chinchilla", needs_unique=False)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+
+
+def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    pl.DataFrame(GOOD).rename({"n_params": "nparams"}).write_csv(path)
+    with pytest.raises(InputError, match=r"no column n_params, did you mean 'nparams'\?.*--column"):
+        read_table(path)
+    assert read_table(path, {"n_params": "nparams"}).n_params[0] == 1e7
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\x00garbage\n\xfe", b"a,b\n"])
+def test_what_is_no_table_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=str(path)):
+        read_table(path)
+
+
+def test_missing_files_folders_and_suffixes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").mkdir()
+    for name in ("gone.csv", "d.csv", "t.xlsx"):
+        with pytest.raises(InputError, match=name):
+            read_table(tmp_path / name)
+
+
+def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv")
+    pl.DataFrame(GOOD).write_parquet(tmp_path / "t.parquet")
+    one, other = read_table(path), read_table(tmp_path / "t.parquet")
+    for name in ("n_params", "total_tokens", "unique_tokens", "loss", "compute"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def findings(**changes: list) -> list[str]:
+    arrays = {k: np.array(v, dtype=float) for k, v in {**GOOD, **changes}.items()}
+    table = LossTable(
+        source="t", name=np.array([f"row {i + 1}" for i in range(7)]),
+        compute=6 * arrays["n_params"] * arrays["total_tokens"], **arrays,
+    )  # fmt: skip
+    return check_table(table, needs=5, law="chinchilla", needs_unique=False)
+
+
+def test_good_tables_have_no_findings() -> None:
+    assert findings() == []
+
+
+def test_copied_losses_are_named() -> None:
+    (finding,) = findings(loss=[3.9, 3.4, 3.2, 3.6, 3.4, 2.8, 3.5])
+    assert "3.4" in finding
+    assert "row 2, row 5" in finding
+
+
+def test_more_unique_than_total_tokens_are_named() -> None:
+    (finding,) = findings(unique_tokens=[1e9, 1e9, 2e9, 1e9, 1e9, 1e9, 3e9])
+    assert "row 3" in finding
+
+
+def test_other_units_are_suspected() -> None:
+    assert any("perplexities" in f for f in findings(loss=[39.0, 34.1, 32, 36, 30, 28, 35]))
+    assert any("in millions" in f for f in findings(n_params=[10, 11, 12, 13, 14, 15, 16]))
+
+
+def test_the_command_ends_with_status_2_and_no_traceback(
+    tmp_path: Path, workbench: Workbench
+) -> None:
+    path = written(tmp_path / "t.csv", loss=changed("loss", 2, "three"))
+    done: subprocess.CompletedProcess[str] = workbench(
+        "fit", "--table", path, "--law", "chinchilla"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "row 3" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_law_that_needs_unique_tokens_says_so(tmp_path: Path, workbench: Workbench) -> None:
+    path = tmp_path / "t.csv"
+    pl.DataFrame(GOOD).drop("unique_tokens").write_csv(path)
+    done = workbench("fit", "--table", path, "--law", "data_constrained")
+    assert done.returncode == 2
+    assert "unique_tokens" in done.stderr

@@ -1,0 +1,60 @@
+"""Whether a planned grid is likely to contain the crossover."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.store.conftest import MakeRun
+from workbench.analysis.crossover import crossovers
+from workbench.laws.bracket import bracket
+from workbench.planning.plan import plan_study
+from workbench.recipe import load_recipe
+from workbench.store import ingest, keep_crossovers
+
+
+def planned(results: Path, *overrides: str) -> list[dict]:
+    return bracket(plan_study(load_recipe("quickstart", list(overrides)), results), results)
+
+
+def test_without_results_the_published_law_is_used(tmp_path: Path) -> None:
+    rows = planned(tmp_path)
+    assert [row["unique_tokens"] for row in rows] == [12_800, 32_000]
+    for row in rows:
+        critical = 2.12 * 10**1.956 * row["unique_tokens"] ** 2.174
+        assert row["expected_flops"] == pytest.approx(critical)
+        assert "2507.15857" in row["source"]
+    assert rows[0]["expected_flops"] < rows[1]["expected_flops"]
+
+
+def test_more_tokens_make_the_crossover_likelier(tmp_path: Path) -> None:
+    verdicts = [
+        planned(tmp_path, f"training.total_tokens={tokens}")[1]["verdict"]
+        for tokens in (40_960, 819_200, 81_920_000)
+    ]
+    assert verdicts == ["unlikely", "uncertain", "likely"]
+
+
+def test_what_is_needed_makes_the_verdict_likely(tmp_path: Path) -> None:
+    row = planned(tmp_path, "training.total_tokens=40960")[1]
+    tokens = round(row["needed_tokens"]) + 1
+    assert planned(tmp_path, f"training.total_tokens={tokens}")[1]["verdict"] == "likely"
+    assert row["needed_unique_tokens"] < 32_000
+
+
+def test_a_plan_of_one_objective_has_nothing_to_bracket(tmp_path: Path) -> None:
+    assert planned(tmp_path, "sweep.training.objective=['ar']") == []
+
+
+def test_known_crossovers_replace_the_published_law(results: Path, make_run: MakeRun) -> None:
+    for unique, at in ((6_400, 40), (12_800, 90), (32_000, 210)):
+        u = f"data.unique_tokens={unique}"
+        points = range(1, 400, 10)
+        make_run(f"a{unique}", dict.fromkeys(points, 3.0), overrides=[u])
+        falling = {s: 3.0 + (at - s) / 400 for s in points}
+        make_run(f"d{unique}", falling, overrides=[u, "training.objective='mdlm'"])
+    ingest(results)
+    keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
+    row = planned(results)[1]
+    assert "3 crossovers in this results folder" in row["source"]
+    assert row["expected_tokens"] == pytest.approx(210 * 2048, rel=0.15)
+    assert row["verdict"] in ("likely", "uncertain")

@@ -1,0 +1,144 @@
+"""Memory a GPU: exact for what is held, close for what autograd keeps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.planning.memory import memory_per_gpu
+from workbench.planning.plan import Plan, plan_study
+from workbench.planning.sharding import dry_runs, sharding_row
+from workbench.recipe import ModelConfig, load_recipe
+from workbench.recipe.sizes import SIZES
+
+
+def plan(recipe: Path, *keys: str) -> Plan:
+    return plan_study(load_recipe(recipe, ["training.objective=ar", *keys]), Path("/nonexistent"))
+
+
+def large(recipe: Path, size: str, shard: int, tensor: int, *keys: str) -> Plan:
+    return plan(
+        recipe,
+        *("data.tokenizer=missing.json", "model.vocab_size=50258", "data.seq_len=2048"),
+        *("data.unique_tokens=1_000_000_000", "training.total_tokens=96_000_000_000"),
+        *("training.batch_size=256", f"parallelism.shard={shard}", f"parallelism.tensor={tensor}"),
+        *(f"model.width={SIZES[size].width}", f"model.layers={SIZES[size].layers}"),
+        *(f"model.heads={SIZES[size].heads}", f"model.size={size}", *keys),
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "shard", "tensor"), [("1B", 4, 2), ("8B", 8, 1), ("8B-A1B", 4, 2)]
+)
+def test_models_build_and_shard_without_a_gpu_and_hold_what_was_estimated(
+    recipe: Path, size: str, shard: int, tensor: int
+) -> None:
+    ((run, held),) = dry_runs(large(recipe, size, shard, tensor))
+    assert held.n_params == run.n_params
+    estimate = run.memory
+    # FSDP2 pads each matrix's rows to a multiple of its ranks: less than 0.1 %.
+    assert held.parameter_bytes == pytest.approx(estimate.parameters, rel=1e-3)
+    assert held.gradient_bytes == pytest.approx(estimate.gradients, rel=1e-3)
+    assert held.optimizer_bytes == pytest.approx(estimate.optimizer, rel=1e-3)
+    row = sharding_row(run, held)
+    assert row["held_bytes"] == pytest.approx(row["estimated_held_bytes"], rel=1e-3)
+
+
+def test_a_layout_that_cannot_be_sharded_is_told(recipe: Path) -> None:
+    planned = plan(recipe)
+    run = planned.runs[0]
+    model = run.config.model.model_copy(update={"heads": 3, "width": 32})
+    broken = run.config.model_copy(
+        update={
+            "model": model,
+            "parallelism": run.config.parallelism.model_copy(update={"tensor": 2}),
+        }
+    )
+    with pytest.raises(WorkbenchError, match="over 2 ranks"):
+        dry_runs(replace(planned, runs=[replace(run, config=broken)]))
+
+
+@pytest.fixture
+def saved_bytes() -> Callable[[ModelConfig, int, int], float]:
+    """Measures what autograd keeps of a forward pass, in bytes a token, in float32."""
+    import torch
+
+    from workbench.training import titan_imports, titan_patches  # noqa: F401
+    from workbench.training.dropout import DropoutKeys
+    from workbench.training.model import RouterWeights, model_config
+    from workbench.training.moe import Routers
+
+    titan_patches.use_device("cpu")
+
+    def measure(config: ModelConfig, rows: int, length: int) -> float:
+        model = model_config(
+            config, seq_len=length, causal=True, router=RouterWeights(0.01, 0.001)
+        ).build()
+        model.init_states()
+        torch.nn.init.normal_(model.lm_head.weight)
+        tokens = torch.randint(0, config.vocab_size, (rows, length))
+        keys = DropoutKeys(model, seed=0, tensor_rank=0, tensor_ranks=1)
+        keys.update(1, torch.arange(rows), tokens)
+        Routers(model, None).before_pass(torch.tensor(tokens.numel()))
+        own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
+        kept = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in own:
+                kept[storage._cdata] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            model(tokens)
+        return sum(t.untyped_storage().nbytes() for t in kept.values()) / tokens.numel()
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (),
+        ("model.qk_norm=false",),
+        ("model.dropout=0.1",),
+        ("model.moe_experts=8", "model.ffn=128"),
+    ],
+    ids=["dense", "no qk-norm", "dropout", "mixture"],
+)
+def test_activations_are_those_that_autograd_keeps(
+    recipe: Path,
+    saved_bytes: Callable[[ModelConfig, int, int], float],
+    keys: tuple[str, ...],
+) -> None:
+    """Per layer, by the difference of two depths. On a CPU a norm is several kernels, and keeps
+    its output before the weight too: 2 width, and 2 width for qk-norm, that a GPU does not."""
+    shape = ("model.width=128", "model.layers=3", "model.heads=2", "training.dtype=float32")
+    config = plan(recipe, *shape, *keys).runs[0].config
+    shallow = config.model.model_copy(update={"layers": 2})
+    measured = saved_bytes(config.model, 4, 32) - saved_bytes(shallow, 4, 32)
+    tokens = config.training.batch_size * config.data.seq_len
+    estimated = memory_per_gpu(config).activations / 3 / tokens
+    unfused = 4 * 128 * (4 if config.model.qk_norm else 2)
+    assert estimated + unfused == pytest.approx(measured, rel=0.03)
+
+
+def test_checkpointing_micro_batches_and_sharding_save_memory(recipe: Path) -> None:
+    base = large(recipe, "8B", 8, 1).runs[0].memory
+    assert base.activations == base.activations_kept > base.activations_recomputed
+    checkpointed = large(recipe, "8B", 8, 1, "training.activation_checkpointing=true")
+    assert checkpointed.runs[0].memory.activations == base.activations_recomputed
+    smaller = large(recipe, "8B", 8, 1, "training.micro_batch_size=1").runs[0].memory
+    assert smaller.activations * 32 == pytest.approx(base.activations, rel=1e-6)
+    assert smaller.logits * 32 == base.logits
+    wider = large(recipe, "8B", 4, 2).runs[0].memory
+    assert wider.parameters == pytest.approx(base.parameters, rel=1e-3)
+    assert wider.logits == base.logits, "twice the sequences a rank, half of the vocabulary"
+
+
+def test_no_fsdp_gathers_nothing(recipe: Path) -> None:
+    memory = plan(recipe, "training.dtype=float32").runs[0].memory
+    assert memory.gathered == 0
+    assert memory.document()["total"] == memory.total

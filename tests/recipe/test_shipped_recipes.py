@@ -1,0 +1,132 @@
+"""The shipped recipes plan: published numbers at the published scale, minutes on two cores."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from workbench.planning.flops import forward_flops_per_token
+from workbench.planning.plan import Plan, plan_study
+from workbench.recipe import Recipe, RunConfig, load_recipe, recipe_folder, shipped_recipes
+
+RECIPES = shipped_recipes()
+PAPER, CPU = ([r for r in RECIPES if r.startswith(folder)] for folder in ("paper/", "cpu/"))
+
+B = 10**9
+STEPS = 183_105  # 96B tokens in batches of 256 x 2048
+# Parameters (published, else the shape's), epochs and steps of each study of the paper.
+PUBLISHED: dict[str, tuple[set[float], set[float], set[int]]] = {
+    "figure-01-unique-tokens": ({1.086e9}, {192, 96, 64, 9.6, 1}, {STEPS}),
+    "figure-02-quality": ({1.086e9}, {96}, {STEPS}),
+    "figure-03-size": ({1.086e9, 2.16e9, 4.23e9, 8.64e9}, {96}, {STEPS}),
+    "figure-04-sparsity": ({1.086e9, 8.64e9, 8.02e9}, {96}, {STEPS}),
+    "figure-05-input-masking": ({1.086e9}, {96}, {STEPS}),
+    "figure-06-dropout": ({1.086e9}, {192}, {STEPS}),
+    "figure-07-coder": ({1.733e9}, {1500 / 9}, {357_627}),
+    "figure-10-480-epochs": ({1.086e9}, {96, 480}, {STEPS, 915_527}),
+}
+
+
+def load(name: str) -> Recipe:
+    return load_recipe(name)
+
+
+def plan(name: str, tmp_path: Path) -> Plan:
+    return plan_study(load(name), tmp_path)
+
+
+def test_every_study_of_the_paper_has_a_small_counterpart() -> None:
+    assert set(PUBLISHED) | {"figure-11-overfitting"} <= {r.removeprefix("paper/") for r in PAPER}
+    without = {r.removeprefix("paper/") for r in PAPER} - {r.removeprefix("cpu/") for r in CPU}
+    assert without == {"figure-07-coder"}  # its counterpart is its annealing phase
+
+
+def test_studies_have_names_of_their_own() -> None:
+    names = [
+        re.search(r'^name = "(.*)"', (recipe_folder() / f"{name}.toml").read_text(), re.M)
+        for name in RECIPES
+    ]
+    assert len({name.group(1) for name in names if name}) == len(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_what_it_asks_and_where_that_comes_from(name: str) -> None:
+    text = (recipe_folder() / f"{name}.toml").read_text()
+    assert text.startswith("# ")
+    assert max(map(len, text.splitlines())) <= 100
+    study = load(name).study
+    assert study.question.endswith("?")
+    assert study.source
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_recipes_plan_with_the_published_numbers(name: str, tmp_path: Path) -> None:
+    planned = plan(name, tmp_path)
+    assert {run.objective for run in planned.runs} >= {"ar", "mdlm"}
+    for run in planned.runs:
+        batch, seq_len = (1024, 4096) if "coder" in name else (256, 2048)
+        assert run.config.tokens_per_step == batch * seq_len
+        assert run.steps == run.total_tokens // (batch * seq_len)
+        assert run.config.model.vocab_size == 50_304
+        training = run.config.training
+        assert training.lr * training.min_lr_ratio == pytest.approx(training.lr / 10)
+        assert (training.betas, training.grad_clip) == ((0.9, 0.95), 1.0)
+    if (expected := PUBLISHED.get(name.removeprefix("paper/"))) is None:
+        return
+    sizes, epochs, steps = expected
+    assert {run.steps for run in planned.runs} == steps
+    assert sorted({run.epochs for run in planned.runs}) == pytest.approx(sorted(epochs))
+    for size in sizes:
+        assert any(abs(run.n_params / size - 1) < 0.005 for run in planned.runs), size
+    for run in planned.runs:
+        assert any(abs(run.n_params / size - 1) < 0.005 for size in sizes), run.n_params
+    if "sparsity" in name:
+        assert min(run.n_params_active for run in planned.runs) == pytest.approx(B, rel=0.005)
+
+
+def test_the_epochs_of_figure_1_are_those_of_its_budgets(tmp_path: Path) -> None:
+    planned = plan("paper/figure-01-unique-tokens", tmp_path)
+    told = {run.unique_tokens: run.epochs for run in planned.runs}
+    assert told == {B // 2: 192, B: 96, 3 * B // 2: 64, 10 * B: 9.6, 96 * B: 1}
+
+
+def forward_passes(config: RunConfig) -> float:
+    """FLOPs of a run in training and in evaluation, which is most of a small diffusion run."""
+    training, evaluation = config.training, config.evaluation
+    objective = training.objective
+    # Two streams are twice the sequence, an auxiliary loss is a second pass.
+    factor = {"block": 2.0, "aoar": 2.0}.get(objective, 1.0)
+    noisy = objective != "ar" or getattr(training, "input_mask", None)
+    factor *= (getattr(training, "noise_samples", None) or 1) if noisy else 1
+    factor *= 2 if getattr(training, "mask_aux_weight", None) else 1
+    trained = 3 * factor * config.steps * config.tokens_per_step
+    cloze = (evaluation.cloze_questions or 0) * 4 * config.data.seq_len
+    read = config.data.validation_tokens * (evaluation.validation_draws or 1)
+    read += cloze * (evaluation.cloze_draws or 1)
+    shape = config.model.model_copy(update={"vocab_size": 264}).shape
+    each = forward_flops_per_token(shape, config.data.seq_len, causal=False)
+    return (trained + (evaluation.points + 1) * read) * each
+
+
+def seconds_on_two_cores(recipe: Recipe) -> float:
+    """From the quickstart's measured 130 seconds, and half a second between runs."""
+    quickstart = sum(forward_passes(run) for run in load_recipe("quickstart").runs)
+    return 130 * sum(map(forward_passes, recipe.runs)) / quickstart + len(recipe.runs) / 2
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_cpu_recipes_take_the_time_they_say_and_three_seeds(name: str, tmp_path: Path) -> None:
+    recipe = load(name)
+    assert plan_study(recipe, tmp_path).runs
+    assert {run.training.seed for run in recipe.runs} == {0, 1, 2}
+    longer = name == "cpu/cloze-accuracy"  # 480 epochs, and enough questions to tell
+    assert seconds_on_two_cores(recipe) <= (1800 if longer else 15 * 60)
+
+
+def test_the_gpu_recipe_takes_half_an_hour_at_the_speed_it_assumes(tmp_path: Path) -> None:
+    planned = plan("gpu/unique-budget", tmp_path)
+    speed = {"25M": 2.0e14, "100M": 2.5e14}
+    seconds = sum(run.train_flops / speed[str(run.config.model.size)] for run in planned.runs)
+    assert seconds <= 25 * 60
+    assert {run.unique_tokens for run in planned.runs} == {500_000, 1_000_000, 2_000_000}
+    assert max(run.unique_tokens for run in planned.runs) < 10_786_507 / 4, "bytes of the corpus"

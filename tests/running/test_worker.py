@@ -1,0 +1,133 @@
+"""One run from its folder to its end, in this process."""
+
+import gc
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RECIPE
+from tests.disks import FULL, files_end_at
+from workbench.planning.prepare import prepare_study
+from workbench.recipe import load_recipe
+from workbench.running import worker
+from workbench.running.study import make_folders
+from workbench.runs.folder import RunFolder
+from workbench.store.read_records import read_records
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    gc.enable()  # titan's trainer turns it off for its process
+
+
+def make_run(tmp_path: Path, corpus: Path, *overrides: str) -> RunFolder:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.format(corpus=corpus))
+    recipe = load_recipe(path, ["training.objective=mdlm", *overrides])
+    (run,) = make_folders(recipe, prepare_study(recipe, tmp_path), tmp_path).values()
+    return run
+
+
+def values(run: RunFolder, metric: str) -> dict[int, float]:
+    frame = read_records(run.records_path).frame.filter(metric=metric)
+    return dict(zip(frame["step"], frame["value"], strict=True))
+
+
+def test_a_run_leaves_its_records_state_and_checkpoint(tmp_path: Path, corpus: Path) -> None:
+    run = make_run(tmp_path, corpus)
+    assert worker.main(run.path) == worker.FINISHED
+    status = run.status()
+    assert (status.state, status.step, status.tokens, status.attempts) == ("finished", 12, 6144, 1)
+    assert (run.checkpoint_dir / "step-12" / ".metadata").exists()
+    reading = read_records(run.records_path)
+    assert reading.problems == []
+    derived = json.loads(run.config_path.read_text())["derived"]
+    last = reading.frame.filter(step=12, metric="val_loss").row(0, named=True)
+    assert last["tokens"] == 6144
+    assert last["epoch"] == 3.0
+    assert last["flops"] == pytest.approx(derived["train_flops"])
+    assert last["estimator"] == "nelbo"
+    assert last["n"] == 64
+    assert 0 < last["stderr"] < last["value"]
+    accuracy = reading.frame.filter(step=12, metric="cloze_acc").row(0, named=True)
+    assert (accuracy["n"], accuracy["estimator"]) == (16, "nelbo/draws=4")
+    train = reading.frame.filter(metric="train_loss")
+    assert set(train["estimator"]) == {"elbo_t"}
+    assert train["step"].to_list() == list(range(1, 13))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path, corpus: Path) -> None:
+    run = make_run(tmp_path, corpus)
+    assert worker.main(run.path) == worker.FINISHED
+    before = run.records_path.read_bytes()
+    assert worker.main(run.path) == worker.FINISHED
+    assert run.records_path.read_bytes() == before
+    assert run.status().attempts == 1
+
+
+def test_a_claimed_run_is_left_alone(tmp_path: Path, corpus: Path) -> None:
+    run = make_run(tmp_path, corpus)
+    with run.claim():
+        assert worker.main(run.path) == worker.CLAIMED
+    assert run.status().state == "planned"
+    assert not run.records_path.exists()
+
+
+@pytest.mark.parametrize("weighting", ["elbo_t", "elbo_realized", "maskgit"])
+def test_micro_batches_add_up_to_the_batch(weighting: str, tmp_path: Path, corpus: Path) -> None:
+    keys = [f"training.loss_weighting={weighting}"]
+    whole = make_run(tmp_path, corpus, *keys)
+    parts = make_run(tmp_path, corpus, *keys, "training.micro_batch_size=4")
+    for run in (whole, parts):
+        assert worker.main(run.path) == worker.FINISHED
+    one, four = values(whole, "train_loss"), values(parts, "train_loss")
+    assert one.keys() == four.keys()
+    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
+
+
+def test_bfloat16_trains_close_to_float32(tmp_path: Path, corpus: Path) -> None:
+    exact = make_run(tmp_path, corpus)
+    rough = make_run(tmp_path, corpus, "training.dtype=bfloat16")
+    for run in (exact, rough):
+        assert worker.main(run.path) == worker.FINISHED
+    one, other = values(exact, "val_loss"), values(rough, "val_loss")
+    assert one[12] != other[12]
+    assert abs(one[12] - other[12]) < 0.05
+
+
+def test_weightings_train_differently_and_are_validated_alike(tmp_path: Path, corpus: Path) -> None:
+    runs = [
+        make_run(tmp_path, corpus, f"training.loss_weighting={weighting}")
+        for weighting in ("elbo_t", "maskgit")
+    ]
+    for run in runs:
+        assert worker.main(run.path) == worker.FINISHED
+    first = [values(run, "val_loss")[1] for run in runs]
+    assert first[0] == pytest.approx(first[1], abs=0.05), "the same noise on nearly equal models"
+    assert values(runs[0], "train_loss")[1] != values(runs[1], "train_loss")[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(2_000, r"records\.jsonl"), (100_000, "checkpoint of step 4")]
+)
+def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
+    size: int, said: str, tmp_path: Path, corpus: Path
+) -> None:
+    run = make_run(tmp_path, corpus, "training.checkpoint_every=4", "evaluation.tasks=[]")
+    with files_end_at(size):
+        assert worker.main(run.path) == worker.FAILED
+    status = run.status()
+    assert (status.state, status.attempts) == ("failed", 1)
+    assert status.error is not None
+    assert re.search(rf"{run.path}.*{said}.*cannot be written.*({FULL})", status.error)
+    assert ("of space were left" in status.error) == ("checkpoint" in said)
+    assert not list(run.checkpoint_dir.glob("*")), "half a checkpoint would take the room"
+    run.plan_again()
+    assert worker.main(run.path) == worker.FINISHED
+    assert read_records(run.records_path).problems == []
+    assert list(values(run, "train_loss")) == list(range(1, 13))
+    assert run.status().attempts == 2

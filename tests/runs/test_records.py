@@ -1,0 +1,100 @@
+"""Records: appended, never lost, read around damage."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.errors import WorkbenchError
+from workbench.runs.records import FIELDS, RecordWriter
+from workbench.store.read_records import deduplicated, read_records
+
+
+def write(path: Path, *steps: int, **more: Any) -> None:
+    writer = RecordWriter(path)
+    for step in steps:
+        record = {"metric": "val_loss", "value": step / 7, "estimator": "nll", **more}
+        writer.write(step=step, tokens=step * 10, epoch=step / 2, flops=1e9, **record)
+    writer.flush(fsync=True)
+    writer.close()
+
+
+def test_what_is_written_is_read_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, 1, 2, 3, stderr=0.1, n=5)
+    reading = read_records(path)
+    assert reading.problems == []
+    assert reading.offset == path.stat().st_size
+    assert reading.frame["value"].to_list() == [1 / 7, 2 / 7, 3 / 7]
+    assert reading.frame.columns == list(FIELDS)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+def test_a_number_that_is_none_is_null_and_never_zero(value: float | None, tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, 1, value=value)
+    assert json.loads(path.read_text())["value"] is None
+    assert read_records(path).frame["value"].to_list() == [None]
+
+
+@given(st.integers(1, 200))
+def test_a_torn_last_line_is_cut_off_and_nothing_before_it(cut: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "records.jsonl")
+        write(path, 1, 2, 3)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: max(0, len(whole) - cut)])
+        before = read_records(path)
+        assert before.problems == []
+        write(path, 9)
+        after = read_records(path)
+        assert after.problems == []
+        assert after.frame["step"].to_list() == [*before.frame["step"].to_list(), 9]
+
+
+def test_reading_goes_on_from_an_offset_and_leaves_an_unfinished_line(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, 1, 2)
+    first = read_records(path)
+    write(path, 3)
+    with open(path, "a") as file:
+        file.write('{"step": 4, "met')
+    second = read_records(path, first.offset)
+    assert second.frame["step"].to_list() == [3]
+    assert second.problems == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"garbage\n", b'{"step": 1}\n', b"[1, 2]\n", b'{"step": "x", "metric": "y"}\n', b"\0\0\n"],
+)
+def test_a_damaged_line_is_named_and_the_good_ones_kept(damage: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, 1, 2)
+    path.write_bytes(path.read_bytes() + damage)
+    write(path, 3)
+    reading = read_records(path)
+    assert reading.frame["step"].to_list() == [1, 2, 3]
+    assert len(reading.problems) == 1
+    assert f"{path}, line 3" in reading.problems[0]
+
+
+def test_of_records_written_again_the_last_stands(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, 1, 2, 3)
+    write(path, 2, 3, value=0.5)
+    write(path, 2, estimator="nelbo")
+    frame = deduplicated(read_records(path).frame)
+    assert frame.height == 4
+    assert frame.filter(step=2, estimator="nll")["value"].item() == 0.5
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"records\.jsonl"):
+        RecordWriter(tmp_path / "missing" / "records.jsonl")

@@ -1,0 +1,133 @@
+"""Trained runs: their models loaded again from their checkpoints."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TrainedRuns
+from workbench.data import PreparedData
+from workbench.data.streams import validation_windows
+from workbench.errors import InputError
+from workbench.recipe import OBJECTIVES
+from workbench.runs.folder import RunFolder
+from workbench.runs.studies import find_run
+from workbench.store.read_records import read_records
+from workbench.training.trained_model import as_trainer, load_run_model
+from workbench.training.validation import Validation
+
+
+@pytest.fixture
+def copied(trained: TrainedRuns, tmp_path: Path) -> RunFolder:
+    """A run that may be damaged, without its results folder."""
+    path = tmp_path / "runs" / trained["ar"].run_id
+    shutil.copytree(trained["ar"].path, path)
+    return RunFolder(path)
+
+
+def test_a_run_of_each_objective_is_there(trained: TrainedRuns) -> None:
+    assert set(trained) == {*OBJECTIVES, "untrained"}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_loaded_model_has_the_validation_loss_that_its_run_recorded(
+    trained: TrainedRuns, objective: str
+) -> None:
+    run = trained[objective]
+    loaded = load_run_model(run, device="cpu")
+    assert loaded.step == 12
+    assert not loaded.model.training
+    prepared = PreparedData.open(run.path.parent.parent / run.config_json()["data"]["folder"])
+    windows = validation_windows(prepared, loaded.config.data)
+    draws = loaded.config.evaluation.validation_draws or 1
+    found = Validation(windows, batch=16, draws=draws).evaluate(as_trainer(loaded))
+    recorded = read_records(run.records_path).frame.filter(metric="val_loss", step=12)["value"][0]
+    assert found.value == pytest.approx(recorded, abs=1e-5)
+
+
+def test_checkpoints_are_told_apart(trained: TrainedRuns) -> None:
+    steps = sorted(int(p.name[5:]) for p in trained["ar"].checkpoint_dir.glob("step-*"))
+    early = load_run_model(trained["ar"], device="cpu", step=steps[0]).model.state_dict()
+    late = load_run_model(trained["ar"], device="cpu").model.state_dict()
+    assert not torch.equal(early["norm.weight"], late["norm.weight"])
+    with pytest.raises(InputError, match="no checkpoint of step 5: it keeps"):
+        load_run_model(trained["ar"], device="cpu", step=5)
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(trained: TrainedRuns) -> None:
+    results, run = trained["ar"].path.parent.parent, trained["ar"]
+    assert find_run(results, run.run_id).path == run.path
+    others = [r.run_id for r in trained.values() if r is not run]
+    size = next(n for n in range(1, 13) if not any(o.startswith(run.run_id[:n]) for o in others))
+    assert find_run(results, run.run_id[:size] if size > 1 else run.run_id).path == run.path
+    with pytest.raises(InputError, match="there is no run zzz"):
+        find_run(results, "zzz")
+    with pytest.raises(InputError, match="there are no runs"):
+        find_run(results / "elsewhere", "zzz")
+
+
+def test_a_run_without_a_checkpoint_is_refused(trained: TrainedRuns) -> None:
+    with pytest.raises(InputError, match=r"has no checkpoint \(planned\)"):
+        load_run_model(trained["untrained"], device="cpu")
+
+
+def _cut_short(run: RunFolder) -> None:
+    for part in (run.checkpoint_dir / "step-12").glob("*.distcp"):
+        part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+
+
+def _without_a_part(run: RunFolder) -> None:
+    for part in (run.checkpoint_dir / "step-12").glob("*.distcp"):
+        part.unlink()
+
+
+def _without_metadata(run: RunFolder) -> None:
+    (run.checkpoint_dir / "step-12" / ".metadata").write_bytes(b"")
+
+
+def _of_another_model(run: RunFolder) -> None:
+    document = run.config_json()
+    document["config"]["model"]["width"] = 64
+    run.config_path.write_text(json.dumps(document))
+
+
+def _of_another_vocabulary(run: RunFolder) -> None:
+    document = run.config_json()
+    document["config"]["model"]["vocab_size"] = 512
+    run.config_path.write_text(json.dumps(document))
+
+
+def _imported(run: RunFolder) -> None:
+    run.config_path.write_text(json.dumps(run.config_json() | {"imported": True}))
+
+
+def _gone(run: RunFolder) -> None:
+    shutil.rmtree(run.path)
+
+
+DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
+    "cut short": (_cut_short, "step-12 cannot be read .* use the one before it"),
+    "a part missing": (_without_a_part, "step-12 cannot be read"),
+    "empty metadata": (_without_metadata, "step-12 cannot be read"),
+    "another model": (_of_another_model, "step-12 cannot be read"),
+    "another vocabulary": (_of_another_vocabulary, "Put the old file back"),
+    "imported": (_imported, "is imported: there are numbers and no model"),
+    "gone": (_gone, "config.json"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_cannot_be_loaded_is_refused_with_its_reason(copied: RunFolder, kind: str) -> None:
+    damage, said = DAMAGE[kind]
+    damage(copied)
+    with pytest.raises(InputError, match=said):
+        load_run_model(copied, device="cpu")
+
+
+def test_a_model_is_loaded_without_the_shards_of_its_data(copied: RunFolder) -> None:
+    assert not (copied.path.parent.parent / "data").exists()
+    weights = load_run_model(copied, device="cpu", step=11).model.state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())

@@ -1,0 +1,174 @@
+"""`workbench eval`: tasks asked of a trained run's checkpoint, their numbers kept with the run."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from workbench.data.streams import validation_windows
+from workbench.errors import InputError, WorkbenchError
+from workbench.evaluation.complete import RunCompleter
+from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluated, open_run
+from workbench.evaluation.programs.pass_task import PassTask, pass_task
+from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
+from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
+from workbench.runs.evaluations import Evaluated, record_evaluations
+from workbench.runs.studies import find_run
+from workbench.store import ingest
+from workbench.training.validation import Estimate, Validation
+
+
+def evaluate_runs(
+    results: Path,
+    names: list[str],
+    options: EvalOptions,
+    *,
+    step: int | None = None,
+    device: str = "auto",
+    record: bool = True,
+    together: bool = False,
+) -> list[dict[str, Any]]:
+    """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
+
+    Args:
+        names: run ids, or beginnings of them.
+        step: a checkpoint's; None for the newest.
+        record: append to the runs' evaluations, and bring the store up to date.
+        together: ask all runs as one model that averages their probabilities. The numbers are no
+            run's, and no run keeps them.
+
+    Raises:
+        InputError: no such run or checkpoint, or a task that cannot be made.
+        CannotConfine: a task runs programs, and this machine cannot confine them.
+    """
+    rows = []
+    runs = [find_run(results, name) for name in names]
+    # What cannot be done is said before a model is loaded.
+    programs = [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
+    if together and len(runs) < 2:
+        raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
+    record = record and not together
+    for some in [runs] if together else [[run] for run in runs]:
+        opened = open_run(*some, step=step, device=device, threads=options.threads)
+        found: list[Evaluated] = []
+        for ask in _asking(opened, options, programs):
+            found += ask()
+        if record:
+            record_evaluations(opened.run, opened.model.step, found)
+        rows += [_row(opened, one) for one in found]
+    if record:
+        try:
+            ingest(results, run_ids=[run.run_id for run in runs])
+        except WorkbenchError as error:  # the numbers are with their runs, and here
+            print(
+                f"Note: kept with the runs, and not in the store yet: {error} `workbench ingest` "
+                "brings the numbers in.",
+                file=sys.stderr,
+            )
+    return rows
+
+
+def _asking(
+    opened: Opened, options: EvalOptions, programs: list[PassTask]
+) -> Iterator[Callable[[], list[Evaluated]]]:
+    """The tasks, made one after another, each to be asked once."""
+    for name, task in likelihood_tasks(opened, options).items():
+        for note in task.notes:
+            print(f"Note: {note}", file=sys.stderr)
+        yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
+    if VALIDATION in options.tasks:
+        yield lambda: list(ask_validation(opened, options))
+    for passing in programs:
+        yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]
+    if options.harness.tasks:
+        from workbench.evaluation.harness_tasks import ask_harness
+
+        yield lambda: list(ask_harness(opened, options))
+
+
+def likelihood_tasks(opened: Opened, options: EvalOptions) -> dict[str, Task]:
+    """The tasks scored by likelihood, made from their files or from the run's held-out text.
+
+    Raises:
+        InputError: a file is missing or damaged, or there is too little text.
+    """
+    names = tuple(name for name in options.tasks if name in TASKS)
+    inputs = TaskInputs(
+        context=opened.model.context,
+        tokenizer=lambda: opened.model.tokenizer,
+        prepared=opened.prepared,
+        questions=options.questions,
+        draws=options.draws,
+        seed=options.seed,
+        shots=default_shots(names) if options.shots is None else options.shots,
+        files=options.files,
+        batch=batch_for(opened.model.context),
+    )
+    return {name: TASKS[name](inputs) for name in names}
+
+
+def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator[Evaluated]:
+    """Numbers of one task scored by likelihood."""
+    count = len(next(iter(task.questions.values())))
+    began = time.perf_counter()
+    found = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
+    seconds = time.perf_counter() - began
+    draws = opened.scorer.objective.answer_draws(options.draws)
+    for one in found:
+        yield evaluated(name, one, options, draws=draws, seconds=seconds)
+
+
+def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
+    """`val_loss` and `val_bpb` on the windows that training measures them on."""
+    prepared, config = opened.prepared(), opened.model.config
+    validation = Validation(
+        validation_windows(prepared, config.data),
+        batch=batch_for(opened.model.context),
+        draws=options.draws,
+    )
+    began = time.perf_counter()
+    loss = validation.evaluate(opened.scorer.trainer)
+    seconds = time.perf_counter() - began
+    objective = opened.scorer.objective
+    draws = objective.answer_draws(options.draws)
+    estimator = f"{objective.validation_estimator}/draws={draws}"
+    for metric, scale in (
+        ("val_loss", 1.0),
+        ("val_bpb", 1 / (math.log(2) * prepared.bytes_per_token)),
+    ):
+        stderr = None if loss.stderr is None else loss.stderr * scale
+        one = Measured(metric, Estimate(loss.value * scale, stderr, loss.n), estimator)
+        yield evaluated(VALIDATION, one, options, draws=draws, seconds=seconds)
+
+
+def _pass_task(name: str, options: EvalOptions) -> PassTask:
+    shots = options.shots
+    if shots is not None and len(shots) != 1:
+        raise InputError(f"--shots {','.join(map(str, shots))}: {name} takes one number of them.")
+    return pass_task(
+        name, options.file(name), shots=shots[0] if shots else None, limit=options.questions
+    )
+
+
+def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterator[Evaluated]:
+    """pass@k of one benchmark of programs."""
+    began = time.perf_counter()
+    found = [Measured(*one) for one in task.ask(RunCompleter(opened.model), options.passing)]
+    seconds = time.perf_counter() - began
+    for one in found:
+        yield evaluated(task.name, one, options, draws=None, seconds=seconds)
+
+
+def _row(opened: Opened, one: Evaluated) -> dict[str, Any]:
+    return {
+        "run_id": "+".join(opened.members),
+        "objective": opened.model.config.training.objective,
+        "step": opened.model.step,
+        "metric": one.metric,
+        "value": one.value,
+        "stderr": one.stderr,
+        "n": one.n,
+        "estimator": one.estimator,
+    }

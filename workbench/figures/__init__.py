@@ -1,0 +1,73 @@
+"""Figures: one function each, shared by the command line, the report and the app.
+
+`FIGURES` names them all. Each returns a `Figure`: the chart, and the data that it draws.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from workbench.figures.arrangements import paper_arrangement_figure, put_together_figure
+from workbench.figures.compute import generation_flops_figure, training_flops_figure
+from workbench.figures.contours import contour_figure
+from workbench.figures.crossovers import crossover_figure
+from workbench.figures.fit_folder import save_fits
+from workbench.figures.law_fits import (
+    isoflop_figure,
+    predicted_figure,
+    profile_figure,
+    residuals_figure,
+)
+from workbench.figures.learning_curves import curves_figure
+from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
+from workbench.figures.theme import Figure, save
+from workbench.figures.trends import crossover_trend_figure, effective_data_figure
+
+
+class Entry(NamedTuple):
+    """A kind of figure."""
+
+    function: Callable[..., Figure]
+    description: str
+
+
+FIGURES: dict[str, Entry] = {
+    "curves": Entry(curves_figure, "any metrics along any axis, smoothed or not, seeds as bands"),
+    "crossover": Entry(crossover_figure, "where one objective overtakes the other"),
+    "crossover_trend": Entry(crossover_trend_figure, "how crossovers move along a key"),
+    "onset": Entry(onset_figure, "the epoch at which each configuration starts to overfit"),
+    "effective_data": Entry(effective_data_figure, "what the challenger's unique tokens are worth"),
+    "loss_against_accuracy": Entry(loss_against_accuracy_figure, "both along training"),
+    "nll_gap": Entry(nll_gap_figure, "NLL of true and other endings, and their gap"),
+    "paper_arrangement": Entry(paper_arrangement_figure, "rows are groups, columns metrics"),
+    "put_together": Entry(put_together_figure, "all groups in a panel an objective"),
+    "predicted": Entry(predicted_figure, "losses that a law predicts against those seen"),
+    "residuals": Entry(residuals_figure, "where a law errs"),
+    "contours": Entry(contour_figure, "predicted loss over parameters and tokens"),
+    "profiles": Entry(profile_figure, "what the data leave open of each parameter"),
+    "isoflop": Entry(isoflop_figure, "loss against size at equal compute"),
+    "generation_flops": Entry(generation_flops_figure, "what generation costs"),
+    "training_flops": Entry(training_flops_figure, "what the best value cost in training"),
+}
+
+__all__ = [
+    "FIGURES",
+    "Figure",
+    "contour_figure",
+    "crossover_figure",
+    "crossover_trend_figure",
+    "curves_figure",
+    "effective_data_figure",
+    "generation_flops_figure",
+    "isoflop_figure",
+    "loss_against_accuracy_figure",
+    "nll_gap_figure",
+    "onset_figure",
+    "paper_arrangement_figure",
+    "predicted_figure",
+    "profile_figure",
+    "put_together_figure",
+    "residuals_figure",
+    "save",
+    "save_fits",
+    "training_flops_figure",
+]

@@ -1,0 +1,202 @@
+"""The paper's two arrangements of curves (arXiv 2511.03276, Figures 1 to 3)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from workbench.analysis.curves import load_curves
+from workbench.analysis.pairing import UNIQUE, identity
+from workbench.errors import InputError
+from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.learning_curves import (
+    HEIGHT,
+    WIDTH,
+    Legend,
+    legend_name,
+    measures,
+    panel,
+    point_rows,
+)
+from workbench.figures.points import POINTS, Family, by_number, families, numbered, telling_keys
+from workbench.figures.theme import (
+    AXIS_TITLES,
+    Figure,
+    colour_of,
+    finished,
+    group_text,
+    heading,
+    stroke_legend,
+    styles_of,
+)
+
+
+def put_together_figure(
+    results: Path, study: str, metric: str, axis: str = "tokens", shade: str | None = None
+) -> Figure:
+    """A panel an objective with all of its configurations, shaded by the swept key: the darker,
+    the larger; for unique tokens the darker, the fewer, as the paper has it.
+
+    Args:
+        shade: the key that shades; the first that differs by default.
+    """
+    every = families(load_curves(results, study, metric), axis)
+    told = telling_keys(every)
+    key = shade or (told[0] if told else "n_params")
+    if not any(key in family.keys for family in every):
+        raise InputError(f"no run has the key {key}.")
+    values = sorted({json.dumps(f.keys.get(key)) for f in every}, key=by_number)
+    labels = [group_text({key: json.loads(value)}) for value in values]
+    span = np.concatenate([family.frame["x"].to_numpy() for family in every])
+    panels, parts = [], []
+    for objective in styles_of(family.objective for family in every):
+        members = [family for family in every if family.objective == objective]
+        rows = point_rows(members, [key], metric)
+        shades = _shades(colour_of(objective), len(labels))
+        if key in (UNIQUE, "unique_tokens"):
+            shades.reverse()
+        panels.append(_shaded(rows, metric, axis, span, labels, shades, members[0].series(metric)))
+        parts.append(rows)
+    chart = alt.concat(*panels, columns=3).resolve_scale(color="independent", y="shared")
+    chart = chart.properties(title=heading(f"{study}: {metric}, put together"))
+    return Figure(finished(chart), pl.concat(parts), f"{study}: {metric}, put together")
+
+
+def _shaded(
+    rows: pl.DataFrame,
+    metric: str,
+    axis: str,
+    span: np.ndarray,
+    labels: list[str],
+    shades: list[str],
+    title: str,
+) -> Any:
+    here = set(rows["label"].to_list())
+    kept = [(label, shade) for label, shade in zip(labels, shades, strict=True) if label in here]
+    # A panel's own values alone, in the shades that they have in every panel.
+    colour = alt.Color(
+        "label:N", title=None, sort=labels, legend=stroke_legend() if len(kept) > 1 else None,
+        scale=alt.Scale(domain=[label for label, _ in kept], range=[shade for _, shade in kept]),
+    )  # fmt: skip
+    x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
+    y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))
+    return (
+        alt.Chart(numbered(rows).select("x", "value", "label", "curve"))
+        .mark_line(strokeWidth=2)
+        .encode(x, y, colour, alt.Detail("curve:N"))
+        .properties(width=WIDTH, height=HEIGHT, title=title)
+    )
+
+
+def _shades(colour: str, count: int) -> list[str]:
+    """From light to darker than the colour itself, so that neighbours can be told apart."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    shares = np.linspace(0.4, 1.45, count) if count > 1 else [1.0]
+    mixed = [255 - (255 - rgb) * s if s <= 1 else rgb * (1 - 0.9 * (s - 1)) for s in shares]
+    return ["#" + "".join(f"{round(float(c)):02x}" for c in one) for one in mixed]
+
+
+def paper_arrangement_figure(
+    results: Path,
+    study: str,
+    metrics: list[str],
+    axis: str = "tokens",
+    reference: str = "reference",
+) -> Figure:
+    """Rows are groups, columns metrics, objectives against each other in each panel. Published
+    curves of the same metric and unique tokens are drawn faintly behind, where the store has
+    them.
+    """
+    share = POINTS // len(metrics)
+    loaded = {m: families(load_curves(results, study, m), axis, limit=share) for m in metrics}
+    every = [family for members in loaded.values() for family in members]
+    told = telling_keys(every)
+    published = {} if study == reference else _published(results, reference, metrics, axis)
+    legend = Legend(every, [])
+    panels, parts = [], []
+    for group in _groups(every, told):
+        name = group_text(group)
+        for metric in metrics:
+            members = [f for f in loaded[metric] if _in_group(f, group)]
+            if not members:
+                panels.append(_nothing(f"{name}: no {metric}"))
+                continue
+            rows = point_rows(members, [], metric).with_columns(
+                panel=pl.lit(name), published=pl.lit(False)
+            )
+            span = np.concatenate([f.frame["x"].to_numpy() for f in loaded[metric]])
+            made = panel(rows, metric, axis, name, legend, span)
+            behind = [f for f in published.get(metric, []) if _same_data(f, members[0])]
+            parts.append(rows)
+            if behind:
+                rows = point_rows(behind, [], metric).with_columns(
+                    series=pl.lit("published"), panel=pl.lit(name), published=pl.lit(True)
+                )
+                parts.append(rows)
+                made = alt.layer(*_faint(behind, made_of=members), made)
+            panels.append(made)
+    data = pl.concat(parts)
+    notes = measures(loaded)
+    if data["published"].any():
+        notes.append("faint and broad: published curves, as far as they lie near")
+    # Groups of a single metric would make one long column.
+    chart = alt.concat(*panels, columns=len(metrics) if len(metrics) > 1 else 3).properties(
+        title=heading(f"{study}: {', '.join(metrics)}", notes)
+    )
+    return Figure(finished(chart), data, f"{study}: the paper's arrangement")
+
+
+def _groups(every: list[Family], told: list[str]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for family in every:
+        group = {key: family.keys.get(key) for key in told} or {UNIQUE: family.keys.get(UNIQUE)}
+        found.setdefault(identity(group), group)
+    return sorted(found.values(), key=lambda g: [by_number(json.dumps(v)) for v in g.values()])
+
+
+def _in_group(family: Family, group: dict[str, Any]) -> bool:
+    return all(family.keys.get(key) == value for key, value in group.items())
+
+
+def _same_data(published: Family, ours: Family) -> bool:
+    theirs, own = published.keys.get(UNIQUE), ours.keys.get(UNIQUE)
+    return bool(theirs and own and abs(theirs - own) <= 0.02 * own)
+
+
+def _published(
+    results: Path, reference: str, metrics: list[str], axis: str
+) -> dict[str, list[Family]]:
+    found = {}
+    for metric in metrics:
+        try:
+            found[metric] = families(load_curves(results, reference, metric), axis)
+        except InputError:
+            continue  # not imported, or without this metric
+    return found
+
+
+def _faint(behind: list[Family], made_of: list[Family]) -> list[Any]:
+    """Published curves, as far as they lie about where ours do: a spike far beyond would press
+    the panel's own curves flat. The figure's data hold all of it."""
+    values = np.concatenate([family.frame["value"].to_numpy() for family in made_of])
+    margin = 0.5 * float(np.ptp(values))
+    near = pl.col("value").is_between(values.min() - margin, values.max() + margin)
+    return [
+        alt.Chart(family.frame.filter(near).with_columns(whose=pl.lit(legend_name(family, True))))
+        .mark_line(strokeWidth=5, opacity=0.28, color=colour_of(family.objective), clip=True)
+        .encode(alt.X("x:Q"), alt.Y("value:Q"))
+        for family in behind
+    ]
+
+
+def _nothing(text: str) -> Any:
+    """A panel that says what is not there, so that the others keep their places."""
+    return (
+        alt.Chart(pl.DataFrame({"text": [text]}))
+        .mark_text(color="#888888", fontSize=11)
+        .encode(text="text:N")
+        .properties(width=WIDTH, height=HEIGHT)
+    )

@@ -1,0 +1,224 @@
+"""Where one objective overtakes the other: a panel a group."""
+
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.pairing import (
+    Pair,
+    Side,
+    identity,
+    make_pairs,
+    mean_curve,
+    side_name,
+)
+from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.points import POINTS, thinned
+from workbench.figures.theme import (
+    AXIS_TITLES,
+    INK,
+    OTHERS,
+    Figure,
+    Style,
+    finished,
+    group_text,
+    heading,
+    measured,
+    name_of,
+    place_text,
+    series_channels,
+    styles_of,
+    wrapped,
+)
+from workbench.metrics import higher_is_better
+
+_WIDTH, _HEIGHT = 290, 230
+_SPREAD = 2.0
+"""Panels whose values span ranges that differ by more than this factor have axes of their own."""
+
+
+def crossover_figure(
+    results: Path, study: str, metric: str, axis: str, found: list[dict[str, Any]]
+) -> Figure:
+    """A panel a group: baseline and challenger against the axis, the crossover as a dotted line
+    with its 95 % interval as a band. An open triangle at the end of the range compared says that
+    the crossover, if any, lies beyond it.
+
+    Args:
+        found: what `crossovers` returned for the same study, metric and axis, or some of it:
+            only these groups are drawn.
+    """
+    loaded = load_curves(results, study, metric)
+    sides = (found[0]["baseline"], found[0]["challenger"])
+    match = loaded.compare.get("match")
+    wanted = {identity(row["group"]): row for row in found}
+    pairs = [
+        pair
+        for pair in make_pairs(loaded, *sides, tuple(match) if match else None)
+        if identity(pair.group) in wanted
+    ]
+    answers = [wanted[identity(pair.group)] for pair in pairs]
+    names = _legend_names(pairs[0], sides, metric)
+    styles = _styles(sides)
+    strict = found[0].get("definition") == "best_so_far"
+    limit = max(4, POINTS // (2 * len(pairs)))
+    frames = [
+        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
+        for pair in pairs
+    ]
+    if strict:
+        frames = [_with_best(frame, names[0], higher_is_better(metric)) for frame in frames]
+    data = pl.concat(frames)
+    span = data["x"].to_numpy()
+    panels = [
+        _panel(frame, answer, metric, names, styles, span)
+        for frame, answer in zip(frames, answers, strict=True)
+    ]
+    told = "where diffusion overtakes AR" if sides == ("ar", "mdlm") else "crossover"
+    title = heading(
+        f"{study}: {told}, by {metric}",
+        "against the best so far (thin line), as if stopped in time" if strict else "",
+    )
+    chart = alt.concat(*panels, columns=3).properties(title=title)
+    scales = chart.resolve_scale(y="shared" if _alike(frames) else "independent")
+    return Figure(finished(scales), data, f"{study}: crossover on {metric}")
+
+
+def _alike(frames: list[pl.DataFrame]) -> bool:
+    ranges = [float(np.ptp(frame["y"].to_numpy())) for frame in frames]
+    return max(ranges) <= _SPREAD * min(ranges)
+
+
+def _styles(sides: tuple[Side, Side]) -> list[Style]:
+    """Of the sides' objectives; where both are variants of one, the challenger's colour differs."""
+    baseline, challenger = (
+        side if isinstance(side, str) else str(side.get("training.objective", side_name(side)))
+        for side in sides
+    )
+    known = styles_of([baseline, challenger])
+    ours = known[baseline]
+    theirs = known[challenger]
+    if theirs == ours:
+        theirs = Style(OTHERS[0], [6, 3], "square")
+    return [ours, theirs]
+
+
+def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
+    names = []
+    for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
+        told = name_of(side) if isinstance(side, str) else _side_text(side)
+        imported = all(curve.imported for curve in curves)
+        kind = measured(curves[0].estimator, higher_is_better(metric))
+        names.append(told + kind + (", imported" if imported else ""))
+    return names
+
+
+def _side_text(side: dict[str, Any]) -> str:
+    objective = side.get("training.objective")
+    others = group_text({k: v for k, v in side.items() if k != "training.objective"})
+    return ", ".join(part for part in (name_of(objective) if objective else "", others) if part)
+
+
+def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataFrame:
+    parts = []
+    for name, curves in zip(names, (pair.baseline, pair.challenger), strict=True):
+        x, y = _drawn(curves, axis, limit)
+        parts.append(pl.DataFrame({"x": x, "y": y, "curve": [name] * len(x)}))
+    return pl.concat(parts)
+
+
+def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
+    x, y = mean_curve(curves, axis)
+    x, y = x[x > 0], y[x > 0]  # a logarithm has no place for the start
+    keep = thinned(x, y, limit)
+    return x[keep], y[keep]
+
+
+def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:
+    """What the stricter definition compares with: the baseline's best so far, in "best"."""
+    best = pl.col("y").cum_max() if higher else pl.col("y").cum_min()
+    parts = [
+        frame.filter(pl.col("curve") == baseline).with_columns(best=best),
+        frame.filter(pl.col("curve") != baseline).with_columns(best=pl.lit(None, pl.Float64)),
+    ]
+    return pl.concat(parts)
+
+
+def _panel(
+    frame: pl.DataFrame,
+    answer: dict[str, Any],
+    metric: str,
+    names: list[str],
+    styles: list[Style],
+    span: Floats,
+) -> Any:
+    colour, dash, _ = series_channels(names, styles, field="curve:N")
+    x = log_axis("x:Q", AXIS_TITLES[answer["axis"]], span, most=5)
+    y = linear_axis("y:Q", metric_title(metric, frame["y"].to_numpy()))
+    base = alt.Chart(frame)
+    layers = _interval(answer, frame)
+    if "best" in frame.columns:
+        own = base.transform_filter("isValid(datum.best)")
+        layers.append(
+            own.mark_line(strokeWidth=1, color=styles[0].colour).encode(x, alt.Y("best:Q"))
+        )
+    layers.append(base.mark_line(strokeWidth=2).encode(x, y, colour, dash))
+    layers.append(base.mark_point(filled=True, size=16, opacity=1).encode(x, y, colour))
+    layers += _place(answer, frame, names[1], styles[1])
+    return alt.layer(*layers).properties(
+        width=_WIDTH,
+        height=_HEIGHT,
+        title=alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer)),
+    )
+
+
+def _interval(answer: dict[str, Any], frame: pl.DataFrame) -> list[Any]:
+    """The 95 % interval as a band; to the end of the range measured where a limit is beyond."""
+    if not answer.get("ci95"):
+        return []
+    low, high = answer["ci95"]
+    ends = (float(frame["x"].min()), float(frame["x"].max()))  # type: ignore[arg-type]
+    band = pl.DataFrame({"low": [low or ends[0]], "high": [high or ends[1]]})
+    mark = alt.Chart(band).mark_rect(color="#999999", opacity=0.3)
+    return [mark.encode(x=alt.X("low:Q"), x2="high:Q")]
+
+
+def _place(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style) -> list[Any]:
+    """The crossover, or a triangle at the bound, on the challenger's curve."""
+    place = answer["crossover"]
+    if place is not None:
+        at = pl.DataFrame({"x": [float(place)]}).filter(pl.col("x") > 0)
+        return [alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q"))]
+    late = answer["status"] == "not_reached"
+    own = frame.filter(pl.col("curve") == name)
+    bound = max(float(answer["last_x" if late else "first_x"]), float(own["x"][0]))
+    level = float(np.interp(bound, own["x"].to_numpy(), own["y"].to_numpy()))
+    mark = alt.Chart(pl.DataFrame({"x": [bound], "y": [level]})).mark_point(
+        shape="triangle-right" if late else "triangle-left", size=170, filled=True, fill="white",
+        stroke=style.colour, strokeWidth=2, opacity=1,
+    )  # fmt: skip
+    return [mark.encode(alt.X("x:Q"), alt.Y("y:Q"))]
+
+
+def verdict(answer: dict[str, Any]) -> str:
+    """The status of a comparison in a line; bounds are called so."""
+    axis = answer["axis"]
+    if answer["status"] == "not_reached":
+        return f"not reached by {place_text(answer['last_x'], axis)}"
+    if answer["status"] == "ahead_throughout":
+        return f"ahead throughout, from {place_text(answer['first_x'], axis)} on"
+    told = f"overtakes at {place_text(answer['crossover'], axis)}"
+    interval = answer.get("ci95")
+    if interval:
+        low, high = (None if end is None else place_text(end, axis).split()[0] for end in interval)
+        if low and high:
+            told += f" (95 %: {low} to {high})"
+        elif low:
+            told += f" (95 %: from {low}; no upper limit)"
+        else:
+            told += f" (95 %: to {high}; no lower limit)" if high else " (95 %: not bounded)"
+    return told

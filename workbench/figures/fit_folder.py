@@ -1,0 +1,49 @@
+"""Every figure of a set of fits, in one folder."""
+
+from pathlib import Path
+
+from workbench.figures.contours import contour_figure
+from workbench.figures.law_fits import (
+    isoflop_figure,
+    predicted_figure,
+    profile_figure,
+    residuals_figure,
+)
+from workbench.figures.theme import Figure, save
+from workbench.laws.fitting.result import Fit
+
+
+def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
+    """Every figure that the fits have, with the data behind each, into a folder.
+
+    Returns:
+        a line for each file, and for each law that has none.
+
+    Raises:
+        InputError: an unknown suffix, or the folder cannot be written.
+    """
+    made: list[tuple[str, Figure]] = []
+    lines: list[str] = []
+    for law in dict.fromkeys(fit.law for fit in fits):
+        own = [fit for fit in fits if fit.law == law]
+        if law == "critical_compute":
+            lines.append(f"{law} predicts no losses: no figures.")
+            continue
+        if law == "isoflop":
+            made += [(_file(fit, "profiles"), isoflop_figure(fit)) for fit in own]
+            continue
+        made += [(f"{law}-predicted", predicted_figure(own))]
+        made += [(f"{law}-residuals", residuals_figure(own))]
+        for fit in own:
+            made.append((_file(fit, "contours"), contour_figure(fit)))
+            if fit.profiles:
+                made.append((_file(fit, "likelihood"), profile_figure(fit)))
+    for name, figure in made:
+        path = folder / f"{name}.{suffix}"
+        save(figure, path, save_data=True)
+        lines.append(f"{path}: {figure.title}")
+    return lines
+
+
+def _file(fit: Fit, what: str) -> str:
+    return "-".join(part for part in (fit.law, fit.objective_name, what) if part)

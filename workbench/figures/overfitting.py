@@ -1,0 +1,271 @@
+"""What validation loss hides: loss against accuracy, and the gap between true and other endings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from workbench.analysis.curves import chosen, load_curves
+from workbench.analysis.overfitting import onset_trends
+from workbench.analysis.pairing import identity
+from workbench.errors import InputError
+from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.points import POINTS, Family, by_number, families, telling_keys
+from workbench.figures.theme import (
+    AXIS_TITLES,
+    DASHES,
+    Figure,
+    finished,
+    group_text,
+    heading,
+    series_channels,
+    styles_of,
+)
+from workbench.figures.trends import crossover_trend_figure
+
+_WIDTH, _HEIGHT = 290, 230
+Where = dict[str, list[Any]]
+
+
+def loss_against_accuracy_figure(
+    results: Path,
+    study: str,
+    loss: str = "val_loss",
+    accuracy: str = "cloze_acc",
+    where: Where | None = None,
+) -> Figure:
+    """The way of each run through loss and accuracy, from its first point (open) to its last
+    (filled): a way that turns right and up has a loss that rises while accuracy still improves
+    (arXiv 2511.03276, Figures 8 and 9).
+
+    Where the two were measured at different tokens, accuracy is interpolated in between to where
+    the loss was measured.
+
+    Args:
+        where: draw only the runs whose keys have one of these values.
+
+    Raises:
+        InputError: no run has both metrics over a common range of tokens.
+    """
+    pairs = _both(results, study, loss, accuracy, "tokens", where)
+    told = telling_keys([first for first, _ in pairs])
+    parts = []
+    for first, second in pairs:
+        joined = _joined(first, second, "loss", "accuracy")
+        parts.append(
+            joined.with_columns(
+                objective=pl.lit(first.objective),
+                series=pl.lit(first.series(loss)),
+                label=pl.lit(group_text({name: first.keys.get(name) for name in told})),
+                order=pl.int_range(pl.len()),
+                place=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("first"))
+                .when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.lit("last"))
+                .otherwise(pl.lit("between")),
+            )
+        )  # fmt: skip
+    rows = pl.concat(parts).rename({"x": "tokens"})
+    if rows.is_empty():
+        raise InputError(f"study {study}: no run has {loss} and {accuracy} at common tokens.")
+    chart = _ways(rows, loss, accuracy).properties(
+        title=heading(
+            f"{study}: {accuracy} against {loss} along training",
+            "from the first evaluation (open) to the last (filled)",
+        )
+    )
+    return Figure(finished(chart), rows, f"{study}: {loss} and {accuracy}")
+
+
+def _both(
+    results: Path, study: str, one: str, other: str, axis: str, where: Where | None
+) -> list[tuple[Family, Family]]:
+    """The configurations that have both metrics."""
+    ours, theirs = (
+        {
+            identity(family.keys): family
+            for family in families(
+                chosen(load_curves(results, study, metric), where or {}), axis, limit=POINTS // 4
+            )
+        }
+        for metric in (one, other)
+    )
+    pairs = [(family, theirs[key]) for key, family in ours.items() if key in theirs]
+    told = telling_keys([family for family, _ in pairs])
+    pairs.sort(key=lambda pair: [by_number(json.dumps(pair[0].keys.get(key))) for key in told])
+    if not pairs:
+        raise InputError(f"study {study}: no run has both {one} and {other}.")
+    return pairs
+
+
+def _joined(first: Family, second: Family, one: str, other: str) -> pl.DataFrame:
+    """Both values where the first was measured, over the range that both cover."""
+    x, at = first.frame["x"].to_numpy(), second.frame["x"].to_numpy()
+    inside = (x >= at[0]) & (x <= at[-1])
+    values = np.interp(x[inside], at, second.frame["value"].to_numpy())
+    return pl.DataFrame(
+        {"x": x[inside], one: first.frame["value"].to_numpy()[inside], other: values}
+    )
+
+
+def _ways(rows: pl.DataFrame, loss: str, accuracy: str) -> alt.ConcatChart:
+    marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
+    colour, dash, shape = _series(rows, marks)
+    shape.legend, dash.legend = marks, None
+    x = alt.X(
+        "loss:Q", title=metric_title(loss), scale=alt.Scale(zero=False),
+        axis=alt.Axis(gridOpacity=0.6, tickCount=6),
+    )  # fmt: skip
+    y = linear_axis("accuracy:Q", metric_title(accuracy, rows["accuracy"].to_numpy()))
+    panels = []
+    for label in rows["label"].unique(maintain_order=True).to_list():
+        own = alt.Chart(rows.filter(pl.col("label") == label))
+        first = own.transform_filter("datum.place == 'first'")
+        last = own.transform_filter("datum.place == 'last'")
+        ways = own.mark_line(strokeWidth=1.6).encode(x, y, colour, dash, alt.Order("order:Q"))
+        layers = [
+            ways,
+            own.mark_point(filled=True, size=12, opacity=1).encode(x, y, colour),
+            first.mark_point(size=90, strokeWidth=2, fill="white", opacity=1).encode(
+                x, y, colour, shape
+            ),
+            last.mark_point(size=90, filled=True, opacity=1).encode(x, y, colour, shape),
+        ]
+        made = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
+        panels.append(made.properties(title=label) if label else made)
+    return alt.concat(*panels, columns=3).resolve_scale(x="shared", y="shared")
+
+
+def _series(rows: pl.DataFrame, legend: Any = None) -> tuple[Any, Any, Any]:
+    series = rows["series"].unique(maintain_order=True).to_list()
+    objectives = dict(zip(rows["series"].to_list(), rows["objective"].to_list(), strict=True))
+    known = styles_of(objectives.values())
+    ordered = sorted(series, key=lambda name: list(known).index(objectives[name]))
+    return series_channels(ordered, [known[objectives[name]] for name in ordered], legend=legend)
+
+
+def nll_gap_figure(
+    results: Path,
+    study: str,
+    true: str = "cloze_nll_true",
+    other: str = "cloze_nll_other",
+    axis: str = "epochs",
+    loss: str = "val_loss",
+    where: Where | None = None,
+) -> Figure:
+    """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9):
+    accuracy follows the gap, which can widen while both NLLs rise.
+
+    Args:
+        loss: its lowest point is a dotted line where it lies before the end, as in the paper.
+        where: draw only the runs whose keys have one of these values.
+
+    Raises:
+        InputError: no run has both metrics.
+    """
+    pairs = _both(results, study, true, other, axis, where)
+    told = telling_keys([first for first, _ in pairs])
+    lowest = _lowest(results, study, loss, axis)
+    parts = []
+    for first, second in pairs:
+        joined = _joined(first, second, "true", "other").with_columns(
+            gap=pl.col("other") - pl.col("true")
+        )
+        parts.append(
+            joined.unpivot(["true", "other", "gap"], index="x", variable_name="what").with_columns(
+                objective=pl.lit(first.objective),
+                series=pl.lit(first.series(true)),
+                label=pl.lit(group_text({k: first.keys.get(k) for k in told})),
+                lowest_loss_at=pl.lit(lowest.get(identity(first.keys)), pl.Float64),
+            )
+        )
+    rows = pl.concat(parts)
+    marked = f"; dotted line: lowest {loss}" if rows["lowest_loss_at"].is_not_null().any() else ""
+    chart = _gaps(rows, axis).properties(
+        title=heading(f"{study}: likelihood of endings", f"gap: other - true endings{marked}")
+    )
+    return Figure(finished(chart), rows, f"{study}: endings and their gap")
+
+
+def _lowest(results: Path, study: str, loss: str, axis: str) -> dict[str, float]:
+    """Where each configuration's loss is lowest, unless that is at its end."""
+    try:
+        every = families(load_curves(results, study, loss), axis)
+    except InputError:
+        return {}
+    found = {}
+    for family in every:
+        place = int(family.frame["value"].arg_min() or 0)
+        if place < family.frame.height - 1:
+            found[identity(family.keys)] = float(family.frame["x"][place])
+    return found
+
+
+def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
+    names = {"true": "true ending", "other": "other endings"}
+    ends = rows.filter(pl.col("what") != "gap").with_columns(
+        what=pl.col("what").replace_strict(names, default=None)
+    )
+    marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
+    colour, _, shape = _series(rows, marks)
+    shape.legend = marks
+    dash = alt.StrokeDash(
+        "what:N", title=None, sort=list(names.values()),
+        scale=alt.Scale(domain=list(names.values()), range=list(DASHES[:2])),
+        legend=alt.Legend(orient="bottom", columns=1, symbolSize=700, offset=8),
+    )  # fmt: skip
+    x = log_axis("x:Q", AXIS_TITLES[axis], rows["x"].to_numpy(), most=5)
+    y, below = (
+        alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, domain=_span(part["value"])),
+              axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True))
+        for title, part in (
+            ("NLL (nats a token)", ends), ("gap of NLL", rows.filter(pl.col("what") == "gap"))
+        )
+    )  # fmt: skip
+    panels = []
+    for label in rows["label"].unique(maintain_order=True).to_list():
+        own = alt.Chart(ends.filter(pl.col("label") == label))
+        gaps = rows.filter((pl.col("label") == label) & (pl.col("what") == "gap"))
+        gap = alt.Chart(gaps)
+        at = alt.Chart(gaps.group_by("series", maintain_order=True).first().drop_nulls())
+        rule = at.mark_rule(strokeDash=[2, 2], strokeWidth=1.5).encode(
+            alt.X("lowest_loss_at:Q"), colour
+        )
+        endings = [
+            own.mark_line(strokeWidth=1.8).encode(x, y, colour, dash),
+            own.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
+            rule,
+        ]
+        differences = [
+            gap.mark_line(strokeWidth=1.8).encode(x, below, colour),
+            gap.mark_point(filled=True, size=26, opacity=1).encode(x, below, colour, shape),
+            rule,
+        ]
+        panels.append(
+            alt.vconcat(
+                alt.layer(*endings).properties(width=_WIDTH, height=_HEIGHT, title=label),
+                alt.layer(*differences).properties(width=_WIDTH, height=_HEIGHT // 2),
+            )
+        )
+    return alt.concat(*panels, columns=3)
+
+
+def _span(values: pl.Series) -> list[float]:
+    """What all panels' axes hold, so that their heights compare."""
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    margin = 0.04 * (high - low or 1.0)
+    return [low - margin, high + margin]
+
+
+def onset_figure(found: list[dict[str, Any]]) -> Figure:
+    """The epoch of the lowest loss against unique tokens, or against size where only that
+    varies, an objective a colour; arrows are lower bounds (arXiv 2511.03276, Figure 11).
+
+    Args:
+        found: what `overfitting_onset` returned.
+    """
+    sizes = {row["group"]["n_params"] for row in found}
+    budgets = {row["group"]["unique_tokens"] for row in found}
+    against = "n_params" if len(budgets) < 2 <= len(sizes) else "unique_tokens"
+    return crossover_trend_figure(found, onset_trends(found, against), what="onset of overfitting")

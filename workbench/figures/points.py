@@ -1,0 +1,195 @@
+"""The points of curves: seeds together, smoothed, and few enough to draw."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis import pairing
+from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
+from workbench.analysis.intervals import smooth_curve
+from workbench.analysis.pairing import SEED, identity
+from workbench.errors import InputError
+from workbench.figures.theme import measured, name_of
+from workbench.metrics import higher_is_better
+
+OBJECTIVE = "training.objective"
+POINTS = 14_000
+"""The most points that a figure draws: what a browser draws within a second."""
+_LEAST = 4
+_CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be told apart
+Band = Literal["range", "t95", "none"]
+"""What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
+Smoothing = float | Literal["spline"]
+"""The weight in [0, 1) that a moving average gives to what came before, or a smoothing spline."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The seeds of one configuration: mean curve, band, and what tells it from others."""
+
+    keys: dict[str, Any]
+    objective: str
+    estimator: str | None
+    imported: bool
+    seeds: int
+    run_ids: tuple[str, ...]
+    frame: pl.DataFrame
+    """x, value (smoothed where asked), raw, low, high."""
+
+    def series(self, metric: str, published: bool = False) -> str:
+        """What a legend calls it: the objective, what a loss measures, and whose it is."""
+        told = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
+        whose = "published" if published else "imported" if self.imported else ""
+        return f"{told}, {whose}" if whose else told
+
+
+def families(
+    loaded: StudyCurves,
+    axis: str,
+    *,
+    smoothing: Smoothing = 0.0,
+    band: Band = "range",
+    limit: int = POINTS,
+    log: bool = True,
+) -> list[Family]:
+    """A study's curves, the seeds of each configuration together.
+
+    Args:
+        band: around the mean over seeds; there is none around a single one.
+        limit: points in all, never more.
+        log: whether the axis is logarithmic: points are thinned evenly along it, and what lies
+            at zero is left out.
+
+    Raises:
+        InputError: runs without that axis, a smoothing that is none, or more curves than points
+            can show.
+    """
+    if smoothing != "spline" and not (isinstance(smoothing, int | float) and 0 <= smoothing < 1):
+        raise InputError(f"smoothing {smoothing}: expected spline, or a number in [0, 1).")
+    if band not in ("range", "t95", "none"):
+        raise InputError(f"band {band}: expected range, t95 or none.")
+    require_axis(loaded.curves, axis)
+    groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
+    for curve in loaded.curves:
+        keys = {key: value for key, value in curve.keys.items() if key != SEED}
+        groups.setdefault(identity(keys), (keys, []))[1].append(curve)
+    share = limit // max(1, len(groups))
+    if share < _LEAST:
+        raise InputError(
+            f"{len(groups):,} curves are more than {limit:,} points can show: choose some of them."
+        )
+    if len(groups) > _CROWD:
+        share = min(share, max(_CROWDED, limit // 2 // len(groups)))
+    made = [
+        Family(
+            keys=keys,
+            objective=str(keys.get(OBJECTIVE)),
+            estimator=curves[0].estimator,
+            imported=all(curve.imported for curve in curves),
+            seeds=len(curves),
+            run_ids=tuple(curve.run_id for curve in curves),
+            frame=_frame(curves, axis, smoothing, band, share, log),
+        )
+        for keys, curves in groups.values()
+    ]
+    return [family for family in made if family.frame.height]
+
+
+def _frame(
+    curves: list[Curve], axis: str, smoothing: Smoothing, band: Band, limit: int, log: bool
+) -> pl.DataFrame:
+    x = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
+    table = np.stack([np.interp(x, curve.x[axis], curve.y) for curve in curves])
+    keep = x > 0 if log else x >= 0  # a logarithm has no place for the start
+    x, table = x[keep], table[:, keep]
+    raw = table.mean(axis=0)
+    value = _smooth(x, raw, smoothing)
+    low, high = _band(table, band)
+    drawn = thinned(x, value, limit, log=log)
+    columns: dict[str, Floats] = {"x": x, "value": value, "raw": raw, "low": low, "high": high}
+    frame = pl.DataFrame({name: column[drawn] for name, column in columns.items()})
+    return frame.with_columns(pl.col("low", "high").fill_nan(None))
+
+
+def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
+    """Low and high of each column; NaN without a band."""
+    seeds = len(table)
+    if seeds < 2 or band == "none":
+        nothing = np.full(table.shape[1], np.nan)
+        return nothing, nothing
+    if band == "range":
+        return table.min(axis=0), table.max(axis=0)
+    from scipy import stats
+
+    middle = table.mean(axis=0)
+    half = stats.t.ppf(0.975, seeds - 1) * table.std(axis=0, ddof=1) / np.sqrt(seeds)
+    return middle - half, middle + half
+
+
+def _smooth(x: Floats, values: Floats, smoothing: Smoothing) -> Floats:
+    if smoothing != "spline":
+        return smoothed(values, float(smoothing))
+    spline = smooth_curve(x, values)
+    # Too few points for a spline stay as they are.
+    return values if spline is None else np.interp(x, spline.x, spline.fitted)
+
+
+def smoothed(values: Floats, weight: float) -> Floats:
+    """Exponential moving average from the first point on, corrected for its start.
+
+    Args:
+        weight: of what came before, in [0, 1).
+    """
+    if weight == 0 or len(values) == 0:
+        return values
+    total, norm = 0.0, 0.0
+    out = np.empty(len(values))
+    for i, value in enumerate(values):
+        total = weight * total + (1 - weight) * value
+        norm = weight * norm + (1 - weight)
+        out[i] = total / norm
+    return out
+
+
+def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:
+    """Indices of at most `limit` points: the ends, and the least and the greatest of each
+    stretch of the axis, so that no spike is lost.
+
+    Args:
+        x: increasing; above zero on a logarithmic axis.
+        limit: at least 4.
+    """
+    n = len(x)
+    if n <= limit:
+        return np.arange(n)
+    stretches = max(1, (limit - 2) // 2)
+    t = np.log(x) if log else x
+    bins = ((t - t[0]) / max(t[-1] - t[0], 1e-12) * stretches).astype(int)
+    starts = np.flatnonzero(np.diff(np.minimum(bins, stretches - 1), prepend=-1))
+    keep = {0, n - 1}
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        part = y[start:stop]
+        keep |= {int(start + part.argmin()), int(start + part.argmax())}
+    return np.array(sorted(keep))
+
+
+def telling_keys(every: list[Family]) -> list[str]:
+    """The keys that a legend has to name."""
+    return pairing.telling_keys([family.keys for family in every])
+
+
+def by_number(text: str) -> tuple[int, float, str]:
+    """Sorts JSON values: what has none first, numbers by size, then the others."""
+    value = json.loads(text)
+    if value is None:
+        return (-1, 0.0, "")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if is_number else (1, 0.0, text)
+
+
+def numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same with curves as numbers, which are a tenth of what a browser has to be sent."""
+    return rows.with_columns(curve=pl.col("curve").rank("dense"))

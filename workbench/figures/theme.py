@@ -1,0 +1,256 @@
+"""What all figures share: colours, names, words, the look, and how they are saved."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from workbench.errors import InputError
+from workbench.messages import pretty
+from workbench.runs.files import replacing
+
+# Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
+alt.data_transformers.disable_max_rows()
+
+# Okabe & Ito's colours, which colour-blind readers can tell apart; dashes and shapes repeat them.
+COLOURS = {"ar": "#0072B2", "mdlm": "#D55E00"}
+OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4], [4, 2, 1, 2])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+INK, FAINT, GRID = "#333333", "#9a9a9a", "#e4e4e4"
+NAMES = {
+    "ar": "AR", "mdlm": "masked diffusion", "block": "block diffusion", "aoar": "any-order AR"
+}  # fmt: skip
+AXIS_TITLES = {
+    "tokens": "training tokens",
+    "epochs": "epochs",
+    "flops": "training FLOPs",
+    "flops_per_unique": "training FLOPs per unique token",
+}
+KEY_NAMES = {
+    "unique_tokens": "unique tokens", "data.unique_tokens": "unique tokens",
+    "n_params": "parameters", "training.seed": "seed",
+}  # fmt: skip
+_SUFFIXES = (".svg", ".png", ".pdf", ".html", ".json")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with the data that it draws, one row a mark."""
+
+    chart: alt.TopLevelMixin
+    data: pl.DataFrame
+    title: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The chart as Vega-Lite, validated."""
+        return self.chart.to_dict()
+
+    def to_json(self) -> str:
+        return self.chart.to_json()
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one series is drawn."""
+
+    colour: str
+    dash: list[int]
+    shape: str
+
+
+def save(figure: Figure | alt.TopLevelMixin, path: Path, *, save_data: bool = False) -> None:
+    """Write a figure as .svg, .png, .pdf, .html or .json, by its suffix.
+
+    Args:
+        save_data: write the data behind a `Figure` as .csv beside it too.
+
+    Raises:
+        InputError: another suffix, or a file cannot be written.
+    """
+    if path.suffix not in _SUFFIXES:
+        raise InputError(f"--figure {path}: expected .svg, .png, .pdf, .html or .json.")
+    chart = figure.chart if isinstance(figure, Figure) else figure
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = {"scale_factor": 2} if path.suffix == ".png" else {}
+        if path.suffix == ".html":
+            options["inline"] = True  # opens without a network
+        with replacing(path) as temporary:
+            chart.save(str(temporary), **options)
+        if save_data and isinstance(figure, Figure):
+            with replacing(path.with_suffix(".csv")) as temporary:
+                figure.data.write_csv(temporary)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--figure {path}: cannot be written: {reason}.") from None
+
+
+def finished(chart: Any) -> Any:
+    """The look that all figures have."""
+    return (
+        chart.configure(background="white")
+        .configure_view(stroke="#d0d0d0")
+        .configure_axis(
+            labelColor=INK, titleColor=INK, labelFontSize=11, titleFontSize=12,
+            titleFontWeight="normal", gridColor=GRID, domainColor="#888888", tickColor="#888888",
+        )
+        .configure_title(fontSize=13, subtitleFontSize=11, color=INK, subtitleColor="#666666",
+                         anchor="start", fontWeight=600, subtitlePadding=4, frame="group")
+        .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=500, titleLimit=500,
+                          symbolOpacity=1)
+        .configure_mark(tooltip=alt.TooltipContent("encoding"))
+    )  # fmt: skip
+
+
+def heading(text: str, subtitle: str | list[str] = "") -> alt.TitleParams:
+    """The title of a figure of several panels, larger than those of its panels."""
+    return alt.TitleParams(text, subtitle=subtitle, fontSize=15, offset=14)
+
+
+def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
+    """The style of each objective.
+
+    The two that the paper compares always have theirs. Another one's place in the palette
+    follows from its name, so that it looks alike on every figure; where two names fall on one
+    place, the later in the alphabet takes the next that is free.
+    """
+    known = sorted(set(objectives), key=lambda o: (o not in COLOURS, o != "ar", o))
+    styles: dict[str, Style] = {}
+    taken: set[int] = set()
+    for objective in known:
+        if objective in COLOURS:
+            place = list(COLOURS).index(objective)
+            styles[objective] = Style(COLOURS[objective], list(DASHES[place]), SHAPES[place])
+            continue
+        place = crc32(objective.encode()) % len(OTHERS)
+        while place in taken and len(taken) < len(OTHERS):
+            place = (place + 1) % len(OTHERS)
+        taken.add(place)
+        styles[objective] = Style(OTHERS[place], list(DASHES[place + 2]), SHAPES[place + 2])
+    return styles
+
+
+def palette(count: int) -> list[Style]:
+    """Styles of what is no objective: the colours that no objective of the paper has, or, beyond
+    those, shades from dark blue over green to ochre, which keep their order in grey."""
+    if count <= len(OTHERS):
+        colours = list(OTHERS[:count])
+    else:
+        colours = [_between(_RAMP, place) for place in np.linspace(0, 1, count)]
+    return [
+        Style(colour, [1, 0], SHAPES[place % len(SHAPES)]) for place, colour in enumerate(colours)
+    ]
+
+
+def _between(anchors: tuple[str, ...], share: float) -> str:
+    """A colour between evenly spaced ones, at a share of the way."""
+    table = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors])
+    places = np.linspace(0, 1, len(anchors))
+    mixed = (round(float(np.interp(share, places, channel))) for channel in table.T)
+    return "#" + "".join(f"{value:02x}" for value in mixed)
+
+
+def colour_of(objective: str) -> str:
+    """An objective's colour, the same on every figure."""
+    return styles_of([objective])[objective].colour
+
+
+def name_of(objective: str) -> str:
+    return NAMES.get(objective, objective)
+
+
+def series_channels(
+    series: list[str], styles: list[Style], *, legend: Any = None, field: str = "series:N"
+) -> tuple[Any, Any, Any]:
+    """Colour, dash and shape of series. Colour and dash are shown in one legend, as strokes, so
+    that prints in grey can be read too."""
+    legend = legend if legend is not None else stroke_legend()
+    return (
+        alt.Color(field, title=None, legend=legend,
+                  scale=alt.Scale(domain=series, range=[s.colour for s in styles])),
+        alt.StrokeDash(field, title=None, legend=legend,
+                       scale=alt.Scale(domain=series, range=[s.dash for s in styles])),
+        alt.Shape(field, title=None, legend=None,
+                  scale=alt.Scale(domain=series, range=[s.shape for s in styles])),
+    )  # fmt: skip
+
+
+def stroke_legend(columns: int = 1) -> alt.Legend:
+    """A legend below the figure whose symbols are strokes, long enough to show their dashes."""
+    return alt.Legend(
+        orient="bottom", columns=columns, symbolType="stroke", symbolSize=700,
+        symbolStrokeWidth=2, offset=8,
+    )  # fmt: skip
+
+
+def measured(estimator: str | None, higher: bool = False) -> str:
+    """What a loss is: a bound is called a bound beside an exact likelihood. Accuracies are
+    accuracies, however the likelihoods behind them were estimated."""
+    if higher:
+        return ""
+    kind = (estimator or "").partition("/")[0]
+    bound = " (NELBO, an upper bound of the NLL)"
+    return {
+        "nll": " (NLL)",
+        "nelbo": bound,
+        "elbo_t": bound,
+        "elbo_realized": bound,
+        "maskgit": " (unweighted cross-entropy, not a bound)",
+    }.get(kind, "")
+
+
+def key_text(key: str, value: Any) -> str:
+    """One key of a group in words: "12.8k unique tokens", "dropout 0.1"."""
+    if key in ("unique_tokens", "data.unique_tokens", "n_params"):
+        return f"{short(value)} {KEY_NAMES[key]}"
+    if isinstance(value, str) and "/" in value:
+        value = Path(value).name
+    return f"{key.rpartition('.')[2]} {'none' if value is None else pretty(value)}"
+
+
+def group_text(group: dict[str, Any], only: list[str] | None = None) -> str:
+    """A group in words; of the keys in `only`, where given."""
+    keys = group if only is None else {key: group[key] for key in only if key in group}
+    return ", ".join(key_text(key, value) for key, value in keys.items())
+
+
+def wrapped(text: str, limit: int = 42) -> list[str]:
+    """A title in lines that fit a panel, broken at its commas."""
+    lines = [""]
+    for part in text.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if len(joined) > limit and lines[-1]:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return lines
+
+
+def short(value: Any) -> str:
+    """12,800 -> "12.8k", 1.5e9 -> "1.5B", 3e20 -> "3e20"."""
+    if value is None:
+        return "?"
+    number = float(value)
+    if abs(number) >= 1e15:
+        return f"{number:.3g}".replace("e+", "e")
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.4g}{letter}"
+    return f"{number:.3g}"
+
+
+def place_text(x: float, axis: str) -> str:
+    """A place along an axis, with its unit."""
+    if axis == "tokens":
+        return f"{short(float(f'{x:.3g}'))} tokens"
+    if axis == "epochs":
+        return f"{x:.3g} epochs"
+    unit = "FLOPs per unique token" if axis == "flops_per_unique" else "FLOPs"
+    return f"{x:.3g} {unit}".replace("e+", "e")

@@ -1,0 +1,122 @@
+"""The study that imported runs belong to: its file, and how its runs are paired."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from workbench.errors import InputError
+from workbench.recipe.models import StudyConfig
+from workbench.recipe.sweep import dotted
+from workbench.runs.files import write_json
+from workbench.runs.folder import RunFolder
+from workbench.runs.studies import imported_runs
+
+_ALWAYS_SHARED = ("n_params", "data.unique_tokens")
+_NEVER_SHARED = ("training.objective", "training.seed", "model.size")
+
+
+def check_name(study: str | None) -> str:
+    """Raises:
+    InputError: no name, or one that no study can have.
+    """
+    if study is None:
+        raise InputError("--study is missing: name the study that the runs belong to.")
+    try:
+        return StudyConfig(name=study).name
+    except ValidationError:
+        raise InputError(
+            f"--study {study}: expected at most 100 letters, digits, '.', '_' and '-', without a "
+            "leading dot."
+        ) from None
+
+
+def study_path(results: Path, study: str) -> Path:
+    return results / "studies" / f"{study}.json"
+
+
+def read_study(results: Path, study: str) -> dict[str, Any] | None:
+    """The study as it is on disk, or None.
+
+    Raises:
+        InputError: the file is not a study.
+    """
+    path = study_path(results, study)
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        list(document["run_ids"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not a study ({error!r}). Move it away and import again."
+        ) from None
+    return document
+
+
+def join_study(
+    results: Path, study: str, run_ids: list[str], question: str, source: str
+) -> list[str]:
+    """Add imported runs to a study, made where there is none. What a recipe said of it stays.
+
+    Args:
+        question: what a new study asks.
+        source: where a new study's runs come from.
+
+    Returns:
+        what has to be said of how the runs are paired.
+    """
+    before = read_study(results, study)
+    document = before or {"name": study, "question": question, "source": source, "recipe": ""}
+    document["run_ids"] = list(dict.fromkeys([*document.get("run_ids", []), *run_ids]))
+    notes: list[str] = []
+    if not document.get("recipe"):  # no recipe says how its runs are paired
+        known = imported_runs(results, study) if before else []
+        configs = _configs(results, dict.fromkeys([*known, *run_ids]))
+        match, notes = pairing(configs)
+        document["compare"] = {"baseline": "ar", "challenger": "mdlm", "match": match}
+    study_path(results, study).parent.mkdir(parents=True, exist_ok=True)
+    if document != read_study(results, study):
+        write_json(study_path(results, study), document)
+    return notes
+
+
+def _configs(results: Path, run_ids: Iterable[str]) -> list[dict[str, Any]]:
+    configs = []
+    for run_id in run_ids:
+        document = RunFolder(results / "runs" / run_id).config_json()
+        keys = dotted(document["config"])
+        configs.append({**keys, "n_params": document["derived"]["n_params"]})
+    return configs
+
+
+def pairing(configs: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """The keys that an AR run and the diffusion run beside it share, and notes.
+
+    A key of which the two objectives have no value in common, such as the name of the run, pairs
+    nothing. It is left out, unless several runs of one objective would then stand for one.
+    """
+    match = sorted({key for config in configs for key in config} - set(_NEVER_SHARED))
+    notes = []
+    for key in [key for key in match if key not in _ALWAYS_SHARED]:
+        ours, theirs = _values(configs, key, "ar"), _values(configs, key, "mdlm")
+        if not ours or not theirs or ours & theirs:
+            continue
+        without = [name for name in match if name != key]
+        told = {_told_apart(config, without) for config in configs}
+        if len(told) == len({_told_apart(config, match) for config in configs}):
+            match = without
+            notes.append(f"{key} is never the same for ar and mdlm: runs are paired without it.")
+        else:
+            notes.append(f"{key} is never the same for ar and mdlm: their runs make no pairs.")
+    return match, notes
+
+
+def _values(configs: list[dict[str, Any]], key: str, objective: str) -> set[Any]:
+    return {c.get(key) for c in configs if c.get("training.objective") == objective}
+
+
+def _told_apart(config: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
+    return tuple(config.get(key) for key in ("training.objective", "training.seed", *keys))

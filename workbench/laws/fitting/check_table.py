@@ -1,0 +1,111 @@
+"""What is odd about a table of losses, told before anything is fitted to it."""
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.laws.fitting.loss_table import LossTable
+
+_NAMED = 3  # findings of a kind that are spelt out; the rest are counted
+
+
+def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -> list[str]:
+    """Findings for people, in sentences.
+
+    Args:
+        needs: free parameters of the law.
+
+    Raises:
+        InputError: the table cannot determine the law at all.
+    """
+    if needs_unique and table.unique_tokens is None:
+        raise InputError(
+            f"{table.source}: no column unique_tokens, and {law} needs it. Give it with "
+            "--column unique_tokens=theirs, or fit --law chinchilla."
+        )
+    inputs = np.column_stack([table.n_params, table.total_tokens, table.rows.log_u])
+    distinct = len(np.unique(inputs, axis=0))
+    if distinct <= needs:
+        rows = "1 row" if len(table) == 1 else f"{len(table):,} rows"
+        names = table.objectives
+        who = f", {names[0]}" if len(names) == 1 and names[0] else ""
+        raise InputError(
+            f"{table.source}{who}: {rows} of {distinct} distinct configuration"
+            f"{'' if distinct == 1 else 's'}: {law} has {needs} free parameters and needs more "
+            "than that. Add runs, or hold parameters with --fixed."
+        )
+    if np.ptp(table.loss) == 0:
+        raise InputError(
+            f"{table.source}: every loss is {table.loss[0]:g}: there is nothing to fit."
+        )
+    return [*_odd_budgets(table), *_same_losses(table), *_impossible(table)]
+
+
+def _odd_budgets(table: LossTable) -> list[str]:
+    if table.unique_tokens is None:
+        return []
+    over = np.flatnonzero(table.unique_tokens > table.total_tokens)
+    if not len(over):
+        return []
+    return [
+        f"unique tokens exceed total tokens in {len(over):,} rows ({_names(table, over)}): taken "
+        "as trained on total_tokens distinct ones."
+    ]
+
+
+def _same_losses(table: LossTable) -> list[str]:
+    """Rows of different configurations with one loss to the last digit: likely copied."""
+    order = np.argsort(table.loss, kind="stable")
+    loss = table.loss[order]
+    starts = np.flatnonzero(np.r_[True, loss[1:] != loss[:-1]])
+    groups = [part for part in np.split(order, starts[1:]) if len(part) > 1]
+    if not groups:
+        return []
+    involved = sum(len(group) for group in groups)
+    if involved > 0.1 * len(table) and len(groups) > _NAMED:
+        return [
+            f"{involved:,} of {len(table):,} rows share their loss to the last digit with another "
+            f"row ({len(np.unique(loss)):,} distinct losses): read from a picture, or rounded?"
+        ]
+    found = [
+        f"the same loss {table.loss[group[0]]:.10g} in {_names(table, group)}: copied?"
+        for group in groups[:_NAMED]
+    ]
+    if len(groups) > _NAMED:
+        found.append(f"and {len(groups) - _NAMED} more losses that occur more than once.")
+    return found
+
+
+def _impossible(table: LossTable) -> list[str]:
+    limit = 15.0  # nats: a uniform guess over three million tokens
+    high = np.flatnonzero(table.loss > limit)
+    low = np.flatnonzero(table.loss < 0.05)
+    found = []
+    if len(high):
+        found.append(f"losses above {limit:g} nats a token: {_names(table, high)}: perplexities?")
+    if len(low):
+        found.append(f"losses below 0.05 nats a token: {_names(table, low)}: another unit?")
+    small = np.flatnonzero(table.n_params < 100)
+    if len(small):
+        found.append(f"models of fewer than 100 parameters: {_names(table, small)}: in millions?")
+    return found
+
+
+def outliers(table: LossTable, residuals: np.ndarray, threshold: float = 6.0) -> list[str]:
+    """Rows whose residual is far outside the others', in robust standard deviations."""
+    centre = np.median(residuals)
+    spread = 1.4826 * np.median(np.abs(residuals - centre))
+    if spread < 1e-9:
+        return []
+    far = np.flatnonzero(np.abs(residuals - centre) > threshold * spread)
+    if not len(far):
+        return []
+    far = far[np.argsort(-np.abs(residuals[far]))]
+    return [
+        f"{len(far):,} row{'s' if len(far) > 1 else ''} more than {threshold:g} robust standard "
+        f"deviations from the fit: {_names(table, far)}."
+    ]
+
+
+def _names(table: LossTable, rows: np.ndarray) -> str:
+    told = ", ".join(str(table.name[i]) for i in rows[:_NAMED])
+    return told + (f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else "")

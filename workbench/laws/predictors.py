@@ -1,0 +1,107 @@
+"""The laws that advice predicts losses with: of a study's own runs, or from the literature."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.laws.fitting.fit import fit_law
+from workbench.laws.fitting.result import Fit
+from workbench.laws.fitting.study_table import study_table
+from workbench.laws.law import Floats, Law
+from workbench.laws.registry import LAWS
+from workbench.laws.request import fit_options
+
+DRAWS = 200  # resamples that intervals are worked out from
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One objective's law: best parameters (1, p) first, then resamples, as internal values.
+
+    `fitted_range` holds the least and the greatest value fitted of each input; empty where
+    the source does not tell it.
+    """
+
+    objective: str
+    law: Law
+    theta: Floats
+    fitted_range: dict[str, tuple[float, float]]
+    source: str
+    estimator: str
+
+    @classmethod
+    def of_fit(cls, fit: Fit, objective: str) -> "Predictor":
+        law = LAWS[fit.law]
+        assert isinstance(law, Law)
+        best = law.internal(fit.params)
+        draws = np.tile(best, (1 + (DRAWS if fit.draws else 0), 1))
+        for name, values in (fit.draws or {}).items():
+            parameter = law.parameter(name)
+            own = values[:DRAWS]
+            internal = np.log(own) if parameter.log else own
+            draws[1 : 1 + len(own), law.names.index(name)] = internal
+        estimator = "nll" if objective == "ar" else "nelbo"
+        return cls(
+            objective,
+            law,
+            draws,
+            fit.fitted_range,
+            fit.table.source if fit.table else "",
+            estimator,
+        )
+
+
+def study_predictors(
+    results: Path, study: str, metric: str, law: str, fixed: dict[str, str]
+) -> list[Predictor]:
+    """AR's and the challenger's laws, fitted to a study's runs.
+
+    Raises:
+        InputError: the study has not AR and one other objective, or too few runs for the law.
+    """
+    chosen = LAWS.get(law)
+    if not isinstance(chosen, Law):
+        allowed = ", ".join(name for name, one in LAWS.items() if isinstance(one, Law))
+        raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
+    options = fit_options(
+        fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
+        diagnostics=False,
+    )  # fmt: skip
+    table = study_table(results, study, metric, "final")
+    return paired_predictors(fit_law(chosen, table, options))
+
+
+def paired_predictors(fits: list[Fit]) -> list[Predictor]:
+    """AR's and the challenger's laws, of fits of one law to each objective.
+
+    Raises:
+        InputError: there are not just AR and one other objective.
+    """
+    by_name = {fit.objective_name: fit for fit in fits}
+    others = [name for name in by_name if name not in (None, "ar")]
+    if "ar" not in by_name or len(others) != 1:
+        source = fits[0].table.source if fits and fits[0].table else "no fits"
+        raise InputError(
+            f"{source}: advice compares ar with one other objective; here: "
+            f"{', '.join(map(str, by_name)) or 'none'}."
+        )
+    return [Predictor.of_fit(by_name[name], str(name)) for name in ("ar", others[0])]
+
+
+def published_predictors() -> list[Predictor]:
+    """The literature's laws: data-constrained for AR, Quokka's for masked diffusion."""
+    chosen = (("ar", "data_constrained", "nll"), ("mdlm", "quokka", "nelbo"))
+    known_ranges = {  # its published runs; Quokka's paper gives no table
+        "data_constrained": {"n_params": (7e6, 8.7e9), "total_tokens": (1e8, 9e11)},
+        "quokka": {},
+    }
+    predictors = []
+    for objective, name, estimator in chosen:
+        law = LAWS[name]
+        assert isinstance(law, Law)
+        theta = law.internal(law.published)[None]
+        source = f"{law.citation} ({law.published_for})"
+        predictors.append(Predictor(objective, law, theta, known_ranges[name], source, estimator))
+    return predictors

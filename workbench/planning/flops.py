@@ -1,0 +1,141 @@
+"""Floating-point operations of training and generation (arXiv 2511.03276, Figure 12's accounting).
+
+A forward pass costs, for each token, 2 N for the weights outside the embedding that it passes
+through (of a mixture of experts, the chosen ones and the router), 2 d V for the output layer, and
+4 d a layer for each token attended to: T/2 on average under a causal mask, T under a bidirectional
+one. The backward pass costs twice the forward.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.messages import suggestion
+from workbench.recipe import RunConfig
+from workbench.recipe.sizes import SIZES, ModelShape
+
+
+def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
+    """FLOPs of one token's share of a forward pass over `seq_len` tokens."""
+    attended = seq_len / 2 if causal else seq_len
+    weights = 2 * shape.n_params_active_non_embedding + 2 * shape.width * shape.vocab_size
+    return float(weights + 4 * shape.width * shape.layers * attended)
+
+
+def train_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
+    """FLOPs of one token's share of a training step: forward and backward."""
+    return 3 * forward_flops_per_token(shape, seq_len, causal=causal)
+
+
+def train_flops_per_data_token(config: RunConfig) -> float:
+    """FLOPs of training for each token of the budget, however often it passes the network."""
+    shape, length, training = config.model.shape, config.data.seq_len, config.training
+    samples = training.noise_samples or 1
+    if training.objective == "ar":
+        clean = 1 if training.mask_aux_weight else 0
+        return (clean + samples) * train_flops_per_token(shape, length, causal=True)
+    if training.objective == "mdlm":
+        return samples * train_flops_per_token(shape, length, causal=False)
+    if training.objective == "block":
+        # A noisy token sees its block of S and (L - S) / 2 clean tokens on average; a clean token
+        # sees (L + S) / 2 clean ones. That is (L + S) / 2 for either.
+        assert training.block_size is not None
+        return samples * _doubled(shape, length + training.block_size)
+    return samples * _doubled(shape, length)  # any order: L / 2 for queries and contents
+
+
+def _doubled(shape: ModelShape, twice_attended: int) -> float:
+    """Training FLOPs a token whose sequence passes as 2L inputs, with outputs at L of them.
+
+    Args:
+        twice_attended: twice the mean number of inputs that each input sees.
+    """
+    one = forward_flops_per_token(shape, twice_attended, causal=True)
+    return 3 * (2 * one - 2 * shape.width * shape.vocab_size)
+
+
+def ar_generation_flops(shape: ModelShape, tokens: int, *, prompt: int = 0) -> float:
+    """FLOPs of generating `tokens` tokens one by one with a KV cache: every token of prompt and
+    answer passes the model once, and attends to those before it."""
+    length = prompt + tokens
+    return length * forward_flops_per_token(shape, length, causal=True)
+
+
+def diffusion_generation_flops(
+    shape: ModelShape, tokens: int, steps: int, *, prompt: int = 0
+) -> float:
+    """FLOPs of generating `tokens` tokens at once in `steps` denoising steps: each is a forward
+    pass over the whole sequence, and nothing can be cached between them."""
+    length = prompt + tokens
+    return steps * length * forward_flops_per_token(shape, length, causal=False)
+
+
+def generation_rows(
+    shape: ModelShape, tokens: Iterable[int], steps: Iterable[int] | None, *, prompt: int = 0
+) -> list[dict[str, Any]]:
+    """Cost of generation for both objectives, a row for each length and number of steps.
+
+    Args:
+        steps: denoising steps; as many as tokens where None.
+    """
+    chosen = None if steps is None else list(steps)
+    rows = []
+    for n in tokens:
+        ar = ar_generation_flops(shape, n, prompt=prompt)
+        for count in [n] if chosen is None else chosen:
+            diffusion = diffusion_generation_flops(shape, n, count, prompt=prompt)
+            rows.append(
+                {
+                    "tokens": n,
+                    "steps": count,
+                    "ar_flops": ar,
+                    "diffusion_flops": diffusion,
+                    "ratio": diffusion / ar,
+                }
+            )
+    return rows
+
+
+def training_rows(shape: ModelShape, seq_len: int) -> list[dict[str, Any]]:
+    """Training FLOPs a token of both objectives: they differ by what attention may see."""
+    return [
+        {
+            "objective": objective,
+            "n_params": shape.n_params,
+            "n_params_active": shape.n_params_active,
+            "n_params_non_embedding": shape.n_params_non_embedding,
+            "seq_len": seq_len,
+            "train_flops_per_token": train_flops_per_token(shape, seq_len, causal=causal),
+            "over_6N": train_flops_per_token(shape, seq_len, causal=causal)
+            / (6 * shape.n_params_active),
+        }
+        for objective, causal in (("ar", True), ("mdlm", False))
+    ]
+
+
+def named_shape(size: str, vocab_size: int) -> ModelShape:
+    """The shape of a named size with a vocabulary, which is padded.
+
+    Raises:
+        InputError: no such size.
+    """
+    if size not in SIZES:
+        raise InputError(
+            f"--size {size}: no such size{suggestion(size, SIZES) or '.'} "
+            f"Sizes: {', '.join(SIZES)}."
+        )
+    return SIZES[size].shape(vocab_size)
+
+
+def counts(option: str, text: str) -> list[int]:
+    """`"16,4096"` as whole numbers above zero.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = []
+    for part in text.split(","):
+        if not part.strip().isdigit() or int(part) < 1:
+            raise InputError(f"{option} {text}: expected whole numbers such as 16,4096.")
+        found.append(int(part))
+    return found

@@ -1,0 +1,268 @@
+"""Plans: the runs of a study, what they are called and what they cost, before anything starts."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.data import PreparedData, find_prepared
+from workbench.data.describe import told_sources
+from workbench.data.prepared import find_validation_set
+from workbench.data.tokenizers import vocabulary_of
+from workbench.errors import InputError
+from workbench.planning.flops import train_flops_per_data_token
+from workbench.planning.memory import Memory, memory_per_gpu
+from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
+from workbench.recipe.sizes import padded_vocab
+from workbench.recipe.task_names import missing_files
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One planned run. `run_id` is None until the data is prepared."""
+
+    run_id: str | None
+    config: RunConfig
+    prepared: PreparedData | None
+    objective: str
+    n_params: int
+    n_params_non_embedding: int
+    n_params_active: int
+    unique_tokens: int
+    total_tokens: int
+    epochs: float
+    steps: int
+    train_flops: float
+    memory: Memory
+    validation_extra: dict[str, PreparedData] = field(default_factory=dict)
+    """The prepared second validation sets, by name."""
+
+    @property
+    def has_data(self) -> bool:
+        """Whether everything that the run reads is prepared."""
+        wanted = len(self.config.data.validation_extra or ())
+        return self.prepared is not None and len(self.validation_extra) == wanted
+
+    def row(self) -> dict[str, Any]:
+        """The run as the JSON contract has it."""
+        keys = (
+            "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
+            "total_tokens", "epochs", "steps", "train_flops",
+        )  # fmt: skip
+        row: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        if self.n_params_active != self.n_params:
+            row["n_params_active"] = self.n_params_active
+        return row | told_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the configuration: kept in the run's `config.json`."""
+        return {
+            "n_params": self.n_params,
+            "n_params_non_embedding": self.n_params_non_embedding,
+            "n_params_active": self.n_params_active,
+            "vocab_size": self.config.model.vocab_size,
+            "steps": self.steps,
+            "tokens_per_step": self.config.tokens_per_step,
+            "epochs": self.epochs,
+            "train_flops": self.train_flops,
+        } | told_sources(self.config)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's runs, and the checks that wait for the data."""
+
+    study: str
+    runs: list[RunSpec]
+    deferred: list[str]
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(run.total_tokens for run in self.runs)
+
+    @property
+    def total_train_flops(self) -> float:
+        return sum(run.train_flops for run in self.runs)
+
+
+def run_id_of(
+    config: RunConfig, fingerprint: str, validation_extra: dict[str, PreparedData] | None = None
+) -> str:
+    """12 hex digits that tell apart everything that decides a run's numbers."""
+    lines = [canonical_json(config), fingerprint]
+    lines += [
+        f"{name}={data.fingerprint}" for name, data in sorted((validation_extra or {}).items())
+    ]
+    text = "\n".join(lines)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def plan_study(recipe: Recipe, results: Path) -> Plan:
+    """Plan a recipe. Never reads the corpus: what needs it is deferred and said so.
+
+    Raises:
+        InputError: the prepared data is too small, or the vocabulary cannot be known.
+    """
+    prepared: dict[DataConfig, PreparedData | None] = {}
+    runs: list[RunSpec] = []
+    deferred: list[str] = []
+    for config in recipe.runs:
+        # Budgets, windows and seeds are drawn from the same shards.
+        key = config.data.model_copy(update={"unique_tokens": 1, "seq_len": 1, "seed": 0})
+        if key not in prepared:
+            prepared[key] = find_prepared(config.data, results)
+        data = prepared[key]
+        if data is not None:
+            try:
+                data.check(config.data)
+            except InputError as error:
+                raise InputError(f"{recipe.origin}: {error}") from None
+            deferred += missing_files(config.evaluation.task_files)
+        else:
+            deferred.append(
+                f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
+                f"it has enough text, are told by `workbench run`."
+            )
+        extra = validation_sets(config, results, deferred, recipe.origin)
+        runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
+    return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
+
+
+def validation_sets(
+    config: RunConfig, results: Path, deferred: list[str], origin: str
+) -> dict[str, PreparedData] | None:
+    """The second validation sets by name, or None where one is not prepared yet."""
+    found: dict[str, PreparedData] = {}
+    for one in config.data.validation_extra or ():
+        prepared = find_validation_set(one, config.data, results)
+        if prepared is None:
+            deferred.append(
+                f'data.validation_extra "{one.name}" is not prepared yet: run ids are told by '
+                "`workbench run`."
+            )
+            return None
+        tokens = one.tokens or config.data.validation_tokens
+        if prepared.held_out_tokens < tokens:
+            raise InputError(
+                f'{origin}: data.validation_extra "{one.name}": {one.path} has '
+                f"{prepared.held_out_tokens} tokens, and {tokens} shall be read. Set its tokens "
+                "lower."
+            )
+        found[one.name] = prepared
+    return found
+
+
+def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunConfig:
+    model = config.model
+    vocabulary = prepared.vocab if prepared else vocabulary_of(config.data.tokenizer)
+    size = vocabulary.size if vocabulary else None
+    if size is None:
+        if model.vocab_size is None:
+            raise InputError(
+                f'{recipe.origin}: data.tokenizer = "{config.data.tokenizer}": no such file. '
+                "Give the path of a tokenizer.json (`workbench tokenizer train` makes one), or "
+                "model.vocab_size to plan without it."
+            )
+        size = padded_vocab(model.vocab_size)
+    elif model.vocab_size is not None and padded_vocab(model.vocab_size) != size:
+        raise InputError(
+            f"{recipe.origin}: model.vocab_size = {model.vocab_size}: the tokenizer's is {size}, "
+            "padding included. Leave the key out."
+        )
+    if size % config.parallelism.tensor:
+        raise InputError(
+            f"{recipe.origin}: parallelism.tensor = {config.parallelism.tensor} does not divide "
+            f"the vocabulary of {size}."
+        )
+    return config.model_copy(update={"model": model.model_copy(update={"vocab_size": size})})
+
+
+def run_spec(
+    config: RunConfig,
+    prepared: PreparedData | None,
+    extra: dict[str, PreparedData] | None = None,
+) -> RunSpec:
+    """A resolved run, its vocabulary known, with what follows from its configuration."""
+    shape = config.model.shape
+    known = prepared is not None and not missing_files(config.evaluation.task_files)
+    return RunSpec(
+        run_id=None
+        if prepared is None or extra is None or not known
+        else run_id_of(config, prepared.fingerprint, extra),
+        config=config,
+        prepared=prepared,
+        objective=config.training.objective,
+        n_params=shape.n_params,
+        n_params_non_embedding=shape.n_params_non_embedding,
+        n_params_active=shape.n_params_active,
+        unique_tokens=config.data.unique_tokens,
+        total_tokens=config.training.total_tokens or 0,
+        epochs=config.epochs,
+        steps=config.steps,
+        train_flops=train_flops_per_data_token(config) * config.steps * config.tokens_per_step,
+        validation_extra=extra or {},
+        memory=memory_per_gpu(config),
+    )
+
+
+@dataclass(frozen=True)
+class TimeEstimate:
+    """Seconds for a plan on this machine, and what they were worked out from."""
+
+    seconds: float
+    source: str
+
+
+def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
+    """How long a plan will take, from speeds measured before, or None where none were.
+
+    Training steps alone: evaluation comes on top. Speeds are those of finished runs in the store
+    of the same objective, size and context, else FLOPs a second of `workbench plan --calibrate`.
+    """
+    speeds = _stored_speeds(results)
+    flops_rate = _calibrated_rate(results)
+    seconds, sources = 0.0, set()
+    for run in plan.runs:
+        training = run.config.training
+        key = (
+            *(run.objective, run.n_params, run.config.data.seq_len, training.compile),
+            *(training.noise_samples or 1, training.mask_aux_weight is not None),
+        )
+        if key in speeds:
+            seconds += run.steps * run.config.tokens_per_step / speeds[key]
+            sources.add("runs in the store")
+        elif flops_rate is not None:
+            seconds += run.train_flops / flops_rate
+            sources.add("the calibration")
+        else:
+            return None
+    return TimeEstimate(seconds / max(1, min(jobs, len(plan.runs))), " and ".join(sorted(sources)))
+
+
+def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
+    from workbench.store import database_path, query
+
+    if not database_path(results).exists():
+        return {}
+    frame = query(
+        results,
+        """SELECT objective, n_params, seq_len, (config->>'$.training.compile')::BOOLEAN AS compile,
+                  coalesce((config->>'$.training.noise_samples')::INT, 1) AS noise_samples,
+                  (config->>'$.training.mask_aux_weight') IS NOT NULL AS twice,
+                  median(value) AS speed
+           FROM metrics JOIN runs USING (run_id)
+           WHERE metric = 'tokens_per_second' AND metrics.step > 1 GROUP BY ALL""",
+    )
+    return {row[:-1]: row[-1] for row in frame.iter_rows()}
+
+
+def calibration_path(results: Path) -> Path:
+    return results / "calibration.json"
+
+
+def _calibrated_rate(results: Path) -> float | None:
+    try:
+        return float(json.loads(calibration_path(results).read_text())["flops_per_second"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

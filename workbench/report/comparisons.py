@@ -1,0 +1,213 @@
+"""What a report says of one metric: where the challenger overtakes, and how that moves."""
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.analysis.crossing import Definition
+from workbench.analysis.crossover import bound_note, crossovers
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.table_rows import effective_table_row, trend_table_row
+from workbench.analysis.trends import crossover_trends
+from workbench.errors import InputError, WorkbenchError
+from workbench.figures import (
+    crossover_figure,
+    crossover_trend_figure,
+    curves_figure,
+    effective_data_figure,
+)
+from workbench.figures.crossovers import verdict
+from workbench.figures.theme import group_text, name_of, place_text
+from workbench.metrics import higher_is_better
+from workbench.report.sections import Section, attempt, points_sql, sentence
+from workbench.store import keep_crossovers
+from workbench.store.query import literal
+
+_AXES = {"tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs"}
+_STRICT = "early-stopped"
+
+
+def metric_sections(
+    results: Path, study: str, metric: str, verdicts: list[str], missing: list[str]
+) -> list[Section | None]:
+    """The comparison on one metric; its curves alone where nothing can be compared.
+
+    Args:
+        verdicts, missing: lines are added to.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for axis in _AXES:
+        try:
+            found[axis] = crossovers(results, study, metric, axis)
+        except InputError as error:
+            missing.append(str(error))
+            if axis == "tokens":
+                return [attempt(partial(_curves, results, study, metric), missing)]
+            continue
+        with suppress(
+            WorkbenchError
+        ):  # a store that cannot be written has its answers all the same
+            keep_crossovers(results, found[axis])
+    by_tokens = found["tokens"]
+    strict = crossovers(results, study, metric, "tokens", definition="best_so_far")
+    verdicts.append(_verdict(metric, by_tokens, strict))
+    sections: list[Section | None] = [_answers(results, study, metric, found, strict)]
+    if "epochs" in found:
+        sections.append(_drawn(results, study, metric, "Along epochs", found["epochs"]))
+    side = "AR" if _usual(by_tokens[0]) else "training"
+    sections.append(_drawn(results, study, metric, f"Against early-stopped {side}", strict))
+    if len({row["group"]["unique_tokens"] for row in by_tokens}) > 1:
+        sections.append(attempt(partial(_trend, study, metric, by_tokens), missing))
+        sections.append(attempt(partial(_effective, results, study, metric), missing))
+    return sections
+
+
+def _verdict(metric: str, rows: list[dict[str, Any]], strict: list[dict[str, Any]]) -> str:
+    told = "; ".join(_told(row) for row in rows)
+    late = [row for row in strict if row["status"] == "not_reached"]
+    line = f"{metric}: {told}."
+    if len(late) == len(strict) and any(row["status"] == "crossed" for row in rows):
+        line += " Against early-stopped training it does not overtake within these runs."
+    note = bound_note(rows) if not higher_is_better(metric) else None
+    return line + (" NELBOs being upper bounds, in truth it is no later." if note else "")
+
+
+def _told(row: dict[str, Any]) -> str:
+    said = {
+        "crossed": verdict(row),
+        "not_reached": f"has not overtaken by {place_text(row['last_x'], row['axis'])}, "
+        "a lower bound",
+        "ahead_throughout": f"is ahead from {place_text(row['first_x'], row['axis'])} on, "
+        "an upper bound",
+    }[row["status"]]
+    side = row["challenger"]
+    who = name_of(side) if isinstance(side, str) else group_text(side)
+    return f"with {group_text(row['group'])}, {who} {said}"
+
+
+def _answers(
+    results: Path,
+    study: str,
+    metric: str,
+    found: dict[str, list[dict[str, Any]]],
+    strict: list[dict[str, Any]],
+) -> Section:
+    by_tokens = found["tokens"]
+    note = bound_note(by_tokens) if not higher_is_better(metric) else None
+    table = [_row(row) for rows in (*found.values(), strict) for row in rows]
+    return Section(
+        f"Where diffusion overtakes AR: {metric}"
+        if _usual(by_tokens[0]) else f"Where the challenger overtakes: {metric}",
+        text=tuple(sentence(line) for line in (_methods(by_tokens), note) if line),
+        rows=tuple(table),
+        figure=crossover_figure(results, study, metric, "tokens", by_tokens),
+        sql=(_kept_sql(study, metric), points_sql(study, metric)),
+    )  # fmt: skip
+
+
+def _usual(row: dict[str, Any]) -> bool:
+    return (row["baseline"], row["challenger"]) == ("ar", "mdlm")
+
+
+def _kept_sql(study: str, metric: str) -> str:
+    return f"""SELECT axis, json_extract(result, '$.group') AS compared, status, crossover, last_x,
+       json_extract(result, '$.ci95') AS interval_95,
+       json_extract_string(result, '$.ci95_method') AS method
+FROM crossovers WHERE study = {literal(study)} AND metric = {literal(metric)}
+ORDER BY axis, n_params, unique_tokens, compared"""
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """A crossover on one axis, bounds called bounds."""
+    axis = row["axis"]
+    definition: Definition = row["definition"]
+    place = {
+        "crossed": lambda: place_text(row["crossover"], axis),
+        "not_reached": lambda: f"> {place_text(row['last_x'], axis)}",
+        "ahead_throughout": lambda: f"< {place_text(row['first_x'], axis)}",
+    }[row["status"]]()
+    return {
+        **row["group"],
+        "against": "the same point" if definition == "point" else _STRICT,
+        "axis": _AXES[axis],
+        "status": row["status"].replace("_", " "),
+        "crossover": place,
+        "95 % interval": _interval(row["ci95"], axis),
+        "seeds": row["seeds"],
+    }
+
+
+def _interval(interval: list[float | None] | None, axis: str) -> str | None:
+    if interval is None:
+        return None
+    low, high = (None if end is None else place_text(end, axis) for end in interval)
+    if low and high:
+        return f"{low.split()[0]} to {high}"
+    if low:
+        return f"from {low}; upper limit beyond the range"
+    return f"to {high}; lower limit before the range" if high else "beyond the range on both sides"
+
+
+def _methods(rows: list[dict[str, Any]]) -> str:
+    methods = sorted({row["ci95_method"] for row in rows if row["ci95_method"]})
+    notes = sorted({row["ci95_note"] for row in rows if row["ci95_note"]})
+    return "; ".join(
+        [*([f"intervals by {', '.join(methods)}"] if methods else []),
+         *([f"notes: {'; '.join(notes)}"] if notes else [])]
+    )  # fmt: skip
+
+
+def _curves(results: Path, study: str, metric: str) -> Section:
+    return Section(
+        f"Curves: {metric}",
+        figure=curves_figure(results, study, [metric]),
+        sql=(points_sql(study, metric),),
+    )
+
+
+def _drawn(
+    results: Path, study: str, metric: str, title: str, found: list[dict[str, Any]]
+) -> Section:
+    axis = found[0]["axis"]
+    strict = found[0]["definition"] == "best_so_far"
+    return Section(
+        title,
+        text=("The challenger has to beat the best that the baseline has been so far, as someone "
+              "gets who stops training in time.",) if strict else (),
+        figure=crossover_figure(results, study, metric, axis, found),
+        sql=(points_sql(study, metric),),
+        level=3,
+    )  # fmt: skip
+
+
+def _trend(study: str, metric: str, found: list[dict[str, Any]]) -> Section:
+    trends = crossover_trends(found, "unique_tokens")
+    return Section(
+        "How the crossover moves with unique tokens",
+        text=("Groups that have not crossed count as bounds.",),
+        rows=tuple(_filled(trend_table_row(trend)) for trend in trends),
+        figure=crossover_trend_figure(found, trends),
+        sql=(_kept_sql(study, metric),),
+        level=3,
+    )
+
+
+def _effective(results: Path, study: str, metric: str) -> Section:
+    from workbench.report.sections import best_sql
+
+    found = effective_data(results, study, metric)
+    notes = dict.fromkeys(sentence(row["note"]) for row in found if row["note"])
+    return Section(
+        "What unique tokens are worth",
+        text=("How many unique tokens the baseline needs to be as good.", *notes),
+        rows=tuple(_filled(effective_table_row(row)) for row in found),
+        figure=effective_data_figure(found),
+        sql=(best_sql(study, metric),),
+        level=3,
+    )
+
+
+def _filled(row: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys by their last part, as people read them."""
+    return {key.rpartition(".")[2] or key: value for key, value in row.items()}

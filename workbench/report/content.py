@@ -1,0 +1,185 @@
+"""From a study in the store to the sections of its report."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.analysis.cost import cost_table_row, flops_to_best
+from workbench.analysis.overfitting import overfitting_onset
+from workbench.analysis.table_rows import onset_table_row
+from workbench.errors import InputError
+from workbench.figures import (
+    loss_against_accuracy_figure,
+    nll_gap_figure,
+    onset_figure,
+    paper_arrangement_figure,
+    put_together_figure,
+    training_flops_figure,
+)
+from workbench.messages import suggestion
+from workbench.metrics import higher_is_better
+from workbench.report.comparisons import metric_sections
+from workbench.report.law_sections import fits_section
+from workbench.report.run_sections import cost_section, provenance_section, runs_section
+from workbench.report.sections import Report, Section, attempt, best_sql, points_sql
+from workbench.store import query
+from workbench.store.query import literal
+
+# Of training itself, or of wrong answers: nothing that a study compares.
+_NOT_COMPARED = {"train_loss", "lr", "grad_norm", "tokens_per_second", "cloze_nll_other"}
+_COLUMNS = 3
+_ENDINGS = ("cloze_nll_true", "cloze_nll_other")
+
+
+def study_report(results: Path, study: str, metrics: list[str] | None) -> Report:
+    """Everything that the store can tell of a study.
+
+    Raises:
+        InputError: no such study, or it lacks a metric that was asked for.
+    """
+    head = head_of(results, study)
+    known = _known_metrics(results, study)
+    chosen = chosen_metrics(results, study, metrics)
+    missing: list[str] = []
+    verdicts: list[str] = []
+    runs = runs_section(results, study, missing)
+    made: list[Section | None] = [runs, attempt(partial(cost_section, results, study), missing)]
+    for metric in chosen:
+        made += metric_sections(results, study, metric, verdicts, missing)
+    made += _together(results, study, chosen, known, missing)
+    made += [fits_section(results, study), provenance_section(results, study)]
+    if not chosen:
+        missing.append("no metric to compare has been evaluated yet.")
+    return Report(
+        study=study,
+        question=head["question"] or "",
+        source=head["source"] or "",
+        verdicts=tuple(verdicts),
+        sections=tuple(section for section in made if section is not None),
+        missing=tuple(dict.fromkeys(missing)),
+    )
+
+
+def head_of(results: Path, study: str) -> dict[str, Any]:
+    """What a study is called, asks, and checks.
+
+    Raises:
+        InputError: no such study.
+    """
+    frame = query(results, "SELECT study, question, source FROM studies ORDER BY study")
+    rows = {row["study"]: row for row in frame.to_dicts()}
+    if study not in rows:
+        raise InputError(
+            f"no study {study}{suggestion(study, rows) or '.'} "
+            f"Studies here: {', '.join(rows) or 'none'}."
+        )
+    return rows[study]
+
+
+def _known_metrics(results: Path, study: str) -> list[str]:
+    frame = query(
+        results,
+        f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
+            WHERE study = {literal(study)} AND value IS NOT NULL ORDER BY metric""",
+    )
+    return [str(name) for name in frame["metric"].to_list()]
+
+
+def chosen_metrics(results: Path, study: str, asked: list[str] | None) -> list[str]:
+    """The metrics that a study is told by: those asked for, or all that compare runs.
+
+    Raises:
+        InputError: the study lacks one that was asked for.
+    """
+    known = _known_metrics(results, study)
+    for metric in asked or []:
+        if metric not in known:
+            raise InputError(
+                f"study {study} has no {metric}{suggestion(metric, known) or '.'} "
+                f"Its metrics: {', '.join(known) or 'none yet'}."
+            )
+    if asked:
+        return list(dict.fromkeys(asked))
+    # Losses first, then accuracies; a loss in bits a byte repeats the one in nats a token.
+    compared = [name for name in known if name not in _NOT_COMPARED and not name.endswith("_bpb")]
+    return sorted(compared, key=lambda name: (higher_is_better(name), name != "val_loss", name))
+
+
+def _together(
+    results: Path, study: str, metrics: list[str], known: list[str], missing: list[str]
+) -> list[Section | None]:
+    """Sections that look at several metrics, or at losses alone."""
+    losses = [m for m in metrics if not higher_is_better(m) and m.startswith("val_loss")]
+    accuracies = [m for m in metrics if higher_is_better(m)]
+    made: list[Section | None] = []
+    if metrics:
+        made.append(attempt(partial(_arrangement, results, study, metrics[:_COLUMNS]), missing))
+    for metric in [*losses, *accuracies][:_COLUMNS]:
+        made.append(attempt(partial(_shaded, results, study, metric), missing))
+    for loss in losses:
+        for accuracy in accuracies:
+            made.append(attempt(partial(_against, results, study, loss, accuracy), missing))
+    if metrics and set(_ENDINGS) <= set(known):
+        made.append(attempt(partial(_gap, results, study), missing))
+    for loss in losses:
+        made.append(attempt(partial(_onset, results, study, loss), missing))
+    for metric in [*losses, *accuracies]:
+        made.append(attempt(partial(_compute, results, study, metric), missing))
+    return made
+
+
+def _arrangement(results: Path, study: str, metrics: list[str]) -> Section:
+    return Section(
+        "All groups and metrics",
+        figure=paper_arrangement_figure(results, study, metrics),
+        sql=(points_sql(study, *metrics),),
+    )
+
+
+def _shaded(results: Path, study: str, metric: str) -> Section:
+    return Section(
+        f"Put together: {metric}",
+        figure=put_together_figure(results, study, metric),
+        sql=(points_sql(study, metric),),
+    )
+
+
+def _onset(results: Path, study: str, loss: str) -> Section:
+    found = overfitting_onset(results, study, loss)
+    return Section(
+        "Where overfitting begins" + (f": {loss}" if loss != "val_loss" else ""),
+        text=("The epoch of the lowest loss; a lower bound where the loss has not risen since "
+              "by more than its noise.",),
+        rows=tuple(onset_table_row(row) for row in found),
+        figure=onset_figure(found),
+        sql=(best_sql(study, loss),),
+    )  # fmt: skip
+
+
+def _compute(results: Path, study: str, metric: str) -> Section:
+    found = flops_to_best(results, study, metric)
+    return Section(
+        f"What the best {metric} cost",
+        rows=tuple(cost_table_row(row) for row in found),
+        figure=training_flops_figure(found),
+        sql=(best_sql(study, metric),),
+    )
+
+
+def _against(results: Path, study: str, loss: str, accuracy: str) -> Section:
+    return Section(
+        f"{accuracy} against {loss}",
+        text=("A way to the right and up has a loss that rises while accuracy still improves.",),
+        figure=loss_against_accuracy_figure(results, study, loss, accuracy),
+        sql=(points_sql(study, loss, accuracy),),
+    )
+
+
+def _gap(results: Path, study: str) -> Section:
+    return Section(
+        "True endings, other endings, and their gap",
+        text=("A question is answered by the ending of least NLL: accuracy follows the gap, "
+              "which can widen while both NLLs rise.",),
+        figure=nll_gap_figure(results, study, *_ENDINGS),
+        sql=(points_sql(study, *_ENDINGS),),
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""The page: a template, the figures as SVG at once and interactive where scripts may run."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from workbench import __version__
+from workbench.figures.theme import short
+from workbench.messages import pretty
+from workbench.report.sections import Report
+
+_COUNTS = ("tokens", "params", "flops", "FLOPs")
+
+
+def render(report: Report) -> str:
+    """The report as one HTML document without references to anything outside it."""
+    import jinja2
+    import vl_convert as vlc
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("workbench.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = cell
+    charts: list[dict[str, Any] | None] = []
+    for place, section in enumerate(report.sections):
+        if section.figure is None:
+            charts.append(None)
+            continue
+        spec = section.figure.chart.to_dict()
+        svg = _own_ids(vlc.vegalite_to_svg(spec), f"svg{place}-")
+        charts.append({"svg": svg, "spec": spec, "title": section.figure.title})
+    script = _script() if any(charts) else ""
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        sections=list(zip(report.sections, charts, strict=True)),
+        script=script.replace("</script", "<\\/script"),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+    )
+
+
+@cache
+def _script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script: bundling takes a second."""
+    import vl_convert as vlc
+
+    return str(vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    """Each drawing counts its clipping paths from 1; on one page their names must differ."""
+    return svg.replace(' id="', f' id="{prefix}').replace("url(#", f"url(#{prefix}")
+
+
+def cell(value: Any, column: str = "") -> str:
+    """A table's cell: large counts short, the rest as tables on a terminal show it."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) >= 1e4 and any(part in column for part in _COUNTS):
+        return short(value)
+    return pretty(value)

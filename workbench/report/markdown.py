@@ -1,0 +1,251 @@
+"""Several studies as one Markdown document, with its figures beside it.
+
+What was measured is written from the store. What it means is not: that is read from a notes file,
+a TOML table a study, whose keys become paragraphs.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.analysis.crossover import bound_note, crossovers, table_row
+from workbench.analysis.outcomes import outcome_table_row, outcomes
+from workbench.analysis.table_rows import without_empty_intervals
+from workbench.errors import InputError, WorkbenchError
+from workbench.figures import Figure, curves_figure, put_together_figure, save
+from workbench.messages import suggestion
+from workbench.metrics import higher_is_better
+from workbench.recipe import load_recipe, shipped_recipes
+from workbench.report.content import chosen_metrics, head_of
+from workbench.report.html import cell
+from workbench.report.sections import sentence
+from workbench.runs.files import replacing
+from workbench.store import query
+from workbench.store.query import literal
+
+NOTES = ("agrees", "differs", "why", "more")
+"""What a notes file can say of a study, in this order."""
+METRICS = "metrics"
+"""In a notes file: the metrics to tell of in one study, separated by commas."""
+_HEADINGS = {
+    "agrees": "Agrees with the claim.",
+    "differs": "Does not agree.",
+    "why": "Likeliest reason.",
+    "more": "",
+}
+_AXIS = "epochs"
+_TABLES = ("data.", "model.", "training.", "evaluation.", "baseline.", "challenger.")
+_MANY = 6  # configurations in one panel
+
+
+@dataclass(frozen=True)
+class StudyPart:
+    """One study of the document."""
+
+    study: str
+    question: str
+    source: str
+    recipe: str | None
+    cost: str
+    figure: Figure
+    figure_file: str
+    tables: tuple[tuple[str, tuple[dict[str, Any], ...]], ...]
+    lines: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+
+
+def write_markdown(
+    results: Path,
+    studies: list[str],
+    out: Path,
+    *,
+    metrics: list[str] | None = None,
+    notes: Path | None = None,
+) -> Path:
+    """Write studies as a Markdown file, and a folder of its name with their figures.
+
+    Args:
+        out: the .md file.
+        metrics: the metrics to tell of; all that are compared by default.
+        notes: a TOML file with a table a study: see `NOTES` and `METRICS`.
+
+    Raises:
+        InputError: no such study or metric, or notes that cannot be read or are on nothing here.
+        WorkbenchError: a file cannot be written.
+    """
+    import jinja2
+
+    said = _read_notes(notes, studies)
+    recipes = _shipped_by_study()
+    parts = [
+        _part(results, study, out, metrics, recipes.get(study), said.get(study, {}))
+        for study in studies
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("workbench.report", "templates"),
+        autoescape=False,  # Markdown
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["row"] = _table_line
+    text = environment.get_template("studies.md.jinja").render(parts=parts)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            save(part.figure, out.parent / part.figure_file)
+        with replacing(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkbenchError(f"{out}: cannot be written: {error.strerror}.") from error
+    return out
+
+
+def _part(
+    results: Path,
+    study: str,
+    out: Path,
+    metrics: list[str] | None,
+    recipe: str | None,
+    notes: dict[str, str],
+) -> StudyPart:
+    head = head_of(results, study)
+    if METRICS in notes:
+        metrics = [name.strip() for name in notes[METRICS].split(",")]
+    chosen = chosen_metrics(results, study, metrics)
+    if not chosen:
+        raise InputError(f"study {study}: nothing has been evaluated yet. Run it first.")
+    tables, lines = [], []
+    for metric in chosen:
+        rows = [outcome_table_row(row) for row in outcomes(results, study, metric)]
+        many = any(row["seeds"] > 1 for row in rows)
+        which = "mean over seeds" if many else "one seed each: no intervals"
+        tables.append((f"`{metric}`, {which}", _telling(rows)))
+    for metric in chosen:
+        found = _crossovers(results, study, metric)
+        if not found:
+            continue
+        rows = [_crossing(row) for row in found]
+        tables.append((f"Where {_sides(found[0])}, by `{metric}`", _telling(rows)))
+        strict = _crossovers(results, study, metric, definition="best_so_far")
+        ahead = sum(row["status"] == "crossed" for row in strict)
+        lines.append(
+            f"Against the best that the baseline had been until then, by `{metric}`, "
+            f"{ahead} of {len(strict)} overtake within these runs."
+        )
+        note = bound_note(found) if not higher_is_better(metric) else None
+        if note:
+            lines.append(sentence(note))
+    return StudyPart(
+        study=study,
+        question=head["question"] or "",
+        source=head["source"] or "",
+        recipe=recipe,
+        cost=_cost(results, study),
+        figure=_figure(results, study, chosen),
+        figure_file=f"{out.stem}/{study}.svg",
+        tables=tuple(tables),
+        lines=tuple(dict.fromkeys(lines)),
+        notes=tuple((_HEADINGS[key], notes[key]) for key in NOTES if key in notes),
+    )
+
+
+def _figure(results: Path, study: str, metrics: list[str]) -> Figure:
+    """All curves in one panel a metric; a panel an objective where they are many."""
+    keys = {key for row in outcomes(results, study, metrics[0]) for key in row["group"]}
+    many = len(outcomes(results, study, metrics[0])) > _MANY
+    if many and len(keys) <= 3:  # unique_tokens, n_params, and one more that shades can show
+        return put_together_figure(results, study, metrics[0], _AXIS)
+    return curves_figure(results, study, metrics, _AXIS)
+
+
+def _crossovers(results: Path, study: str, metric: str, **options: Any) -> list[dict[str, Any]]:
+    """The crossovers along epochs; none where no two runs make a pair."""
+    try:
+        return crossovers(results, study, metric, _AXIS, **options)
+    except InputError:
+        return []
+
+
+def _telling(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Without the size and the budget where all rows share them, and without intervals where
+    none has one; keys by their last part."""
+    shared = {
+        key
+        for key in ("unique_tokens", "n_params")
+        if len(rows) > 1 and len({row[key] for row in rows}) == 1
+    }
+    return tuple(
+        {
+            key.rpartition(".")[2] if key.startswith(_TABLES) else key: _none(key, value)
+            for key, value in row.items()
+            if key not in shared
+        }
+        for row in without_empty_intervals(rows)
+    )
+
+
+def _none(key: str, value: Any) -> Any:
+    return "none" if value is None and key.startswith(_TABLES) else value
+
+
+def _crossing(row: dict[str, Any]) -> dict[str, Any]:
+    return {**table_row(row), "seeds": row["seeds"]}
+
+
+def _sides(row: dict[str, Any]) -> str:
+    def name(side: str | dict[str, Any]) -> str:
+        if isinstance(side, str):
+            return f"`{side}`"
+        return ", ".join(f"`{key} = {value}`" for key, value in side.items())
+
+    return f"{name(row['challenger'])} overtakes {name(row['baseline'])}"
+
+
+def _cost(results: Path, study: str) -> str:
+    (row,) = query(
+        results,
+        f"""WITH spent AS (SELECT run_id, max(tokens) AS tokens, max(flops) AS flops
+               FROM metrics GROUP BY run_id)
+            SELECT count(*) AS runs, count(DISTINCT seed) AS seeds,
+                   sum(tokens)::DOUBLE AS tokens, sum(flops) AS flops,
+                   count(*) FILTER (state <> 'finished') AS unfinished
+            FROM runs JOIN study_runs USING (run_id) LEFT JOIN spent USING (run_id)
+            WHERE study = {literal(study)}""",
+    ).to_dicts()
+    flops = "" if row["flops"] is None else f", {row['flops']:.2g} training FLOPs"
+    tokens = f"{row['tokens']:,.0f} tokens" if row["tokens"] else "no tokens yet"
+    seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
+    late = f", {row['unfinished']} not finished" if row["unfinished"] else ""
+    return f"{row['runs']} runs, {seeds}, {tokens}{flops}{late}"
+
+
+def _read_notes(path: Path | None, studies: list[str]) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"--notes {path}: cannot be read: {error}.") from None
+    for study, table in document.items():
+        if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+            raise InputError(f"--notes {path}: {study}: expected a table of texts.")
+        for key in table:
+            if key not in (*NOTES, METRICS):
+                raise InputError(
+                    f"--notes {path}: {study}.{key}: unknown{suggestion(key, NOTES) or '.'} "
+                    f"Keys are {', '.join((*NOTES, METRICS))}."
+                )
+    return {study: table for study, table in document.items() if study in studies}
+
+
+def _shipped_by_study() -> dict[str, str]:
+    """The shipped recipe of each study, by the study's name."""
+    return {load_recipe(name).study.name: name for name in shipped_recipes()}
+
+
+def _table_line(values: Any) -> str:
+    cells = (cell(value).replace("|", "\\|") for value in values)
+    return "| " + " | ".join(cells) + " |"

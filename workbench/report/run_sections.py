@@ -1,0 +1,111 @@
+"""Runs, what they cost, and where their numbers come from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench.report.sections import Section
+from workbench.store import query
+from workbench.store.query import literal
+
+_PACKAGES = ("python", "torch", "torchtitan", "numpy")
+
+
+def runs_section(results: Path, study: str, missing: list[str]) -> Section:
+    """Every run and its state. What has not finished is told in `missing` too."""
+    sql = f"""SELECT run_id, state, objective, n_params, unique_tokens, total_tokens, epochs, seed,
+       if(imported, 'imported', 'trained') AS origin, error
+FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)}
+ORDER BY objective, n_params, unique_tokens, seed, run_id"""
+    rows = query(results, sql).to_dicts()
+    states: dict[str, int] = {}
+    for row in rows:
+        states[row["state"]] = states.get(row["state"], 0) + 1
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    unfinished = len(rows) - states.get("finished", 0)
+    if unfinished:
+        missing.append(
+            f"{unfinished} of {len(rows)} runs have not finished: numbers and bounds may change."
+        )
+    imported = sum(row["origin"] == "imported" for row in rows)
+    whose = f" {imported} imported: their numbers were made elsewhere." if imported else ""
+    return Section(
+        "Runs",
+        text=(f"{len(rows)} runs: {told}.{whose}" if rows else "No runs yet.",),
+        rows=tuple(_telling(rows)),
+        sql=(sql,),
+    )
+
+
+def _telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without columns that say nothing here."""
+    told = [key for key in (rows[0] if rows else {}) if any(row[key] is not None for row in rows)]
+    return [{key: row[key] for key in told} for row in rows]
+
+
+def cost_section(results: Path, study: str) -> Section:
+    """Tokens, training FLOPs and hours of each objective; nothing where nothing is known."""
+    sql = f"""WITH spent AS (
+  SELECT run_id, max(tokens) AS tokens, max(flops) AS flops,
+         median(value) FILTER (metric = 'tokens_per_second') AS speed
+  FROM metrics GROUP BY run_id)
+SELECT objective, count(*) AS runs, sum(tokens)::DOUBLE AS tokens, sum(flops) AS train_flops,
+       sum(tokens / speed) / 3600 AS training_hours
+FROM runs JOIN study_runs USING (run_id) LEFT JOIN spent USING (run_id)
+WHERE study = {literal(study)} GROUP BY objective ORDER BY objective"""
+    rows = query(results, sql).to_dicts()
+    text = "Tokens and FLOPs spent so far; hours are of training steps alone, without evaluation."
+    unknown = [name for name in ("train_flops", "training_hours") if _unknown(rows, name)]
+    lacking = f" Not recorded: {' and '.join(unknown)}.".replace("_", " ") if unknown else ""
+    return Section("Cost", text=(text + lacking,), rows=tuple(_telling(rows)), sql=(sql,))
+
+
+def _unknown(rows: list[dict[str, Any]], name: str) -> bool:
+    return all(row[name] is None for row in rows)
+
+
+def provenance_section(results: Path, study: str) -> Section:
+    """Revision, versions, host and data of trained runs; the origin of imported ones."""
+    sql = f"""SELECT run_id, imported, data_fingerprint, provenance
+FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)} ORDER BY run_id"""
+    groups: dict[str, dict[str, Any]] = {}
+    for row in query(results, sql).to_dicts():
+        told = _told(row)
+        key = json.dumps(told, sort_keys=True)
+        groups.setdefault(key, {**told, "runs": 0})["runs"] += 1
+    columns = list(dict.fromkeys(key for group in groups.values() for key in group))
+    rows = [{key: group.get(key) for key in columns} for group in groups.values()]
+    return Section("Provenance", rows=tuple(_telling(rows)), sql=(sql,))
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    document = json.loads(row["provenance"] or "{}")
+    if row["imported"]:
+        return {"kind": "imported", **_origin(document)}
+    versions = document.get("versions") or {}
+    return {
+        "kind": "trained",
+        "revision": _revision(document.get("git")),
+        "host": document.get("host"),
+        "data": (row["data_fingerprint"] or "")[:12] or None,
+        "workbench": versions.get("workbench"),
+        **{package: versions.get(package) for package in _PACKAGES},
+        "platform": document.get("platform"),
+    }
+
+
+def _origin(document: dict[str, Any]) -> dict[str, Any]:
+    source = document.get("source")
+    known = source if isinstance(source, dict) else {"file": source}
+    return {
+        "from": known.get("file") or known.get("folder"),
+        "sha256": (known.get("sha256") or "")[:12] or None,
+        "origin": document.get("origin"),
+        "imported at": document.get("imported_at"),
+    }
+
+
+def _revision(git: dict[str, Any] | None) -> str | None:
+    if not git or not git.get("revision"):
+        return None
+    return str(git["revision"])[:12] + (" with local changes" if git.get("dirty") else "")

@@ -1,0 +1,32 @@
+"""A study as one HTML file: question, runs, cost, figures, answers, provenance, and the SQL behind
+each number. It opens without a network. Or several studies as one Markdown document."""
+
+from pathlib import Path
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.report.content import study_report
+from workbench.report.html import render
+from workbench.runs.files import replacing
+
+
+def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | None = None) -> Path:
+    """Write a study's report, complete or not at all.
+
+    Args:
+        out: the .html file to write.
+        metrics: the metrics to compare; all that were evaluated by default.
+
+    Raises:
+        InputError: no such study or metric, or another suffix.
+        WorkbenchError: the file cannot be written.
+    """
+    if out.suffix not in (".html", ".htm"):
+        raise InputError(f"--out {out}: expected an .html file, or .md.")
+    page = render(study_report(results, study, metrics))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise WorkbenchError(f"{out}: cannot be written: {error.strerror}.") from error
+    return out

@@ -1,0 +1,166 @@
+"""Longer runs that go on from finished ones, from where their learning rates part ways.
+
+Under warm-up, stable, decay, a run of more tokens is the same as a shorter one, bit for bit, up to
+the step at which the shorter one's rate began to fall. Every run keeps the checkpoint of that
+step. An extended run starts from it, and so is the run that the same configuration with the
+larger budget would have given from the start, and has that run's id: its `config.json` and the
+store name its `parent`, and the parent's records up to that step are its own.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from workbench.data import PreparedData
+from workbench.errors import InputError, WorkbenchError
+from workbench.planning.plan import run_spec, validation_sets
+from workbench.recipe import RunConfig
+from workbench.running.run_report import RunReport
+from workbench.running.study import train_folders
+from workbench.runs.files import check_writable, write_json
+from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.provenance import provenance
+from workbench.runs.studies import targets
+
+
+def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:
+    """Train finished runs to more tokens, as new runs of the studies they are in.
+
+    Args:
+        target: a study's name or a run's id; of a study, every run that has fewer tokens.
+
+    Raises:
+        InputError: no such study or run, one that is not finished or has as many tokens already,
+            or whose checkpoint before the decay is not there any more. Nothing has started.
+    """
+    parents = _parents(results, target, total_tokens)
+    for parent in parents:
+        _check(parent, total_tokens)
+    check_writable(results)
+    folders: dict[str, RunFolder] = {}
+    for parent in parents:
+        child = extended_run(results, parent, total_tokens)
+        folders[child.run_id] = child
+        _join_studies(results, parent.run_id, child.run_id)
+    return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
+
+
+def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
+    """The runs to go on from, the longest first: runs that differ in length alone have one
+    extension, which starts where the longest of them lets it."""
+    found = [run for run in targets(results, target) if not run.is_imported()]
+    if not found:
+        raise InputError(f"{target}: its numbers were imported; there is nothing to extend.")
+    shorter = [run for run in found if (_config(run).training.total_tokens or 0) < total_tokens]
+    if not shorter:
+        most = max(_config(run).training.total_tokens or 0 for run in found)
+        raise InputError(
+            f"--total-tokens {total_tokens}: {target} has {most} already. Give more than that."
+        )
+    return sorted(shorter, key=lambda run: -_config(run).steps)
+
+
+def _config(run: RunFolder) -> RunConfig:
+    return RunConfig.model_validate(run.config_json()["config"])
+
+
+def _check(parent: RunFolder, total_tokens: int) -> None:
+    """Raises:
+    InputError: see `extend`.
+    """
+    state = parent.status().state
+    if state != "finished":
+        raise InputError(f"run {parent.run_id} is {state}: only a finished run is extended.")
+    config = _config(parent)
+    longer = _longer(config, total_tokens)
+    if longer.steps <= config.steps:
+        raise InputError(
+            f"--total-tokens {total_tokens}: not one step more than run {parent.run_id} has; "
+            f"a step is {config.tokens_per_step} tokens."
+        )
+    step = config.steps_before_decay
+    if step < 1:
+        raise InputError(
+            f"run {parent.run_id} cannot be extended: its learning rate falls from the first step "
+            f"on (training.decay_fraction = {config.training.decay_fraction}). Train the longer "
+            "run from the start."
+        )
+    if not (parent.checkpoint_dir / f"step-{step}" / ".metadata").exists():
+        raise InputError(
+            f"run {parent.run_id} cannot be extended: its checkpoint before the decay of the "
+            f"learning rate, {parent.checkpoint_dir / f'step-{step}'}, is not there any more "
+            "(removed, or trained by a workbench that did not keep it). Train the longer run from "
+            f"the start: workbench run RECIPE --set training.total_tokens={total_tokens}."
+        )
+
+
+def _longer(config: RunConfig, total_tokens: int) -> RunConfig:
+    """The same run with another budget. Warm-up and the checkpoints' interval stay as they were:
+    the warm-up is trained already."""
+    training = config.training.model_copy(update={"total_tokens": total_tokens})
+    return config.model_copy(update={"training": training})
+
+
+def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFolder:
+    """The folder of a longer run: a run of that configuration, stopped where the parent's
+    learning rate began to fall. One that is there already is left as it is."""
+    document = parent.config_json()
+    prepared = PreparedData.open(results / document["data"]["folder"])
+    step = _config(parent).steps_before_decay
+    longer = _longer(_config(parent), total_tokens)
+    extra = validation_sets(longer, results, [], f"run {parent.run_id}")
+    run = run_spec(longer, prepared, extra)
+    if run.run_id is None:
+        raise InputError(
+            f"run {parent.run_id}: a second validation set of its data is not in {results} any "
+            "more: run its recipe once, which prepares it."
+        )
+    config = {
+        **document,
+        "run_id": run.run_id,
+        "parent": parent.run_id,
+        "extended_from_step": step,
+        "config": run.config.model_dump(mode="json"),
+        "derived": run.derived(),
+    }
+    status = RunStatus(step=step, steps=run.steps, tokens=step * run.config.tokens_per_step)
+
+    def fill(folder: Path) -> None:
+        name = f"step-{step}"
+        # Linked, not copied: the parent may be removed, and no byte is on the disk twice.
+        try:
+            shutil.copytree(
+                parent.checkpoint_dir / name, folder / "checkpoint" / name, copy_function=_link
+            )
+        except shutil.Error as error:  # of each file: where from, where to, and why not
+            _, target, reason = error.args[0][0]
+            raise WorkbenchError(f"{target}: cannot be written: {reason}.") from error
+        _copy_records(parent.records_path, folder / "records.jsonl", step)
+
+    origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")
+    return RunFolder.create(results, run.run_id, config, origin, status=status, fill=fill)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _copy_records(source: Path, target: Path, last_step: int) -> None:
+    """The records up to a step: those of the longer run are the same numbers."""
+    with open(source, encoding="utf-8") as lines, open(target, "w", encoding="utf-8") as kept:
+        for line in lines:
+            if line.endswith("\n") and json.loads(line)["step"] <= last_step:
+                kept.write(line)
+
+
+def _join_studies(results: Path, parent: str, child: str) -> None:
+    """List a run wherever its parent is listed."""
+    for path in sorted((results / "studies").glob("*.json")):
+        study = json.loads(path.read_text(encoding="utf-8"))
+        if parent in study["run_ids"] and child not in study["run_ids"]:
+            study["run_ids"].append(child)
+            write_json(path, study)

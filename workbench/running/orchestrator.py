@@ -1,0 +1,299 @@
+"""One `run` of one study: the loop that fills slots, notices ends, and hears Ctrl-C."""
+
+import math
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from workbench.errors import WorkbenchError
+from workbench.recipe import RunConfig
+from workbench.recipe.ranks import laid_out
+from workbench.running.background_ingest import BackgroundIngest
+from workbench.running.compiled_kinds import kind_of
+from workbench.running.launcher import Ended, Launcher
+from workbench.running.local import LocalLauncher
+from workbench.running.progress import Progress, RunView, label
+from workbench.running.run_report import RunReport
+from workbench.running.slots import Slot, Slots, make_slots
+from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.lock import AlreadyClaimed
+
+_LOOK_EVERY_S = 0.25
+_RESTARTS = 2  # of a worker that a signal from outside ended
+_CLAIMED, _STOPPED = 3, 143  # exit statuses of a worker
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: a scheduler's warning
+_UNWANTED_ENDS = ("failed", "diverged", "cancelled")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A part of a cluster that its scheduler has lent us, in place of this machine."""
+
+    slots: Slots
+    launcher: Callable[..., Launcher]
+    patience_s: float
+    """How long to wait for runs that others train, once there is nothing else to do: an idle
+    allocation costs."""
+
+
+class Orchestrator:
+    """Trains the runs of existing folders. Several may work on one results folder at once."""
+
+    def __init__(
+        self,
+        name: str,
+        folders: dict[str, RunFolder],
+        results: Path,
+        *,
+        jobs: int | None,
+        keep_going: bool,
+        retry_failed: bool,
+        ranks: int | None = None,
+        allocation: Allocation | None = None,
+    ) -> None:
+        documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
+        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
+        self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
+        self.folders = folders
+        self.keep_going = keep_going
+        self.report = RunReport(name)
+        self.slots = (
+            allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
+        )
+        # Hundreds of tasks would stand in line for the store: who follows them ingests.
+        self.ingest = None if allocation else BackgroundIngest(results)
+        # A scheduler may say its word to every process and again, and kills by itself.
+        self.most_stops = 1 if allocation else 2
+        self.patience_s = allocation.patience_s if allocation else math.inf
+        self.queue: deque[str] = deque()
+        self.elsewhere: set[str] = set()
+        self.running: dict[str, Slot] = {}
+        self.restarts: dict[str, int] = {}
+        self.stopping = 0
+        self.told_to_stop: dict[str, int] = {}
+        self.called_off: set[str] = set()
+        self.idle_since = time.monotonic()
+        for run_id in folders:
+            self._sort(run_id, retry_failed)
+        start = allocation.launcher if allocation else LocalLauncher
+        self.launcher = start(warm=len(self.queue) > len(self.slots.free))
+        views = {
+            run_id: RunView(self.labels[run_id], self.configs[run_id].steps, folder.status())
+            for run_id, folder in folders.items()
+        }
+        self.progress = Progress(name, views)
+
+    def _sort(self, run_id: str, retry_failed: bool) -> None:
+        folder = self.folders[run_id]
+        state = folder.status().state
+        if state == "finished":
+            self.report.skipped.append(run_id)
+        elif state in _UNWANTED_ENDS and not retry_failed:
+            self.report.add(run_id, state)
+        elif state in _UNWANTED_ENDS:
+            try:
+                folder.plan_again()
+                self.queue.append(run_id)
+            except AlreadyClaimed:
+                self.elsewhere.add(run_id)
+        else:
+            self.queue.append(run_id)
+
+    def run(self) -> RunReport:
+        """Train until nothing is left to do.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once every worker has ended.
+        """
+        began = time.monotonic()
+        previous = {s: signal.signal(s, self._hear) for s in _STOP_SIGNALS}
+        try:
+            with self.progress:
+                self._say_what_is_left_out()
+                self._loop()
+        finally:
+            self.launcher.close()
+            if self.ingest is not None:
+                self.ingest.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self.report.waiting += [*self.queue, *sorted(self.elsewhere)]
+        for problem in self.ingest.everything() if self.ingest is not None else ():
+            print(f"Warning: {problem}", file=sys.stderr)
+        self.report.seconds = time.monotonic() - began
+        if self.stopping:
+            print(f"{self.report.summary()} Run the same command to go on.", file=sys.stderr)
+            raise KeyboardInterrupt
+        return self.report
+
+    def _loop(self) -> None:
+        while self.running or (not self._halted and (self.queue or self._worth_waiting())):
+            self._pass_stop_on()
+            self._pass_cancel_on()
+            self._fill()
+            for ended in self.launcher.wait(_LOOK_EVERY_S):
+                self._ended(ended)
+                self._fill()  # a free slot costs more than the display
+            self._look_elsewhere()
+            for run_id in self.running:
+                self.progress.update(run_id, self.folders[run_id].stored_status())
+            self.progress.tick()
+            if self.ingest is not None:
+                self.ingest.now_and_then(self.running)
+
+    def _worth_waiting(self) -> bool:
+        """Whether runs that others train are the only ones left, and not for too long yet."""
+        if not self.elsewhere or self.queue or self.running:
+            self.idle_since = time.monotonic()
+        return bool(self.elsewhere) and time.monotonic() - self.idle_since < self.patience_s
+
+    @property
+    def _halted(self) -> bool:
+        return bool(self.stopping) or (
+            not self.keep_going and bool(self.report.failed or self.report.diverged)
+        )
+
+    def _fill(self) -> None:
+        """Start queued runs, in order, while there is room for the next."""
+        while self.queue and not self._halted:
+            run_id = self.queue[0]
+            if not self._is_still_ours(run_id):
+                self.queue.popleft()
+                continue
+            config = self.configs[run_id]
+            slot = self.slots.take(config.parallelism.world_size)
+            if slot is None:
+                return
+            self.queue.popleft()
+            self.running[run_id] = slot
+            self.progress.started(run_id)
+            self.launcher.start(
+                self.folders[run_id],
+                world_size=config.parallelism.world_size,
+                threads=config.training.threads,
+                env=slot.env,
+                kind=kind_of(config),
+            )
+
+    def _is_still_ours(self, run_id: str) -> bool:
+        """Whether a queued run is still to be trained: it may have waited for hours."""
+        folder = self.folders[run_id]
+        if folder.is_claimed():
+            self.elsewhere.add(run_id)
+            return False
+        status = folder.status()
+        if status.state == "finished" or status.state in _UNWANTED_ENDS:
+            self._over(run_id, status)
+            return False
+        return True
+
+    def _ended(self, ended: Ended) -> None:
+        run_id, code = ended.run_id, ended.code
+        folder = self.folders[run_id]
+        self.slots.give_back(self.running.pop(run_id))
+        if self.ingest is not None:
+            self.ingest.note(run_id)
+        status = folder.status()
+        if status.state != "finished" and (code == _CLAIMED or folder.is_claimed()):
+            self.progress.say(f"waiting    {self.labels[run_id]}: another process trains it")
+            self.elsewhere.add(run_id)
+        elif status.state == "finished" or status.state in _UNWANTED_ENDS:
+            self._over(run_id, status)
+        elif self.stopping or code == _STOPPED:
+            self.report.add(run_id, "interrupted")
+            self.progress.update(run_id, status)
+            self.progress.say(f"stopped    {self.labels[run_id]} at step {status.step}")
+        else:
+            self._again_or_give_up(run_id, code)
+
+    def _over(self, run_id: str, status: RunStatus) -> None:
+        """A run has come to an end of its own, here or in another process."""
+        folder, name = self.folders[run_id], self.labels[run_id]
+        self.report.add(run_id, status.state)
+        self.progress.update(run_id, status)
+        if status.state in ("failed", "diverged"):
+            self._show_failure(folder, status.state, name, status.error)
+        elif status.state == "cancelled":
+            self.progress.say(f"cancelled  {name} at step {status.step}")
+        else:
+            loss = folder.last_value("val_loss")
+            self.progress.say(
+                f"finished   {name}" + ("" if loss is None else f", val_loss {loss:.4f}")
+            )
+
+    def _again_or_give_up(self, run_id: str, code: int) -> None:
+        """A worker that vanished left no word of its own: it was killed, or died in native code."""
+        folder, name = self.folders[run_id], self.labels[run_id]
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        # torchrun ends with a plain 1 when one of its ranks was killed.
+        killed = code < 0 or self.configs[run_id].parallelism.world_size > 1
+        self.restarts[run_id] = self.restarts.get(run_id, 0) + 1
+        if killed and self.restarts[run_id] <= _RESTARTS:
+            self.progress.say(f"ended      {name} {how}: starting it again")
+            self.queue.appendleft(run_id)
+            return
+        error = f"the worker ended {how}"
+        try:
+            folder.write_status(state="failed", error=error, finished=time.time())
+        except WorkbenchError as unwritable:
+            error += f"; {unwritable}"  # a full disk, say: the other runs may still have room
+        self.report.add(run_id, "failed")
+        self.progress.update(run_id, folder.status())
+        self._show_failure(folder, "failed", name, error)
+
+    def _show_failure(self, folder: RunFolder, how: str, name: str, error: str | None) -> None:
+        self.progress.say(f"{how:<10} {name}: {error}")
+        for line in folder.last_log_lines():
+            self.progress.say(f"    {line}")
+        self.progress.say(f"    log: {folder.log_path}")
+
+    def _look_elsewhere(self) -> None:
+        """Runs that another process trains: take over what it leaves unfinished."""
+        for run_id in list(self.elsewhere):
+            folder = self.folders[run_id]
+            self.progress.update(run_id, folder.stored_status())
+            if not folder.is_claimed():
+                self.elsewhere.discard(run_id)
+                self.queue.append(run_id)
+
+    def _say_what_is_left_out(self) -> None:
+        if self.report.skipped:
+            self.progress.say(f"{len(self.report.skipped)} runs are finished already.")
+        left_out = self.report.failed + self.report.diverged + self.report.cancelled
+        for run_id in left_out:
+            status = self.folders[run_id].status()
+            self.progress.say(
+                f"left out   {self.labels[run_id]}: {status.state}"
+                + (f" ({status.error})" if status.error else "")
+            )
+        if left_out:
+            self.progress.say(f"To try them again: workbench retry {self.report.study}")
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        # Only this: the loop may be anywhere, in the middle of a line of output too.
+        self.stopping = min(self.stopping + 1, self.most_stops)
+
+    def _pass_stop_on(self) -> None:
+        """First: workers write a checkpoint and end. Second: they are killed."""
+        if not self.stopping:
+            return
+        if not self.told_to_stop:
+            self.progress.say("Stopping: each run writes a checkpoint. Again to stop at once.")
+        for run_id in self.running:
+            if self.told_to_stop.get(run_id, 0) < self.stopping:
+                self.told_to_stop[run_id] = self.stopping
+                word = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
+                self.launcher.signal(run_id, word)
+
+    def _pass_cancel_on(self) -> None:
+        """Runs that were cancelled from another machine, which cannot signal their workers."""
+        for run_id in self.running:
+            if run_id not in self.called_off and self.folders[run_id].cancel_path.exists():
+                self.called_off.add(run_id)
+                self.launcher.signal(run_id, signal.SIGTERM)

@@ -1,0 +1,124 @@
+"""How a study gets on: a live table on a terminal, plain lines elsewhere. On stderr."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.messages import duration
+from workbench.recipe import RunConfig
+from workbench.runs.folder import RunStatus
+
+_PLAIN_EVERY_S = 10.0
+
+
+@dataclass
+class RunView:
+    """One run as the display knows it."""
+
+    label: str
+    steps: int
+    status: RunStatus
+
+
+def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:
+    """A run in a few words."""
+    size = config.model.size or f"{document['derived']['n_params'] / 1e6:.1f}M"
+    unique = f"U={config.data.unique_tokens:,}"
+    return f"{run_id} {config.training.objective} {size} {unique} seed {config.training.seed}"
+
+
+class Progress:
+    """Shows runs by id. Use as a context manager; call `update` as often as you like."""
+
+    def __init__(self, study: str, views: dict[str, RunView]) -> None:
+        self.study = study
+        self.views = views
+        self.began = time.monotonic()
+        self._at_start = self._done()
+        self._last_plain = self.began
+        self._live: Any = None
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty() and self.views:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                console=Console(stderr=True), get_renderable=self._table, refresh_per_second=4
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        if self._live is not None:
+            from rich.markup import escape
+
+            self._live.console.print(escape(line), highlight=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def started(self, run_id: str) -> None:
+        """A run was handed to a worker. The live table shows it anyway."""
+        if self._live is None:
+            self.say(f"started    {self.views[run_id].label}")
+
+    def update(self, run_id: str, status: RunStatus) -> None:
+        self.views[run_id].status = status
+
+    def tick(self) -> None:
+        """Where there is no terminal, say now and then how far everything is."""
+        now = time.monotonic()
+        if self._live is None and now - self._last_plain >= _PLAIN_EVERY_S:
+            self._last_plain = now
+            running = [
+                f"{view.label} {view.status.step}/{view.steps}"
+                for view in self.views.values()
+                if view.status.state == "running"
+            ]
+            self.say(f"{self._headline()}: {', '.join(running) or 'starting'}")
+
+    def _done(self) -> float:
+        """Steps done over all runs, as a share of those planned."""
+        total = sum(view.steps for view in self.views.values())
+        return sum(min(v.status.step, v.steps) for v in self.views.values()) / max(total, 1)
+
+    def _headline(self) -> str:
+        done, elapsed = self._done(), time.monotonic() - self.began
+        line = f"{self.study}  {done:.0%}  {duration(elapsed)}"
+        advanced = done - self._at_start
+        if advanced > 0.02 and done < 1:
+            line += f", about {duration(elapsed * (1 - done) / advanced)} to go"
+        return line
+
+    def _table(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for column in ("run", "state"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("bar", width=24)
+        table.add_column("step", justify="right", no_wrap=True)
+        for view in self._shown():
+            table.add_row(
+                Text(view.label),
+                Text(view.status.state),
+                ProgressBar(total=view.steps, completed=view.status.step, width=24),
+                f"{view.status.step}/{view.steps}",
+            )
+        return Group(Text(self._headline()), table)
+
+    def _shown(self) -> list[RunView]:
+        """What fits: all of a small study, what is going on in a large one."""
+        views = list(self.views.values())
+        if len(views) > 20:
+            views = [view for view in views if view.status.state == "running"][:20]
+        return views

@@ -1,0 +1,121 @@
+"""Runs and their Slurm jobs, for those who look at runs or call them off."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.running.slurm.commands import SlurmRefusal, slurm
+from workbench.running.slurm.queue import Queue, ask
+from workbench.running.slurm.submissions import Element, newest_elements, submissions
+from workbench.runs.files import each
+from workbench.runs.folder import RunFolder
+
+_ENDS = ("finished", "failed", "diverged", "cancelled")
+_ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number
+
+
+class Jobs:
+    """The jobs of a results folder, as one question to Slurm tells them."""
+
+    def __init__(self, results: Path) -> None:
+        self._queue: Queue | None = None
+        self._newest: dict[str, Element] = {}
+        self._any = (results / "slurm").is_dir()
+        if not self._any:
+            return
+        found = submissions(results)
+        self._newest = newest_elements(found)
+        try:
+            self._queue = ask(results, found)
+        except InputError as error:
+            print(f"Note: the runs' Slurm jobs are not shown: {error}", file=sys.stderr)
+        except WorkbenchError as error:
+            print(f"Warning: the runs' Slurm jobs are not shown: {error}", file=sys.stderr)
+
+    def columns(self, run_id: str, state: str) -> dict[str, Any]:
+        """What a run's row says of its job; nothing where no run was ever submitted."""
+        if not self._any:
+            return {}
+        element = self._newest.get(run_id)
+        row: dict[str, Any] = dict.fromkeys(("job", "job_state", "job_reason", "node"))
+        if element is None:
+            return row
+        row["job"] = element.job
+        if self._queue is None or state in _ENDS:
+            return row
+        found = self._queue.of(element)
+        if found is None:
+            return row | {"job_state": "GONE", "job_reason": "no longer in the queue"}
+        return row | {"job_state": found.state, "job_reason": found.reason, "node": found.node}
+
+
+def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
+    """Take the jobs of runs out of the queue, and have running ones stop after a checkpoint.
+
+    A job that also holds other runs stays: its runs that are called off are told through their
+    folders.
+
+    Returns:
+        The runs that were in jobs.
+
+    Raises:
+        InputError: there are jobs, and no Slurm on this machine.
+        WorkbenchError: the controller does not answer. No run was called off.
+    """
+    newest = newest_elements(submissions(results))
+    mine = {run_id: newest[run_id] for run_id in runs if run_id in newest}
+    if not mine:
+        return set()
+    whole = {
+        element.job: element
+        for element in mine.values()
+        if all(
+            run_id in runs or _is_over(results, run_id) or newest[run_id] != element
+            for run_id in element.runs
+        )
+    }
+    # First: a task that starts meanwhile must see it.
+    asked = [run for run_id, run in runs.items() if run_id in mine and not run.cancel_path.exists()]
+    each(RunFolder.request_cancel, asked)
+    try:
+        _scancel(list(whole.values()))
+    except WorkbenchError:
+        for run in asked:
+            run.cancel_path.unlink(missing_ok=True)
+        raise
+    return set(mine)
+
+
+def _is_over(results: Path, run_id: str) -> bool:
+    return RunFolder(results / "runs" / run_id).status().state in _ENDS
+
+
+def _scancel(elements: list[Element]) -> None:
+    """One call for all of them, neighbours of an array as a range."""
+    by_job: dict[str, list[int]] = {}
+    for element in elements:
+        by_job.setdefault(element.array_job, []).append(element.index)
+    words: list[str] = []
+    for job, indices in by_job.items():
+        for begin in range(0, len(indices), _ELEMENTS_A_CALL):
+            words.append(f"{job}_[{ranges(indices[begin : begin + _ELEMENTS_A_CALL])}]")
+    if not words:
+        return
+    try:
+        slurm("scancel", "--quiet", *words)
+    except SlurmRefusal as refusal:
+        # Jobs that have ended meanwhile, or that Slurm has forgotten: what was wanted.
+        if "Invalid job id" not in str(refusal):
+            raise
+
+
+def ranges(numbers: list[int]) -> str:
+    """0-3,7 for 0, 1, 2, 3, 7."""
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)

@@ -1,0 +1,69 @@
+"""The batch script of a job array."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from workbench.recipe.slurm import SlurmConfig
+from workbench.running.slurm.shapes import Array
+
+TASK_MODULE = "workbench.running.slurm.array_task"
+
+
+def batch_script(
+    array: Array, settings: SlurmConfig, *, name: str, folder: Path, number: int
+) -> str:
+    """What sbatch is given.
+
+    Args:
+        name: of the job, in the queue.
+        folder: of the submission; tasks find their runs there and leave their logs.
+        number: of the array within the submission.
+    """
+    directives = "\n".join(f"#SBATCH {one}" for one in _directives(array, settings, name))
+    logs = str(folder.absolute() / f"array-{number}").replace("%", "%%")
+    environment = "".join(
+        f"export {key}={shlex.quote(value)}\n" for key, value in settings.environment.items()
+    )
+    prologue = "".join(f"{line}\n" for line in settings.prologue)
+    command = [sys.executable, "-m", TASK_MODULE, str(folder.absolute()), str(number)]
+    return (
+        "#!/bin/bash\n"
+        f"{directives}\n"
+        f'#SBATCH --output="{logs}-%a.log"\n'
+        f'#SBATCH --chdir="{Path.cwd()}"\n'
+        "\n"
+        "trap '' USR1    # a warning during the prologue must not end the task\n"
+        f"{environment}{prologue}"
+        f"exec {shlex.join(command)}\n"
+    )
+
+
+def _directives(array: Array, settings: SlurmConfig, name: str) -> list[str]:
+    shape = array.shape
+    throttle = f"%{settings.array_throttle}" if settings.array_throttle else ""
+    gpus = f"gpu:{settings.gpu_type}:" if settings.gpu_type else "gpu:"
+    given = {
+        "job-name": name,
+        "array": f"0-{len(array.tasks) - 1}{throttle}",
+        "partition": settings.partition,
+        "account": settings.account,
+        "qos": settings.qos,
+        "constraint": settings.constraint,
+        "time": settings.time,
+        "nodes": shape.nodes,
+        "ntasks-per-node": 1,
+        "cpus-per-task": shape.cpus_per_node,
+        "gres": f"{gpus}{shape.gpus_per_node}" if shape.gpus_per_node else None,
+        "mem": settings.memory,
+        "signal": f"B:USR1@{settings.warning}",
+        "open-mode": "append",
+    }
+    lines = [f"--{key}={_quoted(value)}" for key, value in given.items() if value is not None]
+    return [*lines, "--requeue", *settings.options]
+
+
+def _quoted(value: object) -> str:
+    """sbatch reads quotes as a shell does."""
+    text = str(value)
+    return f'"{text}"' if any(c in text for c in " &|*()[]#") else text

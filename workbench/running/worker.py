@@ -1,0 +1,291 @@
+"""One run, from its folder to its end: `python -m workbench.running.worker RUN_DIR`.
+
+The worker holds the run's claim, resumes from its newest checkpoint, writes its records and
+leaves its state behind. It is the same alone, under torchrun, and as a fork of a warm parent.
+"""
+
+import logging
+import math
+import os
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# Asking whether there is a GPU must not initialise CUDA: a forked child could not use it then.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+
+import torch
+from torch import distributed as dist
+
+from workbench.data import PreparedData
+from workbench.data.streams import validation_windows
+from workbench.errors import WorkbenchError
+from workbench.evaluation.memorisation import memorisation_task
+from workbench.evaluation.tasks import training_tasks
+from workbench.evaluation.validation_sets import validation_set_tasks
+from workbench.recipe import RunConfig
+from workbench.recipe.ranks import laid_out
+from workbench.runs.folder import RunFolder
+from workbench.runs.lock import AlreadyClaimed
+from workbench.runs.processes import die_with_parent
+from workbench.runs.records import RecordWriter
+from workbench.training import titan_patches
+from workbench.training.checkpoints import remove_unfinished
+from workbench.training.config import resolve_precision, trainer_config
+from workbench.training.model import initialise
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import build_objective
+from workbench.training.record_metrics import RecordSink
+from workbench.training.schedule import evaluation_steps
+from workbench.training.stop_signal import StopSignal
+from workbench.training.trainer import Hooks, StudyTrainer
+from workbench.training.validation import Validation
+
+# What most runs of this machine need, done before a warm parent forks.
+titan_patches.use_device("cuda" if torch.cuda.is_available() else "cpu")
+
+FINISHED, FAILED, CLAIMED, DIVERGED, STOPPED = 0, 1, 3, 4, 143
+_STATUS_EVERY_S = 0.5
+
+
+def main(run_dir: Path) -> int:
+    """Train the run in `run_dir` to its end and return the worker's exit status.
+
+    0 finished, 1 failed, 3 claimed by another process, 4 diverged, 143 stopped by a signal
+    after writing a checkpoint.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to write more
+    run = RunFolder(run_dir)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return _outcome(lambda: _train(run, run.config_json(), leader=False))[0]
+    try:
+        with run.claim():
+            return _lead(run)
+    except AlreadyClaimed as claimed:
+        _log(str(claimed))
+        return CLAIMED
+    except WorkbenchError as error:  # not even the status could be written
+        _log(f"Error: {error}")
+        return FAILED
+
+
+def rest() -> None:
+    """Give back what a run held on the GPU, before another one starts in this process."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _lead(run: RunFolder) -> int:
+    """Rank 0: the status is this process's to write while it holds the claim."""
+    previous = run.stored_status()
+    if previous.state == "finished":
+        return FINISHED
+    if run.cancel_path.exists():
+        run.write_status(state="cancelled")
+        return STOPPED
+    document = run.config_json()
+    run.write_status(
+        state="running",
+        attempts=previous.attempts + 1,
+        steps=document["derived"]["steps"],
+        started=previous.started or time.time(),
+        finished=None,
+        error=None,
+        pid=os.getpid(),
+        host=os.uname().nodename,
+    )
+    code, error = _outcome(lambda: _train(run, document, leader=True))
+    stopped = "cancelled" if run.cancel_path.exists() else "interrupted"
+    states = {FINISHED: "finished", STOPPED: stopped, DIVERGED: "diverged"}
+    changes: dict[str, Any] = {"state": states.get(code, "failed"), "error": error}
+    if code != STOPPED:
+        changes["finished"] = time.time()
+    run.write_status(**changes)
+    return code
+
+
+def _outcome(train: Any) -> tuple[int, str | None]:
+    """Run and tell what became of it: (exit status, error)."""
+    try:
+        return train(), None
+    except WorkbenchError as error:
+        _log(f"Error: {error}")
+        return DIVERGED if isinstance(error, Diverged) else FAILED, str(error)
+    except Exception as error:
+        _log(traceback.format_exc())
+        return FAILED, f"{type(error).__name__}: {error}"
+
+
+def _log(text: str) -> None:
+    """Leave a word in the run's log, for which a full disk may have no room."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
+
+
+class Diverged(WorkbenchError):
+    """The loss is no longer finite: trying again would end the same way."""
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
+
+
+def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    config = laid_out(RunConfig.model_validate(document["config"]), ranks)
+    prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
+    torch.set_num_threads(config.training.threads)
+    torch.set_default_dtype(torch.float32)
+    precision = resolve_precision(config)
+    titan_patches.use_device(precision.device)
+    titan_patches.skip_final_sleep()
+    if leader:
+        remove_unfinished(run.checkpoint_dir)
+        run.note_device(_device_name(precision.device), precision.dtype, ranks)
+    writer = RecordWriter(run.records_path) if leader else None
+    with StopSignal() as stop:
+        _join_process_group(precision.device)
+        try:
+            trainer = StudyTrainer(trainer_config(config, prepared, run.path, precision))
+            try:
+                return _run(run, config, prepared, document["derived"], trainer, writer, stop)
+            finally:
+                trainer.close()
+        finally:
+            dist.destroy_process_group()
+            if writer is not None:
+                writer.close()  # last: there may be no room for what it holds
+
+
+def _join_process_group(device: str) -> None:
+    """One rank needs no rendezvous and opens no port; several take torchrun's environment."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == world_size:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("LOCAL_RANK", "0")
+    # As titan does when it makes the group: its mesh stack is thread-local.
+    torch.autograd.set_multithreading_enabled(False)
+    backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
+    if world_size == 1:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    else:
+        dist.init_process_group(backend)
+
+
+def _run(
+    run: RunFolder,
+    config: RunConfig,
+    prepared: PreparedData,
+    derived: dict[str, Any],
+    trainer: StudyTrainer,
+    writer: RecordWriter | None,
+    stop: StopSignal,
+) -> int:
+    vocab = prepared.vocab
+    objective = build_objective(
+        config.training, Vocab(vocab.n_tokens, vocab.size, vocab.mask_id, vocab.bos_id)
+    )
+    sink = RecordSink(
+        writer,
+        tokens_per_step=derived["tokens_per_step"],
+        unique_tokens=config.data.unique_tokens,
+        flops_per_token=derived["train_flops"] / (derived["steps"] * derived["tokens_per_step"]),
+    )
+    trainer.metrics_processor.sink = sink
+    trainer.metrics_processor.train_estimator = objective.train_estimator
+    trainer.attach(
+        objective,
+        Hooks(
+            evaluate=_evaluator(run, config, prepared, trainer, sink),
+            evaluation_steps=frozenset(
+                evaluation_steps(derived["steps"], config.evaluation.points)
+            ),
+            on_step=_status_updater(run, derived) if writer is not None else lambda step: None,
+            stop_requested=lambda: stop.requested,
+            flush=lambda: sink.flush(fsync=True),
+        ),
+    )
+    for part in trainer.model_parts:
+        initialise(part, seed=config.training.seed, std=config.model.init_std)
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if "Loss is not finite" in str(error):
+            estimator = objective.train_estimator
+            sink.write(trainer.step, "train_loss", float("nan"), estimator=estimator)
+            raise Diverged(f"the loss is not finite at step {trainer.step}") from error
+        raise
+    finally:
+        sink.flush(fsync=True)
+        if writer is not None:
+            run.write_status(step=trainer.step, tokens=trainer.step * derived["tokens_per_step"])
+    return FINISHED if trainer.step >= derived["steps"] else STOPPED
+
+
+def _evaluator(
+    run: RunFolder,
+    config: RunConfig,
+    prepared: PreparedData,
+    trainer: StudyTrainer,
+    sink: RecordSink,
+) -> Any:
+    """What to measure after an evaluation step, written as records."""
+    evaluation = config.evaluation
+    validation = Validation(
+        validation_windows(prepared, config.data),
+        batch=evaluation.validation_batch_size or config.training.batch_size,
+        draws=evaluation.validation_draws or 1,
+    )
+    tasks = training_tasks(config, prepared)
+    tasks += validation_set_tasks(config, run)
+    if evaluation.memorisation is not None:
+        tasks.append(memorisation_task(config, prepared))
+    bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
+
+    def evaluate(step: int) -> None:
+        trainer.model_parts[0].eval()
+        loss = validation.evaluate(trainer)
+        estimator = trainer.objective.validation_estimator
+        for metric, scale in (("val_loss", 1.0), ("val_bpb", bits_per_nat_byte)):
+            stderr = None if loss.stderr is None else loss.stderr * scale
+            sink.write(
+                step, metric, loss.value * scale, stderr=stderr, n=loss.n, estimator=estimator
+            )
+        for task in tasks:
+            for measured in task(trainer):
+                estimate = measured.estimate
+                sink.write(
+                    step,
+                    measured.metric,
+                    estimate.value,
+                    stderr=estimate.stderr,
+                    n=estimate.n,
+                    estimator=measured.estimator,
+                )
+        trainer.model_parts[0].train()
+        sink.flush(fsync=False)
+
+    return evaluate
+
+
+def _status_updater(run: RunFolder, derived: dict[str, Any]) -> Any:
+    """Keep status.json near the truth without writing it after every step."""
+    last = 0.0
+
+    def update(step: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _STATUS_EVERY_S:
+            last = now
+            run.write_status(step=step, tokens=step * derived["tokens_per_step"])
+
+    return update
+
+
+if __name__ == "__main__":
+    die_with_parent(os.getppid())
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,89 @@
+"""Evaluations of finished training: `evaluations.jsonl` of a run's folder.
+
+One JSON object a line: a record as training writes them, with what it takes to trace the number.
+Lines are only ever appended, whole, by any number of processes; a run's own records are not
+touched. An evaluation that is repeated gives the same record again, and the later one stands.
+"""
+
+import fcntl
+import json
+import math
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workbench import __version__
+from workbench.errors import WorkbenchError
+from workbench.runs.folder import RunFolder
+from workbench.runs.provenance import revision
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One number, and how it came about."""
+
+    metric: str
+    value: float
+    stderr: float | None
+    n: int
+    """Questions or problems that it is a mean of."""
+    estimator: str
+    task: str
+    draws: int | None
+    """Noise draws an option; None where nothing is drawn."""
+    seed: int
+    details: dict[str, Any]
+    """What else decides it: shots, the files' digests, how text was generated, ..."""
+
+
+def record_evaluations(
+    run: RunFolder, step: int, found: Iterable[Evaluated]
+) -> list[dict[str, Any]]:
+    """Append numbers of the checkpoint of a step to a run; returns the records.
+
+    Raises:
+        WorkbenchError: the file cannot be written.
+    """
+    document = run.config_json()
+    derived, unique = document["derived"], document["config"]["data"]["unique_tokens"]
+    tokens = step * derived["tokens_per_step"]
+    flops = derived["train_flops"] / derived["steps"] * step
+    code = {"time": time.time(), "workbench": __version__, "git": revision()}
+    records = []
+    for one in found:
+        number = asdict(one)
+        for key in ("value", "stderr"):
+            if number[key] is not None and not math.isfinite(number[key]):
+                number[key] = None
+        records.append(
+            {"step": step, "tokens": tokens, "epoch": tokens / unique, "flops": flops}
+            | number
+            | code
+        )
+    _append(run, records)
+    return records
+
+
+def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+    path = run.evaluations_path
+    try:
+        with open(path, "ab+", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # torn by a crash: the reader leaves that line out
+                    lines = "\n" + lines
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                left = memoryview(lines.encode())
+                while left:
+                    left = left[file.write(left) :]  # it writes what there is room for
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(path, whole)  # a part of a line would be told as damage ever after
+                raise
+    except OSError as error:
+        raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

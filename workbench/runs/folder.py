@@ -1,0 +1,270 @@
+"""A run's folder: what it holds, who works on it, how far it is.
+
+`results/runs/<run_id>/` holds `config.json`, `provenance.json`, `status.json`, `records.jsonl`,
+`checkpoint/`, `log.txt` and `lock`. Whoever holds the lock is the run's only writer.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.runs.files import read_json, write_json
+from workbench.runs.lock import Holder, RunLock
+
+STATES = (
+    "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
+)  # fmt: skip
+CONFIG_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """`status.json`. Times are seconds since 1970; None where it has not happened."""
+
+    state: str = "planned"
+    attempts: int = 0
+    step: int = 0
+    steps: int | None = None
+    tokens: int = 0
+    started: float | None = None
+    updated: float | None = None
+    finished: float | None = None
+    error: str | None = None
+    pid: int | None = None
+    host: str | None = None
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "config.json"
+        self.provenance_path = path / "provenance.json"
+        self.status_path = path / "status.json"
+        self.records_path = path / "records.jsonl"
+        self.sealed_path = path / "records.parquet"
+        self.evaluations_path = path / "evaluations.jsonl"
+        self.checkpoint_dir = path / "checkpoint"
+        self.log_path = path / "log.txt"
+        self.lock_path = path / "lock"
+        self.cancel_path = path / "cancel"
+        self._lock = RunLock(self.lock_path, path.name)
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls,
+        results: Path,
+        run_id: str,
+        config: dict[str, Any],
+        provenance: dict[str, Any],
+        *,
+        status: RunStatus | None = None,
+        fill: Callable[[Path], None] | None = None,
+    ) -> "RunFolder":
+        """Make the folder whole or not at all; an existing one is left as it is.
+
+        Args:
+            status: planned, if not given.
+            fill: writes what else belongs into the folder, given its path.
+
+        Raises:
+            WorkbenchError: the disk is full or the folder cannot be written.
+        """
+        run = cls(results / "runs" / run_id)
+        if run.config_path.exists():
+            return run
+        temporary: Path | None = None
+        try:
+            run.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=run.path.parent))
+            temporary.chmod(0o755)
+            write_json(temporary / "config.json", config)
+            write_json(temporary / "provenance.json", provenance)
+            write_json(temporary / "status.json", asdict(status or RunStatus()))
+            (temporary / "lock").touch()
+            if fill is not None:
+                fill(temporary)
+            os.rename(temporary, run.path)
+        except OSError as error:
+            if not run.config_path.exists():
+                raise WorkbenchError(f"{run.path}: cannot be made: {error.strerror}.") from error
+        finally:
+            # Renamed away it is gone; left over, another process was first, or the disk is full.
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return run
+
+    def config_json(self) -> dict[str, Any]:
+        """The parsed `config.json`.
+
+        Raises:
+            InputError: missing, damaged, or of a newer schema.
+        """
+        document = read_json(self.config_path)
+        schema = document.get("schema")
+        if not isinstance(schema, int) or schema > CONFIG_SCHEMA:
+            raise InputError(
+                f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
+                f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
+            )
+        return document
+
+    def is_imported(self) -> bool:
+        """Whether the numbers come from elsewhere.
+
+        Raises:
+            InputError: as `config_json`.
+        """
+        return self.config_json().get("imported") is True
+
+    def provenance_json(self) -> dict[str, Any]:
+        """The parsed `provenance.json`.
+
+        Raises:
+            InputError: missing or damaged.
+        """
+        return read_json(self.provenance_path)
+
+    def note_device(self, device: str, dtype: str, ranks: int) -> None:
+        """Keep in `provenance.json` what the run trains on, for whoever holds the run.
+
+        A resumed run may have been on several: they are listed in the order met.
+        """
+        document = self.provenance_json()
+        known = document.setdefault("trained_on", [])
+        one = {"device": device, "dtype": dtype, "ranks": ranks}
+        if one not in known:
+            known.append(one)
+            write_json(self.provenance_path, document)
+
+    def stored_status(self) -> RunStatus:
+        """`status.json` as it was last written.
+
+        Raises:
+            InputError: missing, damaged, or not a status.
+        """
+        document = read_json(self.status_path)
+        known = {field.name for field in fields(RunStatus)}
+        status = RunStatus(**{key: value for key, value in document.items() if key in known})
+        counts = (status.attempts, status.step, status.tokens)
+        if document.get("state") not in STATES or not all(type(one) is int for one in counts):
+            raise InputError(f"{self.status_path}: not the status of a run.")
+        return status
+
+    def status(self) -> RunStatus:
+        """The status. A run that says it is running, and that nobody holds, was interrupted;
+        one that was asked to stop for good, and has stopped unfinished, is cancelled."""
+        status = self.stored_status()
+        if status.state not in ("planned", "submitted", "running", "interrupted"):
+            return status
+        if self.is_claimed():
+            return status
+        # It may have ended between the two looks.
+        status = self.stored_status()
+        if status.state in ("planned", "submitted", "running", "interrupted"):
+            if self.cancel_path.exists():
+                return replace(status, state="cancelled")
+            if status.state == "running":
+                return replace(status, state="interrupted")
+        return status
+
+    def write_status(self, **changes: Any) -> None:
+        """Replace `status.json` atomically, with the time of the change."""
+        updated = replace(self.stored_status(), updated=time.time(), **changes)
+        write_json(self.status_path, asdict(updated))
+
+    def request_cancel(self) -> None:
+        """Tell the holder that when it stops, it stops for good."""
+        self.cancel_path.touch()
+
+    def plan_again(self, state: str = "planned") -> None:
+        """Forget an end that was not the wanted one, so that the run is started again.
+
+        Args:
+            state: planned, or submitted to a scheduler.
+
+        Raises:
+            AlreadyClaimed: another process has started it already.
+        """
+        with self.claim():
+            self.cancel_path.unlink(missing_ok=True)
+            if self.stored_status().state != "finished":
+                self.write_status(state=state, error=None, finished=None)
+
+    def claim(self) -> AbstractContextManager[None]:
+        """Hold the run. The kernel lets go when the process ends, however it ends.
+
+        Raises:
+            AlreadyClaimed: another process holds it.
+        """
+        return self._lock.claim()
+
+    def is_claimed(self) -> bool:
+        """Whether some process holds the run now."""
+        return self._lock.is_claimed()
+
+    def holder(self) -> Holder | None:
+        """Who holds the run now, or None where nobody does or it cannot be told."""
+        return self._lock.holder()
+
+    def last_value(self, metric: str) -> float | None:
+        """The newest record of a metric, as far as the last 64 KiB of records reach."""
+        for line in reversed(_tail(self.records_path)):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # torn, or cut by where the tail begins
+            if isinstance(record, dict) and record.get("metric") == metric:
+                return record.get("value")
+        return None
+
+    def last_log_lines(self, count: int = 15) -> list[str]:
+        """The end of the run's log."""
+        return _tail(self.log_path)[-count:]
+
+
+def _tail(path: Path) -> list[str]:
+    """Lines of a file's last 64 KiB."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 65_536))
+            return file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def list_runs(results: Path) -> list[RunFolder]:
+    """Every run of a results folder, by id. Half-made folders do not count."""
+    folder = results / "runs"
+    if not folder.is_dir():
+        return []
+    found = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    return [RunFolder(p) for p in sorted(found) if (p / "config.json").exists()]
+
+
+def headless_runs(results: Path) -> list[RunFolder]:
+    """Folders with a run's status or records, but without its configuration."""
+    folder = results / "runs"
+    if not folder.is_dir():
+        return []
+    found = [RunFolder(p) for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+    return [
+        run
+        for run in found
+        if not run.config_path.exists()
+        and (run.status_path.exists() or run.records_path.exists() or run.sealed_path.exists())
+    ]

@@ -1,0 +1,111 @@
+"""Studies of a results folder: their files, and the runs that belong to them."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.messages import suggestion
+from workbench.runs.folder import RunFolder, list_runs
+
+
+def check_study(document: Any, path: Path) -> dict[str, Any]:
+    """The content of a study's file.
+
+    Raises:
+        ValueError: not that of this study.
+    """
+    if not isinstance(document, dict) or document.get("name") != path.stem:
+        raise ValueError(f'no "name": "{path.stem}"')
+    run_ids = document.get("run_ids")
+    if not isinstance(run_ids, list) or not all(isinstance(one, str) for one in run_ids):
+        raise ValueError("no list of run_ids")
+    return document
+
+
+def imported_runs(results: Path, study: str) -> list[str]:
+    """Ids of a study's runs whose numbers come from elsewhere, in the study's order.
+
+    What cannot be read is left out: it is reported where it is ingested.
+    """
+    found = []
+    for run_id in _study_runs(results, study):
+        with suppress(InputError):
+            if RunFolder(results / "runs" / run_id).is_imported():
+                found.append(run_id)
+    return found
+
+
+def _study_runs(results: Path, study: str) -> list[str]:
+    """Ids as the study's file lists them; none where it cannot be read."""
+    path = results / "studies" / f"{study}.json"
+    try:
+        return [str(i) for i in json.loads(path.read_text(encoding="utf-8"))["run_ids"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def extended_runs(results: Path, study: str, parents: Iterable[str]) -> list[str]:
+    """Ids of a study's runs that go on from `parents`, or from such runs, in the study's order."""
+    known, found = set(parents), []
+    for run_id in _study_runs(results, study):
+        with suppress(InputError):
+            if RunFolder(results / "runs" / run_id).config_json().get("parent") in known:
+                known.add(run_id)
+                found.append(run_id)
+    return found
+
+
+def studies_of(results: Path) -> dict[str, list[str]]:
+    """Run ids by study, from the study files."""
+    found = {}
+    for path in sorted((results / "studies").glob("*.json")):
+        try:
+            study = check_study(json.loads(path.read_text()), path)
+            found[study["name"]] = study["run_ids"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
+    return found
+
+
+def known_studies(studies: dict[str, list[str]]) -> str:
+    return f"Studies here: {', '.join(studies) or 'none'}."
+
+
+def targets(results: Path, target: str) -> list[RunFolder]:
+    """The runs that a study's name or a run's id stands for."""
+    studies = studies_of(results)
+    if target in studies:
+        return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
+    found = [run for run in list_runs(results) if run.run_id == target]
+    if not found:
+        raise InputError(
+            f"no study or run {target}{suggestion(target, studies) or '.'} {known_studies(studies)}"
+        )
+    return found
+
+
+def find_run(results: Path, name: str) -> RunFolder:
+    """The run of an id, or of the beginning of one.
+
+    Raises:
+        InputError: no run, or several, are called so.
+    """
+    runs = {run.run_id: run for run in list_runs(results)}
+    if name in runs:
+        return runs[name]
+    found = [run_id for run_id in runs if name and run_id.startswith(name)]
+    if len(found) == 1:
+        return runs[found[0]]
+    if found:
+        raise InputError(f"run {name}: {', '.join(found)} begin so. Give more of the id.")
+    if not runs:
+        raise InputError(
+            f"there is no run {name}: there are no runs in {results}. `workbench run` trains them."
+        )
+    raise InputError(
+        f"there is no run {name} in {results}{suggestion(name, runs) or '.'} "
+        "`workbench status` lists the runs."
+    )

@@ -1,0 +1,92 @@
+"""Reading records: fast where a file is whole, line by line where it is damaged."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.runs.records import FIELDS
+
+RECORD_SCHEMA = pl.Schema(
+    {
+        "step": pl.Int64,
+        "tokens": pl.Int64,
+        "epoch": pl.Float64,
+        "flops": pl.Float64,
+        "metric": pl.String,
+        "value": pl.Float64,
+        "stderr": pl.Float64,
+        "n": pl.Int64,
+        "estimator": pl.String,
+    }
+)
+# A step has one number of tokens, and tokens tell points apart whose step is not known.
+_KEY = ["metric", "step", "tokens", "estimator"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Records of one file, up to a byte offset, and the lines that were not records."""
+
+    frame: pl.DataFrame
+    offset: int
+    problems: list[str]
+
+
+def read_records(path: Path, offset: int = 0) -> Reading:
+    """The complete lines of `records.jsonl` from a byte offset on.
+
+    A torn last line is left for later: its writer may still be writing it. A damaged line in the
+    middle is named and left out, and every good line around it is kept.
+    """
+    with open(path, "rb") as file:
+        file.seek(offset)
+        content = file.read()
+    end = content.rfind(b"\n") + 1
+    content = content[:end]
+    if not content:
+        return Reading(empty_records(), offset, [])
+    try:
+        frame = pl.read_ndjson(content, schema=RECORD_SCHEMA)
+        # Polars fills what a line lacks with nulls: such a line is damaged, not a record.
+        whole = frame.select(pl.all_horizontal(pl.col("step", "metric").is_not_null()).all())
+        if frame.height == content.count(b"\n") and whole.item():
+            return Reading(frame, offset + end, [])
+    except pl.exceptions.PolarsError:
+        pass  # some line is damaged: find out which
+    frame, problems = _line_by_line(path, content, offset)
+    return Reading(frame, offset + end, problems)
+
+
+def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame, list[str]]:
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    before = 0
+    if offset:
+        with open(path, "rb") as file:
+            before = file.read(offset).count(b"\n")
+    for number, line in enumerate(content.splitlines(), before + 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("not an object")
+            frame = pl.DataFrame([{k: row.get(k) for k in FIELDS}], schema=RECORD_SCHEMA)
+            if frame["step"][0] is None or frame["metric"][0] is None:
+                raise ValueError("no step or no metric")
+            rows.append({k: row.get(k) for k in FIELDS})
+        except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
+            problems.append(f"{path}, line {number}: not a record ({error}); left out.")
+    return pl.DataFrame(rows, schema=RECORD_SCHEMA), problems
+
+
+def empty_records() -> pl.DataFrame:
+    """No records, with their columns."""
+    return pl.DataFrame(schema=RECORD_SCHEMA)
+
+
+def deduplicated(frame: pl.DataFrame) -> pl.DataFrame:
+    """One row a (metric, step, tokens, estimator): a resumed run writes again what came after its
+    checkpoint, and the later line stands."""
+    return frame.unique(_KEY, keep="last", maintain_order=True)

@@ -1,0 +1,209 @@
+"""A run's trained model, for whoever wants to use it: sampling, evaluation, export, audit."""
+
+import logging
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+
+from workbench.data import PreparedData
+from workbench.data.tokenizers import Tokenizer, load_tokenizer
+from workbench.errors import InputError
+from workbench.recipe import ModelConfig, RunConfig
+from workbench.runs.folder import RunFolder
+from workbench.training import titan_patches
+from workbench.training.checkpoints import cause, saved_steps
+from workbench.training.loss import token_nll
+from workbench.training.model import model_config
+from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.registry import OBJECTIVES, build_objective
+
+if TYPE_CHECKING:
+    from workbench.training.trainer import StudyTrainer
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The model of a run at one of its checkpoints, in float32 and in evaluation mode.
+
+    `model(tokens_BL)` gives logits [B, L, V] of positions 0..L-1, L at most `context`. An AR
+    model takes BOS and the tokens before; a diffusion model takes MASK where it shall predict.
+    Models of objectives that are `doubled` take what their objective makes: two streams and a
+    view.
+    """
+
+    model: nn.Module
+    vocab: Vocab
+    tokenizer: Tokenizer
+    config: RunConfig
+    step: int
+    """The checkpoint's step."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of the windows that the model was trained on."""
+        return self.config.data.seq_len
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = None) -> RunModel:
+    """Read a run's checkpoint, however many ranks wrote it, into one float32 model.
+
+    No process group is needed, and none is made.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        step: which checkpoint; the newest where None.
+
+    Raises:
+        InputError: the run is not there or has no such checkpoint, it cannot be read, or its
+            tokenizer's file is gone or has changed.
+    """
+    document = run.config_json()
+    if run.is_imported():
+        raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
+    config = RunConfig.model_validate(document["config"])
+    step = checkpoint_step(run, step)
+    tokenizer = _tokenizer(run, document["data"]["folder"], config)
+    objective = OBJECTIVES[config.training.objective]
+    place = _device(device)
+    model = build_model(
+        config.model,
+        seq_len=config.data.seq_len,
+        causal=objective.causal,
+        doubled=objective.doubled,
+        device=place,
+    )
+    load_weights(model, run.checkpoint_dir / f"step-{step}")
+    ids = tokenizer.vocabulary
+    return RunModel(
+        model=model.to(place).requires_grad_(False),
+        vocab=Vocab(ids.n_tokens, ids.size, ids.mask_id, ids.bos_id),
+        tokenizer=tokenizer,
+        config=config,
+        step=step,
+    )
+
+
+def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
+    """The step of a complete checkpoint: the one asked for, or the newest.
+
+    Raises:
+        InputError: there is none, or none of that step.
+    """
+    steps = saved_steps(run.checkpoint_dir)
+    if not steps:
+        raise InputError(
+            f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."
+        )
+    if step is not None and step not in steps:
+        kept = ", ".join(map(str, steps))
+        raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {kept}.")
+    return steps[-1] if step is None else step
+
+
+def build_model(
+    model: ModelConfig, *, seq_len: int, causal: bool, doubled: bool = False, device: str = "cpu"
+) -> nn.Module:
+    """The network on the host, its weights not yet set, in evaluation mode.
+
+    Args:
+        doubled: as `Objective.doubled`.
+        device: where it will be used: titan has to know.
+    """
+    titan_patches.use_device(device)
+    built: Any = model_config(model, seq_len=seq_len, causal=causal, doubled=doubled).build()
+    with torch.no_grad():
+        built.init_states()
+    network: nn.Module = built.eval()
+    return network
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Fill a whole model from a distributed checkpoint, without a process group.
+
+    Raises:
+        InputError: the checkpoint is damaged, or of another model.
+    """
+    state: dict[str, Tensor] = model.state_dict()
+    # It logs the traceback of an error that it raises all the same.
+    torch_log = logging.getLogger()  # the root: that is where it logs
+    level = torch_log.level
+    torch_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+            dcp.load(state, checkpoint_id=folder, no_dist=True)
+    except (Exception, CheckpointException) as error:
+        raise InputError(
+            f"the checkpoint in {folder} cannot be read ({cause(error)}). "
+            "Move the folder away to use the one before it."
+        ) from error
+    finally:
+        torch_log.setLevel(level)
+    model.load_state_dict(state)
+
+
+def as_trainer(loaded: RunModel) -> "StudyTrainer":
+    """A loaded run in the place of a trainer, for measurements that only look at the model."""
+    return cast("StudyTrainer", _LoadedTrainer(loaded))
+
+
+class _LoadedTrainer:
+    """What measurements ask of a `StudyTrainer`, of one whole model on one device."""
+
+    def __init__(self, loaded: RunModel) -> None:
+        self.model_parts = [loaded.model]
+        self.objective = build_objective(loaded.config.training, loaded.vocab)
+        self.device = loaded.device
+        self.parallel_dims = SimpleNamespace(dp_enabled=False)
+        self.loss_fn = _Loss(loaded.vocab.n_tokens)
+
+    def train_context(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class _Loss:
+    def __init__(self, n_tokens: int) -> None:
+        self.n_tokens = n_tokens
+
+    def nll(self, logits_BLV: Tensor, targets_BL: Tensor) -> Tensor:
+        return token_nll(logits_BLV, targets_BL, self.n_tokens)
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: expected auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: there is no GPU here.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer:
+    """The tokenizer, checked against the one that made the shards where they are still here."""
+    tokenizer = load_tokenizer(config.data.tokenizer)
+    try:
+        prepared = PreparedData.open(run.path.parent.parent / data_folder)
+    except InputError:
+        prepared = None
+    if prepared is not None and prepared.manifest["request"]["tokenizer"] != tokenizer.identity:
+        raise InputError(
+            f"data.tokenizer {config.data.tokenizer}: the file has changed since run "
+            f"{run.run_id} was trained. Put the old one back."
+        )
+    if tokenizer.vocabulary.size != config.model.vocab_size:
+        raise InputError(
+            f"data.tokenizer {config.data.tokenizer}: {tokenizer.vocabulary.size} tokens, and run "
+            f"{run.run_id} was trained with {config.model.vocab_size}. Put the old file back."
+        )
+    return tokenizer

@@ -1,0 +1,194 @@
+"""What the pages read: read-only questions to the store, remembered until it changes."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+import streamlit as st
+
+from workbench.analysis.curves import StudyCurves, load_curves, run_keys
+from workbench.runs.folder import list_runs
+from workbench.store import database_path, query
+from workbench.store.parquet.layout import MARKER, is_dataset
+from workbench.store.query import literal
+
+T = TypeVar("T")
+VARIABLE = "WORKBENCH_RESULTS"
+_MIRROR_S = 60
+
+
+@dataclass(frozen=True)
+class Source:
+    """A results folder as it is now."""
+
+    results: Path
+    stamp: str
+    """Changes whenever the store does."""
+    shipped: bool = False
+    """Whether these are the paper's curves, shown because there are no results yet."""
+    folders: int = 0
+    """Run folders that the store does not know, where there is no store."""
+
+
+def results_folder() -> Path:
+    return Path(os.environ.get(VARIABLE) or "results")
+
+
+def stamp_of(results: Path) -> str:
+    """Equal as long as nobody has written the store, or the dataset."""
+    _follow(str(results))
+    path = results / MARKER if is_dataset(results) else database_path(results)
+    try:
+        stat = path.stat()
+    except OSError:
+        return "none"
+    return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+@st.cache_data(ttl=_MIRROR_S, show_spinner=False)
+def _follow(results: str) -> None:
+    """Where the folder mirrors a dataset that lies elsewhere, fetch what is new, now and then."""
+    from workbench.store.parquet.mirror import refresh
+
+    refresh(Path(results))
+
+
+def source() -> Source:
+    """The results folder, or the shipped curves while it holds nothing."""
+    results = results_folder()
+    stamp = stamp_of(results)
+    if stamp != "none":
+        here = Source(results, stamp)
+        if studies(here):
+            return here
+    return Source(_shipped(), "shipped", shipped=True, folders=len(list_runs(results)))
+
+
+@st.cache_resource(show_spinner=False)
+def _shipped() -> Path:
+    """The paper's curves in a store of their own, for as long as the app runs."""
+    from workbench.importing.importer import import_runs
+
+    folder = Path(tempfile.mkdtemp(prefix="workbench-app-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    import_runs("reference", None, folder)
+    return folder
+
+
+@st.cache_resource(max_entries=96, show_spinner=False)
+def _kept(key: str, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+def kept(where: Source, make: Callable[[], T], *key: Any) -> T:
+    """`make()`, worked out once for each key and state of the store. What it gives is shared by
+    all sessions: nobody changes it."""
+    parts = [str(where.results), where.stamp, *key]
+    found: T = _kept(json.dumps(parts, default=str), make)
+    return found
+
+
+def ask(where: Source, sql: str) -> pl.DataFrame:
+    """One question, remembered.
+
+    Raises:
+        WorkbenchError: as `store.query`.
+    """
+    return kept(where, lambda: query(where.results, sql), "sql", sql)
+
+
+def loader(where: Source) -> Callable[[Path, str, str], StudyCurves]:
+    """Curves as the store has them, each metric read once."""
+
+    def load(results: Path, study: str, metric: str) -> StudyCurves:
+        return kept(where, lambda: load_curves(results, study, metric), "curves", study, metric)
+
+    return load
+
+
+def studies(where: Source) -> list[dict[str, Any]]:
+    """Name, question and source of every study, that with the newest numbers first."""
+    return ask(
+        where,
+        """SELECT study, question, source, compare,
+                  count(run_id) AS runs, coalesce(bool_and(imported), false) AS imported
+           FROM studies LEFT JOIN study_runs USING (study) LEFT JOIN runs USING (run_id)
+           GROUP BY ALL ORDER BY imported, study""",
+    ).to_dicts()
+
+
+def spent(where: Source) -> list[dict[str, Any]]:
+    """For every study its runs by state, and the tokens and FLOPs spent so far."""
+    return ask(
+        where,
+        """WITH spent AS (
+               SELECT run_id, max(tokens) AS tokens, max(flops) AS flops
+               FROM metrics GROUP BY run_id)
+           SELECT study, question, count(run_id) AS runs,
+                  count(*) FILTER (state = 'finished') AS finished,
+                  count(*) FILTER (state IN ('failed', 'diverged')) AS failed,
+                  count(*) FILTER (state = 'finished') / greatest(count(run_id), 1) AS done,
+                  sum(tokens)::BIGINT AS tokens, sum(flops) AS "training FLOPs",
+                  if(coalesce(bool_and(imported), false), 'imported', 'trained') AS origin
+           FROM studies LEFT JOIN study_runs USING (study) LEFT JOIN runs USING (run_id)
+                LEFT JOIN spent USING (run_id)
+           GROUP BY study, question ORDER BY origin DESC, study""",
+    ).to_dicts()
+
+
+def metrics(where: Source, study: str) -> list[str]:
+    """A study's metrics, the one that studies compare first."""
+    found = ask(
+        where,
+        f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
+            WHERE study = {literal(study)} AND value IS NOT NULL ORDER BY metric""",
+    )["metric"].to_list()
+    return sorted(found, key=lambda name: (name != "val_loss", not name.startswith("val_"), name))
+
+
+def runs(where: Source, study: str | None = None) -> list[dict[str, Any]]:
+    """Runs of a study, or all, as the store has them."""
+    chosen = (
+        f"WHERE run_id IN (SELECT run_id FROM study_runs WHERE study = {literal(study)})"
+        if study
+        else ""
+    )
+    return ask(where, f"SELECT * FROM runs {chosen} ORDER BY run_id").to_dicts()
+
+
+def differing(where: Source, study: str) -> dict[str, list[Any]]:
+    """The configuration keys that differ between a study's runs, and their values in order."""
+    return kept(where, lambda: _differing(runs(where, study)), "differing", study)
+
+
+def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    from workbench.figures.points import by_number
+
+    values: dict[str, set[str]] = {}
+    texts = {row["config"]: row for row in rows}
+    for row in texts.values():
+        for key, value in run_keys(row).items():
+            values.setdefault(key, set()).add(json.dumps(value))
+    usual = ("training.objective", "data.unique_tokens", "n_params")
+    told = [key for key in values if len(values[key]) > 1]
+    told.sort(key=lambda key: (usual.index(key) if key in usual else len(usual), key))
+    return {key: [json.loads(v) for v in sorted(values[key], key=by_number)] for key in told}
+
+
+def read_ahead() -> None:
+    """Read what the first page will ask for, while the browser is still loading."""
+    where = source()
+    names = [str(row["study"]) for row in studies(where)]
+    if names:
+        runs(where, names[0])
+        known = metrics(where, names[0])
+        differing(where, names[0])
+        if known:
+            loader(where)(where.results, names[0], known[0])

@@ -1,0 +1,54 @@
+"""Runs that have not finished, straight from their folders: the store hears of them later."""
+
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.runs.folder import RunFolder
+from workbench.runs.studies import studies_of
+from workbench.viewing.cached_store import Source, runs
+
+_LOST = ("failed", "diverged", "interrupted", "cancelled")
+
+
+def unfinished(where: Source) -> list[dict[str, Any]]:
+    """Every run that is not finished yet: its study, state, progress from 0 to 1, and folder."""
+    stored = {str(row["run_id"]): row for row in runs(where)}
+    found = []
+    for study, run_ids in studies_of(where.results).items():
+        for run_id in run_ids:
+            if stored.get(run_id, {}).get("state") == "finished":
+                continue
+            folder = RunFolder(where.results / "runs" / run_id)
+            try:
+                found.append(_row(study, folder))
+            except InputError:
+                continue  # half made, or gone
+    return found
+
+
+def _row(study: str, folder: RunFolder) -> dict[str, Any]:
+    status, document = folder.status(), folder.config_json()
+    config, steps = document["config"], document["derived"].get("steps") or 0
+    return {
+        "study": study,
+        "run": folder.run_id,
+        "state": status.state,
+        "progress": min(status.step / steps, 1.0) if steps else 0.0,
+        "step": status.step,
+        "steps": steps,
+        "objective": config["training"].get("objective"),
+        "unique tokens": config["data"].get("unique_tokens"),
+        "seed": config["training"].get("seed"),
+        "val_loss": folder.last_value("val_loss"),
+        "error": status.error,
+    }
+
+
+def lost(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that ended before they were finished, and will not go on by themselves."""
+    return [row for row in rows if row["state"] in _LOST]
+
+
+def log_lines(where: Source, run_id: str, count: int = 15) -> str:
+    """The end of a run's log."""
+    return "\n".join(RunFolder(where.results / "runs" / run_id).last_log_lines(count))
