@@ -32,8 +32,7 @@ def test_a_package_that_is_absent_has_no_version(monkeypatch: pytest.MonkeyPatch
 
 def test_it_does_not_import_torch() -> None:
     code = (
-        "import sys, workbench.runs.provenance as p; p.provenance('');"
-        "print('torch' in sys.modules)"
+        "import sys, workbench.runs.provenance as p; p.provenance('');print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -12,7 +12,6 @@ def _import() -> None:
     import pyarrow  # noqa: F401
     import scipy.interpolate  # noqa: F401
 
-
     altair.Chart().mark_point().to_dict()
     duckdb.execute("SELECT 1").fetchall()
 
