@@ -1,5 +1,5 @@
 """The samplers that `workbench sample --sampler` can name. A new one is a function and an entry
-in `SAMPLERS`."""
+in `SAMPLERS`, or a plug-in (`recipe.plugins`)."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from workbench.generation.diffusion import (
 )
 from workbench.generation.settings import Fill, Settings
 from workbench.messages import suggestion
+from workbench.recipe.plugins import Installed, Plugins, Registry, SamplerPlugin
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Sampler:
     """Settings that only some samplers have and this one reads."""
     one_by_one: bool = False
     """Whether it asks for a single place of each text at a time."""
+    numbers: int | None = None
+    """Of a plug-in: goes where its samples are recorded."""
 
     def check(self, objective: str, settings: Settings) -> None:
         """Raises:
@@ -50,7 +53,7 @@ class Sampler:
             )
 
 
-SAMPLERS: dict[str, Sampler] = {
+_BUILT_IN: dict[str, Sampler] = {
     sampler.name: sampler
     for sampler in (
         Sampler("ar", autoregressive, ("ar",), one_by_one=True),
@@ -64,9 +67,33 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
+def _of_plugin(plugin: Installed, declaration: SamplerPlugin) -> Sampler:
+    return Sampler(
+        plugin.name,
+        plugin.code(),
+        declaration.objectives,
+        declaration.reads,
+        declaration.one_by_one,
+        numbers=declaration.numbers,
+    )
+
+
+SAMPLER_PLUGINS = Plugins("samplers", SamplerPlugin, built_in=tuple(_BUILT_IN))
+SAMPLERS: Registry[Sampler, SamplerPlugin] = Registry(_BUILT_IN, SAMPLER_PLUGINS, _of_plugin)
+
+
 def samplers_of(objective: str) -> list[str]:
     """Samplers of an objective's models, the default first."""
-    return [sampler.name for sampler in SAMPLERS.values() if objective in sampler.objectives]
+    usable = SAMPLERS.usable().values()
+    return [sampler.name for sampler in usable if objective in sampler.objectives]
+
+
+def sampler_label(name: str | None) -> str:
+    """A sampler as estimators name it, with a plug-in's numbers."""
+    if name is None:
+        return "default"
+    plugin = SAMPLER_PLUGINS.declaration(name)
+    return f"{name}/numbers={plugin.numbers}" if plugin else name
 
 
 def choose_sampler(name: str | None, objective: str) -> Sampler:

@@ -11,7 +11,7 @@ from workbench.laws.fitting.result import Fit
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
-from workbench.laws.request import fit_options
+from workbench.laws.request import fit_options, get_law
 
 DRAWS = 200  # resamples that intervals are worked out from
 
@@ -61,9 +61,9 @@ def study_predictors(
     Raises:
         InputError: the study has not AR and one other objective, or too few runs for the law.
     """
-    chosen = LAWS.get(law)
+    chosen = get_law(law) if law in LAWS else None
     if not isinstance(chosen, Law):
-        allowed = ", ".join(name for name, one in LAWS.items() if isinstance(one, Law))
+        allowed = ", ".join(name for name, one in LAWS.usable().items() if isinstance(one, Law))
         raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
     options = fit_options(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,

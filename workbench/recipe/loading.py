@@ -24,6 +24,7 @@ from workbench.recipe.models import (
     StudyConfig,
     resolved_model,
 )
+from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
@@ -132,7 +133,11 @@ def resolve(
             "evaluation": _resolved_evaluation(config.evaluation),
         }
     )
-    return without_plain(_without_foreign(config))
+    config = without_plain(_without_foreign(config))
+    try:
+        return with_plugins(config)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
