@@ -1,0 +1,1 @@
+"""What this package adds to workbench. Nothing here imports torch: plans and fits need none."""
