@@ -36,6 +36,7 @@ from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.metrics import higher_is_better
 from workbench.recipe.models import CompareConfig
+from workbench.recipe.objectives import display_name
 
 At = Literal["best", "final"]
 # Keys of a budget: where they follow from the unique tokens, budgets stay comparable.
@@ -213,7 +214,7 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
 
 
 def _note(reading: Reading, axis: Floats, question: Question) -> str | None:
-    side = "AR" if question.baseline == "ar" else question.baseline
+    side = display_name(question.baseline)
     notes = []
     if reading.bound == "lower":
         notes.append(

@@ -22,7 +22,7 @@ from workbench.analysis.pairing import (
 from workbench.analysis.trends import trends
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import FOREIGN_KEYS
+from workbench.recipe.objectives import keys_of_some_objectives
 
 OBJECTIVE = "training.objective"
 # A rise has to pass this many standard deviations of a point's noise. The best of many points is
@@ -75,7 +75,7 @@ def overfitting_onset(results: Path, study: str, metric: str = "val_loss") -> li
 
 def _untold() -> set[str]:
     """Keys that do not tell configurations apart: the seed, and what follows the objective."""
-    return {SEED, *(key for keys in FOREIGN_KEYS.values() for key in keys)}
+    return {SEED} | keys_of_some_objectives()
 
 
 def _onset(curves: list[Curve]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, StudyCurves
-from workbench.recipe.models import FOREIGN_KEYS
+from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
 
 SEED = "training.seed"
 UNIQUE = "data.unique_tokens"
@@ -72,7 +72,7 @@ def shared_groups(
     """
     left, right = _selector(baseline), _selector(challenger)
     compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
-    compared |= {key for keys in FOREIGN_KEYS.values() for key in keys}
+    compared |= keys_of_some_objectives()
     left_out = set(ignored)
     groups: dict[str, Shared] = {}
     for curve in curves:
@@ -137,7 +137,7 @@ def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
         having = [
             keys.get(key)
             for keys in configurations
-            if key not in FOREIGN_KEYS.get(str(keys.get("training.objective")), ())
+            if key not in foreign_keys(keys.get("training.objective"))
         ]
         return len({json.dumps(value, default=str) for value in having}) > 1
 

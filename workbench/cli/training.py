@@ -108,10 +108,11 @@ def _say_memory(planned: "Plan") -> None:
     """The run that needs the most of a GPU, and what of it is what."""
     memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
     held = memory.parameters + memory.gradients + memory.optimizer
+    masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
         f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {held / 2**30:.3g} parameters, "
         f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
-        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits "
+        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits {masks}"
         f"({memory.assumed}; CUDA's own and fragmentation not counted).",
         file=sys.stderr,
     )

@@ -10,6 +10,7 @@ from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.points import POINTS
 from workbench.figures.theme import Figure, colour_of, finished, palette, styles_of
+from workbench.recipe.objectives import BASELINE, OBJECTIVES
 
 _WIDTH, _HEIGHT = 560, 320
 _COLOURS = 12
@@ -58,7 +59,7 @@ def quick_figure(
         else mark.mark_point(filled=True, size=40, opacity=0.8)
     )
     if colour is None:
-        drawn = drawn.encode(*channels, color=alt.value(colour_of("ar")))
+        drawn = drawn.encode(*channels, color=alt.value(colour_of(BASELINE)))
     else:
         drawn = drawn.encode(*channels, _colours(chosen["colour"], colour))
     title = f"{y} against {x}"
@@ -89,9 +90,9 @@ def _colours(values: pl.Series, title: str) -> Any:
     names = sorted(values.unique().to_list())
     if len(names) > _COLOURS:
         raise InputError(f"{title}: {len(names)} values are more than {_COLOURS} colours.")
-    known = {"ar", "mdlm", "block", "aoar"}
-    styles = list(styles_of(names).values()) if set(names) <= known else palette(len(names))
-    order = list(styles_of(names)) if set(names) <= known else names
+    objectives = set(names) <= set(OBJECTIVES)
+    styles = list(styles_of(names).values()) if objectives else palette(len(names))
+    order = list(styles_of(names)) if objectives else names
     return alt.Color(
         "colour:N", title=title,
         scale=alt.Scale(domain=order, range=[style.colour for style in styles]),

@@ -17,12 +17,13 @@ from workbench.figures.theme import (
     styles_of,
 )
 from workbench.planning.flops import generation_rows
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.recipe.sizes import ModelShape
 
 _LENGTHS = tuple(2**k for k in range(4, 13))
 _STEPS = tuple(2**k for k in range(10))
 _FIXED = 512
-_SIDES = ("ar", "mdlm")
+_SIDES = (BASELINE, CHALLENGER)
 
 
 def generation_flops_figure(
@@ -59,9 +60,9 @@ def _long(rows: list[dict[str, Any]], x: str) -> pl.DataFrame:
         [
             {
                 "x": float(row[x]),
-                "series": f"{name_of(side)}{' with KV cache' if side == 'ar' else ''}",
+                "series": f"{name_of(side)}{' with KV cache' if side == BASELINE else ''}",
                 "objective": side,
-                "flops": float(row["ar_flops" if side == "ar" else "diffusion_flops"]),
+                "flops": float(row["ar_flops" if side == BASELINE else "diffusion_flops"]),
                 "ratio": float(row["ratio"]),
             }
             for side in _SIDES
@@ -84,7 +85,7 @@ def _panel(rows: pl.DataFrame, x_title: str, title: str, subtitle: str) -> Any:
 
 
 def _ratio_panel(rows: pl.DataFrame) -> Any:
-    own = rows.filter(pl.col("objective") == "mdlm")
+    own = rows.filter(pl.col("objective") == CHALLENGER)
     x = log_axis("x:Q", "tokens generated", own["x"].to_numpy(), most=5)
     y = log_axis("ratio:Q", "diffusion / AR", own["ratio"].to_numpy(), channel=alt.Y, powers=False)
     base = alt.Chart(own).encode(x, y)

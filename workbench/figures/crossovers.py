@@ -35,6 +35,7 @@ from workbench.figures.theme import (
     wrapped,
 )
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 
 _WIDTH, _HEIGHT = 290, 230
 _SPREAD = 2.0
@@ -78,7 +79,7 @@ def crossover_figure(
         _panel(frame, answer, metric, names, styles, span)
         for frame, answer in zip(frames, answers, strict=True)
     ]
-    told = "where diffusion overtakes AR" if sides == ("ar", "mdlm") else "crossover"
+    told = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     title = heading(
         f"{study}: {told}, by {metric}",
         "against the best so far (thin line), as if stopped in time" if strict else "",

@@ -19,12 +19,9 @@ from workbench.importing.columns import (
 )
 from workbench.importing.table import ROW, RawTable
 from workbench.messages import suggestion
+from workbench.recipe.objectives import OBJECTIVES
 
-_ALIASES = {
-    "ar": "ar", "autoregressive": "ar", "gpt": "ar",
-    "mdlm": "mdlm", "diffusion": "mdlm", "dlm": "mdlm", "difflm": "mdlm", "mdm": "mdlm",
-    "masked_diffusion": "mdlm",
-}  # fmt: skip
+_ALIASES = {alias: name for name, facts in OBJECTIVES.items() for alias in (name, *facts.aliases)}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
 
@@ -156,7 +153,7 @@ class _Checker:
         unknown = [text for text, name in names.items() if name is None]
         allowed = "; ".join(
             f"{ours}: {', '.join(word for word, name in _ALIASES.items() if name == ours)}"
-            for ours in ("ar", "mdlm")
+            for ours in OBJECTIVES
         )
         self._refuse(
             "objective",
@@ -164,9 +161,12 @@ class _Checker:
             texts.is_in(unknown),
             f"is no objective. Known are {allowed}; any other has letters, digits, '_' and '-' only"
         )  # fmt: skip
-        for name in sorted({str(n) for n in names.values()} - {"ar", "mdlm"}):
+        for name in sorted({str(n) for n in names.values()} - set(OBJECTIVES)):
             near = suggestion(name, _ALIASES)
-            self.notes.append(f"objective {name} is kept: neither ar nor mdlm{near or '.'}")
+            known = ", ".join(OBJECTIVES)
+            self.notes.append(
+                f"objective {name}, which is none of {known}, is imported{near or '.'}"
+            )
         return texts.replace_strict(names, return_dtype=pl.String)
 
     def losses(self, frame: pl.DataFrame) -> None:

@@ -19,8 +19,8 @@ from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import huber
 from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.law import Floats, Procedure
+from workbench.recipe.objectives import BASELINE
 
-BASELINE = "ar"
 PUBLISHED = {"k": 2.12 * 10**1.956, "p": 2.174}
 
 

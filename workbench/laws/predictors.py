@@ -12,6 +12,7 @@ from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
 from workbench.laws.request import fit_options
+from workbench.recipe.objectives import BASELINE, CHALLENGER, OBJECTIVES
 
 DRAWS = 200  # resamples that intervals are worked out from
 
@@ -42,7 +43,7 @@ class Predictor:
             own = values[:DRAWS]
             internal = np.log(own) if parameter.log else own
             draws[1 : 1 + len(own), law.names.index(name)] = internal
-        estimator = "nll" if objective == "ar" else "nelbo"
+        estimator = OBJECTIVES[objective].estimator if objective in OBJECTIVES else "unknown"
         return cls(
             objective,
             law,
@@ -80,28 +81,29 @@ def paired_predictors(fits: list[Fit]) -> list[Predictor]:
         InputError: there are not just AR and one other objective.
     """
     by_name = {fit.objective_name: fit for fit in fits}
-    others = [name for name in by_name if name not in (None, "ar")]
-    if "ar" not in by_name or len(others) != 1:
+    others = [name for name in by_name if name not in (None, BASELINE)]
+    if BASELINE not in by_name or len(others) != 1:
         source = fits[0].table.source if fits and fits[0].table else "no fits"
         raise InputError(
-            f"{source}: advice compares ar with one other objective; here: "
+            f"{source}: advice compares {BASELINE} with one other objective; here: "
             f"{', '.join(map(str, by_name)) or 'none'}."
         )
-    return [Predictor.of_fit(by_name[name], str(name)) for name in ("ar", others[0])]
+    return [Predictor.of_fit(by_name[name], str(name)) for name in (BASELINE, others[0])]
 
 
 def published_predictors() -> list[Predictor]:
     """The literature's laws: data-constrained for AR, Quokka's for masked diffusion."""
-    chosen = (("ar", "data_constrained", "nll"), ("mdlm", "quokka", "nelbo"))
+    chosen = ((BASELINE, "data_constrained"), (CHALLENGER, "quokka"))
     known_ranges = {  # its published runs; Quokka's paper gives no table
         "data_constrained": {"n_params": (7e6, 8.7e9), "total_tokens": (1e8, 9e11)},
         "quokka": {},
     }
     predictors = []
-    for objective, name, estimator in chosen:
+    for objective, name in chosen:
         law = LAWS[name]
         assert isinstance(law, Law)
         theta = law.internal(law.published)[None]
         source = f"{law.citation} ({law.published_for})"
+        estimator = OBJECTIVES[objective].estimator
         predictors.append(Predictor(objective, law, theta, known_ranges[name], source, estimator))
     return predictors

@@ -2,7 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from workbench.recipe.objectives import OBJECTIVES
 
 Count = Annotated[int, Field(strict=True, gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -11,6 +14,21 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
+
+
+def _known_objective(name: str) -> str:
+    if name in OBJECTIVES:
+        return name
+    *others, last = (f"'{known}'" for known in OBJECTIVES)
+    expected = f"{', '.join(others)} or {last}"
+    raise PydanticCustomError("literal_error", "{expected}", {"expected": expected})
+
+
+ObjectiveName = Annotated[
+    str,
+    AfterValidator(_known_objective),
+    WithJsonSchema({"enum": list(OBJECTIVES), "type": "string"}),
+]
 
 # What a pattern asks for, in words: a text that does not match is answered with them.
 PATTERNS = {

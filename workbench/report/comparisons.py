@@ -20,6 +20,7 @@ from workbench.figures import (
 from workbench.figures.crossovers import verdict
 from workbench.figures.theme import group_text, name_of, place_text
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.report.sections import Section, attempt, points_sql, sentence
 from workbench.store import keep_crossovers
 from workbench.store.query import literal
@@ -107,7 +108,7 @@ def _answers(
 
 
 def _usual(row: dict[str, Any]) -> bool:
-    return (row["baseline"], row["challenger"]) == ("ar", "mdlm")
+    return (row["baseline"], row["challenger"]) == (BASELINE, CHALLENGER)
 
 
 def _kept_sql(study: str, metric: str) -> str:

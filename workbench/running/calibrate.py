@@ -6,6 +6,7 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.planning.plan import Plan, calibration_path
 from workbench.recipe import load_recipe
+from workbench.recipe.objectives import BASELINE
 from workbench.running.study import run_study
 from workbench.runs.files import check_writable, write_json
 from workbench.store import query
@@ -28,7 +29,7 @@ def calibrate(plan: Plan, results: Path) -> float:
         recipe = load_recipe(
             "quickstart",
             [
-                'training.objective="ar"',
+                f'training.objective="{BASELINE}"',
                 "data.unique_tokens=32000",
                 f"training.total_tokens={_STEPS * 2048}",
                 f"training.threads={threads}",
