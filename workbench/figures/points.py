@@ -178,7 +178,7 @@ def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray
 
 def telling_keys(every: list[Family]) -> list[str]:
     """The keys that a legend has to name."""
-    return pairing.telling_keys([family.keys for family in every])
+    return pairing.distinguishing_keys([family.keys for family in every])
 
 
 def by_number(text: str) -> tuple[int, float, str]:
