@@ -160,13 +160,13 @@ def test_trends_are_fitted_within_groups_of_equal_other_keys() -> None:
         for u in (1_000, 2_000, 4_000, 8_000)
     ]
     by_tokens = crossover_trends(rows, "unique_tokens")
-    assert [row["group"] for row in by_tokens] == [{"n_params": n} for n in (10, 20, 40)]
-    for row in by_tokens:
-        assert row["exponent"] == pytest.approx(1.5)
-        assert (row["direction"], row["n_crossed"], row["n_censored"]) == ("later", 4, 0)
+    assert [trend["group"] for trend in by_tokens] == [{"n_params": n} for n in (10, 20, 40)]
+    for trend in by_tokens:
+        assert trend["exponent"] == pytest.approx(1.5)
+        assert (trend["direction"], trend["n_crossed"], trend["n_censored"]) == ("later", 4, 0)
     by_size = crossover_trends(rows, "n_params")
-    assert [row["exponent"] for row in by_size] == pytest.approx([-0.5] * 4)
-    assert {row["direction"] for row in by_size} == {"earlier"}
+    assert [trend["exponent"] for trend in by_size] == pytest.approx([-0.5] * 4)
+    assert {trend["direction"] for trend in by_size} == {"earlier"}
 
 
 def test_keys_that_change_along_are_named_and_split_no_trend() -> None:
@@ -181,8 +181,11 @@ def test_keys_that_change_along_are_named_and_split_no_trend() -> None:
 
 def test_metrics_and_axes_get_separate_trends() -> None:
     rows = [row(float(u), unique_tokens=u) for u in (1_000, 2_000, 4_000)]
-    rows += [{**row, "axis": "epochs"} for row in rows]
-    assert [row["axis"] for row in crossover_trends(rows, "unique_tokens")] == ["tokens", "epochs"]
+    rows += [{**crossover, "axis": "epochs"} for crossover in rows]
+    assert [trend["axis"] for trend in crossover_trends(rows, "unique_tokens")] == [
+        "tokens",
+        "epochs",
+    ]
 
 
 def test_names_get_ratios_instead_of_a_power_law() -> None:
