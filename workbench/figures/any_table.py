@@ -26,14 +26,15 @@ def quick_figure(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Figure:
-    """Points, or lines, of a table's columns. Columns are shown by position, so that whatever
-    their names are, they are text.
+    """Draw a table's columns against each other, as points or lines.
+
+    Inside the chart columns have names by their position, so that a column's own name is only text.
 
     Args:
         colour: a column of at most 12 values; objectives have their own colours.
 
     Raises:
-        InputError: a column that cannot be drawn so, or no row with both values.
+        InputError: a column cannot be drawn so, or no row has both values.
     """
     chosen = pl.DataFrame({"x": frame[x], "y": frame[y]})
     if not chosen["y"].dtype.is_numeric():
@@ -67,7 +68,7 @@ def quick_figure(
 
 
 def spans_decades(values: pl.Series) -> bool:
-    """Whether positive numbers reach over two decades or more: a logarithm's place."""
+    """Whether all values are positive and span two decades or more, so that a log axis suits."""
     if not values.dtype.is_numeric() or values.drop_nulls().is_empty():
         return False
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from workbench.runs.files import replacing
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()
 
-# Okabe & Ito's colours, which colour-blind readers can tell apart; dashes and shapes repeat them.
+# Okabe & Ito's colours, which colour-blind readers can distinguish; dashes and shapes repeat them.
 COLOURS = {BASELINE: "#0072B2", CHALLENGER: "#D55E00"}
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")

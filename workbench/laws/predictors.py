@@ -21,8 +21,8 @@ DRAWS = 200  # resamples that intervals are worked out from
 class Predictor:
     """One objective's law: best parameters (1, p) first, then resamples, as internal values.
 
-    `fitted_range` holds the least and the greatest value fitted of each input; empty where
-    the source does not tell it.
+    `fitted_range` has the least and the greatest fitted value of each input; it is empty where
+    the source does not give one.
     """
 
     objective: str
@@ -60,11 +60,12 @@ def study_predictors(
     """AR's and the challenger's laws, fitted to a study's runs.
 
     Raises:
-        InputError: the study has not AR and one other objective, or too few runs for the law.
+        InputError: the study does not have AR and exactly one other objective, or has too few runs
+            for the law.
     """
     chosen = LAWS.get(law)
     if not isinstance(chosen, Law):
-        allowed = ", ".join(name for name, one in LAWS.items() if isinstance(one, Law))
+        allowed = ", ".join(name for name, candidate in LAWS.items() if isinstance(candidate, Law))
         raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
     options = fit_options(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
@@ -75,10 +76,10 @@ def study_predictors(
 
 
 def paired_predictors(fits: list[Fit]) -> list[Predictor]:
-    """AR's and the challenger's laws, of fits of one law to each objective.
+    """AR's and the challenger's laws, from fits of one law to each objective.
 
     Raises:
-        InputError: there are not just AR and one other objective.
+        InputError: the fits are not of AR and exactly one other objective.
     """
     by_name = {fit.objective_name: fit for fit in fits}
     others = [name for name in by_name if name not in (None, BASELINE)]
