@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import Records, run_workbench, stored_records
 from tests.end_to_end.killed_worker import killing
 
 
-def test_a_run_that_diverges_is_told_apart_and_others_go_on(
+def test_a_run_that_diverges_is_marked_so_and_others_go_on(
     tiny_recipe: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"

@@ -77,7 +77,7 @@ def test_the_checkpoint_before_the_decay_outlives_later_ones(tmp_path: Path, cor
     assert len(steps) <= 4
 
 
-def test_what_cannot_be_extended_is_told_before_anything_is_made(
+def test_what_cannot_be_extended_is_refused_before_anything_is_made(
     tmp_path: Path, corpus: Path
 ) -> None:
     run = make_run(tmp_path, corpus, *KEYS)

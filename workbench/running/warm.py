@@ -9,8 +9,8 @@ torch.compile made stays in its process, and making it again takes seconds. A wo
 any other way is not used again.
 
 Requests come on stdin, a JSON object a line: {"run_dir": ..., "env": {...}, "kind": ...}. Replies
-on stdout are {"ready": true}, {"run_dir", "pid"} and {"run_dir", "pid", "code"}, where a negative code
-is the signal that ended the worker. End of input ends the parent once its workers have ended.
+on stdout are {"ready": true}, {"run_dir", "pid"} and {"run_dir", "pid", "code"}; a negative code is
+the signal that ended the worker. End of input ends the parent once its workers have ended.
 """
 
 import gc

@@ -179,7 +179,7 @@ def test_cancelling_one_run_leaves_the_others_of_its_task(cluster: Cluster, resu
     assert attempts(late) == []
 
 
-def test_status_tells_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, results: Path) -> None:
+def test_status_shows_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, results: Path) -> None:
     run = make_run(results, "waiting", "finish")
     submit_runs(run, options=["--begin=now+1hour"])
     row = Jobs(results).columns("waiting", "submitted")

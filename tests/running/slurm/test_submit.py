@@ -66,7 +66,7 @@ def test_what_slurm_refuses_is_reported_and_nothing_is_begun(
     assert everything_in(tmp_path) == before
 
 
-def test_a_limit_of_the_partition_is_told(
+def test_a_limit_of_the_partition_is_reported(
     recipe: Path, workbench: Workbench, cluster: Cluster
 ) -> None:
     done = workbench(
@@ -95,7 +95,7 @@ def test_without_slurm_on_the_machine_nothing_is_begun(
     assert everything_in(tmp_path) == before
 
 
-def test_a_controller_that_is_down_is_told_by_every_command(
+def test_a_controller_that_is_down_is_reported_by_every_command(
     recipe: Path, workbench: Workbench, tmp_path: Path, cluster: Cluster, scripted: None
 ) -> None:
     run = make_run(tmp_path / "r", "waiting", "finish")
@@ -135,7 +135,7 @@ def test_when_one_array_of_several_is_refused_none_is_left(
     assert not (tmp_path / "r" / "slurm").exists()
 
 
-def test_a_refusal_takes_back_what_the_folders_said(
+def test_a_refusal_restores_the_states_in_the_folders(
     cluster: Cluster, scripted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path / "r", "once", "finish")

@@ -1,7 +1,7 @@
 """Records of submissions: `results/slurm/<id>/submission.json`, beside the tasks' logs.
 
-A record is written whole before anything is submitted, so that a task finds its runs there, and after a
-crash the record names what may be in the queue.
+A record is written whole before anything is submitted, so that a task finds its runs there, and
+after a crash it names what may be in the queue.
 """
 
 import fcntl
