@@ -55,7 +55,7 @@ def plan(
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.cli.output import emit
-    from workbench.data.describe import told_rows
+    from workbench.data.describe import with_text_columns
     from workbench.errors import InputError
     from workbench.messages import duration
     from workbench.planning.plan import estimate_time, plan_study
@@ -89,7 +89,7 @@ def plan(
     elif gpus is not None or mfu is not None:
         raise InputError("--gpus and --mfu need --gpu: which kind of GPU?")
     document["memory"] = [run.memory.document() for run in planned.runs]
-    emit(told_rows(rows), fmt, document=document)
+    emit(with_text_columns(rows), fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
     said = (

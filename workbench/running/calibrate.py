@@ -15,13 +15,13 @@ _STEPS = 40
 
 
 def calibrate(plan: Plan, results: Path) -> float:
-    """Train the quickstart's model for a few steps and keep the FLOPs a second it reached.
+    """Train the quickstart's model for a few steps and save the FLOPs a second it reached.
 
     The measurement is a real run, in a folder of its own that is thrown away. Larger models
     reach more: their estimates come out too long rather than too short.
 
     Returns:
-        Training FLOPs a second of one rank, evaluation apart.
+        Training FLOPs a second of one rank, without evaluation.
     """
     check_writable(results)
     with tempfile.TemporaryDirectory(prefix="workbench-calibration-") as folder:
