@@ -31,6 +31,7 @@ def pretty(value: Any) -> str:
 
 
 def plain_value(value: Any) -> Any:
+    """A cell for a file: JSON for lists and dictionaries, an empty text for None."""
     if isinstance(value, (dict, list)):
         return json.dumps(value, default=str)
     return "" if value is None else value
@@ -51,12 +52,12 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
     Raises:
         InputError: a piece without a name or a value.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for piece in (part for text in given or [] for part in text.split(",")):
         name, equals, value = (part.strip() for part in piece.partition("="))
         if not (name and equals and value):
             raise InputError(f"{option} {piece}: expected name=value.")
-        if name in found:
+        if name in values:
             raise InputError(f"{option} {piece}: {name} is given twice.")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

@@ -6,6 +6,7 @@ tools; an `@` that follows anything but a metric of ours, as in `pass@1`, means 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -48,8 +49,8 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-_ACCURACY_ENDINGS = ("_acc", "_acc_norm", "_accuracy")
-_PASS_RATE = re.compile(r"pass@\d+$")
+_HIGHER_BY_NAME = r"(_acc|_acc_norm|_accuracy)(@.*)?$|pass@\d+$"
+"""Names from elsewhere of which more is better, whatever set they are measured on."""
 
 
 def base_name(metric: str) -> str:
@@ -60,11 +61,31 @@ def base_name(metric: str) -> str:
 
 def higher_is_better(metric: str) -> bool:
     """Whether more is better. A metric from elsewhere is judged by its name: accuracies end in
-    `_acc` or `_acc_norm`, pass rates in `pass@k`; anything else is taken for a loss."""
+    `_acc`, `_acc_norm` or `_accuracy`, before any `@set`, and pass rates in `pass@k`; anything
+    else is taken for a loss."""
     known = METRICS.get(base_name(metric))
     if known is not None:
         return bool(known.higher_is_better)
-    return base_name(metric).endswith(_ACCURACY_ENDINGS) or bool(_PASS_RATE.search(metric))
+    return bool(re.search(_HIGHER_BY_NAME, metric))
+
+
+def higher_is_better_sql(metric: str) -> str:
+    """`higher_is_better` as an expression of DuckDB's SQL.
+
+    Args:
+        metric: an expression for the metric's name.
+    """
+    before = f"split_part({metric}, '@', 1)"
+    base = f"if({before} IN ({_quoted(METRICS)}), {before}, {metric})"
+    higher = [name for name, known in METRICS.items() if known.higher_is_better]
+    return (
+        f"if({base} IN ({_quoted(METRICS)}), {base} IN ({_quoted(higher)}), "
+        f"regexp_matches({metric}, '{_HIGHER_BY_NAME}'))"
+    )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def unit(metric: str) -> str:

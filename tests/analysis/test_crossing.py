@@ -10,27 +10,27 @@ from workbench.analysis.crossing import Crossing, compare_curves, crossing_place
 
 def compare(base: list[float], other: list[float], *, higher: bool = False) -> Crossing:
     x = np.arange(1.0, len(base) + 1)
-    found = compare_curves(x, np.array(base), x, np.array(other), higher_is_better=higher)
-    assert found is not None
-    return found
+    crossing = compare_curves(x, np.array(base), x, np.array(other), higher_is_better=higher)
+    assert crossing is not None
+    return crossing
 
 
 def test_a_crossing_lies_where_the_lines_cross() -> None:
-    found = compare([1, 2, 4], [3, 3, 3])
-    assert found == Crossing("crossed", 2.5, 1.0, 3.0, [2.5], 2.5)
+    crossing = compare([1, 2, 4], [3, 3, 3])
+    assert crossing == Crossing("crossed", 2.5, 1.0, 3.0, [2.5], 2.5)
 
 
 def test_the_crossover_is_the_last_turn_that_holds() -> None:
-    found = compare([3, 1, 3, 1, 3, 3], [2, 2, 2, 2, 2, 2])
-    assert found.all_crossings == [1.5, 2.5, 3.5, 4.5]
-    assert found.crossover == 4.5
-    assert found.first_crossing == 2.5  # at 1.5 the lead is lost, not won
+    crossing = compare([3, 1, 3, 1, 3, 3], [2, 2, 2, 2, 2, 2])
+    assert crossing.all_crossings == [1.5, 2.5, 3.5, 4.5]
+    assert crossing.crossover == 4.5
+    assert crossing.first_crossing == 2.5  # at 1.5 the lead is lost, not won
 
 
 def test_a_lead_that_is_lost_again_is_no_crossover() -> None:
-    found = compare([1, 3, 1], [2, 2, 2])
-    assert (found.status, found.crossover, found.last_x) == ("not_reached", None, 3.0)
-    assert len(found.all_crossings) == 2
+    crossing = compare([1, 3, 1], [2, 2, 2])
+    assert (crossing.status, crossing.crossover, crossing.last_x) == ("not_reached", None, 3.0)
+    assert len(crossing.all_crossings) == 2
 
 
 def test_ahead_from_the_first_point_is_no_crossing() -> None:
@@ -48,15 +48,15 @@ def test_accuracy_is_better_when_higher() -> None:
 
 
 def test_only_the_range_that_both_cover_is_compared() -> None:
-    found = compare_curves(
+    crossing = compare_curves(
         np.array([1.0, 3.0]), np.array([0.0, 2.0]), np.array([2.0, 9.0]), np.array([1.5, 1.5]),
         higher_is_better=False,
     )  # fmt: skip
-    assert found == Crossing("crossed", 2.5, 2.0, 3.0, [2.5], 2.5)
-    apart = compare_curves(
+    assert crossing == Crossing("crossed", 2.5, 2.0, 3.0, [2.5], 2.5)
+    disjoint = compare_curves(
         np.array([1.0]), np.array([0.0]), np.array([2.0]), np.array([0.0]), higher_is_better=False
     )
-    assert apart is None
+    assert disjoint is None
 
 
 curve = st.lists(st.floats(0, 10, width=32), min_size=2, max_size=12)
@@ -65,28 +65,28 @@ curve = st.lists(st.floats(0, 10, width=32), min_size=2, max_size=12)
 @given(curve, curve)
 def test_a_crossover_has_the_challenger_ahead_from_there_on(a: list[float], b: list[float]) -> None:
     n = min(len(a), len(b))
-    found = compare(a[:n], b[:n])
+    crossing = compare(a[:n], b[:n])
     ahead = np.array(b[:n]) < np.array(a[:n])
     x = np.arange(1.0, n + 1)
-    if found.status == "crossed":
-        assert found.crossover is not None
-        assert ahead[x > found.crossover].all()
+    if crossing.status == "crossed":
+        assert crossing.crossover is not None
+        assert ahead[x > crossing.crossover].all()
         assert not ahead.all()
-    assert (found.status == "ahead_throughout") == ahead.all()
-    assert (found.status == "not_reached") == (not ahead[-1])
+    assert (crossing.status == "ahead_throughout") == ahead.all()
+    assert (crossing.status == "not_reached") == (not ahead[-1])
 
 
 def both(base: list[float], other: list[float], *, higher: bool = False) -> tuple[Crossing, ...]:
     """By the two definitions; the baseline starts a point before the challenger."""
     x = np.arange(1.0, len(base) + 1)
-    found = tuple(
+    crossing = tuple(
         compare_curves(
             x, np.array(base), x[1:], np.array(other[1:]), higher_is_better=higher, definition=how
         )
         for how in ("point", "best_so_far")
     )
-    assert None not in found
-    return found  # type: ignore[return-value]
+    assert None not in crossing
+    return crossing  # type: ignore[return-value]
 
 
 def test_the_best_so_far_counts_from_before_the_common_range() -> None:
@@ -98,13 +98,13 @@ def test_the_best_so_far_counts_from_before_the_common_range() -> None:
 def test_the_best_so_far_bends_where_a_line_passes_it() -> None:
     # The best stays at 2 until x = 3.5, then falls with the line; 1.5 is passed at 3.75.
     x = np.array([1.0, 2.0, 3.0, 4.0])
-    found = compare_curves(
+    crossing = compare_curves(
         x, np.array([4.0, 2.0, 3.0, 1.0]), x, np.array([5.0, 5.0, 1.5, 1.5]),
         higher_is_better=False, definition="best_so_far",
     )  # fmt: skip
-    assert found is not None
-    assert found.all_crossings == pytest.approx([2 + 3 / 3.5, 3.75])
-    assert found.status == "not_reached"
+    assert crossing is not None
+    assert crossing.all_crossings == pytest.approx([2 + 3 / 3.5, 3.75])
+    assert crossing.status == "not_reached"
 
 
 longer = st.lists(st.floats(0, 10, width=32), min_size=3, max_size=12)
@@ -146,32 +146,34 @@ def test_a_crossover_scales_with_its_axis(a: list[float], b: list[float], c: flo
     n = min(len(a), len(b))
     x = np.arange(1.0, n + 1)
     for how in ("point", "best_so_far"):
-        one, other = (
+        plain, other = (
             compare_curves(
                 scale * x, np.array(a[:n]), scale * x, np.array(b[:n]),
                 higher_is_better=False, definition=how,
             )
             for scale in (1.0, c)
         )  # fmt: skip
-        assert one is not None
+        assert plain is not None
         assert other is not None
-        assert one.status == other.status
-        if one.crossover is not None:
-            assert other.crossover == pytest.approx(c * one.crossover, rel=1e-6)
+        assert plain.status == other.status
+        if plain.crossover is not None:
+            assert other.crossover == pytest.approx(c * plain.crossover, rel=1e-6)
 
 
 @given(st.lists(st.tuples(longer, longer), min_size=1, max_size=4), st.booleans())
 def test_many_pairs_at_once_get_the_same_answers(
     pairs: list[tuple[list[float], list[float]]], higher: bool
 ) -> None:
-    n = min(len(one) for pair in pairs for one in pair)
+    n = min(len(values) for pair in pairs for values in pair)
     x, later = np.arange(1.0, n + 1), np.arange(1.5, n + 1)
     base, other = (np.array([pair[side][:n] for pair in pairs]) for side in (0, 1))
     other = other[:, : len(later)]
     for how in ("point", "best_so_far"):
         together = crossing_places(x, base, later, other, higher_is_better=higher, definition=how)
         for place, ours, theirs in zip(together, base, other, strict=True):
-            alone = compare_curves(x, ours, later, theirs, higher_is_better=higher, definition=how)
-            assert alone is not None
+            crossing = compare_curves(
+                x, ours, later, theirs, higher_is_better=higher, definition=how
+            )
+            assert crossing is not None
             expected = {"not_reached": np.inf, "ahead_throughout": -np.inf}
-            assert place == expected.get(alone.status, alone.crossover)
+            assert place == expected.get(crossing.status, crossing.crossover)

@@ -49,12 +49,12 @@ def test_the_papers_curves_cross_where_they_do(
     assert len(points) == 2, points.keys()
     (baseline,) = (np.array(v).T for k, v in points.items() if k == "ar")
     (challenger,) = (np.array(v).T for k, v in points.items() if k != "ar")
-    found = compare_curves(*baseline, *challenger, higher_is_better="acc" in metric)
-    assert found is not None
+    crossing = compare_curves(*baseline, *challenger, higher_is_better="acc" in metric)
+    assert crossing is not None
     if epochs is None:
-        assert found.crossover is None
+        assert crossing.crossover is None
     else:
-        assert found.crossover == pytest.approx(epochs, abs=max(0.5, 0.02 * epochs))
+        assert crossing.crossover == pytest.approx(epochs, abs=max(0.5, 0.02 * epochs))
 
 
 AR = {1: 5.0, 100: 2.0, 200: 3.0, 300: 4.0}
@@ -68,18 +68,18 @@ def test_runs_are_paired_by_all_but_the_objective(results: Path, make_run: MakeR
         make_run(f"mdlm{unique}", DIFFUSION, overrides=[u, "training.objective='mdlm'"])
     make_run("alone", AR, overrides=["training.lr=1e-3"])
     ingest(results)
-    found = crossovers(results, "made", "val_loss", "tokens")
-    assert [row["group"] for row in found] == [
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    assert [row["group"] for row in rows] == [
         {"unique_tokens": 12_800, "n_params": 181_440},
         {"unique_tokens": 32_000, "n_params": 181_440},
     ]
-    for row in found:
+    for row in rows:
         assert row["status"] == "crossed"
         assert row["crossover"] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
         assert row["ci95"] is None
         assert (row["baseline"], row["challenger"]) == ("ar", "mdlm")
     in_epochs = crossovers(results, "made", "val_loss", "epochs")[0]["crossover"]
-    assert in_epochs == pytest.approx(found[0]["crossover"] / 12_800)
+    assert in_epochs == pytest.approx(rows[0]["crossover"] / 12_800)
     in_flops = crossovers(results, "made", "val_loss", "flops")[0]
     assert in_flops["status"] == "crossed"
     assert in_flops["last_x"] == pytest.approx(300e9)
@@ -145,7 +145,7 @@ def test_few_points_get_no_interval_and_a_reason(results: Path, make_run: MakeRu
     assert (row["lower_bound"], row["upper_bound"]) == (None, None)
 
 
-def test_bounds_are_told_where_there_is_no_crossover(results: Path, make_run: MakeRun) -> None:
+def test_bounds_are_given_where_there_is_no_crossover(results: Path, make_run: MakeRun) -> None:
     make_run("a", {10: 3.0, 20: 3.0}, study="ahead")
     make_run("b", {10: 2.0, 20: 2.0}, study="ahead", overrides=["training.objective='mdlm'"])
     make_run("c", {10: 2.0, 20: 2.0}, study="behind", overrides=["training.lr=1e-4"])
@@ -240,7 +240,7 @@ def test_a_bound_is_shown_as_a_bound(results: Path, make_run: MakeRun) -> None:
     assert table_row(row)["crossover (tokens)"].startswith(">")
 
 
-def test_answers_are_kept_for_sql_and_replaced_by_newer_ones(
+def test_answers_are_stored_for_sql_and_replaced_by_newer_ones(
     results: Path, make_run: MakeRun
 ) -> None:
     make_run("a", AR)
@@ -249,9 +249,9 @@ def test_answers_are_kept_for_sql_and_replaced_by_newer_ones(
     for _ in range(2):
         keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
     keep_crossovers(results, crossovers(results, "made", "val_loss", "epochs"))
-    kept = query(results, "SELECT axis, status, crossover FROM crossovers ORDER BY axis").rows()
-    assert [row[:2] for row in kept] == [("epochs", "crossed"), ("tokens", "crossed")]
-    assert kept[1][2] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
+    stored = query(results, "SELECT axis, status, crossover FROM crossovers ORDER BY axis").rows()
+    assert [row[:2] for row in stored] == [("epochs", "crossed"), ("tokens", "crossed")]
+    assert stored[1][2] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
 
 
 def test_unknown_names_are_refused_with_what_there_is(results: Path, make_run: MakeRun) -> None:
@@ -271,8 +271,8 @@ def test_the_figure_is_drawn_with_its_crossing(
     make_run("a", AR)
     make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
     ingest(results)
-    found = crossovers(results, "made", "val_loss", "tokens")
-    figure = crossover_figure(results, "made", "val_loss", "tokens", found)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
     for suffix in (".svg", ".png", ".pdf"):
         save(figure, tmp_path / f"figure{suffix}")
     svg = (tmp_path / "figure.svg").read_text()

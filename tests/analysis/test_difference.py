@@ -1,4 +1,4 @@
-"""How far one side is ahead, and when that may be said."""
+"""How far one side is ahead, and when a side is called ahead."""
 
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def test_one_seed_is_judged_by_the_values_own_errors(results: Path, make_run: Ma
     assert difference_table_row(row)["seeds"] == 1
 
 
-def test_without_any_error_nothing_is_said_of_who_is_ahead(
-    results: Path, make_run: MakeRun
-) -> None:
+def test_without_any_error_no_side_is_called_ahead(results: Path, make_run: MakeRun) -> None:
     make_run("a", {10: 3.0})
     make_run("d", {10: 2.0}, overrides=[MDLM])
     ingest(results)

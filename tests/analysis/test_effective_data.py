@@ -24,9 +24,9 @@ def unique(tokens: float) -> str:
 
 
 def test_budgets_are_interpolated_in_their_logarithm() -> None:
-    found = read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 1.5, higher=False)
-    assert found.effective == pytest.approx(20_000 * 2**0.5)
-    assert (found.bound, found.monotone) == (None, True)
+    reading = read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 1.5, higher=False)
+    assert reading.effective == pytest.approx(20_000 * 2**0.5)
+    assert (reading.bound, reading.monotone) == (None, True)
     assert read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 2.0, higher=False).effective == 20_000
     assert read_off(BUDGETS, np.array([3.0, 2.0, 1.0]), 3.0, higher=False).effective == 10_000
     assert read_off(BUDGETS, np.array([0.1, 0.2, 0.3]), 0.25, higher=True).effective == (
@@ -42,9 +42,9 @@ def test_outside_the_budgets_there_is_a_bound_and_no_number() -> None:
 
 
 def test_a_smaller_budget_that_is_as_good_by_chance_does_not_count() -> None:
-    found = read_off(BUDGETS, np.array([1.0, 3.0, 1.0]), 2.0, higher=False)
-    assert found.effective == pytest.approx(20_000 * 2**0.5)
-    assert not found.monotone
+    reading = read_off(BUDGETS, np.array([1.0, 3.0, 1.0]), 2.0, higher=False)
+    assert reading.effective == pytest.approx(20_000 * 2**0.5)
+    assert not reading.monotone
 
 
 @given(
@@ -54,13 +54,13 @@ def test_effective_tokens_scale_with_the_budgets(
     values: list[float], value: float, scale: float
 ) -> None:
     budgets = 1e4 * 2.0 ** np.arange(len(values))
-    one = read_off(budgets, np.array(values), value, higher=False)
+    reading = read_off(budgets, np.array(values), value, higher=False)
     other = read_off(scale * budgets, np.array(values), value, higher=False)
-    assert one.bound == other.bound
-    if one.effective is not None:
-        assert other.effective == pytest.approx(scale * one.effective, rel=1e-9)
-        assert budgets[0] <= one.effective * (1 + 1e-12)
-        assert one.effective <= budgets[-1] * (1 + 1e-12)
+    assert reading.bound == other.bound
+    if reading.effective is not None:
+        assert other.effective == pytest.approx(scale * reading.effective, rel=1e-9)
+        assert budgets[0] <= reading.effective * (1 + 1e-12)
+        assert reading.effective <= budgets[-1] * (1 + 1e-12)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(0.1, 10))
@@ -68,8 +68,8 @@ def test_a_better_value_is_never_worth_less(values: list[float], a: float, b: fl
     budgets = 1e4 * 2.0 ** np.arange(len(values))
 
     def worth(value: float) -> float:
-        found = read_off(budgets, np.array(values), value, higher=False)
-        return found.effective or {"lower": np.inf, "upper": 0.0}[str(found.bound)]
+        reading = read_off(budgets, np.array(values), value, higher=False)
+        return reading.effective or {"lower": np.inf, "upper": 0.0}[str(reading.bound)]
 
     assert worth(min(a, b)) >= worth(max(a, b)) * (1 - 1e-12)
 
@@ -177,7 +177,7 @@ def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
     for _ in range(60):
         budgets = {u: noisy(y) for u, y in zip(BUDGETS.tolist(), (3.0, 2.0, 1.0), strict=True)}
         curves = noisy(1.5)
-        values = np.array([question.mean(one) for one in budgets.values()])
+        values = np.array([question.mean(curves) for curves in budgets.values()])
         reading = read_off(BUDGETS, values, question.mean(curves), higher=False)
         low, high = interval_of(budgets, curves, question, reading)["ci95"]
         covered += low <= 20_000 * 2**0.5 <= high

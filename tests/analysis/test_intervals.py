@@ -32,9 +32,9 @@ def challenger(x: Floats) -> Floats:
 
 
 def smoothed(x: Floats, y: Floats) -> Smooth:
-    found = smooth_curve(x, y)
-    assert found is not None
-    return found
+    smooth = smooth_curve(x, y)
+    assert smooth is not None
+    return smooth
 
 
 def where(x: Floats, y: Floats, other_x: Floats, other_y: Floats) -> Floats:
@@ -101,17 +101,17 @@ def test_noise_around_a_smooth_curve_is_measured() -> None:
     rng = np.random.default_rng(5)
     for n in (14, 50):
         x = np.linspace(1, 50, n)
-        found = [smoothed(x, 2 + 3 / x + rng.normal(0, 0.03, n)).noise for _ in range(100)]
-        assert np.sqrt(np.mean(np.square(found))) == pytest.approx(0.03, rel=0.08)
+        noises = [smoothed(x, 2 + 3 / x + rng.normal(0, 0.03, n)).noise for _ in range(100)]
+        assert np.sqrt(np.mean(np.square(noises))) == pytest.approx(0.03, rel=0.08)
 
 
 def test_long_curves_are_smoothed_through_averages() -> None:
     rng = np.random.default_rng(6)
     x = np.linspace(1, 50, 5_000)
-    found = smoothed(x, baseline(x) + rng.normal(0, 0.05, 5_000))
-    assert np.abs(found.fitted - baseline(x)).mean() < 0.01
-    assert found.noise == pytest.approx(0.05, rel=0.1)
-    np.testing.assert_allclose(found.refit(found.y[None])[0], found.fitted)
+    smooth = smoothed(x, baseline(x) + rng.normal(0, 0.05, 5_000))
+    assert np.abs(smooth.fitted - baseline(x)).mean() < 0.01
+    assert smooth.noise == pytest.approx(0.05, rel=0.1)
+    np.testing.assert_allclose(smooth.refit(smooth.y[None])[0], smooth.fitted)
 
 
 def test_too_few_points_are_not_smoothed_and_places_at_zero_do_not_count() -> None:

@@ -54,15 +54,15 @@ def test_seeds_are_averaged_with_their_t_interval(study: Path) -> None:
 def test_one_seed_has_no_interval_and_no_column_for_it(results: Path, make_run: MakeRun) -> None:
     make_run("a", {10: 3.0, 20: 2.0})
     ingest(results)
-    found = outcomes(results, "made", "val_loss")
-    assert (found[0]["best"]["ci95"], outcome_table_row(found[0])["95 % interval"]) == (None, None)
-    (row,) = outcome_table(found)
+    rows = outcomes(results, "made", "val_loss")
+    assert (rows[0]["best"]["ci95"], outcome_table_row(rows[0])["95 % interval"]) == (None, None)
+    (row,) = outcome_table(rows)
     assert not [name for name in row if "interval" in name]
     assert (row["best val_loss"], row["last"]) == ("2", "2")
-    assert seeds_note(found) == "One seed each: no intervals."
+    assert seeds_note(rows) == "One seed each: no intervals."
     command = ["outcomes", "made", "--results", str(results), "--format"]
-    told = {fmt: CliRunner().invoke(app, [*command, fmt]).stdout for fmt in ("table", "csv")}
-    assert ("interval" in told["table"], "interval" in told["csv"]) == (False, True)
+    printed = {fmt: CliRunner().invoke(app, [*command, fmt]).stdout for fmt in ("table", "csv")}
+    assert ("interval" in printed["table"], "interval" in printed["csv"]) == (False, True)
     text = write_markdown(results, ["made"], results / "studies.md").read_text()
     assert "`val_loss`, one seed each: no intervals:" in text
     assert "95 % interval" not in text.partition("one seed each")[2]
@@ -73,12 +73,12 @@ def test_a_second_seed_anywhere_brings_the_column_back(results: Path, make_run: 
     make_run("d0", {10: 4.0, 20: 2.5}, overrides=[MDLM])
     make_run("d1", {10: 4.0, 20: 2.4}, overrides=[MDLM, "training.seed=1"])
     ingest(results)
-    found = outcomes(results, "made", "val_loss")
-    alone, both = outcome_table(found)
-    assert alone.keys() == both.keys()
-    assert alone["95 % interval"] is None
+    rows = outcomes(results, "made", "val_loss")
+    single_seed, both = outcome_table(rows)
+    assert single_seed.keys() == both.keys()
+    assert single_seed["95 % interval"] is None
     assert " to " in both["95 % interval"]
-    assert seeds_note(found) == "1 of 2 rows are of one seed: no interval there."
+    assert seeds_note(rows) == "1 of 2 rows are of one seed: no interval there."
 
 
 def test_a_reports_sections_show_no_empty_interval() -> None:
@@ -113,16 +113,16 @@ def test_studies_become_markdown_with_their_figures(study: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("notes", "said"),
+    ("notes", "message"),
     [
         ("[made]\nagree = 'x'", r"made\.agree: unknown, did you mean 'agrees'"),
         ("[made]\nagrees = 1", "expected a table of texts"),
         ("made", "cannot be read"),
     ],
 )
-def test_wrong_notes_write_nothing(study: Path, tmp_path: Path, notes: str, said: str) -> None:
+def test_wrong_notes_write_nothing(study: Path, tmp_path: Path, notes: str, message: str) -> None:
     path = tmp_path / "notes.toml"
     path.write_text(notes)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         write_markdown(study, ["made"], tmp_path / "studies.md", notes=path)
     assert not (tmp_path / "studies.md").exists()

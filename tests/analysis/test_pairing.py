@@ -8,7 +8,7 @@ import pytest
 from tests.store.conftest import MakeRun
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.pairing import telling_keys
+from workbench.analysis.pairing import distinguishing_keys
 from workbench.store import ingest
 
 AR = {100: 1.0, 200: 2.0}
@@ -46,7 +46,7 @@ def test_variants_of_both_sides_are_named_by_side(results: Path, make_run: MakeR
         make_run(f"m{lr}", DIFFUSION, compare=compare, overrides=[f"training.lr={lr}", MDLM])
     ingest(results)
     groups = [row["group"] for row in crossovers(results, "made", "val_loss", "tokens")]
-    named = [(one["baseline.training.lr"], one["challenger.training.lr"]) for one in groups]
+    named = [(group["baseline.training.lr"], group["challenger.training.lr"]) for group in groups]
     assert sorted(named) == [(1e-3, 1e-3), (1e-3, 3e-3), (3e-3, 1e-3), (3e-3, 3e-3)]
 
 
@@ -71,15 +71,15 @@ def test_effective_data_does_not_take_variants_for_seeds_either(
     assert small == {"elbo_t": 0.75, "maskgit": 0.6}
 
 
-def test_keys_that_one_objective_has_tell_its_configurations_apart() -> None:
-    def keys(objective: str, **more: object) -> dict[str, object]:
-        return {"training.objective": objective, **more}
+def test_keys_that_one_objective_has_distinguish_its_configurations() -> None:
+    def keys(objective: str, **others: object) -> dict[str, object]:
+        return {"training.objective": objective, **others}
 
     mask, schedule = "training.input_mask", "training.noise_schedule"
     plain = [keys("ar"), keys("mdlm", **{schedule: "linear"})]
-    assert telling_keys(plain) == [], "a schedule tells nothing where there is one"
-    assert telling_keys([*plain, keys("mdlm", **{schedule: "cosine"})]) == [schedule]
-    assert telling_keys([*plain, keys("ar", **{mask: 0.1})]) == [mask]
+    assert distinguishing_keys(plain) == [], "a single schedule distinguishes nothing"
+    assert distinguishing_keys([*plain, keys("mdlm", **{schedule: "cosine"})]) == [schedule]
+    assert distinguishing_keys([*plain, keys("ar", **{mask: 0.1})]) == [mask]
 
 
 def test_keys_that_a_version_did_not_know_do_not_part_runs(

@@ -28,76 +28,76 @@ def noisy(seed: int, sigma: float = 0.3, exponent: float = 0.7) -> Floats:
 def test_an_exact_power_law_is_recovered(exponent: float, scale: float, xs: list[float]) -> None:
     x = np.array(xs)
     assume(np.ptp(np.log(x)) > 0.1)
-    found = power_law_trend(x, scale * x**exponent, ["crossed"] * len(xs))
-    assert found.exponent == pytest.approx(exponent, abs=1e-6)
-    assert found.scale == pytest.approx(scale, rel=1e-4)
-    assert found.predict(1e6)[0] == pytest.approx(scale * 1e6**exponent, rel=1e-4)
+    trend = power_law_trend(x, scale * x**exponent, ["crossed"] * len(xs))
+    assert trend.exponent == pytest.approx(exponent, abs=1e-6)
+    assert trend.scale == pytest.approx(scale, rel=1e-4)
+    assert trend.predict(1e6)[0] == pytest.approx(scale * 1e6**exponent, rel=1e-4)
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
 def test_units_do_not_change_the_exponent(seed: int, of_x: float, of_y: float) -> None:
     status = ["crossed", "crossed", "crossed", "crossed", "not_reached", "not_reached"]
-    one = power_law_trend(X, noisy(seed), status)
+    trend = power_law_trend(X, noisy(seed), status)
     other = power_law_trend(of_x * X, of_y * noisy(seed), status)
-    assert other.exponent == pytest.approx(one.exponent, abs=1e-4)
-    assert other.sigma == pytest.approx(one.sigma, abs=1e-4)
+    assert other.exponent == pytest.approx(trend.exponent, abs=1e-4)
+    assert other.sigma == pytest.approx(trend.sigma, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_without_bounds_it_is_least_squares_with_its_t_intervals(seed: int) -> None:
     y = noisy(seed)
-    found = power_law_trend(X, y, EXACT)
+    trend = power_law_trend(X, y, EXACT)
     line = stats.linregress(np.log(X), np.log(y))
     student = stats.t.ppf(0.975, 4)
-    assert found.exponent == pytest.approx(line.slope)
+    assert trend.exponent == pytest.approx(line.slope)
     half = student * line.stderr
-    assert found.exponent_ci95 == pytest.approx([line.slope - half, line.slope + half], abs=1e-7)
+    assert trend.exponent_ci95 == pytest.approx([line.slope - half, line.slope + half], abs=1e-7)
     rest = np.log(y) - line.intercept - line.slope * np.log(X)
-    assert found.sigma == pytest.approx(np.sqrt((rest**2).sum() / 4))
-    place, interval = found.predict(5e9)
+    assert trend.sigma == pytest.approx(np.sqrt((rest**2).sum() / 4))
+    place, interval = trend.predict(5e9)
     assert interval is not None
     gap = np.log(5e9) - np.log(X).mean()
     spread = 1 + 1 / 6 + gap**2 / (6 * np.log(X).var())
-    half = student * found.sigma * np.sqrt(spread)
+    half = student * trend.sigma * np.sqrt(spread)
     assert interval == pytest.approx([place * np.exp(-half), place * np.exp(half)])
 
 
-def likelihood(found: Any, x: Floats, y: Floats, status: list[str], shift: Floats) -> float:
-    b, a, s = np.array([found.exponent, np.log(found.scale), found.fit.sigma]) + shift
+def likelihood(trend: Any, x: Floats, y: Floats, status: list[str], shift: Floats) -> float:
+    b, a, s = np.array([trend.exponent, np.log(trend.scale), trend.fit.sigma]) + shift
     z = (np.log(y) - a - b * np.log(x)) / s
     parts = {
         "crossed": stats.norm.logpdf(z) - np.log(s),
         "not_reached": stats.norm.logsf(z),
         "ahead_throughout": stats.norm.logcdf(z),
     }
-    return float(sum(parts[one][i] for i, one in enumerate(status)))
+    return float(sum(parts[state][i] for i, state in enumerate(status)))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_other_line_is_more_likely(seed: int) -> None:
     status = ["ahead_throughout", "crossed", "crossed", "crossed", "crossed", "not_reached"]
     y = noisy(seed, 0.5)
-    found = power_law_trend(X, y, status)
-    top = likelihood(found, X, y, status, np.zeros(3))
+    trend = power_law_trend(X, y, status)
+    top = likelihood(trend, X, y, status, np.zeros(3))
     rng = np.random.default_rng(seed)
     for size in (0.3, 0.03, 0.003):
         for _ in range(50):
             step = rng.normal(size=3) * size * np.array([0.05, 1, 0.3])
-            assert likelihood(found, X, y, status, step) <= top + 1e-9
+            assert likelihood(trend, X, y, status, step) <= top + 1e-9
 
 
 def test_bounds_far_from_the_line_change_nothing_and_near_ones_bend_it() -> None:
     y = noisy(1)
     status = [*EXACT[:5], "not_reached"]
-    alone = power_law_trend(X[:5], y[:5], EXACT[:5])
+    uncensored = power_law_trend(X[:5], y[:5], EXACT[:5])
     far = power_law_trend(X, np.array([*y[:5], y[5] * 1e-6]), status)
     near = power_law_trend(X, np.array([*y[:5], y[5] * 10]), status)
-    assert far.exponent == pytest.approx(alone.exponent, abs=1e-5)
-    assert far.exponent_ci95 == pytest.approx(alone.exponent_ci95, abs=1e-4)
+    assert far.exponent == pytest.approx(uncensored.exponent, abs=1e-5)
+    assert far.exponent_ci95 == pytest.approx(uncensored.exponent_ci95, abs=1e-4)
     assert near.exponent is not None
-    assert alone.exponent is not None
-    assert near.exponent > alone.exponent + 0.05
+    assert uncensored.exponent is not None
+    assert near.exponent > uncensored.exponent + 0.05
     assert (near.n_crossed, near.n_censored) == (5, 1)
 
 
@@ -112,23 +112,23 @@ def test_the_interval_covers_the_exponent_where_late_crossovers_are_cut_off() ->
             continue
         trials += 1
         status = np.where(cut, "not_reached", "crossed").tolist()
-        found = power_law_trend(X, np.minimum(y, last), status)
-        assert found.exponent_ci95 is not None
-        low, high = found.exponent_ci95
+        trend = power_law_trend(X, np.minimum(y, last), status)
+        assert trend.exponent_ci95 is not None
+        low, high = trend.exponent_ci95
         covered += (low or -np.inf) <= 0.7 <= (high or np.inf)
-        left_out += np.polyfit(np.log(X[~cut]), np.log(y[~cut]), 1)[0] < (found.exponent or 0)
+        left_out += np.polyfit(np.log(X[~cut]), np.log(y[~cut]), 1)[0] < (trend.exponent or 0)
     assert covered >= 52
     assert left_out > 35  # leaving bounds out bends the trend down
 
 
-def test_too_few_crossed_groups_are_said_to_be_too_few() -> None:
+def test_too_few_crossed_groups_give_no_exponent_and_a_note() -> None:
     two = power_law_trend(X[:3], X[:3] ** 0.5, ["crossed", "crossed", "not_reached"])
     assert two.exponent == pytest.approx(0.5)
     assert (two.exponent_ci95, two.sigma) == (None, None)
     assert "without an interval" in str(two.note)
-    one = power_law_trend(X[:2], X[:2], ["crossed", "not_reached"])
-    assert (one.exponent, one.note) == (None, "not enough crossed")
-    assert one.predict(1.0) == (None, None)
+    trend = power_law_trend(X[:2], X[:2], ["crossed", "not_reached"])
+    assert (trend.exponent, trend.note) == (None, "not enough crossed")
+    assert trend.predict(1.0) == (None, None)
     same = power_law_trend(X[[0, 0, 0]], X[:3], EXACT[:3])
     assert same.exponent is None
     assert "same place" in str(same.note)
@@ -160,29 +160,32 @@ def test_trends_are_fitted_within_groups_of_equal_other_keys() -> None:
         for u in (1_000, 2_000, 4_000, 8_000)
     ]
     by_tokens = crossover_trends(rows, "unique_tokens")
-    assert [one["group"] for one in by_tokens] == [{"n_params": n} for n in (10, 20, 40)]
-    for one in by_tokens:
-        assert one["exponent"] == pytest.approx(1.5)
-        assert (one["direction"], one["n_crossed"], one["n_censored"]) == ("later", 4, 0)
+    assert [trend["group"] for trend in by_tokens] == [{"n_params": n} for n in (10, 20, 40)]
+    for trend in by_tokens:
+        assert trend["exponent"] == pytest.approx(1.5)
+        assert (trend["direction"], trend["n_crossed"], trend["n_censored"]) == ("later", 4, 0)
     by_size = crossover_trends(rows, "n_params")
-    assert [one["exponent"] for one in by_size] == pytest.approx([-0.5] * 4)
-    assert {one["direction"] for one in by_size} == {"earlier"}
+    assert [trend["exponent"] for trend in by_size] == pytest.approx([-0.5] * 4)
+    assert {trend["direction"] for trend in by_size} == {"earlier"}
 
 
 def test_keys_that_change_along_are_named_and_split_no_trend() -> None:
     rows = [
         row(u**1.5, unique_tokens=u, **{"training.total_tokens": 10 * u}) for u in (1_000, 2_000)
     ]
-    (one,) = crossover_trends(rows, "unique_tokens")
-    assert one["exponent"] == pytest.approx(1.5)
-    assert one["direction"] == "undetermined"  # two points have no interval
-    assert "training.total_tokens" in one["note"]
+    (trend,) = crossover_trends(rows, "unique_tokens")
+    assert trend["exponent"] == pytest.approx(1.5)
+    assert trend["direction"] == "undetermined"  # two points have no interval
+    assert "training.total_tokens" in trend["note"]
 
 
-def test_metrics_and_axes_are_kept_apart() -> None:
+def test_metrics_and_axes_get_separate_trends() -> None:
     rows = [row(float(u), unique_tokens=u) for u in (1_000, 2_000, 4_000)]
-    rows += [{**one, "axis": "epochs"} for one in rows]
-    assert [one["axis"] for one in crossover_trends(rows, "unique_tokens")] == ["tokens", "epochs"]
+    rows += [{**crossover, "axis": "epochs"} for crossover in rows]
+    assert [trend["axis"] for trend in crossover_trends(rows, "unique_tokens")] == [
+        "tokens",
+        "epochs",
+    ]
 
 
 def test_names_get_ratios_instead_of_a_power_law() -> None:
@@ -191,12 +194,12 @@ def test_names_get_ratios_instead_of_a_power_law() -> None:
         {**row(10.0, **{"data.quality": "low"}), "ci95": [9.0, 11.0]},
         {**row(30.0, **{"data.quality": "medium"}), "ci95": [25.0, None]},
     ]
-    (one,) = crossover_trends(rows, "quality")
-    assert one["against"] == "data.quality"
-    assert [level["level"] for level in one["levels"]] == ["low", "medium", "high"]
-    assert [level["ratio"] for level in one["levels"]] == [1.0, 3.0, None]
-    assert one["levels"][2]["ratio_lower_bound"] == 5.0
-    assert (one["exponent"], one["direction"]) == (None, "later")
+    (trend,) = crossover_trends(rows, "quality")
+    assert trend["against"] == "data.quality"
+    assert [level["level"] for level in trend["levels"]] == ["low", "medium", "high"]
+    assert [level["ratio"] for level in trend["levels"]] == [1.0, 3.0, None]
+    assert trend["levels"][2]["ratio_lower_bound"] == 5.0
+    assert (trend["exponent"], trend["direction"]) == (None, "later")
 
 
 def test_an_unknown_key_is_refused_with_the_known_ones() -> None:

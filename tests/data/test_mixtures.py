@@ -1,4 +1,4 @@
-"""Mixtures and annealing sets: weights are kept, budgets nest, nothing is read out of turn."""
+"""Mixtures and annealing sets: shares follow weights, budgets nest, nothing is read out of turn."""
 
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ weights = st.lists(st.integers(1, 30), min_size=1, max_size=5)
 
 
 @given(weights, st.integers(0, 200))
-def test_shares_are_kept_within_a_window_and_never_fall(whole: list[int], n: int) -> None:
-    now, more = apportion(n, whole), apportion(n + 1, whole)
+def test_shares_are_met_within_a_window_and_never_fall(whole: list[int], n: int) -> None:
+    now, with_one_more = apportion(n, whole), apportion(n + 1, whole)
     assert sum(now) == n
     exact = [n * weight / sum(whole) for weight in whole]
     assert all(abs(count - share) < 1 for count, share in zip(now, exact, strict=True))
-    assert all(a <= b for a, b in zip(now, more, strict=True))
+    assert all(a <= b for a, b in zip(now, with_one_more, strict=True))
 
 
 def test_weights_are_read_as_decimals() -> None:
@@ -85,10 +85,10 @@ def test_budgets_nest_within_each_corpus(tmp_path: Path) -> None:
 
 
 def test_weights_change_neither_shards_nor_validation(tmp_path: Path) -> None:
-    one, other = (
+    even, weighted = (
         prepare(mixture(tmp_path, {"x": w, "y": 1}), tmp_path / "results") for w in (1, 5)
     )
-    assert one == other
+    assert even == weighted
     data = mixture(tmp_path, {"x": 1, "y": 3})
     write(tmp_path / "x.txt", "x", 6000)
     uneven = prepare(data, tmp_path / "results")
@@ -184,12 +184,12 @@ def test_the_annealing_set_is_separate_text(tmp_path: Path, corpus: Path) -> Non
     assert not late & set(documents(prepared.train()) + documents(prepared.held_out()))
     assert late
     anneal = run.data.anneal.model_copy(update={"unique_tokens": 99_968})
-    more = run.data.model_copy(update={"anneal": anneal})
+    too_large = run.data.model_copy(update={"anneal": anneal})
     with pytest.raises(InputError, match=r"data\.anneal\.unique_tokens = 99968"):
-        prepared.check(more)
+        prepared.check(too_large)
 
 
-def test_a_plan_tells_tiers_mixtures_and_annealing(tmp_path: Path, corpus: Path) -> None:
+def test_a_plan_shows_tiers_mixtures_and_annealing(tmp_path: Path, corpus: Path) -> None:
     run = annealed(tmp_path, corpus)
     path = tmp_path / "r.toml"
     (spec, _) = plan_study(load_recipe(path), tmp_path).runs

@@ -43,7 +43,7 @@ def test_what_is_found_is_what_a_search_finds(
         for i in range(len(row) - n + 1)
     ]
     assert overlap.text_of.tolist() == [number for number, _ in expected]
-    assert overlap.found.tolist() == [gram in known for _, gram in expected]
+    assert overlap.matched.tolist() == [gram in known for _, gram in expected]
     for place, (_, gram) in enumerate(expected):
         if gram in known:
             assert overlap.position[place] == known.index(gram), "where it is first"
@@ -112,8 +112,8 @@ def test_planted_near_duplicates_across_the_split_are_found(
     assert all(is_planted(held_out[text["text"]]) for text in documents.worst)
     assert windows.flagged > 0
     worst = documents.worst[0]
-    found = trained[worst["position"] : worst["position"] + 32]
-    assert worst["excerpt"].startswith(found), "it is where the audit says"
+    matched = trained[worst["position"] : worst["position"] + 32]
+    assert worst["excerpt"].startswith(matched), "it is where the audit says"
     assert worst["covered_run"] >= 32
 
 
@@ -124,9 +124,9 @@ def test_clean_text_is_clean(tmp_path: Path) -> None:
     data = config(path, seq_len=64, unique_tokens=640, validation_tokens=2048)
     prepared = prepare(data, tmp_path / "results")
     for scope in ("pool", "unique"):
-        for found in audit_sets(prepared, data, {}, training_blocks(prepared, data, scope), n=32):
-            assert found.flagged == 0
-            assert found.mean_overlap == 0
+        for audited in audit_sets(prepared, data, {}, training_blocks(prepared, data, scope), n=32):
+            assert audited.flagged == 0
+            assert audited.mean_overlap == 0
 
 
 def test_only_what_is_trained_on_counts_where_the_unique_windows_are_asked_for(
@@ -154,15 +154,15 @@ def test_a_second_validation_set_is_audited_too(tmp_path: Path) -> None:
     extra: list[dict[str, Any]] = [{"name": "copy", "path": str(tmp_path / "extra.txt")}]
     data = config(tmp_path / "main.txt", seq_len=64, validation_tokens=2048, validation_extra=extra)
     prepared = prepare(data, tmp_path / "results")
-    (one,) = data.validation_extra or ()
-    other = prepare_validation_set(one, data, tmp_path / "results")
+    (validation_set,) = data.validation_extra or ()
+    other = prepare_validation_set(validation_set, data, tmp_path / "results")
     blocks = training_blocks(prepared, data, "pool")
-    found = {s.set: s for s in audit_sets(prepared, data, {"copy": other}, blocks, n=32)}
-    assert found["copy windows"].flagged > found["copy windows"].n / 2
-    assert found["validation windows"].flagged == 0
+    audits = {s.set: s for s in audit_sets(prepared, data, {"copy": other}, blocks, n=32)}
+    assert audits["copy windows"].flagged > audits["copy windows"].n / 2
+    assert audits["validation windows"].flagged == 0
 
 
-def test_the_longest_stretch_in_common_is_told_to_a_power_of_two() -> None:
+def test_the_longest_stretch_in_common_is_measured_to_a_power_of_two() -> None:
     text = np.arange(100)
     rows = np.stack(
         [np.arange(10, 26), np.arange(16) + np.arange(16) % 2 * 500, np.arange(900, 916)]
@@ -182,10 +182,10 @@ def test_long_held_out_text_is_sampled_by_whole_documents(
     prepared = prepare(config(path, seq_len=64, validation_tokens=4096), tmp_path / "results")
     whole = audit._documents(prepared)
     monkeypatch.setattr(audit, "SAMPLE_TOKENS", 1000)
-    some = audit._documents(prepared)
-    assert 1 < len(some) < len(whole)
+    sampled = audit._documents(prepared)
+    assert 1 < len(sampled) < len(whole)
 
     def documents(texts: Texts) -> list[bytes]:
         return [texts.tokens[a:b].tobytes() for a, b in texts.spans]
 
-    assert set(documents(some)) < set(documents(whole))
+    assert set(documents(sampled)) < set(documents(whole))

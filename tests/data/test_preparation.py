@@ -35,7 +35,7 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_document_is_kept_once_on_one_side(lines: Path, tmp_path: Path) -> None:
+def test_every_document_is_in_the_shards_once_on_one_side(lines: Path, tmp_path: Path) -> None:
     lines.write_text(lines.read_text() + lines.read_text()[:500])
     prepared = prepare(config(lines), tmp_path / "results")
     train, held_out = documents(prepared.train()), documents(prepared.held_out())
@@ -54,8 +54,8 @@ def test_any_text_survives_tokenising_and_splitting(texts: list[str]) -> None:
         texts = [*texts, *(f"filler {i} to have enough" for i in range(40))]
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         prepared = prepare(config(path), Path(folder))
-        found = documents(prepared.train()) + documents(prepared.held_out())
-        assert sorted(found) == sorted({text.encode() for text in texts if text})
+        prepared_documents = documents(prepared.train()) + documents(prepared.held_out())
+        assert sorted(prepared_documents) == sorted({text.encode() for text in texts if text})
 
 
 def test_spans_of_held_out_documents_end_at_their_separators(lines: Path, tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_preparing_again_finds_the_same_and_a_change_is_noticed(
 
 
 def test_the_fingerprint_is_of_the_tokens_and_not_of_the_place(lines: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "copy.txt"
-    elsewhere.write_bytes(lines.read_bytes())
-    one = prepare(config(lines), tmp_path / "a").fingerprint
-    assert prepare(config(elsewhere), tmp_path / "b").fingerprint == one
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(lines.read_bytes())
+    fingerprint = prepare(config(lines), tmp_path / "a").fingerprint
+    assert prepare(config(copy), tmp_path / "b").fingerprint == fingerprint
 
 
 def test_documents_larger_than_a_chunk_are_not_broken(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_what_a_document_is_decides_where_text_is_cut(document: str, tmp_path: P
     path = tmp_path / "text.txt"
     path.write_text("".join(f"first {i}\nsecond {i}\n\n" for i in range(50)))
     prepared = prepare(config(path, document=document), tmp_path / "results")
-    found = documents(prepared.train()) + documents(prepared.held_out())
-    assert len(found) == (100 if document == "line" else 50)
-    assert (b"first 7\nsecond 7" in found) == (document == "blank-line")
+    prepared_documents = documents(prepared.train()) + documents(prepared.held_out())
+    assert len(prepared_documents) == (100 if document == "line" else 50)
+    assert (b"first 7\nsecond 7" in prepared_documents) == (document == "blank-line")
 
 
 def test_parquet_and_json_lines_give_the_same_shards(tmp_path: Path) -> None:

@@ -47,17 +47,17 @@ def test_tiers_partition_the_training_documents_into_equal_tokens(
     lengths = np.array([row[1] for row in rows], np.int64)
     training = np.array([row[2] for row in rows])
     digests = np.random.default_rng(seed).integers(0, 2**63, (len(rows), 2)).astype(np.uint64)
-    found = tier_of(scores, digests, lengths, training)
-    assert ((found >= 0) == training).all(), "each training document is in one tier, no other"
-    sizes = [lengths[found == tier].sum() for tier in range(3)]
+    tier = tier_of(scores, digests, lengths, training)
+    assert ((tier >= 0) == training).all(), "each training document is in one tier, no other"
+    sizes = [lengths[tier == number].sum() for number in range(3)]
     longest = lengths[training].max(initial=0)
     assert max(abs(size - lengths[training].sum() / 3) for size in sizes) <= longest
     for low, high in ((0, 1), (1, 2), (0, 2)):
-        if (found == low).any() and (found == high).any():
-            assert scores[found == low].max() <= scores[found == high].min()
+        if (tier == low).any() and (tier == high).any():
+            assert scores[tier == low].max() <= scores[tier == high].min()
     order = np.random.default_rng(seed + 1).permutation(len(rows))
     again = tier_of(scores[order], digests[order], lengths[order], training[order])
-    np.testing.assert_array_equal(again, found[order], "equal scores go by the documents' hashes")
+    np.testing.assert_array_equal(again, tier[order], "equal scores go by the documents' hashes")
 
 
 def test_tiers_share_one_split_and_no_document(rows: Path, tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_scores_of_a_key_and_of_any_file_give_the_same_tiers(rows: Path, tmp_pat
     parquet = tiers(tmp_path / "rows.parquet", tmp_path / "parquet")["low"]
     assert parquet.fingerprint == of_key
     for name in ("a.txt", "b.jsonl", "c.csv", "d.parquet", "e.npy"):
-        found = tiers(rows, tmp_path / name[0], quality_scores=str(tmp_path / name))["low"]
-        assert found.fingerprint == of_key, name
+        low = tiers(rows, tmp_path / name[0], quality_scores=str(tmp_path / name))["low"]
+        assert low.fingerprint == of_key, name
 
 
 def test_other_scores_are_noticed(rows: Path, tmp_path: Path) -> None:

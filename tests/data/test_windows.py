@@ -62,11 +62,11 @@ def test_every_epoch_reads_every_window_once_in_another_order(seed: int, windows
 
 
 def test_the_order_seed_changes_the_order_and_not_the_windows() -> None:
-    one, other = stream(order=0).batch(0, 80), stream(order=1).batch(0, 80)
-    assert one.sample.tolist() != other.sample.tolist()
-    assert set(map(tuple, one.tokens)) == set(map(tuple, other.tokens))
+    first, reordered = stream(order=0).batch(0, 80), stream(order=1).batch(0, 80)
+    assert first.sample.tolist() != reordered.sample.tolist()
+    assert set(map(tuple, first.tokens)) == set(map(tuple, reordered.tokens))
     third = stream(data=1).batch(0, 80)
-    assert set(map(tuple, one.tokens)) != set(map(tuple, third.tokens))
+    assert set(map(tuple, first.tokens)) != set(map(tuple, third.tokens))
 
 
 @given(st.integers(0, 500), st.integers(1, 50))

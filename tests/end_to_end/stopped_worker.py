@@ -18,7 +18,9 @@ def _stop_after(trainer: StudyTrainer, batches: Any) -> None:
     _step(trainer, batches)
     if trainer.step == int(os.environ["STOP_AT"]) and os.environ.get("RANK", "0") == "0":
         above = psutil.Process().parents()
-        next(one for one in above if "workbench.cli" in one.cmdline()).send_signal(signal.SIGINT)
+        next(process for process in above if "workbench.cli" in process.cmdline()).send_signal(
+            signal.SIGINT
+        )
         while not trainer.hooks.stop_requested():
             time.sleep(0.02)
 

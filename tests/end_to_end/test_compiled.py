@@ -10,7 +10,7 @@ KEYS = [
     "training.objective=mdlm", "training.compile=true", "training.seed=1",
     "model.dropout=0.1", "model.layers=5",
 ]  # fmt: skip
-"""Dropout: each layer is code of its own, and five are more than torch takes unless told to. The
+"""Dropout: each layer is code of its own, and five are more than torch compiles by default. The
 recipe's task: shapes that training has not."""
 
 
@@ -31,6 +31,6 @@ def test_runs_that_share_compiled_code_are_bit_for_bit_what_they_are_alone(
         json.loads(run.status_path.read_text())["pid"] for run in list_runs(tmp_path / "both")
     }
     assert len(processes) == 1
-    expected, found = (stored_records(tmp_path / name) for name in ("alone", "both"))
-    assert len(found) == 2 * len(expected)
-    assert {key: found[key] for key in expected} == expected
+    expected, stored = (stored_records(tmp_path / name) for name in ("alone", "both"))
+    assert len(stored) == 2 * len(expected)
+    assert {key: stored[key] for key in expected} == expected

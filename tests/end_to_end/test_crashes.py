@@ -94,16 +94,16 @@ def test_ctrl_c_stops_at_a_checkpoint_and_the_next_run_goes_on(
     )
     wait_for_training(study, results)
     study.send_signal(signal.SIGINT)
-    _, said = study.communicate(timeout=60)
+    _, stderr = study.communicate(timeout=60)
     if study.returncode == 130:
-        assert "Run the same command to go on" in said
+        assert "Run the same command to go on" in stderr
         states = run_workbench("status", "--results", results, "--format", "csv").stdout
         assert "running" not in states
     else:
-        assert study.returncode == 0, said  # it had finished
+        assert study.returncode == 0, stderr  # it had finished
     done = run_workbench("run", tiny_recipe, "--results", results)
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in said + done.stderr
+    assert "Traceback" not in stderr + done.stderr
     assert stored_records(results) == undisturbed
 
 
@@ -116,8 +116,8 @@ def test_two_orchestrators_on_one_folder_train_each_run_once(
         subprocess.Popen([*command, "--results", str(results)], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [study.communicate(timeout=200)[1] for study in both]
-    assert [study.returncode for study in both] == [0, 0], said
+    stderr = [study.communicate(timeout=200)[1] for study in both]
+    assert [study.returncode for study in both] == [0, 0], stderr
     assert stored_records(results) == undisturbed
     status = run_workbench("status", "--results", results, "--format", "csv").stdout.splitlines()
     column = status[0].split(",").index("attempts")

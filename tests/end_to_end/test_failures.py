@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import Records, run_workbench, stored_records
 from tests.end_to_end.killed_worker import killing
 
 
-def test_a_run_that_diverges_is_told_apart_and_others_go_on(
+def test_a_run_that_diverges_is_marked_so_and_others_go_on(
     tiny_recipe: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
@@ -41,10 +41,10 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_serves(
     results = tmp_path / "results"
     moment = "between an evaluation and its checkpoint"
     (tmp_path / "killed").mkdir()
-    one = ["--set", "training.objective=ar", "--results", results]
+    options = ["--set", "training.objective=ar", "--results", results]
     # Killed at step 8 with a checkpoint of step 4; then that checkpoint is cut short.
     study = subprocess.Popen(
-        [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe), *map(str, one)],
+        [sys.executable, "-m", "workbench.cli", "run", str(tiny_recipe), *map(str, options)],
         env={**os.environ, **killing(tmp_path / "killed", ar=[moment])},
         stderr=subprocess.DEVNULL,
     )
@@ -57,7 +57,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_serves(
         pytest.fail("the restarted worker was faster than the kill")
     for shard in checkpoint.glob("*.distcp"):
         os.truncate(shard, shard.stat().st_size // 2)
-    broken = run_workbench("run", tiny_recipe, *one)
+    broken = run_workbench("run", tiny_recipe, *options)
     assert broken.returncode == 1
     assert "checkpoint" in broken.stderr
     assert "cannot be read" in broken.stderr
@@ -110,5 +110,5 @@ def test_a_full_disk_is_named_and_what_was_written_serves_once_there_is_room(
     filler.unlink()
     mended = run_workbench("run", tiny_recipe, "--results", results, "--retry-failed")
     assert mended.returncode == 0, mended.stderr
-    found = stored_records(results)
-    assert {key: found[key] for key in undisturbed} == undisturbed
+    stored = stored_records(results)
+    assert {key: stored[key] for key in undisturbed} == undisturbed

@@ -60,10 +60,10 @@ def losses(results: Path, objective: str, shard: int, tensor: int) -> dict[tuple
 def test_two_ranks_give_the_losses_of_one(
     results: Path, objective: str, shard: int, tensor: int
 ) -> None:
-    one, two = losses(results, objective, 1, 1), losses(results, objective, shard, tensor)
-    assert len([key for key in one if key[0] == "train_loss"]) == STEPS
-    assert one.keys() == two.keys()
-    assert max(abs(one[key] - two[key]) for key in one) < 1e-4
+    expected, sharded = losses(results, objective, 1, 1), losses(results, objective, shard, tensor)
+    assert len([key for key in expected if key[0] == "train_loss"]) == STEPS
+    assert expected.keys() == sharded.keys()
+    assert max(abs(expected[key] - sharded[key]) for key in expected) < 1e-4
 
 
 def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(

@@ -39,18 +39,18 @@ def losses(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> dict[str, 
            WHERE metric IN ('train_loss', 'val_loss', 'moe_balance', 'moe_entropy', 'moe_z')""",
         *("--results", results, "--format", "json"),
     )
-    found: dict[str, dict] = {}
+    by_layout: dict[str, dict] = {}
     for row in json.loads(done.stdout):
-        layout = found.setdefault(f"{row['shard']}x{row['tensor']}", {})
+        layout = by_layout.setdefault(f"{row['shard']}x{row['tensor']}", {})
         layout[row["metric"], row["step"]] = row["value"]
-    return found
+    return by_layout
 
 
 @pytest.mark.parametrize("layout", ["2x1", "1x2"], ids=["fsdp", "tp"])
 def test_two_ranks_give_the_losses_and_router_metrics_of_one(
     losses: dict[str, dict], layout: str
 ) -> None:
-    one, two = losses["1x1"], losses[layout]
-    assert len([key for key in one if key[0] == "moe_balance"]) == STEPS
-    assert one.keys() == two.keys()
-    assert max(abs(one[key] - two[key]) for key in one) < 1e-4
+    expected, sharded = losses["1x1"], losses[layout]
+    assert len([key for key in expected if key[0] == "moe_balance"]) == STEPS
+    assert expected.keys() == sharded.keys()
+    assert max(abs(expected[key] - sharded[key]) for key in expected) < 1e-4

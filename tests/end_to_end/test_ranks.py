@@ -64,17 +64,19 @@ def test_a_run_that_moves_from_four_ranks_to_one_keeps_its_losses(
     results = recipe.parent / "one"
     done = run_workbench("run", recipe, "--results", results)
     assert done.returncode == 0, done.stderr
-    one, several = losses(results), losses(moved)
-    assert len([key for key in one if key[0] == "train_loss"]) == STEPS
-    assert one.keys() == several.keys()
-    on_four = {key for key in one if key[1] <= STOP_AT}
-    assert max(abs(one[key] - several[key]) for key in on_four) < 1e-4, "HSDP"
-    assert max(abs(one[key] - several[key]) for key in one.keys() - on_four) < 1e-4, "moved"
+    expected, resumed = losses(results), losses(moved)
+    assert len([key for key in expected if key[0] == "train_loss"]) == STEPS
+    assert expected.keys() == resumed.keys()
+    on_four = {key for key in expected if key[1] <= STOP_AT}
+    assert max(abs(expected[key] - resumed[key]) for key in on_four) < 1e-4, "HSDP"
+    assert max(abs(expected[key] - resumed[key]) for key in expected.keys() - on_four) < 1e-4, (
+        "moved"
+    )
 
 
-def test_it_is_one_run_that_tells_where_it_was(moved: Path) -> None:
+def test_it_is_one_run_whose_provenance_lists_both_layouts(moved: Path) -> None:
     (folder,) = (moved / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())["config"]["parallelism"]
     assert (config["shard"], config["replicate"]) == (2, 2)
     provenance = json.loads((folder / "provenance.json").read_text())
-    assert [one["ranks"] for one in provenance["trained_on"]] == [4, 1]
+    assert [place["ranks"] for place in provenance["trained_on"]] == [4, 1]

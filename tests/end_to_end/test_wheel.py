@@ -59,9 +59,12 @@ def test_the_wheel_runs_the_quickstart_outside_the_checkout(
     short += ["--set", "evaluation.tasks=[]"]
     done = run("-m", "workbench.cli", "run", "quickstart", *short)
     assert done.returncode == 0, done.stderr
-    found = run("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
-    assert found.returncode == 0, found.stderr
-    assert [row["group"]["unique_tokens"] for row in json.loads(found.stdout)] == [12_800, 32_000]
+    crossover = run("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
+    assert crossover.returncode == 0, crossover.stderr
+    assert [row["group"]["unique_tokens"] for row in json.loads(crossover.stdout)] == [
+        12_800,
+        32_000,
+    ]
 
 
 def test_the_wheel_carries_the_app(installed: Path, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in (0, 1):
             own = [f"data.unique_tokens={unique}", f"training.seed={seed}"]
             shifted = {step: value + seed / 10 for step, value in AR.items()}
-            for name, values, more in (("a", shifted, []), ("d", other, [MDLM])):
-                run = make_run(f"{name}{unique}{seed}", values, overrides=own + more)
+            for name, values, objective_key in (("a", shifted, []), ("d", other, [MDLM])):
+                run = make_run(f"{name}{unique}{seed}", values, overrides=own + objective_key)
                 also(run, cloze_acc=0.3, cloze_nll_true=2.0, cloze_nll_other=2.5)
     ingest(results)
     import_runs("reference", None, results)
@@ -71,17 +71,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def every(study: Path) -> dict[str, Figure]:
-    found = crossovers(study, "made", "val_loss", "tokens")
+    rows = crossovers(study, "made", "val_loss", "tokens")
     options = FitOptions(resamples=0, starts=8)
     (fit,) = fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
     reference = crossovers(study, "reference", "val_loss", "epochs", intervals=False)
     return {
-        "crossover": figures.crossover_figure(study, "made", "val_loss", "tokens", found),
+        "crossover": figures.crossover_figure(study, "made", "val_loss", "tokens", rows),
         "crossover of imported": figures.crossover_figure(
             study, "reference", "val_loss", "epochs", reference
         ),
         "crossover_trend": figures.crossover_trend_figure(
-            found, crossover_trends(found, "unique_tokens")
+            rows, crossover_trends(rows, "unique_tokens")
         ),
         "effective_data": figures.effective_data_figure(effective_data(study, "made", "val_loss")),
         "ratio": figures.effective_data_figure(
@@ -129,9 +129,11 @@ def test_every_figure_is_valid_small_and_has_its_data(every: dict[str, Figure]) 
 
 def test_an_objective_has_one_colour_on_every_figure(every: dict[str, Figure]) -> None:
     for name, figure in every.items():
-        for one in inside(figure.chart.to_dict()):
+        for encoding in inside(figure.chart.to_dict()):
             scale = (
-                one.get("color", {}).get("scale", {}) if isinstance(one.get("color"), dict) else {}
+                encoding.get("color", {}).get("scale", {})
+                if isinstance(encoding.get("color"), dict)
+                else {}
             )
             if not isinstance(scale.get("range"), list) or "domain" not in scale:
                 continue
@@ -150,10 +152,10 @@ def test_an_objective_from_elsewhere_looks_alike_beside_any_others() -> None:
 
 
 def test_colour_is_repeated_by_dashes_and_the_legend_shows_them(every: dict[str, Figure]) -> None:
-    for one in inside(every["crossover"].chart.to_dict()):
-        if "strokeDash" in one and isinstance(one["strokeDash"], dict):
-            assert one["strokeDash"]["legend"] == one["color"]["legend"]
-            assert len({tuple(d) for d in one["strokeDash"]["scale"]["range"]}) == 2
+    for encoding in inside(every["crossover"].chart.to_dict()):
+        if "strokeDash" in encoding and isinstance(encoding["strokeDash"], dict):
+            assert encoding["strokeDash"]["legend"] == encoding["color"]["legend"]
+            assert len({tuple(d) for d in encoding["strokeDash"]["scale"]["range"]}) == 2
             return
     pytest.fail("no dashes")
 
@@ -173,24 +175,28 @@ def test_the_interval_of_a_crossover_is_a_band(study: Path, every: dict[str, Fig
     row = crossovers(study, "made", "val_loss", "tokens")[0]
     assert row["ci95"] is not None
     bands = [
-        one for one in inside(every["crossover"].chart.to_dict()) if set(one) == {"low", "high"}
+        encoding
+        for encoding in inside(every["crossover"].chart.to_dict())
+        if set(encoding) == {"low", "high"}
     ]
     assert {"low": row["ci95"][0], "high": row["ci95"][1]} in bands
 
 
 def test_the_stricter_definition_shows_what_it_compares_with(study: Path) -> None:
-    found = crossovers(
+    rows = crossovers(
         study, "made", "val_loss", "tokens", definition="best_so_far", intervals=False
     )
-    data = figures.crossover_figure(study, "made", "val_loss", "tokens", found).data
+    data = figures.crossover_figure(study, "made", "val_loss", "tokens", rows).data
     best = data.filter(pl.col("best").is_not_null())
     assert best["curve"].unique().to_list() == ["AR (NLL)"]
-    for _, one in best.group_by("panel"):
-        assert (np.diff(one["best"].to_numpy()) <= 0).all()
-        assert (one["best"] <= one["y"]).all()
+    for _, rows in best.group_by("panel"):
+        assert (np.diff(rows["best"].to_numpy()) <= 0).all()
+        assert (rows["best"] <= rows["y"]).all()
 
 
-def test_a_bound_and_a_likelihood_on_one_axis_are_told_apart(every: dict[str, Figure]) -> None:
+def test_a_bound_and_a_likelihood_on_one_axis_have_different_names(
+    every: dict[str, Figure],
+) -> None:
     text = text_of(every["crossover"])
     assert "AR (NLL)" in text
     assert "NELBO, an upper bound" in text
@@ -198,9 +204,9 @@ def test_a_bound_and_a_likelihood_on_one_axis_are_told_apart(every: dict[str, Fi
 
 
 def test_accuracies_are_no_bounds(study: Path) -> None:
-    found = crossovers(study, "made", "cloze_acc", "tokens", intervals=False)
+    rows = crossovers(study, "made", "cloze_acc", "tokens", intervals=False)
     assert "NELBO" not in text_of(
-        figures.crossover_figure(study, "made", "cloze_acc", "tokens", found)
+        figures.crossover_figure(study, "made", "cloze_acc", "tokens", rows)
     )
 
 
@@ -225,9 +231,9 @@ def test_a_band_can_be_a_t_interval_or_nothing(study: Path) -> None:
     from scipy import stats
 
     wide = figures.curves_figure(study, "made", ["val_loss"], band="t95").data
-    one = wide.filter(pl.col("objective") == "ar").row(0, named=True)
+    row = wide.filter(pl.col("objective") == "ar").row(0, named=True)
     half = stats.t.ppf(0.975, 1) * np.std([0.0, 0.1], ddof=1) / np.sqrt(2)
-    assert one["high"] - one["value"] == pytest.approx(half)
+    assert row["high"] - row["value"] == pytest.approx(half)
     none = figures.curves_figure(study, "made", ["val_loss"], band="none").data
     assert none["low"].null_count() == none.height
 
@@ -260,9 +266,9 @@ def test_metrics_measured_at_different_tokens_meet_too(study: Path) -> None:
 def test_published_curves_lie_behind_those_of_the_same_data_alone(
     results: Path, make_run: MakeRun
 ) -> None:
-    for name, more in (("a", []), ("d", [MDLM])):
+    for name, objective_key in (("a", []), ("d", [MDLM])):
         own = ["data.unique_tokens=1_000_000_000", "training.total_tokens=2_000_000_000"]
-        make_run(name, AR, overrides=own + more)
+        make_run(name, AR, overrides=own + objective_key)
     ingest(results)
     import_runs("reference", None, results)
     data = figures.paper_arrangement_figure(results, "made", ["val_loss"]).data
@@ -285,11 +291,15 @@ def test_two_variants_of_one_objective_have_two_colours(results: Path, make_run:
     for name, decay, values in (("a", 0.1, AR), ("b", 3.0, DIFFUSION)):
         make_run(name, values, overrides=[f"training.weight_decay={decay}"], compare=compare)
     ingest(results)
-    found = crossovers(results, "made", "val_loss", "tokens", intervals=False)
-    figure = figures.crossover_figure(results, "made", "val_loss", "tokens", found)
+    rows = crossovers(results, "made", "val_loss", "tokens", intervals=False)
+    figure = figures.crossover_figure(results, "made", "val_loss", "tokens", rows)
     names = figure.data["curve"].unique(maintain_order=True).to_list()
     assert names == ["AR, weight_decay 0.1 (NLL)", "AR, weight_decay 3 (NLL)"]
-    ranges = [one["range"] for one in inside(figure.chart.to_dict()) if one.get("domain") == names]
+    ranges = [
+        encoding["range"]
+        for encoding in inside(figure.chart.to_dict())
+        if encoding.get("domain") == names
+    ]
     assert COLOURS["ar"] == ranges[0][0] != ranges[0][1]
 
 
@@ -384,11 +394,11 @@ def test_ticks_are_few_round_and_inside(low: float, ratio: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [(12_800, "12.8k"), (1e9, "1B"), (1.5e9, "1.5B"), (7, "7"), (3e12, "3T"), (3e20, "3e20")],
 )
-def test_large_numbers_are_short(value: float, told: str) -> None:
-    assert short(value) == told
+def test_large_numbers_are_short(value: float, text: str) -> None:
+    assert short(value) == text
 
 
 def test_places_have_their_axis_unit() -> None:

@@ -55,8 +55,8 @@ def test_any_key_can_be_the_colour_and_objectives_are_then_dashes(study: Path) -
 def test_only_chosen_runs_are_drawn(study: Path) -> None:
     figure = curves_figure(study, "made", ["val_loss"], where={UNIQUE: [6_400, 12_800]})
     assert set(figure.data["label"]) == {"6.4k unique tokens", "12.8k unique tokens"}
-    one = curves_figure(study, "made", ["val_loss"], where={"run_id": ["a64000"]})
-    assert set(one.data["curve"]) == {"a64000"}
+    figure = curves_figure(study, "made", ["val_loss"], where={"run_id": ["a64000"]})
+    assert set(figure.data["curve"]) == {"a64000"}
     with pytest.raises(InputError, match="no run with"):
         curves_figure(study, "made", ["val_loss"], where={UNIQUE: [1]})
     panels = loss_against_accuracy_figure(study, "made", where={UNIQUE: [6_400]})
@@ -95,7 +95,7 @@ def test_zero_has_a_place_on_a_linear_axis_and_not_on_a_logarithm(
         curves_figure(results, "made", ["val_loss"], look=Look(log_y=True))
 
 
-def test_more_configurations_than_dashes_are_told_by_their_number(
+def test_more_configurations_than_dashes_are_given_by_their_number(
     results: Path, make_run: MakeRun
 ) -> None:
     for number in range(16):
@@ -103,8 +103,8 @@ def test_more_configurations_than_dashes_are_told_by_their_number(
     ingest(results)
     spec = curves_figure(results, "made", ["val_loss"]).to_dict()
     assert "16 configurations" in " ".join(spec["title"]["subtitle"])
-    told = curves_figure(results, "made", ["val_loss"], colour="training.lr")
-    assert told.data["series"].n_unique() == 16
+    figure = curves_figure(results, "made", ["val_loss"], colour="training.lr")
+    assert figure.data["series"].n_unique() == 16
 
 
 @given(st.integers(4, 400), st.integers(2, 3000), st.booleans())
@@ -114,16 +114,16 @@ def test_thinning_keeps_ends_and_extremes_within_the_limit(
     rng = np.random.default_rng(count)
     x = np.sort(rng.uniform(1, 1e6, count))
     y = rng.normal(size=count)
-    kept = thinned(x, y, limit, log=log)
-    assert len(kept) <= limit
-    assert {0, count - 1, int(y.argmin()), int(y.argmax())} <= set(kept.tolist())
+    chosen = thinned(x, y, limit, log=log)
+    assert len(chosen) <= limit
+    assert {0, count - 1, int(y.argmin()), int(y.argmax())} <= set(chosen.tolist())
 
 
 def test_a_part_of_the_crossovers_draws_a_part_of_the_panels(study: Path) -> None:
     from workbench.analysis.crossover import crossovers
 
-    found = crossovers(study, "made", "val_loss", "tokens", intervals=False)
-    figure = crossover_figure(study, "made", "val_loss", "tokens", found[1:2])
+    rows = crossovers(study, "made", "val_loss", "tokens", intervals=False)
+    figure = crossover_figure(study, "made", "val_loss", "tokens", rows[1:2])
     assert figure.data["panel"].n_unique() == 1
     assert "12.8k" in figure.data["panel"][0]
 
@@ -164,7 +164,7 @@ def test_figures_fill_the_page_and_do_not_leave_it(study: Path, width: int) -> N
     assert single["concat"][0]["width"] <= width
 
 
-def test_a_palette_tells_its_members_apart() -> None:
+def test_the_colours_of_a_palette_differ() -> None:
     for count in (1, 5, 6, 20):
         assert len({style.colour for style in palette(count)}) == count
 

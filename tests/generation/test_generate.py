@@ -10,10 +10,9 @@ from workbench.generation.incremental import CachedDecoder, GroupDecoder
 from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS
 from workbench.generation.settings import Settings
-from workbench.recipe import ModelConfig
+from workbench.recipe import OBJECTIVES, ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.model import initialise, model_config
-from workbench.training.objectives.registry import OBJECTIVES
 
 CONTEXT = 16
 PROMPT = torch.tensor([0, 2, 1, 1])
@@ -28,7 +27,8 @@ def network() -> dict[str, Network]:
     """A model with random weights for each objective."""
 
     def build(objective: str) -> Network:
-        causal, doubled = OBJECTIVES[objective].causal, OBJECTIVES[objective].doubled
+        facts = OBJECTIVES[objective]
+        causal, doubled = facts.causal, facts.streams == 2
         config = resolved_model(
             ModelConfig(width=32, layers=2, heads=2, vocab_size=VOCAB.size, tied=False)
         )

@@ -221,7 +221,7 @@ def test_more_steps_than_tokens_take_no_more_passes_than_tokens(name: str) -> No
 
 def test_every_sampler_is_for_an_objective_that_exists_and_every_objective_has_one() -> None:
     for sampler in SAMPLERS.values():
-        assert set(sampler.objectives) <= set(OBJECTIVES)
+        assert any(sampler.name in samplers_of(objective) for objective in OBJECTIVES)
     defaults = {one: samplers_of(one)[0] for one in OBJECTIVES}
     assert defaults == {
         "ar": "ar",

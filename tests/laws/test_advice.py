@@ -34,21 +34,21 @@ def test_the_frontier_never_rises_and_is_paid_for_by_its_compute() -> None:
 
 
 def test_the_best_size_is_close_to_what_a_finer_search_finds() -> None:
-    one = predictor("ar")
-    law, compute = one.law, 1e20
+    ar = predictor("ar")
+    law, compute = ar.law, 1e20
     sizes = np.geomspace(1e6, 1e11, 20_001)
     rows = Rows.of(sizes, compute / 6 / sizes, np.full(len(sizes), 1e9))
-    finest = np.exp(law.log_loss(one.theta[0], rows)).min()
-    front = frontier(one, 1e9)
+    finest = np.exp(law.log_loss(ar.theta[0], rows)).min()
+    front = frontier(ar, 1e9)
     assert front.loss[0, front.at(compute)] == pytest.approx(finest, rel=2e-3)
 
 
 def test_the_choice_flips_at_the_critical_compute() -> None:
     # The challenger starts behind (B larger) and wastes fewer repeats (R_D larger).
     pair = [predictor("ar"), predictor("mdlm", B=2500.0, R_D=500.0, R_N=500.0)]
-    found = advise(pair, 1e8, 1e18)
-    place = found["critical_compute"]["value"]
-    assert found["critical_compute"]["status"] == "crossed"
+    advice = advise(pair, 1e8, 1e18)
+    place = advice["critical_compute"]["value"]
+    assert advice["critical_compute"]["status"] == "crossed"
     assert advise(pair, 1e8, place / 3)["choice"] == "ar"
     assert advise(pair, 1e8, place * 3)["choice"] == "mdlm"
 
@@ -61,22 +61,22 @@ def test_laws_that_never_cross_have_no_critical_compute() -> None:
 
 
 def test_resamples_give_intervals_and_a_share_that_agrees() -> None:
-    found = advise([predictor("ar", 50), predictor("mdlm", 50, R_D=500.0, B=2500.0)], 1e8, 1e22)
-    for option in found["options"]:
+    advice = advise([predictor("ar", 50), predictor("mdlm", 50, R_D=500.0, B=2500.0)], 1e8, 1e22)
+    for option in advice["options"]:
         low, high = option["loss_ci95"]
         assert low < option["loss"] < high
-    assert 0 < found["confidence"] <= 1
+    assert 0 < advice["confidence"] <= 1
 
 
-def test_what_lies_outside_the_fitted_range_is_said() -> None:
+def test_what_lies_outside_the_fitted_range_is_noted() -> None:
     option = advise([predictor("ar"), predictor("mdlm")], 1e11, 1e24)["options"][0]
     assert "times above the largest fitted" in option["outside"]["unique_tokens"]
     assert "n_params" in option["outside"]
 
 
 def test_a_limit_on_parameters_holds() -> None:
-    found = advise([predictor("ar"), predictor("mdlm")], 1e9, 1e22, params_max=5e7)
-    assert all(option["n_params"] <= 5e7 * (1 + 1e-9) for option in found["options"])
+    advice = advise([predictor("ar"), predictor("mdlm")], 1e9, 1e22, params_max=5e7)
+    assert all(option["n_params"] <= 5e7 * (1 + 1e-9) for option in advice["options"])
 
 
 def test_published_laws_of_different_corpora_are_not_compared_by_loss() -> None:

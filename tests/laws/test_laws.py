@@ -15,18 +15,18 @@ ROWS = Rows.of(
 
 
 def test_chinchilla_is_its_formula() -> None:
-    found = law("chinchilla").predict(law("chinchilla").published, ROWS)
+    predicted = law("chinchilla").predict(law("chinchilla").published, ROWS)
     n, d = np.exp(ROWS.log_n), np.exp(ROWS.log_d)
-    assert found == pytest.approx(1.8172 + 482.01 / n**0.3478 + 2085.43 / d**0.3658)
+    assert predicted == pytest.approx(1.8172 + 482.01 / n**0.3478 + 2085.43 / d**0.3658)
 
 
 @pytest.mark.parametrize("name", ["data_constrained", "data_constrained_geometric"])
 def test_without_repeats_and_excess_it_is_chinchilla(name: str) -> None:
     values = law("data_constrained").published
     n, d = np.array([1e6, 3e6]), np.array([1e11, 1e12])
-    found = law(name).predict(values, Rows.of(n, d, d))
+    predicted = law(name).predict(values, Rows.of(n, d, d))
     plain = {k: values[k] for k in ("E", "A", "B", "alpha", "beta")}
-    assert found == pytest.approx(law("chinchilla").predict(plain, Rows.of(n, d, d)), rel=1e-12)
+    assert predicted == pytest.approx(law("chinchilla").predict(plain, Rows.of(n, d, d)), rel=1e-12)
 
 
 def test_repeats_are_worth_at_most_r_d_times_the_unique_tokens() -> None:
@@ -48,19 +48,19 @@ def test_geometric_repeats_add_up_to_the_series() -> None:
     """Each repeat is worth 1 - delta of the one before it."""
     delta = 0.2
     values = {**law("data_constrained").published, "R_D": (1 - delta) / delta}
-    one = law("data_constrained_geometric")
+    scaling_law = law("data_constrained_geometric")
     for epochs in (1, 2, 5):
         rows = Rows.of(np.array([1e5]), np.array([1e9 * epochs]), np.array([1e9]))
-        term = one.terms(one.internal(values)[None], rows, False)[0][0, 0, 2]
+        term = scaling_law.terms(scaling_law.internal(values)[None], rows, False)[0][0, 0, 2]
         worth = sum((1 - delta) ** k for k in range(epochs)) * 1e9
         assert term == pytest.approx(np.log(values["B"]) - values["beta"] * np.log(worth))
 
 
 def test_quokka_turns_upward_with_too_many_epochs() -> None:
-    one = law("quokka")
+    scaling_law = law("quokka")
     epochs = np.geomspace(1, 1e5, 60)
     rows = Rows.of(np.full(60, 1e9), 1e8 * epochs, np.full(60, 1e8))
-    loss = one.predict(one.published, rows)
+    loss = scaling_law.predict(scaling_law.published, rows)
     assert 0 < int(np.argmin(loss)) < 59
     assert loss[-1] > loss.min() * 1.05
 
@@ -70,8 +70,8 @@ def test_quokka_is_its_formula() -> None:
     ep = 254.35 * u**0.39 / n**0.55
     d = u * e**1.49 * np.exp(-(((e - 1) / ep) ** 0.40))
     rows = Rows.of(np.array([n]), np.array([u * e]), np.array([u]))
-    found = law("quokka").predict(law("quokka").published, rows)[0]
-    assert found == pytest.approx(1535.23 / n**0.42 + 54.21 / d**0.13)
+    predicted = law("quokka").predict(law("quokka").published, rows)[0]
+    assert predicted == pytest.approx(1535.23 / n**0.42 + 54.21 / d**0.13)
 
 
 def test_more_unique_tokens_than_total_are_as_many_as_total() -> None:

@@ -68,9 +68,9 @@ def test_gradients_are_the_slopes_of_the_terms(name: str, data: st.DataObject) -
     assume(np.abs(terms).max() < 300)
     for j, parameter in enumerate(law.parameters):
         step = 1e-4 * min(1.0, max(abs(theta[j]), 0.02))
-        found = difference(law, theta, rows, j, step)
+        slope = difference(law, theta, rows, j, step)
         size = np.abs(slopes[0, 0, :, j]) + np.abs(terms).max() * 1e-3 + 1e-3
-        assert np.abs(found - slopes[0, 0, :, j]).max() <= (1e-4 * size).max(), parameter.name
+        assert np.abs(slope - slopes[0, 0, :, j]).max() <= (1e-4 * size).max(), parameter.name
 
 
 @pytest.mark.parametrize("side", [-2.0, 2.0])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.planning.memory import memory_per_gpu
+from workbench.planning.memory import Memory, memory_per_gpu
 from workbench.planning.plan import Plan, plan_study
 from workbench.planning.sharding import dry_runs, sharding_row
-from workbench.recipe import ModelConfig, load_recipe
+from workbench.recipe import ModelConfig, RunConfig, load_recipe, objective_facts
 from workbench.recipe.sizes import SIZES
 
 
@@ -61,28 +61,43 @@ def test_a_layout_that_cannot_be_sharded_is_told(recipe: Path) -> None:
 
 
 @pytest.fixture
-def saved_bytes() -> Callable[[ModelConfig, int, int], float]:
-    """Measures what autograd keeps of a forward pass, in bytes a token, in float32."""
+def saved_bytes() -> Callable[[RunConfig, ModelConfig], float]:
+    """Measures what autograd keeps of a step's forward pass, in bytes, in float32."""
     import torch
 
+    from tests.training.toy import batch
     from workbench.training import titan_imports, titan_patches  # noqa: F401
     from workbench.training.dropout import DropoutKeys
     from workbench.training.model import RouterWeights, model_config
     from workbench.training.moe import Routers
+    from workbench.training.objectives.base import Vocab
+    from workbench.training.objectives.registry import build_objective
 
     titan_patches.use_device("cpu")
 
-    def measure(config: ModelConfig, rows: int, length: int) -> float:
+    def measure(run: RunConfig, model_keys: ModelConfig) -> float:
+        rows, length = run.training.batch_size, run.data.seq_len
+        facts = objective_facts(run.training.objective)
         model = model_config(
-            config, seq_len=length, causal=True, router=RouterWeights(0.01, 0.001)
+            model_keys,
+            seq_len=length,
+            causal=facts.causal,
+            doubled=facts.streams == 2,
+            router=RouterWeights(0.01, 0.001),
         ).build()
         model.init_states()
         torch.nn.init.normal_(model.lm_head.weight)
-        tokens = torch.randint(0, config.vocab_size, (rows, length))
+        objective = build_objective(run.training, Vocab(256, 264, 256, 257))
+        tokens = torch.randint(0, 256, (rows, length))
+        seen = objective.training_inputs(batch(tokens))
         keys = DropoutKeys(model, seed=0, tensor_rank=0, tensor_ranks=1)
-        keys.update(1, torch.arange(rows), tokens)
-        Routers(model, None).before_pass(torch.tensor(tokens.numel()))
-        own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
+        keys.update(1, torch.arange(len(seen.inputs_BL)), seen.inputs_BL)
+        Routers(model, None).before_pass(torch.tensor(seen.inputs_BL.numel()))
+        arguments = seen.network_arguments()
+        own = {
+            t.untyped_storage()._cdata
+            for t in [*model.parameters(), *model.buffers(), *arguments.values()]
+        }
         kept = {}
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -92,8 +107,8 @@ def saved_bytes() -> Callable[[ModelConfig, int, int], float]:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            model(tokens)
-        return sum(t.untyped_storage().nbytes() for t in kept.values()) / tokens.numel()
+            model(seen.inputs_BL, **arguments)
+        return sum(t.untyped_storage().nbytes() for t in kept.values())
 
     return measure
 
@@ -105,12 +120,27 @@ def saved_bytes() -> Callable[[ModelConfig, int, int], float]:
         ("model.qk_norm=false",),
         ("model.dropout=0.1",),
         ("model.moe_experts=8", "model.ffn=128"),
+        ("training.objective=mdlm",),
+        ("training.objective=mdlm", "training.noise_samples=4"),
+        ("training.objective=block", "training.block_size=8"),
+        ("training.objective=aoar", "training.noise_samples=2"),
+        ("training.input_mask=0.3", "training.mask_aux_weight=1"),
     ],
-    ids=["dense", "no qk-norm", "dropout", "mixture"],
+    ids=[
+        "dense",
+        "no qk-norm",
+        "dropout",
+        "mixture",
+        "diffusion",
+        "noise samples",
+        "blocks",
+        "any order",
+        "masked AR with clean copies",
+    ],
 )
 def test_activations_are_those_that_autograd_keeps(
     recipe: Path,
-    saved_bytes: Callable[[ModelConfig, int, int], float],
+    saved_bytes: Callable[[RunConfig, ModelConfig], float],
     keys: tuple[str, ...],
 ) -> None:
     """Per layer, by the difference of two depths. On a CPU a norm is several kernels, and keeps
@@ -118,11 +148,13 @@ def test_activations_are_those_that_autograd_keeps(
     shape = ("model.width=128", "model.layers=3", "model.heads=2", "training.dtype=float32")
     config = plan(recipe, *shape, *keys).runs[0].config
     shallow = config.model.model_copy(update={"layers": 2})
-    measured = saved_bytes(config.model, 4, 32) - saved_bytes(shallow, 4, 32)
-    tokens = config.training.batch_size * config.data.seq_len
-    estimated = memory_per_gpu(config).activations / 3 / tokens
+    measured = saved_bytes(config, config.model) - saved_bytes(config, shallow)
+    facts, training = objective_facts(config.training.objective), config.training
+    inputs = training.batch_size * config.data.seq_len * facts.streams
     unfused = 4 * 128 * (4 if config.model.qk_norm else 2)
-    assert estimated + unfused == pytest.approx(measured, rel=0.03)
+    estimated = memory_per_gpu(config).activations / 3
+    estimated += inputs * facts.presentations(training) * unfused
+    assert estimated == pytest.approx(measured, rel=0.04)
 
 
 def test_checkpointing_micro_batches_and_sharding_save_memory(recipe: Path) -> None:
@@ -142,3 +174,22 @@ def test_no_fsdp_gathers_nothing(recipe: Path) -> None:
     memory = plan(recipe, "training.dtype=float32").runs[0].memory
     assert memory.gathered == 0
     assert memory.document()["total"] == memory.total
+
+
+def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
+    """Two streams take twice the activations, n presentations n times, and logits go with what is
+    predicted: `plan --gpu` says of each whether it fits."""
+
+    def memory(*keys: str) -> Memory:
+        return plan(recipe, *keys).runs[0].memory
+
+    plain = memory("training.objective=mdlm")
+    samples = memory("training.objective=mdlm", "training.noise_samples=8")
+    assert (samples.activations, samples.logits) == (8 * plain.activations, 8 * plain.logits)
+    both = memory("training.input_mask=0.3", "training.mask_aux_weight=1")
+    assert (both.activations, both.logits) == (2 * plain.activations, 2 * plain.logits)
+    for objective, key in (("block", "block_size=8"), ("aoar", "noise_samples=1")):
+        doubled = memory(f"training.objective={objective}", f"training.{key}")
+        assert (doubled.activations, doubled.logits) == (2 * plain.activations, plain.logits)
+        assert doubled.masks > plain.masks == 0
+        assert doubled.total == plain.total + plain.activations + doubled.masks

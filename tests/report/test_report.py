@@ -61,13 +61,13 @@ def _markup(page: str) -> str:
     return re.sub(r"<script.*?</script>", "", page, flags=re.S)
 
 
-def test_a_report_loads_nothing_from_elsewhere(page: str) -> None:
+def test_a_report_loads_nothing_from_outside(page: str) -> None:
     markup = _markup(page)
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!#)""", markup)
     assert "@import" not in markup
     assert "url(" not in markup.replace("url(#", "")
     assert "cdn." not in page
-    assert "default-src 'none'" in markup  # what a browser is told to refuse
+    assert "default-src 'none'" in markup  # what a browser refuses
 
 
 def test_text_from_a_recipe_stays_text(page: str) -> None:
@@ -105,9 +105,9 @@ def test_the_page_shows_the_sql_as_it_runs(study: Path, page: str) -> None:
 
 def test_the_crossovers_of_the_page_are_those_its_sql_gives(study: Path, report: Report) -> None:
     section = next(s for s in report.sections if s.title.startswith("Where diffusion overtakes"))
-    kept = query(study, section.sql[0]).filter(axis="epochs")
-    told = [row["crossover"] for row in section.rows if row["axis"] == "epochs"]
-    assert told == [f"{value:.3g} epochs" for value in kept["crossover"]]
+    stored = query(study, section.sql[0]).filter(axis="epochs")
+    shown = [row["crossover"] for row in section.rows if row["axis"] == "epochs"]
+    assert shown == [f"{value:.3g} epochs" for value in stored["crossover"]]
 
 
 def test_fits_name_what_is_not_identified(report: Report) -> None:
@@ -173,13 +173,13 @@ def test_a_store_that_cannot_be_written_has_a_report_too(
 
 
 @pytest.mark.parametrize(
-    ("study_name", "metrics", "told"),
+    ("study_name", "metrics", "message"),
     [("mad", None, "did you mean 'made'"), ("made", ["val_los"], "did you mean 'val_loss'")],
 )
 def test_unknown_studies_and_metrics_are_named(
-    study: Path, tmp_path: Path, study_name: str, metrics: list[str] | None, told: str
+    study: Path, tmp_path: Path, study_name: str, metrics: list[str] | None, message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         write_report(study, study_name, tmp_path / "r.html", metrics=metrics)
     assert not list(tmp_path.glob("*.html"))
 

@@ -77,7 +77,7 @@ def test_the_checkpoint_before_the_decay_outlives_later_ones(tmp_path: Path, cor
     assert len(steps) <= 4
 
 
-def test_what_cannot_be_extended_is_told_before_anything_is_made(
+def test_what_cannot_be_extended_is_refused_before_anything_is_made(
     tmp_path: Path, corpus: Path
 ) -> None:
     run = make_run(tmp_path, corpus, *KEYS)
@@ -107,11 +107,11 @@ def test_a_rate_that_falls_from_the_start_leaves_nothing_to_extend(
 def test_an_extension_belongs_to_its_parents_study_and_survives_a_second_run(
     recipe: Path, workbench: Workbench, tmp_path: Path
 ) -> None:
-    one = ("--set", "training.objective=ar", "--set", "evaluation.tasks=[]")
-    assert workbench("run", recipe, *one).returncode == 0
+    ar_alone = ("--set", "training.objective=ar", "--set", "evaluation.tasks=[]")
+    assert workbench("run", recipe, *ar_alone).returncode == 0
     done = workbench("extend", "tiny", "--total-tokens", LONG)
     assert done.returncode == 0, done.stderr
-    assert workbench("run", recipe, *one).returncode == 0
+    assert workbench("run", recipe, *ar_alone).returncode == 0
     done = workbench(
         "sql",
         "SELECT child.total_tokens, parent.total_tokens AS before, child.state FROM runs AS child "

@@ -1,4 +1,4 @@
-"""The local launcher: workers start, end and die as told, and never outlive what started them."""
+"""The local launcher: workers start, end and die as asked, and never outlive what started them."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def ends(launcher: LocalLauncher, count: int, timeout: float = 20.0) -> dict[str
     deadline = time.monotonic() + timeout
     while len(ended) < count and time.monotonic() < deadline:
         ended += launcher.wait(0.2)
-    return {one.run_id: one.code for one in ended}
+    return {end.run_id: end.code for end in ended}
 
 
 def server_of(worker: int) -> psutil.Process:
@@ -46,13 +46,19 @@ def server_of(worker: int) -> psutil.Process:
     return parent
 
 
-def test_exit_codes_and_signals_of_workers_are_told_apart(
+def test_exit_codes_and_signals_of_workers_are_distinguished(
     launcher: LocalLauncher, tmp_path: Path
 ) -> None:
-    words = {"good": "finish", "bad": "fail", "nan": "diverge", "segv": "crash", "shot": "kill"}
-    for run_id, word in words.items():
-        start(launcher, make_run(tmp_path, run_id, word))
-    codes = ends(launcher, len(words))
+    behaviours = {
+        "good": "finish",
+        "bad": "fail",
+        "nan": "diverge",
+        "segv": "crash",
+        "shot": "kill",
+    }
+    for run_id, behaviour in behaviours.items():
+        start(launcher, make_run(tmp_path, run_id, behaviour))
+    codes = ends(launcher, len(behaviours))
     assert codes == {"good": 0, "bad": 1, "nan": 4, "segv": -11, "shot": -9}
 
 
@@ -94,12 +100,12 @@ def test_runs_of_a_killed_parent_end_with_it_and_the_next_gets_a_new_one(
     run = make_run(tmp_path, "orphan", "train", "finish")
     start(launcher, run)
     wait_until(run.is_claimed, "a worker holds its run")
-    wait_until(lambda: attempts(run), "it has said its id")
+    wait_until(lambda: attempts(run), "it has written its id")
     launcher.wait(0.1)
     server_of(attempts(run)[0]).kill()
     assert ends(launcher, 1) == {"orphan": -9}
     assert gone(attempts(run)[0])
-    assert not run.is_claimed(), "the claim goes with the worker, before its end is told"
+    assert not run.is_claimed(), "the claim goes with the worker, before its end is reported"
     start(launcher, run)
     wait_until(lambda: len(attempts(run)) == 2, "the second attempt")
 
@@ -157,7 +163,7 @@ def test_a_warm_parent_whose_own_parent_is_already_gone_leaves_at_once() -> None
     assert server.returncode == 128 + signal.SIGKILL
 
 
-def test_ranks_stop_at_rank_zeros_word_and_none_outlives_a_killed_agent(
+def test_ranks_stop_with_rank_zero_and_none_outlives_a_killed_agent(
     launcher: LocalLauncher, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path, "ranks", "train", ranks=2)
@@ -172,7 +178,7 @@ def test_ranks_stop_at_rank_zeros_word_and_none_outlives_a_killed_agent(
     assert not run.is_claimed()
     wait_until(lambda: all(gone(pid) for pid in attempts(run)), "no rank is left", timeout=3)
     start(launcher, run, ranks=2)
-    # Not "running": the killed attempt left that word behind, and the claim alone revives it.
+    # Not "running": the killed attempt left that state behind, which a new claim makes valid again.
     wait_until(lambda: run.stored_status().attempts == 2, "rank 0 trains again", timeout=60)
     launcher.signal("ranks", signal.SIGTERM)
     assert ends(launcher, 1)["ranks"] != 0
@@ -212,11 +218,11 @@ def test_two_runs_of_a_kind_at_once_have_a_process_each(
     assert attempts(runs[0]) != attempts(runs[1])
 
 
-@pytest.mark.parametrize(("word", "code"), [("fail", 1), ("diverge", 4), ("crash", -11)])
+@pytest.mark.parametrize(("behaviour", "code"), [("fail", 1), ("diverge", 4), ("crash", -11)])
 def test_a_process_whose_run_did_not_finish_is_not_used_again(
-    launcher: LocalLauncher, tmp_path: Path, word: str, code: int
+    launcher: LocalLauncher, tmp_path: Path, behaviour: str, code: int
 ) -> None:
-    good, bad, next_ = (make_run(tmp_path, w, w) for w in ("finish", word, "silent"))
+    good, bad, next_ = (make_run(tmp_path, w, w) for w in ("finish", behaviour, "silent"))
     assert go(launcher, good, "a") == 0
     assert go(launcher, bad, "a") == code
     assert attempts(bad) == attempts(good)
@@ -239,9 +245,7 @@ def test_a_waiting_process_that_is_killed_is_replaced_and_none_outlives_its_pare
     wait_until(lambda: gone(waiting) and gone(server.pid), "nothing is left")
 
 
-def test_a_run_in_a_used_process_hears_the_word_to_stop(
-    launcher: LocalLauncher, tmp_path: Path
-) -> None:
+def test_a_run_in_a_used_process_stops_at_sigterm(launcher: LocalLauncher, tmp_path: Path) -> None:
     first, second = make_run(tmp_path, "one", "finish"), make_run(tmp_path, "two", "train")
     assert go(launcher, first, "a") == 0
     launcher.start(second, world_size=1, threads=1, env={}, kind="a")

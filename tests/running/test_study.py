@@ -62,21 +62,21 @@ def write_study(results: Path, *runs: RunFolder) -> None:
     write_json(results / "studies" / "scripted.json", study | {"run_ids": ids})
 
 
-def test_every_end_is_told_apart_and_lands_in_the_store(
+def test_every_kind_of_end_is_recorded_and_lands_in_the_store(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("finish", "fail", "diverge", "silent")
-    runs = {word: make_run(results, word, word) for word in words}
+    behaviours = ("finish", "fail", "diverge", "silent")
+    runs = {behaviour: make_run(results, behaviour, behaviour) for behaviour in behaviours}
     report = train(*runs.values())
     assert report.finished == ["finish"]
     assert sorted(report.failed) == ["fail", "silent"]
     assert report.diverged == ["diverge"]
     assert not report.ok
-    said = capsys.readouterr().err
-    assert "finished   finish ar 0.2M U=12,800 seed 0, val_loss 2.5000" in said
-    assert "    ValueError: scripted to fail" in said
-    assert str(runs["fail"].log_path) in said
-    assert "diverged   diverge" in said
+    stderr = capsys.readouterr().err
+    assert "finished   finish ar 0.2M U=12,800 seed 0, val_loss 2.5000" in stderr
+    assert "    ValueError: scripted to fail" in stderr
+    assert str(runs["fail"].log_path) in stderr
+    assert "diverged   diverge" in stderr
     assert runs["silent"].status().error == "the worker ended with status 7"
     states = dict(query(results, "SELECT run_id, state FROM runs").iter_rows())
     assert states == {
@@ -131,17 +131,17 @@ def test_jobs_is_how_many_train_at_once(results: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SCRIPTED_TRAIN_S", "0.3")
     runs = [make_run(results, f"r{n}", "finish") for n in range(4)]
     most = 0
-    over = threading.Event()
+    finished = threading.Event()
 
     def watch() -> None:
         nonlocal most
-        while not over.wait(0.02):
+        while not finished.wait(0.02):
             most = max(most, sum(run.is_claimed() for run in runs))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     assert train(*runs, jobs=2).ok
-    over.set()
+    finished.set()
     watcher.join()
     assert most == 2
 
@@ -153,18 +153,18 @@ def test_the_next_run_starts_within_tenths_of_a_second(results: Path) -> None:
     assert (spans[-1] - spans[0]) / (len(runs) - 1) < 0.2
 
 
-@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_stop_lets_workers_finish_their_step_and_says_how_to_go_on(
-    results: Path, word: signal.Signals
+    results: Path, number: signal.Signals
 ) -> None:
     runs = [make_run(results, name, "train", "finish") for name in ("one", "two", "wait")]
     study = orchestrator(results, jobs=2)
     wait_until(lambda: runs[0].is_claimed() and runs[1].is_claimed(), "both train")
     wait_until(lambda: all(r.status().state == "running" for r in runs[:2]), "both say so")
-    study.send_signal(word)
-    _, said = study.communicate(timeout=10)
+    study.send_signal(number)
+    _, stderr = study.communicate(timeout=10)
     assert study.returncode == 130
-    assert "Run the same command to go on" in said
+    assert "Run the same command to go on" in stderr
     assert [run.stored_status().state for run in runs] == ["interrupted", "interrupted", "planned"]
     assert all(gone(pid) for run in runs for pid in attempts(run))
     (runs[2].path / "behaviour").write_text("finish")
@@ -229,34 +229,34 @@ def test_two_orchestrators_share_the_work_and_train_nothing_twice(
     monkeypatch.setenv("SCRIPTED_TRAIN_S", "0.05")
     runs = [make_run(results, f"r{n:02}", "finish") for n in range(12)]
     both = [orchestrator(results, jobs=2) for _ in range(2)]
-    said = [study.communicate(timeout=30)[1] for study in both]
-    assert [study.returncode for study in both] == [0, 0], said
+    stderr = [study.communicate(timeout=30)[1] for study in both]
+    assert [study.returncode for study in both] == [0, 0], stderr
     assert [len(attempts(run)) for run in runs] == [1] * 12
 
 
-def test_a_run_that_fails_elsewhere_is_not_tried_again_here(results: Path) -> None:
-    run = make_run(results, "held", "fail")
+def test_a_run_that_fails_in_another_process_is_not_tried_again_here(results: Path) -> None:
+    run = make_run(results, "claimed", "fail")
     study = None
     with run.claim():
         study = orchestrator(results)
         time.sleep(0.8)
         assert study.poll() is None, "it waits for the other"
-        run.write_status(state="failed", error="elsewhere")
-    _, said = study.communicate(timeout=10)
+        run.write_status(state="failed", error="failed in the other")
+    _, stderr = study.communicate(timeout=10)
     assert study.returncode == 1
-    assert "elsewhere" in said
+    assert "failed in the other" in stderr
     assert attempts(run) == []
 
 
 def test_a_run_that_another_orchestrator_leaves_unfinished_is_taken_over(results: Path) -> None:
-    run = make_run(results, "held", "finish")
+    run = make_run(results, "claimed", "finish")
     with run.claim():
         run.write_status(state="running")
         study = orchestrator(results)
         time.sleep(0.8)
         assert attempts(run) == []
-    _, said = study.communicate(timeout=10)
-    assert study.returncode == 0, said
+    _, stderr = study.communicate(timeout=10)
+    assert study.returncode == 0, stderr
     assert len(attempts(run)) == 1
 
 
@@ -267,15 +267,15 @@ def test_cancel_stops_a_run_for_good_and_a_waiting_one_never_starts(results: Pat
     wait_until(lambda: first.status().state == "running", "the first trains")
     cancel(results, "second")
     cancel(results, "first")
-    _, said = study.communicate(timeout=10)
+    _, stderr = study.communicate(timeout=10)
     assert study.returncode == 1
-    assert "2 cancelled" in said
+    assert "2 cancelled" in stderr
     assert [first.status().state, second.status().state] == ["cancelled", "cancelled"]
     assert attempts(second) == []
     assert train(first, second).cancelled == ["first", "second"]
 
 
-def test_training_code_that_cannot_be_imported_is_told_once_and_fails_no_run(
+def test_training_code_that_cannot_be_imported_is_reported_once_and_fails_no_run(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCRIPTED_IMPORT_FAILS", "1")
@@ -285,9 +285,7 @@ def test_training_code_that_cannot_be_imported_is_told_once_and_fails_no_run(
     assert [run.status().state for run in runs] == ["planned", "planned"]
 
 
-def test_what_is_wrong_with_a_request_is_said_before_anything_is_written(
-    recipe: Path, results: Path
-) -> None:
+def test_a_wrong_request_is_refused_before_anything_is_written(recipe: Path, results: Path) -> None:
     with pytest.raises(InputError, match="--jobs 1"):
         run_study(load_recipe(recipe, ["parallelism.shard=2"]), results, jobs=1)
     with pytest.raises(InputError, match="no such file"):

@@ -84,9 +84,9 @@ def test_micro_batches_add_up_to_the_batch(weighting: str, tmp_path: Path, corpu
     parts = make_run(tmp_path, corpus, *keys, "training.micro_batch_size=4")
     for run in (whole, parts):
         assert worker.main(run.path) == worker.FINISHED
-    one, four = values(whole, "train_loss"), values(parts, "train_loss")
-    assert one.keys() == four.keys()
-    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
+    expected, added_up = values(whole, "train_loss"), values(parts, "train_loss")
+    assert expected.keys() == added_up.keys()
+    assert max(abs(expected[step] - added_up[step]) for step in expected) < 1e-4
 
 
 def test_bfloat16_trains_close_to_float32(tmp_path: Path, corpus: Path) -> None:
@@ -94,9 +94,9 @@ def test_bfloat16_trains_close_to_float32(tmp_path: Path, corpus: Path) -> None:
     rough = make_run(tmp_path, corpus, "training.dtype=bfloat16")
     for run in (exact, rough):
         assert worker.main(run.path) == worker.FINISHED
-    one, other = values(exact, "val_loss"), values(rough, "val_loss")
-    assert one[12] != other[12]
-    assert abs(one[12] - other[12]) < 0.05
+    float32, bfloat16 = values(exact, "val_loss"), values(rough, "val_loss")
+    assert float32[12] != bfloat16[12]
+    assert abs(float32[12] - bfloat16[12]) < 0.05
 
 
 def test_weightings_train_differently_and_are_validated_alike(tmp_path: Path, corpus: Path) -> None:
@@ -112,10 +112,10 @@ def test_weightings_train_differently_and_are_validated_alike(tmp_path: Path, co
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(2_000, r"records\.jsonl"), (100_000, "checkpoint of step 4")]
+    ("size", "message"), [(2_000, r"records\.jsonl"), (100_000, "checkpoint of step 4")]
 )
 def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
-    size: int, said: str, tmp_path: Path, corpus: Path
+    size: int, message: str, tmp_path: Path, corpus: Path
 ) -> None:
     run = make_run(tmp_path, corpus, "training.checkpoint_every=4", "evaluation.tasks=[]")
     with files_end_at(size):
@@ -123,8 +123,8 @@ def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
     status = run.status()
     assert (status.state, status.attempts) == ("failed", 1)
     assert status.error is not None
-    assert re.search(rf"{run.path}.*{said}.*cannot be written.*({FULL})", status.error)
-    assert ("of space were left" in status.error) == ("checkpoint" in said)
+    assert re.search(rf"{run.path}.*{message}.*cannot be written.*({FULL})", status.error)
+    assert ("of space were left" in status.error) == ("checkpoint" in message)
     assert not list(run.checkpoint_dir.glob("*")), "half a checkpoint would take the room"
     run.plan_again()
     assert worker.main(run.path) == worker.FINISHED

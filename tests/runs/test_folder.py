@@ -90,7 +90,7 @@ def test_a_folder_that_was_being_made_is_no_run(run: RunFolder, tmp_path: Path) 
     (run.path.parent / ".cdef-x1").mkdir()
     (run.path.parent / ".cdef-x1" / "config.json").write_text("{}")
     (run.path.parent / "empty").mkdir()
-    assert [found.run_id for found in list_runs(tmp_path)] == [run.run_id]
+    assert [listed.run_id for listed in list_runs(tmp_path)] == [run.run_id]
     assert list_runs(tmp_path / "absent") == []
 
 
@@ -179,14 +179,14 @@ def test_a_status_of_a_newer_workbench_can_be_read(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [(None, "is missing"), ("{", "cannot be read"), ("[]", "expected a JSON object")],
 )
-def test_a_damaged_file_is_named(run: RunFolder, text: str | None, said: str) -> None:
+def test_a_damaged_file_is_named(run: RunFolder, text: str | None, message: str) -> None:
     run.status_path.unlink()
     if text is not None:
         run.status_path.write_text(text)
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         run.status()
     assert str(run.status_path) in str(refused.value)
 

@@ -53,7 +53,7 @@ def test_prepared_data_that_has_no_room_says_so_and_leaves_no_part(
     assert prepare(data, tmp_path).folder.exists()
 
 
-def test_an_array_that_has_no_room_tells_why(tmp_path: Path) -> None:
+def test_an_array_that_has_no_room_says_why(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=FULL), files_end_at(1_000):
         _save(tmp_path / "a.npy", np.arange(1_000))
 
@@ -101,7 +101,7 @@ def test_a_rebuild_without_room_leaves_the_store_and_nothing_beside_it(
         assert query(results, COUNT).item() == 399
 
 
-def test_answers_that_the_store_has_no_room_for_are_said_and_not_kept(
+def test_answers_that_the_store_has_no_room_for_are_refused_and_not_stored(
     make_run: MakeRun, results: Path
 ) -> None:
     make_run("a", {1: 1.0})

@@ -44,7 +44,7 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_git_tells_revision_and_whether_files_differ(tmp_path: Path) -> None:
+def test_git_gives_the_revision_and_whether_files_differ(tmp_path: Path) -> None:
     shutil.copy(module.__file__, tmp_path / "provenance.py")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")

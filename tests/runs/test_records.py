@@ -14,10 +14,10 @@ from workbench.runs.records import FIELDS, RecordWriter
 from workbench.store.read_records import deduplicated, read_records
 
 
-def write(path: Path, *steps: int, **more: Any) -> None:
+def write(path: Path, *steps: int, **fields: Any) -> None:
     writer = RecordWriter(path)
     for step in steps:
-        record = {"metric": "val_loss", "value": step / 7, "estimator": "nll", **more}
+        record = {"metric": "val_loss", "value": step / 7, "estimator": "nll", **fields}
         writer.write(step=step, tokens=step * 10, epoch=step / 2, flops=1e9, **record)
     writer.flush(fsync=True)
     writer.close()
@@ -74,7 +74,7 @@ def test_reading_goes_on_from_an_offset_and_leaves_an_unfinished_line(tmp_path: 
     "damage",
     [b"garbage\n", b'{"step": 1}\n', b"[1, 2]\n", b'{"step": "x", "metric": "y"}\n', b"\0\0\n"],
 )
-def test_a_damaged_line_is_named_and_the_good_ones_kept(damage: bytes, tmp_path: Path) -> None:
+def test_a_damaged_line_is_named_and_the_good_ones_are_read(damage: bytes, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     write(path, 1, 2)
     path.write_bytes(path.read_bytes() + damage)

@@ -207,3 +207,13 @@ def test_damage_to_one_run_is_named_and_keeps_no_other_out(
     # A run is good without its provenance.
     assert {row[0] for row in rows(results)} == {"provenance", "sound"}
     assert query(results, "SELECT provenance FROM runs WHERE run_id = 'provenance'").item() is None
+
+
+def test_a_store_of_before_gets_the_views_of_now(results: Path, make_run: MakeRun) -> None:
+    make_run("a", {1: 2.0, 2: 3.0})
+    ingest(results)
+    with duckdb.connect(str(database_path(results))) as store:
+        store.execute("CREATE OR REPLACE VIEW best AS SELECT 1 AS old")
+        store.execute("COMMENT ON VIEW best IS 'as it was'")
+    ingest(results)
+    assert query(results, "SELECT count(*) AS n FROM best WHERE metric = 'val_loss'").item() == 1

@@ -1,1 +1,1 @@
-"""Answers from the store: curves, crossovers, figures."""
+"""Numbers from the store's curves: crossovers, trends, onsets of overfitting, differences."""

@@ -77,7 +77,7 @@ class Fit:
 
 
 def fit_censored(x: Floats, y: Floats, side: Sides) -> Fit:
-    """The most likely line; at least 2 exact points at different x."""
+    """Fit the most likely line; at least 2 exact points at different x are needed."""
     exact = side == 0
     n = int(exact.sum())
     slope, intercept = np.polyfit(x[exact], y[exact], 1)
@@ -90,8 +90,8 @@ def fit_censored(x: Floats, y: Floats, side: Sides) -> Fit:
     if exact.all():
         sigma = float(np.sqrt(np.mean(rest**2)))
     else:
-        inverse, over = _maximise(np.stack([np.ones_like(x), x]), y, side)[1:]
-        sigma, (intercept, slope) = 1 / inverse, over / inverse
+        inverse_sigma, coefficients = _maximise(np.stack([np.ones_like(x), x]), y, side)[1:]
+        sigma, (intercept, slope) = 1 / inverse_sigma, coefficients / inverse_sigma
     scatter = sigma * float(np.sqrt(n / (n - 2))) if n > 2 else None
     return Fit(float(slope), float(intercept), sigma, scatter, x, y, side)
 
@@ -105,7 +105,8 @@ def _profile(slope: float, x: Floats, y: Floats, side: Sides) -> float:
 
 
 def _terms(z: Floats, side: Sides) -> tuple[Floats, Floats, Floats]:
-    """Log-likelihood of each point, up to a constant and log sigma, and two derivatives in z."""
+    """The log-likelihood of each point, up to a constant and log sigma, and its first two
+    derivatives in z."""
     t = -side * z  # a lower bound has z or more: log Phi(-z)
     hazard = np.exp(stats.norm.logpdf(t) - log_ndtr(t))
     value = np.where(side == 0, -(z**2) / 2, log_ndtr(t))
@@ -148,12 +149,12 @@ def _maximise(design: Floats, y: Floats, side: Sides) -> tuple[float, float, Flo
 
     first = np.zeros(len(matrix))
     first[0] = 1.0
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         negative, first, method="trust-exact", jac=gradient, hess=hessian, options={"gtol": 1e-9}
     )
-    inverse = float(found.x[0]) / size
-    over = found.x[1:] / width[:, 0]
-    if len(over) > 1:  # undo the centring of x in the intercept
-        over[0] -= over[1] * middle[1, 0]
-    value = -float(found.fun) - n * np.log(size)
-    return value, inverse, np.asarray(over + inverse * start)
+    inverse_sigma = float(optimum.x[0]) / size
+    coefficients = optimum.x[1:] / width[:, 0]
+    if len(coefficients) > 1:  # undo the centring of x in the intercept
+        coefficients[0] -= coefficients[1] * middle[1, 0]
+    value = -float(optimum.fun) - n * np.log(size)
+    return value, inverse_sigma, np.asarray(coefficients + inverse_sigma * start)

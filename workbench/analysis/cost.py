@@ -21,7 +21,7 @@ def flops_to_best(results: Path, study: str, metric: str) -> list[dict[str, Any]
 
     `bound` of a side is "lower" where its best value is the last one measured. `ratio_bound`
     is "lower" where only the challenger's is, "upper" where only the baseline's is; where both
-    are, there is no ratio to tell.
+    are, no ratio is known.
 
     Raises:
         InputError: no such study or metric, no pairs, or runs without FLOPs.
@@ -69,7 +69,7 @@ def _best(curves: list[Curve], metric: str) -> dict[str, Any]:
 def _ratio(baseline: dict[str, Any], challenger: dict[str, Any]) -> dict[str, Any]:
     both = baseline["bound"] is not None and challenger["bound"] is not None
     if both:
-        note = "both still improve at the end: no ratio can be told"
+        note = "both still improve at the end: no ratio is known"
         return {"ratio": None, "ratio_bound": None, "note": note}
     ratio = challenger["flops"] / baseline["flops"]
     if challenger["bound"]:
@@ -82,13 +82,13 @@ def _ratio(baseline: dict[str, Any], challenger: dict[str, Any]) -> dict[str, An
 
 
 def cost_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For people: bounds are called bounds."""
+    """One row of `flops_to_best` as table cells, signs before bounds."""
     signs = {"lower": "> ", "upper": "< ", None: ""}
-    told = {**row["group"]}
+    cells = {**row["group"]}
     for side in ("baseline", "challenger"):
-        one = row[side]
-        told[f"best {row['metric']} of {one['name']}"] = one["value"]
-        told[f"FLOPs of {one['name']}"] = f"{signs[one['bound']]}{one['flops']:.3g}"
+        values = row[side]
+        cells[f"best {row['metric']} of {values['name']}"] = values["value"]
+        cells[f"FLOPs of {values['name']}"] = f"{signs[values['bound']]}{values['flops']:.3g}"
     ratio = row["ratio"]
-    told["ratio"] = None if ratio is None else f"{signs[row['ratio_bound']]}{ratio:,.3g}x"
-    return told
+    cells["ratio"] = None if ratio is None else f"{signs[row['ratio_bound']]}{ratio:,.3g}x"
+    return cells

@@ -1,7 +1,7 @@
 """Where one curve overtakes another, and stays ahead: for a pair, or for many at once.
 
 A crossover is persistent: from there to the last point compared, the challenger is better. It is
-found by linear interpolation between the two points around it. Curves that crossed and crossed
+located by linear interpolation between the two points around it. Curves that crossed and crossed
 back have crossings, but no crossover.
 """
 
@@ -50,7 +50,7 @@ def compare_curves(
     Returns:
         status "crossed", "not_reached" or "ahead_throughout". A tie is not ahead.
     """
-    found = _lead(
+    places_and_lead = _lead(
         baseline_x,
         baseline_y[None],
         challenger_x,
@@ -58,9 +58,9 @@ def compare_curves(
         higher_is_better,
         definition,
     )
-    if found is None:
+    if places_and_lead is None:
         return None
-    x, lead = found[0][0], found[1][0]
+    x, lead = places_and_lead[0][0], places_and_lead[1][0]
     ahead = lead > 0
     turns = np.flatnonzero(ahead[1:] != ahead[:-1])
     crossings = [float(place) for place in _between(x, lead, turns)]
@@ -100,8 +100,8 @@ def _lead(
         x = np.broadcast_to(grid, base.shape)
         return x[:, start:], (base - other)[:, start:]
     best = np.minimum.accumulate(base, axis=1)
-    # A line that passes its earlier best bends the best there: a point more in each such gap.
-    # Elsewhere the point more repeats the one before it.
+    # Where a line passes its earlier best, the best so far has a corner between two grid points:
+    # each gap gets one point for it. In gaps without a corner, that point repeats the previous one.
     left, right, level = base[:, :-1], base[:, 1:], best[:, :-1]
     passes = (right < level) & (level < left)
     share = np.where(passes, (left - level) / np.where(passes, left - right, 1.0), 0.0)
@@ -112,9 +112,9 @@ def _lead(
 
 
 def _interleaved(points: Floats, between: Floats) -> Floats:
-    out = np.empty((points.shape[0], points.shape[1] + between.shape[1]))
-    out[:, 0::2], out[:, 1::2] = points, between
-    return out
+    result = np.empty((points.shape[0], points.shape[1] + between.shape[1]))
+    result[:, 0::2], result[:, 1::2] = points, between
+    return result
 
 
 def _interpolated(grid: Floats, x: Floats, y: Floats) -> Floats:
@@ -147,10 +147,12 @@ def crossing_places(
         One place a row: inf where it is not reached, -inf where the challenger is ahead
         throughout, NaN where the curves have no place in common.
     """
-    found = _lead(baseline_x, baseline_y, challenger_x, challenger_y, higher_is_better, definition)
-    if found is None:
+    places_and_lead = _lead(
+        baseline_x, baseline_y, challenger_x, challenger_y, higher_is_better, definition
+    )
+    if places_and_lead is None:
         return np.full(len(baseline_y), np.nan)
-    x, lead = found
+    x, lead = places_and_lead
     behind = lead <= 0
     last = lead.shape[1] - 1 - np.argmax(behind[:, ::-1], axis=1)
     places = np.where(behind.any(axis=1), np.inf, -np.inf)

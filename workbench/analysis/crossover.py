@@ -47,7 +47,7 @@ def crossovers(
     definition: Definition = "point",
     intervals: bool = True,
 ) -> list[dict[str, Any]]:
-    """Every group's crossover, in the shape of the JSON contract.
+    """Every group's crossover, one row each, with the keys that `--json` prints.
 
     Several seeds are averaged point by point. The interval is then the t interval over the
     seeds' own crossovers, where all of them crossed; without several seeds it is bootstrapped
@@ -55,7 +55,7 @@ def crossovers(
 
     Args:
         axis: one of `curves.AXES`.
-        intervals: work out intervals; without, `ci95` and `share_crossed` are None.
+        intervals: whether to work out intervals; if not, `ci95` and `share_crossed` are None.
 
     Returns:
         "crossover" is None unless "status" is crossed; "lower_bound" is the last place compared
@@ -68,10 +68,10 @@ def crossovers(
             a pair.
     """
     if definition not in get_args(Definition):
-        known = get_args(Definition)
+        definitions = get_args(Definition)
         raise InputError(
-            f"no definition {definition}{suggestion(definition, known)} "
-            f"Definitions: {', '.join(known)}."
+            f"no definition {definition}{suggestion(definition, definitions)} "
+            f"Definitions: {', '.join(definitions)}."
         )
     loaded = load_curves(results, study, metric)
     compare = CompareConfig.model_validate(loaded.compare)
@@ -159,7 +159,7 @@ def _no_interval(why: str, share_crossed: float | None = None) -> dict[str, Any]
 def _over_seeds(
     seeds: list[tuple[Any, Any]], metric: str, axis: str, crossing: Crossing, definition: Definition
 ) -> dict[str, Any]:
-    alone = [
+    seed_crossings = [
         compare_curves(
             ours.x[axis],
             ours.y,
@@ -170,7 +170,7 @@ def _over_seeds(
         )
         for ours, theirs in seeds
     ]
-    places = [one.crossover for one in alone if one is not None and one.crossover is not None]
+    places = [c.crossover for c in seed_crossings if c is not None and c.crossover is not None]
     share = len(places) / len(seeds)
     if len(places) < len(seeds):
         # A seed that did not cross has no place in a mean.
@@ -212,12 +212,12 @@ def _bootstrapped(
     return {
         "ci95": interval,
         "ci95_method": f"block bootstrap of residuals, {uncertainty.RESAMPLES} resamples",
-        "ci95_note": _what_to_know(interval, pair),
+        "ci95_note": _interval_note(interval, pair),
         "share_crossed": share,
     }
 
 
-def _what_to_know(interval: list[float | None], pair: Pair) -> str | None:
+def _interval_note(interval: list[float | None], pair: Pair) -> str | None:
     notes = []
     if interval[0] is None:
         notes.append("the lower limit lies before the measured range")
@@ -229,9 +229,9 @@ def _what_to_know(interval: list[float | None], pair: Pair) -> str | None:
 
 
 def bound_note(rows: list[dict[str, Any]]) -> str | None:
-    """What has to be said where a bound is compared with an exact likelihood."""
+    """A note where a bound is compared with an exact likelihood, else None."""
     estimators = [row["estimators"] for row in rows]
-    if any(str(one["challenger"]).startswith("nelbo") and one["baseline"] for one in estimators):
+    if any(str(pair["challenger"]).startswith("nelbo") and pair["baseline"] for pair in estimators):
         return (
             "diffusion's values come from NELBOs, upper bounds of what AR's NLLs measure: on "
             "losses, the true crossover is no later than this one."
@@ -240,7 +240,7 @@ def bound_note(rows: list[dict[str, Any]]) -> str | None:
 
 
 def table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A crossover for people: the group's keys as columns, a bound called a bound."""
+    """One row of `crossovers` as table cells: "> " before a lower bound, "< " before an upper."""
     reached = row["crossover"]
     if row["status"] == "not_reached":
         reached = f"> {_short(row['last_x'])}"
@@ -256,7 +256,7 @@ def table_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def interval_text(interval: list[float | None] | None) -> str | None:
-    """An interval for people: a limit outside the measured range is named as such."""
+    """An interval in words; a limit outside the measured range is called so."""
     if interval is None:
         return None
     low, high = interval

@@ -1,4 +1,4 @@
-"""Curves of a study, as arrays, with the configuration that tells them apart."""
+"""Curves of a study, as arrays, with the configuration of each."""
 
 import json
 from collections.abc import Iterable
@@ -59,11 +59,12 @@ def load_curves(
     """Read a study's curves.
 
     Args:
-        estimator: only points whose estimator's name holds this text. By default each run's
+        estimator: only points whose estimator's name contains this text. By default each run's
             points are those of the estimator that measured most of them.
 
     Raises:
-        InputError: no such study, or no such metric or estimator in it; all are named.
+        InputError: there is no such study, or no such metric or estimator in it. The message
+            lists those that exist.
     """
     studies = query(results, "SELECT study, compare FROM studies ORDER BY study")
     known = studies["study"].to_list()
@@ -103,11 +104,12 @@ def load_curves(
 
 
 def run_keys(run: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration with dotted keys, its number of parameters, and the unique tokens that
-    it has even where its configuration asked for all there are.
+    """A run's configuration with dotted keys, its number of parameters and of unique tokens.
+
+    The unique tokens are known even where the configuration asks for all there are.
 
     Args:
-        run: its row of the store: config, n_params and unique_tokens.
+        run: the run's row in the store, with config, n_params and unique_tokens.
     """
     keys = {**_parsed(run["config"]), "n_params": run["n_params"]}
     if keys.get("data.unique_tokens") is None:
@@ -121,14 +123,14 @@ def _parsed(config: str) -> dict[str, Any]:
 
 
 def _of_estimator(frame: pl.DataFrame, estimator: str, what: str) -> pl.DataFrame:
-    found = frame.filter(pl.col("estimator").str.contains(estimator, literal=True))
-    if found.is_empty():
+    matching = frame.filter(pl.col("estimator").str.contains(estimator, literal=True))
+    if matching.is_empty():
         known = frame["estimator"].drop_nulls().unique().sort().to_list()
         raise InputError(
             f"{what} has no estimator with {estimator} in its name. "
             f"Its estimators: {', '.join(known) or 'none is named'}."
         )
-    return found
+    return matching
 
 
 def _curves(frame: pl.DataFrame, runs: dict[str, dict[str, Any]]) -> list[Curve]:
@@ -165,8 +167,10 @@ def _curve(
 
 
 def _measured_alike(frame: pl.DataFrame) -> pl.DataFrame:
-    """Each run's points of one estimator: what training measured all along, and not what was
-    measured otherwise later at a checkpoint, which would look like a step of the curve."""
+    """Each run's points of one estimator: the one that training measured along the whole run.
+
+    What was measured later at a checkpoint, in another way, would look like a step of the curve.
+    """
     kinds = frame.group_by("run_id", "estimator").agg(points=pl.len(), most=pl.col("n").max())
     if len(kinds) == kinds["run_id"].n_unique():
         return frame
@@ -194,7 +198,7 @@ def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
     """The curves whose keys, "run_id" among them, have one of the values.
 
     Raises:
-        InputError: there is none.
+        InputError: no curve has them.
     """
     wanted = {key: {json.dumps(value) for value in values} for key, values in where.items()}
     curves = [
@@ -203,10 +207,10 @@ def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
         if all(_value(curve, key) in values for key, values in wanted.items())
     ]
     if not curves:
-        told = "; ".join(
+        criteria = "; ".join(
             f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items()
         )
-        raise InputError(f"study {loaded.study}: no run with {told} has {loaded.metric}.")
+        raise InputError(f"study {loaded.study}: no run with {criteria} has {loaded.metric}.")
     return replace(loaded, curves=curves)
 
 
@@ -214,7 +218,7 @@ def require_axis(curves: Iterable[Curve], axis: str) -> None:
     """Refuse an axis that some of the curves do not have.
 
     Raises:
-        InputError: no such axis, or NULL there for some runs, which are named.
+        InputError: there is no such axis, or some runs have NULL there; the message names them.
     """
     if axis not in AXES:
         raise InputError(f"no axis {axis}{suggestion(axis, AXES)} Axes: {', '.join(AXES)}.")

@@ -1,4 +1,4 @@
-"""How far the challenger is ahead, at the end or at its best, and whether that is but noise."""
+"""How far the challenger is ahead, at the end or at its best, and whether that may be noise."""
 
 import warnings
 from pathlib import Path
@@ -28,19 +28,19 @@ def differences(
     baseline: Side | None = None,
     challenger: Side | None = None,
 ) -> list[dict[str, Any]]:
-    """One row a pair of configurations, seeds together: challenger's mean less baseline's.
+    """The challenger's mean over seeds minus the baseline's, one row a pair of configurations.
 
     Args:
         at: each run's last value, or its best, which is the best of noisy points and flatters
             both sides alike.
-        estimator: only values whose estimator's name holds this text, such as "questions=2000"
+        estimator: only values whose estimator's name contains this text, such as "questions=2000"
             for what `workbench eval` measured later.
 
     Returns:
         Rows with "difference" and its "ci95": Welch's t over the seeds' values where both sides
-        have two or more; else from the standard errors that the two values carry, in which what
-        differs between seeds is not; None where there are none. "ahead" is "challenger" or
-        "baseline" where the interval leaves zero out, else None.
+        have two or more; else from the standard errors of the two values, which do not include
+        what differs between seeds; None where there are no standard errors. "ahead" is
+        "challenger" or "baseline" where the interval does not contain zero, else None.
 
     Raises:
         InputError: no such study, metric or estimator, or no two runs make a pair.
@@ -106,8 +106,8 @@ def _difference(
 def _values(curves: list[Curve], at: At, higher: bool) -> tuple[Floats, Floats]:
     """Each seed's value, with its standard error (NaN where none is stored)."""
     places = [
-        -1 if at == "last" else int(np.argmax(one.y) if higher else np.argmin(one.y))
-        for one in curves
+        -1 if at == "last" else int(np.argmax(curve.y) if higher else np.argmin(curve.y))
+        for curve in curves
     ]
     each = list(zip(curves, places, strict=True))
     return np.array([c.y[i] for c, i in each]), np.array([c.stderr[i] for c, i in each])
@@ -117,12 +117,12 @@ def _welch(ours: Floats, theirs: Floats) -> list[float] | None:
     from scipy import stats
 
     if ours.std() == theirs.std() == 0:
-        return None  # the same value from every seed tells nothing of their spread
+        return None  # the same value from every seed does not show their spread
     with warnings.catch_warnings():
         # Seeds of one side may agree to the digit: their variance is then zero, and is used.
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    return [float(found.low), float(found.high)]
+        interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    return [float(interval.low), float(interval.high)]
 
 
 def _by_errors(difference: float, ours: Floats, *, theirs: Floats) -> list[float] | None:
@@ -141,7 +141,7 @@ def _ahead(interval: list[float] | None, higher: bool) -> str | None:
 
 
 def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For people."""
+    """One row of `differences` as table cells."""
     sides = {side: side_name(row[side]) for side in ("baseline", "challenger")}
     return {
         **row["group"],

@@ -36,6 +36,7 @@ from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.metrics import higher_is_better
 from workbench.recipe.models import CompareConfig
+from workbench.recipe.objectives import display_name
 
 At = Literal["best", "final"]
 # Keys of a budget: where they follow from the unique tokens, budgets stay comparable.
@@ -75,7 +76,7 @@ def read_off(unique: Floats, values: Floats, value: float, *, higher: bool) -> R
 
 
 def places(unique: Floats, values: Floats, value: Floats, *, higher: bool) -> Floats:
-    """`read_off` for rows of values (rows, budgets): inf above all budgets, -inf below."""
+    """`read_off` for rows of values (rows, budgets): inf above all budgets, -inf below them."""
     lead = (values - value[:, None]) * (1.0 if higher else -1.0)
     good = lead >= 0
     out = np.where(good.all(axis=1), -np.inf, np.inf)
@@ -102,8 +103,8 @@ def effective_data(
     """What every challenger group's unique tokens are worth, in the baseline's.
 
     Seeds are averaged. The interval is a t interval over the seeds' own answers, or, without
-    several seeds, from each curve's scatter (see `analysis.intervals`); how the baseline runs
-    between its budgets is taken for a line in log unique tokens, and adds nothing to it.
+    several seeds, from each curve's scatter (see `analysis.intervals`). Between its budgets the
+    baseline is taken for a line in log unique tokens; the error of that is not in the interval.
 
     Args:
         at: compare each run's best value, or its last.
@@ -135,7 +136,7 @@ def effective_data(
             f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
             "keys but the unique tokens."
         )
-    differing = differing_keys([one.keys for one in families])
+    differing = differing_keys([family.keys for family in families])
     question = Question(study, metric, at, side_name(sides[0]), side_name(sides[1]))
     rows = []
     for family in families:
@@ -149,7 +150,7 @@ def effective_data(
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared: which metric, where, and whose names to tell."""
+    """What is compared: the metric, at which point of the runs, and the names of both sides."""
 
     study: str
     metric: str
@@ -158,6 +159,7 @@ class Question:
     challenger: str
 
     def head(self) -> dict[str, Any]:
+        """The question as the first columns of an answer's row."""
         return {
             "study": self.study,
             "metric": self.metric,
@@ -182,7 +184,7 @@ class Question:
 
 def _by_budget(curves: list[Curve]) -> dict[float, list[Curve]]:
     budgets: dict[float, list[Curve]] = {}
-    for curve in sorted(curves, key=lambda one: one.keys[UNIQUE]):
+    for curve in sorted(curves, key=lambda c: c.keys[UNIQUE]):
         budgets.setdefault(float(curve.keys[UNIQUE]), []).append(curve)
     return budgets
 
@@ -190,7 +192,7 @@ def _by_budget(curves: list[Curve]) -> dict[float, list[Curve]]:
 def _row(family: Shared, unique: float, curves: list[Curve], question: Question) -> dict[str, Any]:
     budgets = _by_budget(family.baseline)
     axis = np.array(list(budgets))
-    values = np.array([question.mean(one) for one in budgets.values()])
+    values = np.array([question.mean(budget_curves) for budget_curves in budgets.values()])
     value = question.mean(curves)
     reading = read_off(axis, values, value, higher=question.higher)
     bound = {"lower": float(axis[-1]), "upper": float(axis[0]), None: None}[reading.bound]
@@ -213,7 +215,7 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
 
 
 def _note(reading: Reading, axis: Floats, question: Question) -> str | None:
-    side = "AR" if question.baseline == "ar" else question.baseline
+    side = display_name(question.baseline)
     notes = []
     if reading.bound == "lower":
         notes.append(
@@ -240,32 +242,37 @@ def interval_of(
     axis = np.array(list(budgets))
     if reading.effective is None:
         return no_interval("no effective unique tokens to give an interval of")
-    alike = [
+    common_seeds = [
         seed
         for seed in (curve.keys.get(SEED) for curve in curves)
-        if all(any(c.keys.get(SEED) == seed for c in one) for one in budgets.values())
+        if all(
+            any(c.keys.get(SEED) == seed for c in budget_curves)
+            for budget_curves in budgets.values()
+        )
     ]
-    if len(alike) >= 2:
-        alone = [_of_seed(budgets, curves, question, seed) for seed in alike]
-        if not np.all(np.isfinite(alone)):
+    if len(common_seeds) >= 2:
+        seed_values = [_of_seed(budgets, curves, question, seed) for seed in common_seeds]
+        if not np.all(np.isfinite(seed_values)):
             return no_interval("a seed's answer lies outside the measured range")
         return {
-            "ci95": t_interval(alone),
-            "ci95_method": f"t interval over {len(alike)} seeds",
+            "ci95": t_interval(seed_values),
+            "ci95_method": f"t interval over {len(common_seeds)} seeds",
             "ci95_note": None,
         }
     rng = np.random.default_rng(RANDOM_SEED)
-    sampled = _resampled(curves, question, rng)
-    others = [_resampled(one, question, rng) for one in budgets.values()]
-    if sampled is None or any(one is None for one in others):
+    challenger_draws = _resampled(curves, question, rng)
+    baseline_draws = [
+        _resampled(budget_curves, question, rng) for budget_curves in budgets.values()
+    ]
+    if challenger_draws is None or any(draws is None for draws in baseline_draws):
         return no_interval(f"fewer than {MIN_POINTS} points")
-    found = places(
+    resampled_places = places(
         axis,
-        np.stack([o for o in others if o is not None], axis=1),
-        sampled,
+        np.stack([draws for draws in baseline_draws if draws is not None], axis=1),
+        challenger_draws,
         higher=question.higher,
     )
-    interval = percentiles(found, estimate=reading.effective)
+    interval = percentiles(resampled_places, estimate=reading.effective)
     outside = [
         f"the {end} limit lies {where} the measured budgets"
         for end, where, limit in zip(("lower", "upper"), ("below", "above"), interval, strict=True)
@@ -282,8 +289,8 @@ def _of_seed(
     budgets: dict[float, list[Curve]], curves: list[Curve], question: Question, seed: Any
 ) -> float:
     value, *values = (
-        question.mean([curve for curve in one if curve.keys.get(SEED) == seed])
-        for one in (curves, *budgets.values())
+        question.mean([curve for curve in group if curve.keys.get(SEED) == seed])
+        for group in (curves, *budgets.values())
     )
     axis = np.array(list(budgets))
     return float(places(axis, np.array([values]), np.array([value]), higher=question.higher)[0])

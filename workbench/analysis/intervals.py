@@ -2,9 +2,9 @@
 
 Without repeated seeds, what a curve shows of its noise is how it scatters around a smooth curve.
 A circular moving-block bootstrap (Kunsch 1989; Politis & Romano 1992) draws that scatter again in
-blocks, which keeps neighbouring points as alike as they were, and asks the same question of every
-resampled pair. What moves a whole curve is not in it: the seed, the choice of held-out windows
-and questions. Such an interval is the narrower, and `ci95_method` says which of the two was made.
+blocks, so that neighbouring points stay as alike as they were, and computes the same statistic of
+every resampled pair. What moves a whole curve is not in it: the seed, the choice of held-out
+windows and questions. Such an interval is narrower, and `ci95_method` names the method.
 """
 
 from collections.abc import Callable
@@ -116,12 +116,12 @@ def _best_operator(t: Floats, y: Floats) -> tuple[Floats, float]:
     # Two directions, constant and line, are not rough at all.
     eigenvalues = np.where(np.arange(n) < 2, 0.0, np.maximum(eigenvalues, 0.0))
     penalties = np.logspace(-8, 4, 121) / eigenvalues[2]
-    kept = 1 / (1 + penalties[:, None] * eigenvalues)
-    df = kept.sum(axis=1)
-    left = (((1 - kept) * (vectors.T @ y)) ** 2).sum(axis=1)
+    shrinkage = 1 / (1 + penalties[:, None] * eigenvalues)
+    df = shrinkage.sum(axis=1)
+    left = (((1 - shrinkage) * (vectors.T @ y)) ** 2).sum(axis=1)
     score = np.where(df <= _DF_SHARE * n, left / (n - _DF_COST * df) ** 2, np.inf)
     best = int(np.argmin(score))
-    return (vectors * kept[best]) @ vectors.T, float(df[best])
+    return (vectors * shrinkage[best]) @ vectors.T, float(df[best])
 
 
 def roughness(t: Floats) -> Floats:
@@ -159,11 +159,11 @@ def bootstrap(first: Smooth, second: Smooth, statistic: Statistic) -> tuple[Floa
 
 
 def percentiles(*samples: Floats, estimate: float | None = None) -> list[float | None]:
-    """From the lowest 2.5 % point to the highest 97.5 % point of the samples.
+    """The interval from the lowest 2.5 % point to the highest 97.5 % point of the samples.
 
     Args:
         samples: -inf counts as before the first place, inf as beyond the last one.
-        estimate: a place that the interval has to hold.
+        estimate: a place that the interval has to contain.
 
     Returns:
         [low, high], None where the limit lies outside the measured range.
@@ -172,14 +172,14 @@ def percentiles(*samples: Floats, estimate: float | None = None) -> list[float |
         np.quantile(sample, (0.025, 0.975), method="inverted_cdf")  # nothing between infinities
         for sample in samples
     ]
-    held = [] if estimate is None else [estimate]
-    low = min([float(end[0]) for end in ends] + held)
-    high = max([float(end[1]) for end in ends] + held)
+    included = [] if estimate is None else [estimate]
+    low = min([float(end[0]) for end in ends] + included)
+    high = max([float(end[1]) for end in ends] + included)
     return [low if np.isfinite(low) else None, high if np.isfinite(high) else None]
 
 
 def t_interval(values: list[float]) -> list[float | None]:
-    """95 % t interval of the mean of positive numbers, worked out in their logarithms.
+    """The 95 % t interval of the mean of positive numbers, computed in their logarithms.
 
     Places along training differ by factors, not by amounts, and in logarithms the interval
     cannot reach below zero. It is an interval of their geometric mean.

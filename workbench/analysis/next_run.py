@@ -4,7 +4,7 @@ Two kinds of runs help. Another seed of a pair narrows the interval of a crossov
 with n seeds the interval of the mean is t_{n-1} s / sqrt(n) wide in log place. A longer pair
 reaches a crossover that was not: until then it is known from below only. Where a single pair
 was run, the scatter between seeds is taken from the groups that have several, else from the
-pair's own bootstrap, which is the less since it lacks what differs between seeds.
+pair's own bootstrap, which is smaller since it lacks what differs between seeds.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ decade."""
 def next_runs(
     results: Path, study: str, metric: str = "val_loss", axis: str = "tokens"
 ) -> list[dict[str, Any]]:
-    """Candidates, the one that shrinks most per FLOP first.
+    """Candidates for the next run, the one that shrinks an interval most per FLOP first.
 
     Returns:
         Rows with "group", "kind" (another seed, longer), "set" (overrides for `workbench run`),
@@ -38,29 +38,29 @@ def next_runs(
     """
     rows = crossovers(results, study, metric, axis)
     runs = _runs(results, study)
-    scatter, told = _scatter_between_seeds(rows)
+    scatter, scatter_source = _scatter_between_seeds(rows)
     trend = _trend(rows)
-    found = []
+    candidates = []
     for row in rows:
         pair = [runs[run_id] for side in row["runs"].values() for run_id in side]
         if any(run["imported"] for run in pair):
             continue
         candidate = (
-            _another_seed(row, pair, scatter, told)
+            _another_seed(row, pair, scatter, scatter_source)
             if row["status"] == "crossed"
             else _longer(row, pair, trend, axis)
             if row["status"] == "not_reached"
             else None
         )
         if candidate is not None:
-            found.append({"study": study, "metric": metric, "axis": axis, **candidate})
-    if not found:
+            candidates.append({"study": study, "metric": metric, "axis": axis, **candidate})
+    if not candidates:
         raise InputError(
             f"study {study}: no run would sharpen its crossovers: all of them are imported, or "
             "the challenger is ahead from the first point compared (evaluate earlier: "
             "evaluation.points)."
         )
-    return sorted(found, key=lambda one: -one["shrink_per_flop"])
+    return sorted(candidates, key=lambda row: -row["shrink_per_flop"])
 
 
 def _runs(results: Path, study: str) -> dict[str, dict[str, Any]]:
@@ -75,7 +75,8 @@ def _runs(results: Path, study: str) -> dict[str, dict[str, Any]]:
 
 
 def _scatter_between_seeds(rows: list[dict[str, Any]]) -> tuple[float | None, str]:
-    """Standard deviation of log place between seeds, pooled over groups with several."""
+    """The standard deviation of log place between seeds, pooled over groups with several seeds,
+    and a text on where it comes from."""
     squares, freedom = 0.0, 0
     for row in rows:
         if row["seeds"] >= 2 and row["ci95"] and None not in row["ci95"]:
@@ -98,7 +99,7 @@ def _trend(rows: list[dict[str, Any]]) -> Any:
 
 
 def _another_seed(
-    row: dict[str, Any], pair: list[dict[str, Any]], scatter: float | None, told: str
+    row: dict[str, Any], pair: list[dict[str, Any]], scatter: float | None, scatter_source: str
 ) -> dict[str, Any] | None:
     n = row["seeds"]
     width = None
@@ -121,7 +122,7 @@ def _another_seed(
         "width_now": now,
         "width_expected": float(expected),
         "shrink_per_flop": float((now - expected) / flops),
-        "why": f"{n} seed{'s' if n > 1 else ''} so far; {told}",
+        "why": f"{n} seed{'s' if n > 1 else ''} so far; {scatter_source}",
     }
 
 
@@ -153,14 +154,14 @@ def _longer(
 
 
 def _flops(pair: list[dict[str, Any]]) -> float:
-    """Training FLOPs of the runs; 6 N D where a run does not tell."""
+    """Training FLOPs of the runs; 6 N D for a run whose FLOPs are not known."""
     return float(
         sum(run["train_flops"] or 6 * run["n_params"] * run["total_tokens"] for run in pair)
     )
 
 
 def next_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For people."""
+    """One row of `next_runs` as table cells."""
     return {
         **row["group"],
         "run": row["kind"],

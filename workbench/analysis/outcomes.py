@@ -1,4 +1,4 @@
-"""What each configuration came to: its best and its last value, over its seeds."""
+"""The best and the last value of each configuration, over its seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves
-from workbench.analysis.pairing import SEED, identity, named_group, order_of, telling_keys
+from workbench.analysis.pairing import SEED, distinguishing_keys, identity, named_group, order_of
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
 
 def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
-    """One row a configuration, seeds together.
+    """Each configuration's best and last value, one row a configuration, seeds averaged.
 
     Returns:
-        Rows with "group" (unique_tokens, n_params, and what else tells configurations apart),
+        Rows with "group" (unique_tokens, n_params, and the other keys that differ),
         "objective", "seeds", "estimator", "runs", and "best", "last", "best_epoch": each with the
         mean over seeds and "ci95", the t interval of that mean (None for one seed). A run's best
-        is the best of noisy points, and so flatters a little. "still_improving" counts the seeds
+        is the best of noisy points, so it is a little too good. "still_improving" counts the seeds
         whose last point is their best.
 
     Raises:
@@ -29,8 +29,11 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
     for curve in load_curves(results, study, metric).curves:
         keys = {key: value for key, value in curve.keys.items() if key != SEED}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
-    told = [key for key in telling_keys([keys for keys, _ in groups.values()]) if "." in key]
-    told = [key for key in told if key != "data.unique_tokens"]
+    differing = [
+        key
+        for key in distinguishing_keys([keys for keys, _ in groups.values()])
+        if "." in key and key != "data.unique_tokens"
+    ]
     rows = []
     for keys, curves in groups.values():
         places = [int(np.argmax(c.y) if higher else np.argmin(c.y)) for c in curves]
@@ -39,7 +42,7 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
                 "study": study,
                 "metric": metric,
                 "objective": keys.get("training.objective"),
-                "group": named_group(keys, told, curves[0]),
+                "group": named_group(keys, differing, curves[0]),
                 "seeds": len(curves),
                 "estimator": curves[0].estimator,
                 "best": _mean([float(c.y[at]) for c, at in zip(curves, places, strict=True)]),
@@ -55,7 +58,7 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Objective, size and unique tokens, then the other keys: first what has none, then numbers."""
+    """Sorts by objective, size, unique tokens and other keys: None first, then numbers, texts."""
     size, unique, _ = order_of(row["group"])
     keys = sorted(key for key in row["group"] if "." in key)
     values = [row["group"][key] for key in keys]
@@ -68,7 +71,7 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _epochs(curves: list[Curve], places: list[int]) -> list[float]:
-    """Where the best points lie; nothing where an import tells no epochs."""
+    """The epochs of the best points; an empty list where imported curves have no epochs."""
     if not all("epochs" in c.x for c in curves):
         return []
     return [float(c.x["epochs"][at]) for c, at in zip(curves, places, strict=True)]
@@ -87,23 +90,23 @@ def _mean(values: list[float]) -> dict[str, Any]:
     return {"mean": mean, "ci95": [mean - half, mean + half]}
 
 
-def outcome_table(found: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """For people: without intervals where no configuration has more than one seed."""
-    return without_empty_intervals([outcome_table_row(row) for row in found])
+def outcome_table(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Outcomes as a table, without intervals where no configuration has several seeds."""
+    return without_empty_intervals([outcome_table_row(row) for row in rows])
 
 
-def seeds_note(found: list[dict[str, Any]]) -> str | None:
+def seeds_note(rows: list[dict[str, Any]]) -> str | None:
     """Why a table has no intervals, or lacks some."""
-    alone = sum(row["seeds"] == 1 for row in found)
-    if not alone:
+    single_seed = sum(row["seeds"] == 1 for row in rows)
+    if not single_seed:
         return None
-    if alone == len(found):
+    if single_seed == len(rows):
         return "One seed each: no intervals."
-    return f"{alone} of {len(found)} rows are of one seed: no interval there."
+    return f"{single_seed} of {len(rows)} rows are of one seed: no interval there."
 
 
 def outcome_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For people."""
+    """One row of `outcomes` as table cells."""
 
     def text(name: str) -> str | None:
         mean = row[name]["mean"]

@@ -22,7 +22,7 @@ from workbench.analysis.pairing import (
 from workbench.analysis.trends import trends
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import FOREIGN_KEYS
+from workbench.recipe.objectives import keys_of_some_objectives
 
 OBJECTIVE = "training.objective"
 # A rise has to pass this many standard deviations of a point's noise. The best of many points is
@@ -51,13 +51,13 @@ def overfitting_onset(results: Path, study: str, metric: str = "val_loss") -> li
             better.
     """
     if higher_is_better(metric):
-        raise InputError(f"{metric}: overfitting is told from a loss; higher is better here.")
+        raise InputError(f"{metric}: overfitting is read from a loss, and higher is better here.")
     loaded = load_curves(results, study, metric)
     require_axis(loaded.curves, "epochs")
     require_axis(loaded.curves, "tokens")
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for curve in loaded.curves:
-        keys = {key: value for key, value in curve.keys.items() if key not in _untold()}
+        keys = {key: value for key, value in curve.keys.items() if key not in _ignored_keys()}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     named = [keys for keys, _ in groups.values()]
     shapes = {key for key in following_keys(named, "n_params") if key.startswith("model.")}
@@ -73,9 +73,9 @@ def overfitting_onset(results: Path, study: str, metric: str = "val_loss") -> li
     return sorted(rows, key=lambda row: (str(row["group"]["objective"]), order_of(row["group"])))
 
 
-def _untold() -> set[str]:
-    """Keys that do not tell configurations apart: the seed, and what follows the objective."""
-    return {SEED, *(key for keys in FOREIGN_KEYS.values() for key in keys)}
+def _ignored_keys() -> set[str]:
+    """Keys that do not distinguish configurations: the seed, and what follows the objective."""
+    return {SEED} | keys_of_some_objectives()
 
 
 def _onset(curves: list[Curve]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def onset_of_run(curve: Curve) -> dict[str, Any]:
     Returns:
         "run_id", "seed", "status", "epochs", "tokens" (both None unless reached),
         "lower_bound" (epochs, None where reached), "last_epoch", "best", "last", "rise" and
-        "noise" (the metric's unit; None where nothing tells it).
+        "noise" (the metric's unit; None where it is not known).
     """
     place = int(np.argmin(curve.y))
     best, last = float(curve.y[place]), float(curve.y[-1])
@@ -154,8 +154,8 @@ def _noise(curve: Curve, place: int) -> tuple[float | None, float | None]:
     smooth = smooth_curve(curve.x["tokens"], curve.y)
     if smooth is not None:
         return smooth.noise, float(smooth.fitted[-1] - smooth.fitted.min())
-    told = curve.stderr[[place, -1]]
-    return (float(np.max(told)) if np.isfinite(told).all() else None), None
+    errors = curve.stderr[[place, -1]]
+    return (float(np.max(errors)) if np.isfinite(errors).all() else None), None
 
 
 def onset_trends(

@@ -1,4 +1,4 @@
-"""Which runs of a study are compared with each other, and what tells comparisons apart."""
+"""Which runs of a study are compared with each other, and which keys distinguish them."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, StudyCurves
-from workbench.recipe.models import FOREIGN_KEYS
+from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
 
 SEED = "training.seed"
 UNIQUE = "data.unique_tokens"
@@ -44,12 +44,14 @@ def make_pairs(
     groups = shared_groups(loaded.curves, baseline, challenger, match)
     complete = [group for group in groups if group.baseline and group.challenger]
     keys = [group.keys for group in complete]
-    # A label such as a setting's name that goes with the unique tokens tells nothing more.
-    told = {key for key in following_keys(keys, UNIQUE) if key.startswith("labels.")}
-    differing = [key for key in differing_keys(keys) if key not in told]
+    # A label that follows the unique tokens, such as a setting's name, adds no information.
+    implied = {key for key in following_keys(keys, UNIQUE) if key.startswith("labels.")}
+    differing = [key for key in differing_keys(keys) if key not in implied]
     pairs = [
-        Pair(named_group(one.keys, differing, one.baseline[0]), one.baseline, one.challenger)
-        for one in complete
+        Pair(
+            named_group(group.keys, differing, group.baseline[0]), group.baseline, group.challenger
+        )
+        for group in complete
     ]
     return sorted(pairs, key=lambda pair: order_of(pair.group))
 
@@ -61,7 +63,7 @@ def shared_groups(
     match: tuple[str, ...] | None = None,
     ignored: Iterable[str] = (),
 ) -> list[Shared]:
-    """Curves by the keys that both sides share, and by what else tells one side's curves apart.
+    """Group curves by the keys that both sides share, and by what else differs on one side.
 
     The curves of a side differ in nothing but their seeds: AR at several input masks gives as many
     groups, each compared with the same challenger.
@@ -72,7 +74,7 @@ def shared_groups(
     """
     left, right = _selector(baseline), _selector(challenger)
     compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
-    compared |= {key for keys in FOREIGN_KEYS.values() for key in keys}
+    compared |= keys_of_some_objectives()
     left_out = set(ignored)
     groups: dict[str, Shared] = {}
     for curve in curves:
@@ -87,7 +89,7 @@ def shared_groups(
             group.baseline.append(curve)
         if _selected(curve, right):
             group.challenger.append(curve)
-    return [one for group in groups.values() for one in _by_variant(group, left_out)]
+    return [variant for group in groups.values() for variant in _by_variant(group, left_out)]
 
 
 def _of_side(key: str) -> bool:
@@ -103,18 +105,20 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
         return [group]
     both = set(baselines[0][0]) & set(challengers[0][0])
 
-    def named(keys: dict[str, Any], side: str) -> dict[str, Any]:
+    def prefixed(keys: dict[str, Any], side: str) -> dict[str, Any]:
         return {f"{side}.{key}" if key in both else key: value for key, value in keys.items()}
 
     return [
-        Shared(group.keys | named(ours, "baseline") | named(theirs, "challenger"), left, right)
+        Shared(
+            group.keys | prefixed(ours, "baseline") | prefixed(theirs, "challenger"), left, right
+        )
         for ours, left in baselines
         for theirs, right in challengers
     ]
 
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
-    """Curves by the keys that differ among them, seeds and names of shapes apart."""
+    """Curves by the keys that differ among them, other than seeds and names of shapes."""
     free = {SEED, "model.size", "n_params", *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
@@ -122,60 +126,62 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
         for key in sorted({key for keys in every for key in keys})
         if len({identity({key: keys.get(key)}) for keys in every}) > 1
     ]
-    found: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
+    variants: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for keys, curve in zip(every, curves, strict=True):
-        told = {key: keys.get(key) for key in differing}
-        found.setdefault(identity(told), (told, []))[1].append(curve)
-    return list(found.values())
+        own_keys = {key: keys.get(key) for key in differing}
+        variants.setdefault(identity(own_keys), (own_keys, []))[1].append(curve)
+    return list(variants.values())
 
 
-_LEFT_TO = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
+_DEFAULTS_FROM_OTHERS = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
 
 
-def telling_keys(configurations: list[dict[str, Any]]) -> list[str]:
-    """The keys that tell configurations apart: those that differ and follow from no other.
+def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that distinguish configurations: those that differ and follow from no other.
 
-    A key that some objectives do not have is judged by those that do: no schedule tells AR from
-    diffusion, but one schedule tells one diffusion from another.
+    A key that some objectives do not have counts only if it differs among those that have it: a
+    noise schedule distinguishes two diffusion runs, not diffusion from AR.
     """
 
     def differs(key: str) -> bool:
         having = [
             keys.get(key)
             for keys in configurations
-            if key not in FOREIGN_KEYS.get(str(keys.get("training.objective")), ())
+            if key not in foreign_keys(keys.get("training.objective"))
             and (key in keys or not _of_side(key))
         ]
         return len({json.dumps(value, default=str) for value in having}) > 1
 
     differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
-    told: list[str] = []
-    # A key that a recipe leaves to another is no name for what differs, if that other is there.
-    for key in sorted(differing, key=lambda k: (k != UNIQUE, k != "n_params", k in _LEFT_TO, k)):
-        followed = any(_follows(configurations, key, other) for other in told)
+    distinguishing: list[str] = []
+    # Keys whose defaults follow from other keys come last: the other keys name the difference.
+    for key in sorted(
+        differing, key=lambda k: (k != UNIQUE, k != "n_params", k in _DEFAULTS_FROM_OTHERS, k)
+    ):
+        followed = any(_follows(configurations, key, other) for other in distinguishing)
         if key != "training.objective" and not followed:
-            told.append(key)
-    return told
+            distinguishing.append(key)
+    return distinguishing
 
 
 def _follows(configurations: list[dict[str, Any]], key: str, other: str) -> bool:
     """Whether the value of a key follows from that of the other: see `following_keys`."""
     seen = {
-        (json.dumps(one.get(other), default=str), json.dumps(one.get(key), default=str))
-        for one in configurations
+        (json.dumps(keys.get(other), default=str), json.dumps(keys.get(key), default=str))
+        for keys in configurations
     }
     values = {value for value, _ in seen}
-    return len(values) > 1 and len({told for _, told in seen}) > 1 and len(seen) == len(values)
+    return len(values) > 1 and len({own for _, own in seen}) > 1 and len(seen) == len(values)
 
 
 def identity(keys: dict[str, Any]) -> str:
     """Equal for equal keys and values, in whatever order.
 
-    A key without a value is as one that is not there: runs of a version that did not know it are
-    not other runs.
+    A key with the value None counts as missing: a run of a version that did not have the key yet
+    is no different run.
     """
-    told = {key: value for key, value in keys.items() if value is not None}
-    return json.dumps(told, sort_keys=True, default=str)
+    known = {key: value for key, value in keys.items() if value is not None}
+    return json.dumps(known, sort_keys=True, default=str)
 
 
 def _selector(side: Side) -> dict[str, Any]:
@@ -192,12 +198,12 @@ def side_name(side: Side) -> str:
 
 
 def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
-    """The keys that tell groups apart, beyond unique tokens and parameters."""
+    """The keys that differ between groups, beyond unique tokens and parameters."""
     keys = {key for group in groups for key in group}
-    told = {UNIQUE, "n_params"}
+    always_named = {UNIQUE, "n_params"}
     return sorted(
         key
-        for key in keys - told
+        for key in keys - always_named
         if len({json.dumps(group.get(key), default=str) for group in groups}) > 1
     )
 
@@ -206,7 +212,7 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     """The keys whose value follows from that of `key` in all groups, and varies with it.
 
     Total tokens follow unique tokens in a study of equal epochs, width follows the number of
-    parameters: such keys cannot be told apart from `key`, and do not split a trend along it.
+    parameters: such keys say no more than `key`, and do not split a trend along it.
     """
     values = {json.dumps(group.get(key), default=str) for group in groups}
     if len(values) < 2:

@@ -1,4 +1,4 @@
-"""Answers as rows for people: bounds called bounds, nothing where nothing is known."""
+"""Rows of answers as table cells: signs before bounds, empty cells for what is not known."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def interval_text(interval: list[float | None] | None) -> str | None:
 
 
 def without_empty_intervals(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """A table without the columns of intervals that no row of it has, as none has of one seed."""
+    """A table without the columns of intervals that are empty in every row, as with one seed."""
     empty = {
         name
         for name in (rows[0] if rows else ())
@@ -39,19 +39,19 @@ def without_empty_intervals(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, A
 
 
 def trend_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A trend of crossovers or of onsets along a key."""
-    told = {
+    """The table cells of a trend of crossovers or of onsets along a key."""
+    cells = {
         **row["group"],
         "against": row["against"],
         "crossed": row["n_crossed"],
         "bounds": row["n_censored"],
     }
     if "levels" in row:
-        told["levels"] = "; ".join(_level(level) for level in row["levels"])
+        cells["levels"] = "; ".join(_level(level) for level in row["levels"])
     else:
-        told["exponent"] = row["exponent"]
-        told["95 % interval"] = interval_text(row["ci95"])
-    return {**told, "direction": row["direction"], "note": row["note"]}
+        cells["exponent"] = row["exponent"]
+        cells["95 % interval"] = interval_text(row["ci95"])
+    return {**cells, "direction": row["direction"], "note": row["note"]}
 
 
 def _level(level: dict[str, Any]) -> str:
@@ -63,7 +63,7 @@ def _level(level: dict[str, Any]) -> str:
 
 
 def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """What a challenger's unique tokens are worth."""
+    """The table cells of what a challenger's unique tokens are worth."""
     bound = row["bound"]
     limit = {"lower": row["range"][1], "upper": row["range"][0], None: None}[bound]
     ratio_limit = row["ratio_lower_bound"] if bound == "lower" else row["ratio_upper_bound"]
@@ -79,7 +79,7 @@ def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def onset_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """The epoch of the lowest loss."""
+    """The table cells of the epoch of the lowest loss."""
     reached = row["status"] == "reached"
     return {
         **row["group"],

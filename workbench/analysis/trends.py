@@ -1,6 +1,6 @@
 """How crossovers move with unique tokens, model size or data quality, bounds included.
 
-A group whose curves have not crossed still says something: its crossover lies beyond the last
+A group whose curves have not crossed still gives a bound: its crossover lies beyond the last
 place compared. Leaving it out would bend the trend towards early crossovers, so it enters the
 likelihood as a censored value (Tobin 1958).
 """
@@ -56,7 +56,7 @@ def power_law_trend(x: Floats, y: Floats, status: list[str]) -> PowerLawTrend:
         x: above zero.
         y: the crossover where status is "crossed"; the last place compared, a lower bound, where
             it is "not_reached"; the first one, an upper bound, where it is "ahead_throughout".
-        status: one a point.
+        status: one for each point.
 
     Returns:
         The interval is the profile likelihood's at n log(1 + t^2 / (n - 2)), t the 97.5 % point
@@ -74,7 +74,7 @@ def power_law_trend(x: Floats, y: Floats, status: list[str]) -> PowerLawTrend:
             f"a power law needs places above zero and statuses of {', '.join(CENSORED)}; got "
             f"{sorted(unknown) or 'a place that is not above zero'}"
         )
-    side = np.array([CENSORED[one] for one in status], dtype=int)
+    side = np.array([CENSORED[name] for name in status], dtype=int)
     crossed = int((side == 0).sum())
     censored = len(side) - crossed
     if crossed < 2:
@@ -116,15 +116,18 @@ def crossover_trends(rows: list[dict[str, Any]], against: str) -> list[dict[str,
     return trends(rows, against, ("study", "metric", "axis", "definition"))
 
 
-def trends(rows: list[dict[str, Any]], against: str, told: tuple[str, ...]) -> list[dict[str, Any]]:
+def trends(
+    rows: list[dict[str, Any]], against: str, family_keys: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """The trends of rows with "group", "status", "crossover", "lower_bound", "upper_bound".
 
     Args:
-        told: keys of the rows that keep them apart and are repeated in the answer.
+        family_keys: keys of the rows. Rows that differ in one of them get separate trends, and
+            the answer repeats their values.
     """
     families: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        families.setdefault(identity({key: row.get(key) for key in told}), []).append(row)
+        families.setdefault(identity({key: row.get(key) for key in family_keys}), []).append(row)
     answers = []
     for family in families.values():
         key = _resolved(against, family)
@@ -133,7 +136,7 @@ def trends(rows: list[dict[str, Any]], against: str, told: tuple[str, ...]) -> l
         for row in family:
             group = {k: v for k, v in row["group"].items() if k != key and k not in followers}
             groups.setdefault(identity(group), (group, []))[1].append(row)
-        head = {name: family[0].get(name) for name in told}
+        head = {name: family[0].get(name) for name in family_keys}
         answers += [
             _with_followers(
                 {**head, "against": key, "group": group, **_trend(members, key)}, followers
@@ -145,13 +148,13 @@ def trends(rows: list[dict[str, Any]], against: str, told: tuple[str, ...]) -> l
 
 def _resolved(against: str, rows: list[dict[str, Any]]) -> str:
     keys = sorted({key for row in rows for key in row["group"]})
-    found = [key for key in keys if key == against or key.rpartition(".")[2] == against]
-    if not found:
+    matching = [key for key in keys if key == against or key.rpartition(".")[2] == against]
+    if not matching:
         raise InputError(
             f"groups do not differ in {against}{suggestion(against, keys) or '.'} "
             f"They have: {', '.join(keys)}."
         )
-    return against if against in found else found[0]
+    return against if against in matching else matching[0]
 
 
 def _trend(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
@@ -168,27 +171,27 @@ def _place(row: dict[str, Any]) -> float:
 
 def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any]:
     usable = [(row, x) for row, x in zip(rows, values, strict=True) if _place(row) > 0]
-    found = power_law_trend(
+    trend = power_law_trend(
         np.array([x for _, x in usable]),
         np.array([_place(row) for row, _ in usable]),
         [row["status"] for row, _ in usable],
     )
     left_out = len(rows) - len(usable)
-    notes = [found.note, f"{left_out} at zero left out" if left_out else None]
+    notes = [trend.note, f"{left_out} at zero left out" if left_out else None]
     return {
-        "n_crossed": found.n_crossed,
-        "n_censored": found.n_censored,
-        "exponent": found.exponent,
-        "ci95": found.exponent_ci95,
-        "scale": found.scale,
-        "sigma": found.sigma,
-        "direction": direction(found.exponent_ci95),
+        "n_crossed": trend.n_crossed,
+        "n_censored": trend.n_censored,
+        "exponent": trend.exponent,
+        "ci95": trend.exponent_ci95,
+        "scale": trend.scale,
+        "sigma": trend.sigma,
+        "direction": direction(trend.exponent_ci95),
         "note": "; ".join(note for note in notes if note) or None,
     }
 
 
 def direction(interval: list[float | None] | None) -> str:
-    """What an exponent's interval says: "later", "earlier", or "undetermined" where it holds 0."""
+    """ "later" for an exponent's interval above 0, "earlier" below, "undetermined" around it."""
     if interval is None:
         return "undetermined"
     low, high = interval
@@ -198,7 +201,7 @@ def direction(interval: list[float | None] | None) -> str:
 
 
 def _levels(rows: list[dict[str, Any]], values: list[Any]) -> dict[str, Any]:
-    ordered = sorted(zip(rows, values, strict=True), key=lambda one: _tier(one[1]))
+    ordered = sorted(zip(rows, values, strict=True), key=lambda pair: _tier(pair[1]))
     first = ordered[0][0]
     levels = [
         {
@@ -232,7 +235,7 @@ def _tier(value: Any) -> tuple[int, str]:
 
 
 def _ratio(row: dict[str, Any], first: dict[str, Any]) -> dict[str, float | None]:
-    """The crossover over the first level's, or on which side of what it must lie."""
+    """The crossover divided by the first level's, or the bounds of that ratio."""
     low, high = _range(row)
     first_low, first_high = _range(first)
     exact = row["crossover"] is not None and first["crossover"] not in (None, 0)
@@ -262,7 +265,7 @@ def _direction_of_levels(first: dict[str, Any], last: dict[str, Any]) -> str:
 
 
 def _with_followers(answer: dict[str, Any], followers: list[str]) -> dict[str, Any]:
-    """Say which other keys change along, and may be what moves the crossover."""
+    """Add a note on the other keys that change along, and may be what moves the crossover."""
     if answer["against"] == "n_params":  # a model's shape is what makes its size
         followers = [key for key in followers if not key.startswith("model.")]
     if followers:

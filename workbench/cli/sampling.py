@@ -28,9 +28,8 @@ def sample(
         str | None,
         typer.Option(
             "--sampler",
-            help="ar: ar; mdlm: ancestral (default), ancestral-blocks, confidence or blocks; "
-            "block: ancestral-blocks (default) or blocks; aoar: random-order (default) or "
-            "left-to-right.",
+            help="A sampler of the model's objective: docs/objectives.md has them. A name that "
+            "does not fit is answered with those that do.",
         ),
     ] = None,
     steps: Annotated[
@@ -45,7 +44,7 @@ def sample(
     ] = 1.0,
     block_size: Annotated[
         int | None,
-        typer.Option("--block-size", help="Tokens a block, of mdlm models. Default: 32."),
+        typer.Option("--block-size", help="Tokens a block, where the model has none. Default: 32."),
     ] = None,
     window: Annotated[
         int | None,

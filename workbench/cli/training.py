@@ -55,7 +55,7 @@ def plan(
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.cli.output import emit
-    from workbench.data.describe import told_rows
+    from workbench.data.describe import with_text_columns
     from workbench.errors import InputError
     from workbench.messages import duration
     from workbench.planning.plan import estimate_time, plan_study
@@ -89,7 +89,7 @@ def plan(
     elif gpus is not None or mfu is not None:
         raise InputError("--gpus and --mfu need --gpu: which kind of GPU?")
     document["memory"] = [run.memory.document() for run in planned.runs]
-    emit(told_rows(rows), fmt, document=document)
+    emit(with_text_columns(rows), fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
     said = (
@@ -108,10 +108,11 @@ def _say_memory(planned: "Plan") -> None:
     """The run that needs the most of a GPU, and what of it is what."""
     memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
     held = memory.parameters + memory.gradients + memory.optimizer
+    masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
         f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {held / 2**30:.3g} parameters, "
         f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
-        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits "
+        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits {masks}"
         f"({memory.assumed}; CUDA's own and fragmentation not counted).",
         file=sys.stderr,
     )

@@ -62,12 +62,12 @@ def open_corpus(
 def _matching(pattern: str) -> list[Path]:
     path = Path(pattern).expanduser()
     if path.is_dir():
-        found = [p for suffix in READERS for p in path.rglob(f"*{suffix}")]
+        files = [p for suffix in READERS for p in path.rglob(f"*{suffix}")]
     elif path.exists():
-        found = [path]
+        files = [path]
     else:
-        found = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
-    if not found:
+        files = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
+    if not files:
         names = ["python-stdlib", *CORPUS_PLUGINS.names()]
         near = suggestion(pattern.partition(":")[0], names)
         raise InputError(
@@ -75,13 +75,13 @@ def _matching(pattern: str) -> list[Path]:
             f"are {', '.join(names)}, a path or glob of .txt, .jsonl or .parquet files, and "
             "hf:org/name."
         )
-    for file in found:
+    for file in files:
         if file.suffix not in READERS:
             raise InputError(
                 f'data.corpus: {file}: files of type "{file.suffix}" are not read. '
                 f"Types are {', '.join(READERS)}."
             )
-    return sorted(found)
+    return sorted(files)
 
 
 class LocalFiles:

@@ -57,15 +57,15 @@ class Documents:
         """[documents] true for the first of each group with equal digests, across sources."""
         digests = self.digests
         order = np.argsort(digests[:, 0], kind="stable")
-        kept = np.ones(len(digests), dtype=bool)
+        is_first = np.ones(len(digests), dtype=bool)
         same = np.flatnonzero(digests[order[1:], 0] == digests[order[:-1], 0]) + 1
         seen: dict[bytes, int] = {}
         for place in same:  # only documents that share half a digest: duplicates
             earlier, later = order[place - 1], order[place]
             seen.setdefault(digests[earlier].tobytes(), int(earlier))
             first = seen.setdefault(digests[later].tobytes(), int(later))
-            kept[later] = first == later
-        return kept
+            is_first[later] = first == later
+        return is_first
 
     def copy_tokens(self, chosen: NDArray[np.bool_], target: Path) -> int:
         """Write the chosen documents' tokens, in their order, and return how many they are."""
@@ -151,8 +151,11 @@ def _tokenise(
     scorer: Scorer | None,
     progress: Progress | None,
 ) -> int:
-    """Append one source to `tokens`, `digests` (128 bits a document), `ends`, `bytes` and, with
-    a scorer, `scores`. Returns how many documents there are now."""
+    """Append one source to the first pass's files, and return how many documents there are now.
+
+    The files are `tokens`, `digests` (128 bits a document), `ends`, `bytes` and, with a scorer,
+    `scores`.
+    """
     eod = np.array([tokenizer.vocabulary.eod_id], dtype=dtype).tobytes()
     pieces = source.corpus.pieces()
     digest, size, begins = hashlib.blake2b(digest_size=16), 0, True

@@ -28,18 +28,18 @@ def ngram_hashes(tokens: NDArray[np.integer], n: int) -> Hashes:
     if len(tokens) < n:
         return np.empty(0, np.uint64)
     power = mix64(tokens.astype(np.uint64) + np.uint64(_BASE))  # of runs of `width` tokens
-    found: Hashes | None = None
+    hashes: Hashes | None = None
     done, width = 0, 1
     while done < n:
         if n & width:
             # Behind the `done` tokens that are hashed already.
-            found = power if found is None else _joined(found, power[done:], width)
+            hashes = power if hashes is None else _joined(hashes, power[done:], width)
             done += width
         if done < n:
             power = _joined(power, power[width:], width)
             width *= 2
-    assert found is not None
-    return mix64(found[: len(tokens) - n + 1])
+    assert hashes is not None
+    return mix64(hashes[: len(tokens) - n + 1])
 
 
 def _joined(first: Hashes, second: Hashes, second_width: int) -> Hashes:
@@ -79,24 +79,24 @@ class Block:
 
 @dataclass(frozen=True)
 class Overlap:
-    """The n-grams of each text, and which of them were found."""
+    """The n-grams of each text, and which of them occur in the long text."""
 
     n: int
     text_of: NDArray[np.int64]
     """[n-grams] the text that each is from; texts with fewer than n tokens have none."""
     start: NDArray[np.int64]
     """[n-grams] first token, in `Texts.tokens`."""
-    found: NDArray[np.bool_]
+    matched: NDArray[np.bool_]
     part: NDArray[np.int64]
-    """[n-grams] which of `parts` it was first found in, and where; -1 if it was not."""
+    """[n-grams] which of `parts` it first occurs in, and where; -1 if in none."""
     position: NDArray[np.int64]
     parts: list[str]
 
     def shares(self, n_texts: int) -> NDArray[np.float64]:
-        """[texts] share of its n-grams that were found; NaN for texts that are too short."""
+        """[texts] share of its n-grams that occur; NaN for texts that are too short."""
         total = np.bincount(self.text_of, minlength=n_texts)
-        found = np.bincount(self.text_of, weights=self.found, minlength=n_texts)
-        return np.divide(found, total, out=np.full(n_texts, np.nan), where=total > 0)
+        matched = np.bincount(self.text_of, weights=self.matched, minlength=n_texts)
+        return np.divide(matched, total, out=np.full(n_texts, np.nan), where=total > 0)
 
 
 def find_overlap(texts: Texts, n: int, blocks: Iterable[Block]) -> Overlap:
@@ -131,8 +131,8 @@ def _own_ngrams(texts: Texts, n: int) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 class _Index:
-    """Sorted hashes, found by their leading bits: a look or two each, where a search of the
-    sorted list would take twenty."""
+    """Sorted hashes, looked up by their leading bits: one or two comparisons each, where a binary
+    search takes twenty."""
 
     def __init__(self, hashes: Hashes) -> None:
         ordered = np.sort(hashes)  # np.unique hashes what is hashed already: ten times slower

@@ -49,7 +49,7 @@ class SetAudit:
     flagged: int
     """Texts at least `threshold` of whose n-grams occur in the training text."""
     too_short: int
-    """Texts with fewer tokens than an n-gram, of which nothing is said."""
+    """Texts with fewer tokens than an n-gram, which have no overlap."""
     mean_overlap: float | None
     """Share of a text's n-grams that occur in the training text, averaged over texts."""
     longest: float | None = None
@@ -115,9 +115,9 @@ def audit_sets(
     n: int,
     threshold: float = THRESHOLD,
 ) -> list[SetAudit]:
-    """Held-out documents (5M tokens of them where there are more), the validation windows, and
-    those of second validation sets."""
-    found = [
+    """Audit held-out documents (at most 5M tokens of them), the validation windows, and those of
+    second validation sets."""
+    audits = [
         audit_texts("held-out documents", _documents(prepared), blocks, data, n, threshold),
         audit_texts(
             "validation windows",
@@ -128,10 +128,12 @@ def audit_sets(
             threshold,
         ),
     ]
-    for one in data.validation_extra or ():
-        windows = Texts.of_rows(validation_windows(validation_extra[one.name], data, one.tokens))
-        found.append(audit_texts(f"{one.name} windows", windows, blocks, data, n, threshold))
-    return found
+    for extra in data.validation_extra or ():
+        windows = Texts.of_rows(
+            validation_windows(validation_extra[extra.name], data, extra.tokens)
+        )
+        audits.append(audit_texts(f"{extra.name} windows", windows, blocks, data, n, threshold))
+    return audits
 
 
 def _documents(prepared: PreparedData) -> Texts:
@@ -154,10 +156,10 @@ def _documents(prepared: PreparedData) -> Texts:
 def audit_texts(
     name: str, texts: Texts, blocks: Blocks, data: DataConfig, n: int, threshold: float
 ) -> SetAudit:
-    """How much of each text occurs in the training text, and of which ones the most does."""
+    """Measure how much of each text occurs in the training text, and list the worst ones."""
     overlap = find_overlap(texts, n, blocks(n))
     shares = overlap.shares(len(texts))
-    told = shares[~np.isnan(shares)]
+    measured = shares[~np.isnan(shares)]
     flagged = np.flatnonzero(np.nan_to_num(shares) >= threshold)
     worst = flagged[np.argsort(-shares[flagged], kind="stable")][:WORST]
     return SetAudit(
@@ -166,18 +168,20 @@ def audit_texts(
         ngram=n,
         flagged=len(flagged),
         too_short=int(np.isnan(shares).sum()),
-        mean_overlap=float(told.mean()) if len(told) else None,
-        worst=[_told(int(number), float(shares[number]), texts, overlap, data) for number in worst],
+        mean_overlap=float(measured.mean()) if len(measured) else None,
+        worst=[
+            _example(int(number), float(shares[number]), texts, overlap, data) for number in worst
+        ],
     )
 
 
-def _told(
+def _example(
     number: int, share: float, texts: Texts, overlap: Overlap, data: DataConfig
 ) -> dict[str, Any]:
-    """One text: its longest stretch of found n-grams, and where the first of them was found."""
+    """Describe one text: its longest stretch of n-grams that match, and where its first does."""
     own = np.flatnonzero(overlap.text_of == number)
-    found = np.concatenate([[False], overlap.found[own], [False]]).astype(np.int8)
-    begins, ends = np.flatnonzero(np.diff(found) == 1), np.flatnonzero(np.diff(found) == -1)
+    matched = np.concatenate([[False], overlap.matched[own], [False]]).astype(np.int8)
+    begins, ends = np.flatnonzero(np.diff(matched) == 1), np.flatnonzero(np.diff(matched) == -1)
     longest = int(np.argmax(ends - begins))
     first = own[begins[longest]]
     covered = int(ends[longest] - begins[longest]) + overlap.n - 1
@@ -202,14 +206,14 @@ def _decoded(tokens: Any, data: DataConfig) -> str:
 
 
 def longest_common(texts: Texts, blocks: Blocks) -> np.ndarray:
-    """[texts] the largest power of two such that as many of its tokens in a row occur in the
-    training text; 0 where not even one token does."""
+    """Return, for each text, the largest power of two of its tokens in a row that occur in the
+    training text; 0 where no token does."""
     longest = np.zeros(len(texts), np.int64)
     n = 1
     while n <= int((texts.spans[:, 1] - texts.spans[:, 0]).max(initial=0)):
         overlap = find_overlap(texts, n, blocks(n))
-        if not overlap.found.any():
+        if not overlap.matched.any():
             break
-        longest[np.unique(overlap.text_of[overlap.found])] = n
+        longest[np.unique(overlap.text_of[overlap.matched])] = n
         n *= 2
     return longest

@@ -54,7 +54,7 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
 
     Raises:
         InputError: the corpus cannot be read, or has too few documents to hold some out.
-        WorkbenchError: the disk is full. Nothing half-made is left to be believed.
+        WorkbenchError: the disk is full. Nothing half-made is left.
     """
     tokenizer = load_tokenizer(data.tokenizer)
     sources = open_sources(data)
@@ -63,23 +63,27 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
         documents = read_documents(data, building, sources, tokenizer, progress)
         split = split_documents(data, sources, documents)
         variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
-        found = {}
-        for tier, (chosen, told) in variants.items():
+        folders = {}
+        for tier, (chosen, quality) in variants.items():
             request = request_of(data, tier=tier)
-            more: dict[str, Any] = {"quality": {**told, "score": request["score"]}} if told else {}
+            details: dict[str, Any] = (
+                {"quality": {**quality, "score": request["score"]}} if quality else {}
+            )
             if len(sources) > 1:
-                more["sources"] = _told_sources(sources, documents, chosen)
-            folder = _keep(building, request, tokenizer, documents, chosen, more, results)
-            _answer(request, folder, signature(sources, data), results)
-            found[tier] = folder
-        return PreparedData.open(found[data.quality if is_tiered(data) else None])
+                details["sources"] = _describe_sources(sources, documents, chosen)
+            folder = _write_split(building, request, tokenizer, documents, chosen, details, results)
+            _write_answer(request, folder, signature(sources, data), results)
+            folders[tier] = folder
+        return PreparedData.open(folders[data.quality if is_tiered(data) else None])
 
-    # Tiers are made together: who waits for one waits for all.
+    # Tiers are made together: one lock serves all of them.
     lock = request_of(data, tier=TIERS[0] if is_tiered(data) else None)
     return _once(lock, results, lambda: find_prepared(data, results), build)
 
 
-def prepare_validation_set(one: ValidationSet, data: DataConfig, results: Path) -> PreparedData:
+def prepare_validation_set(
+    validation_set: ValidationSet, data: DataConfig, results: Path
+) -> PreparedData:
     """A second validation set, all of it held out; made now where it is missing or out of date.
 
     Raises:
@@ -87,23 +91,31 @@ def prepare_validation_set(one: ValidationSet, data: DataConfig, results: Path) 
         WorkbenchError: the disk is full.
     """
     tokenizer = load_tokenizer(data.tokenizer)
-    source = open_validation_set(one, data)
-    request = validation_request_of(one, data)
+    source = open_validation_set(validation_set, data)
+    request = validation_request_of(validation_set, data)
     plain = DataConfig(
-        corpus=one.path, unique_tokens=1, seq_len=1, validation_tokens=1, tokenizer=data.tokenizer
+        corpus=validation_set.path,
+        unique_tokens=1,
+        seq_len=1,
+        validation_tokens=1,
+        tokenizer=data.tokenizer,
     )
 
     def build(building: Path) -> PreparedData:
         documents = read_documents(plain, building, [source], tokenizer, None)
         if len(documents) == 0:
-            raise InputError(f'data.validation_extra "{one.name}": {one.path} has no text.')
-        kept = documents.first_copies()
-        split = Split(kept, kept, {"train": np.zeros_like(kept)})
-        folder = _keep(building, request, tokenizer, documents, split, {}, results)
-        _answer(request, folder, signature([source], plain), results)
+            raise InputError(
+                f'data.validation_extra "{validation_set.name}": {validation_set.path} has no text.'
+            )
+        distinct = documents.first_copies()
+        split = Split(distinct, distinct, {"train": np.zeros_like(distinct)})
+        folder = _write_split(building, request, tokenizer, documents, split, {}, results)
+        _write_answer(request, folder, signature([source], plain), results)
         return PreparedData.open(folder)
 
-    return _once(request, results, lambda: find_validation_set(one, data, results), build)
+    return _once(
+        request, results, lambda: find_validation_set(validation_set, data, results), build
+    )
 
 
 def _once(
@@ -112,14 +124,14 @@ def _once(
     find: Callable[[], PreparedData | None],
     build: Callable[[Path], PreparedData],
 ) -> PreparedData:
-    """What `find` finds, or what one process at a time builds in a folder that goes again."""
+    """Return what `find` finds, or what one process at a time builds in a temporary folder."""
     lock = request_path(request, results).with_suffix(".lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(lock):
-            found = find()
-            if found is not None:
-                return found
+            prepared = find()
+            if prepared is not None:
+                return prepared
             building = Path(tempfile.mkdtemp(prefix=".building-", dir=results / "data"))
             try:
                 return build(building)
@@ -138,16 +150,20 @@ def _only_one(lock_path: Path) -> Iterator[None]:
         yield
 
 
-def _keep(
+def _write_split(
     building: Path,
     request: Request,
     tokenizer: Tokenizer,
     documents: Documents,
     split: Split,
-    more: dict[str, Any],
+    details: dict[str, Any],
     results: Path,
 ) -> Path:
-    """Write the shards of a split, whole or not at all, where their fingerprint says."""
+    """Write the shards of a split, whole or not at all, and return their folder.
+
+    Args:
+        details: what else the manifest says.
+    """
     shards = building / "shards"
     shards.mkdir()
     shards.chmod(0o755)
@@ -160,7 +176,7 @@ def _keep(
         "tokenizer": tokenizer.identity,
         "vocabulary": vars(tokenizer.vocabulary),
         **counts,
-        **more,
+        **details,
     }
     (shards / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     folder = results / "data" / fingerprint[:16]
@@ -171,7 +187,7 @@ def _keep(
     return folder
 
 
-def _answer(request: Request, folder: Path, source: str, results: Path) -> None:
+def _write_answer(request: Request, folder: Path, source: str, results: Path) -> None:
     """Remember where a request's shards are."""
     path = request_path(request, results)
     with replacing(path) as temporary:
@@ -184,19 +200,19 @@ def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str,
         part: documents.copy_tokens(chosen, folder / f"{part}.bin")
         for part, chosen in split.parts.items()
     }
-    held_tokens = documents.copy_tokens(split.held_out, folder / "held_out.bin")
-    held_ends = np.cumsum(lengths[split.held_out])
+    held_out_tokens = documents.copy_tokens(split.held_out, folder / "held_out.bin")
+    held_out_ends = np.cumsum(lengths[split.held_out])
     _save(
         folder / "held_out_documents.npy",
-        np.stack([held_ends - lengths[split.held_out], held_ends], axis=1),
+        np.stack([held_out_ends - lengths[split.held_out], held_out_ends], axis=1),
     )
     counts: dict[str, Any] = {
         "dtype": documents.dtype.name,
         "documents": len(documents),
-        "duplicates_removed": int(len(documents) - split.kept.sum()),
+        "duplicates_removed": int(len(documents) - split.distinct.sum()),
         "held_out_documents": int(split.held_out.sum()),
         "train_tokens": tokens["train"],
-        "held_out_tokens": held_tokens,
+        "held_out_tokens": held_out_tokens,
         "held_out_bytes": int(documents.text_bytes[split.held_out].sum()),
     }
     if len(tokens) > 1:
@@ -205,21 +221,21 @@ def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str,
 
 
 def _save(path: Path, array: NDArray[np.int64]) -> None:
-    """As `np.save`, which does not tell why it could not write a file."""
+    """Save as `np.save` does, which loses the reason why a file cannot be written."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     path.write_bytes(buffer.getbuffer())
 
 
-def _told_sources(
+def _describe_sources(
     sources: list[TextSource], documents: Documents, split: Split
 ) -> list[dict[str, Any]]:
-    """What came from each source; their held-out texts stand in `held_out.bin` in this order."""
-    told = []
+    """Describe what came from each source, in the order of their texts in `held_out.bin`."""
+    described = []
     for number, source in enumerate(sources):
         own = documents.of_source(number)
         held_out = own & split.held_out
-        told.append(
+        described.append(
             {
                 "part": source.part,
                 "corpus": source.name,
@@ -228,12 +244,13 @@ def _told_sources(
                 "held_out_bytes": int(documents.text_bytes[held_out].sum()),
             }
         )
-    return told
+    return described
 
 
 def check_shards(prepared: PreparedData) -> None:
-    """Read all of prepared data once, a second or so a gigabyte: a shard whose bytes went bad would
-    train a model without an error.
+    """Check all bytes of prepared data against its fingerprint: about a second a gigabyte.
+
+    A damaged shard would otherwise train a model without an error.
 
     Raises:
         InputError: they are not the bytes that were written.

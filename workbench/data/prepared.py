@@ -38,8 +38,10 @@ class PreparedData:
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedData":
-        """Raises:
-        InputError: missing, damaged, or of another format.
+        """Open a folder of prepared data.
+
+        Raises:
+            InputError: missing, damaged, or of another format.
         """
         path = folder / "manifest.json"
         try:
@@ -76,22 +78,24 @@ class PreparedData:
 
     @property
     def bytes_per_token(self) -> float:
-        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes. The
-        corpora of a mixture count the same, as they do in its validation loss."""
+        """UTF-8 bytes of held-out text a token, end-of-document tokens counted as no bytes.
+
+        The corpora of a mixture count the same, as they do in its validation loss.
+        """
         sources = self._held_out_sources() or [self.manifest]
-        found = [one["held_out_bytes"] / one["held_out_tokens"] for one in sources]
-        return float(sum(found) / len(found))
+        ratios = [source["held_out_bytes"] / source["held_out_tokens"] for source in sources]
+        return float(sum(ratios) / len(ratios))
 
     def held_out_sections(self) -> list[NDArray[np.unsignedinteger]]:
         """The held-out tokens of each corpus of a mixture; all of them where there is one."""
         text, start, sections = self.held_out(), 0, []
-        for one in self._held_out_sources() or [self.manifest]:
-            sections.append(text[start : start + one["held_out_tokens"]])
-            start += one["held_out_tokens"]
+        for source in self._held_out_sources() or [self.manifest]:
+            sections.append(text[start : start + source["held_out_tokens"]])
+            start += source["held_out_tokens"]
         return sections
 
     def _held_out_sources(self) -> list[dict[str, Any]]:
-        return [one for one in self.manifest.get("sources", []) if one["held_out_tokens"]]
+        return [source for source in self.manifest.get("sources", []) if source["held_out_tokens"]]
 
     def train(self, part: str = "train") -> NDArray[np.unsignedinteger]:
         """The training tokens, or those of a mixture's further corpora, mapped."""
@@ -114,8 +118,10 @@ class PreparedData:
         return np.memmap(self.folder / name, dtype=self.manifest["dtype"], mode="r")
 
     def check(self, data: DataConfig) -> None:
-        """Raises:
-        InputError: the recipe asks for more text than there is.
+        """Check that there is as much text as a recipe asks for.
+
+        Raises:
+            InputError: it asks for more.
         """
         budgets = unique_windows(data)
         for part, n_windows in budgets.items():
@@ -134,11 +140,13 @@ class PreparedData:
 def unique_windows(data: DataConfig) -> dict[str, int]:
     """How many unique windows each shard of training text gives."""
     n_windows = data.unique_tokens // data.seq_len
-    counts = apportion(n_windows, [one.weight for one in data.mixture]) if data.mixture else None
-    found = counts or [n_windows]
+    counts = (
+        apportion(n_windows, [corpus.weight for corpus in data.mixture]) if data.mixture else None
+    )
+    windows = counts or [n_windows]
     if data.anneal:
-        found = [*found, data.anneal.unique_tokens // data.seq_len]
-    return dict(zip(part_names(data), found, strict=True))
+        windows = [*windows, data.anneal.unique_tokens // data.seq_len]
+    return dict(zip(part_names(data), windows, strict=True))
 
 
 def _too_little(data: DataConfig, part: str, n_windows: int, available: int) -> str:
@@ -151,10 +159,10 @@ def _too_little(data: DataConfig, part: str, n_windows: int, available: int) -> 
             f"without what the other corpora hold too, has {have}"
         )
     if data.mixture:
-        one = data.mixture[part_names(data).index(part)]
+        source = data.mixture[part_names(data).index(part)]
         return (
             f"data.unique_tokens = {data.unique_tokens}: {n_windows * data.seq_len} of them shall "
-            f'come from "{one.corpus}" (weight {one.weight:g}), which has {have}'
+            f'come from "{source.corpus}" (weight {source.weight:g}), which has {have}'
         )
     which = f" of {data.quality} quality has" if data.quality else " has"
     return f'data.unique_tokens = {data.unique_tokens}: the corpus "{data.corpus}"{which} {have}'
@@ -175,14 +183,16 @@ def find_prepared(data: DataConfig, results: Path) -> PreparedData | None:
     return _find(request, lambda: open_sources(data), data, results)
 
 
-def find_validation_set(one: ValidationSet, data: DataConfig, results: Path) -> PreparedData | None:
-    """The same for a second validation set."""
+def find_validation_set(
+    validation_set: ValidationSet, data: DataConfig, results: Path
+) -> PreparedData | None:
+    """The prepared data of a second validation set: as `find_prepared`."""
     try:
-        request = validation_request_of(one, data)
+        request = validation_request_of(validation_set, data)
     except InputError:
         return None
     plain = data.model_copy(update={"quality_scores": None})
-    return _find(request, lambda: [open_validation_set(one, data)], plain, results)
+    return _find(request, lambda: [open_validation_set(validation_set, data)], plain, results)
 
 
 def _find(

@@ -35,9 +35,9 @@ def score_of(row: Mapping[str, Any], key: str | None, where: str) -> float | Non
         return None
     value = row.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        told = f"it is {value!r}" if key in row else f"its keys are {', '.join(row)}"
+        instead = f"it is {value!r}" if key in row else f"its keys are {', '.join(row)}"
         raise InputError(
-            f'data.corpus: {where}: no number "{key}" ({told}). Every document needs a score: '
+            f'data.corpus: {where}: no number "{key}" ({instead}). Every document needs a score: '
             "set data.quality_key, or leave documents without one out of the corpus."
         )
     return float(value)

@@ -59,7 +59,7 @@ def open_sources(data: DataConfig) -> list[TextSource]:
     return sources
 
 
-def open_validation_set(one: ValidationSet, data: DataConfig) -> TextSource:
+def open_validation_set(validation_set: ValidationSet, data: DataConfig) -> TextSource:
     """The corpus of a second validation set.
 
     Raises:
@@ -67,18 +67,18 @@ def open_validation_set(one: ValidationSet, data: DataConfig) -> TextSource:
     """
     try:
         corpus = open_corpus(
-            one.path,
-            document=one.document or data.document,
-            text_key=one.text_key or data.text_key,
+            validation_set.path,
+            document=validation_set.document or data.document,
+            text_key=validation_set.text_key or data.text_key,
         )
     except InputError as error:
-        raise InputError(f'data.validation_extra "{one.name}": {error}') from None
-    return TextSource("held_out", one.path, corpus, None)
+        raise InputError(f'data.validation_extra "{validation_set.name}": {error}') from None
+    return TextSource("held_out", validation_set.path, corpus, None)
 
 
 def signature(sources: list[TextSource], data: DataConfig) -> str:
     """Changes when one of the sources does, or the file of their scores."""
-    found = [source.corpus.signature() for source in sources]
+    signatures = [source.corpus.signature() for source in sources]
     if data.quality_scores is not None:
         try:
             stat = Path(data.quality_scores).expanduser().stat()
@@ -86,10 +86,10 @@ def signature(sources: list[TextSource], data: DataConfig) -> str:
             raise InputError(
                 f"data.quality_scores = {data.quality_scores}: cannot be read: {error.strerror}."
             ) from None
-        found.append(f"{stat.st_size}:{stat.st_mtime_ns}")
-    if len(found) == 1:
-        return found[0]
-    return hashlib.sha256("\n".join(found).encode()).hexdigest()
+        signatures.append(f"{stat.st_size}:{stat.st_mtime_ns}")
+    if len(signatures) == 1:
+        return signatures[0]
+    return hashlib.sha256("\n".join(signatures).encode()).hexdigest()
 
 
 def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
         "validation_tokens": data.validation_tokens,
     }
     if data.mixture is not None:
-        request["mixture"] = [_source_request(one, data) for one in data.mixture]
+        request["mixture"] = [_source_request(source, data) for source in data.mixture]
     if data.anneal is not None:
         request["anneal"] = _source_request(data.anneal, data)
     if is_tiered(data):
@@ -123,13 +123,13 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
     return request
 
 
-def validation_request_of(one: ValidationSet, data: DataConfig) -> dict[str, Any]:
+def validation_request_of(validation_set: ValidationSet, data: DataConfig) -> dict[str, Any]:
     """What decides the shards of a second validation set."""
     return {
         "format": FORMAT,
-        "validation_set": _place(one.path),
-        "document": one.document or data.document,
-        "text_key": one.text_key or data.text_key,
+        "validation_set": _place(validation_set.path),
+        "document": validation_set.document or data.document,
+        "text_key": validation_set.text_key or data.text_key,
         "tokenizer": load_tokenizer(data.tokenizer).identity,
     }
 

@@ -26,9 +26,10 @@ Chosen = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Split:
-    """[documents] masks: the held-out ones, and those of each shard, which share none."""
+    """[documents] masks: the first copy of each text, and of these the held-out ones and those of
+    each shard, which share none."""
 
-    kept: Chosen
+    distinct: Chosen
     held_out: Chosen
     parts: dict[str, Chosen]
 
@@ -39,16 +40,16 @@ def split_documents(data: DataConfig, sources: list[TextSource], documents: Docu
     Raises:
         InputError: a source has too few documents, or too little text, to hold some out.
     """
-    kept = documents.first_copies()
+    distinct = documents.first_copies()
     held_out = np.zeros(len(documents), dtype=bool)
     parts: dict[str, Chosen] = {}
     for number, source in enumerate(sources):
-        own = kept & documents.of_source(number)
+        own = distinct & documents.of_source(number)
         if source.held_out is not None:
             n_documents = documents.bounds[number + 1] - documents.bounds[number]
             held_out |= _held_out(data, source, documents, own, n_documents)
         parts[source.part] = own & ~held_out
-    return Split(kept, held_out, parts)
+    return Split(distinct, held_out, parts)
 
 
 def _held_out(
@@ -80,20 +81,23 @@ def _held_out(
 
 
 def cut_tiers(split: Split, documents: Documents) -> dict[str | None, tuple[Split, dict[str, Any]]]:
-    """For each quality tier, the split with that tier alone as training text, and what to tell
-    of it."""
+    """For each quality tier, the split with that tier alone as training text, and the tier's entry
+    in the manifest."""
     assert documents.scores is not None
     training = split.parts["train"]
     tiers = tier_of(documents.scores, documents.digests, documents.lengths, training)
-    found: dict[str | None, tuple[Split, dict[str, Any]]] = {}
+    by_tier: dict[str | None, tuple[Split, dict[str, Any]]] = {}
     for number, name in enumerate(TIERS):
         chosen = tiers == number
         scores = documents.scores[chosen]
-        told = {
+        quality = {
             "tier": name,
             "documents": int(chosen.sum()),
             "lowest_score": float(scores.min()) if len(scores) else None,
             "highest_score": float(scores.max()) if len(scores) else None,
         }
-        found[name] = Split(split.kept, split.held_out, {**split.parts, "train": chosen}), told
-    return found
+        by_tier[name] = (
+            Split(split.distinct, split.held_out, {**split.parts, "train": chosen}),
+            quality,
+        )
+    return by_tier

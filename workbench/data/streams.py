@@ -76,10 +76,10 @@ def _read_parts(parts: Sequence[WindowStream], ends: Any, sample: Ints) -> Ints:
     tokens: Ints | None = None
     for number, part in enumerate(parts):
         chosen = part_of == number
-        found = part.read(sample[chosen] - starts[number])
+        windows = part.read(sample[chosen] - starts[number])
         if tokens is None:
-            tokens = np.empty((len(sample), found.shape[1]), np.int64)
-        tokens[chosen] = found
+            tokens = np.empty((len(sample), windows.shape[1]), np.int64)
+        tokens[chosen] = windows
     assert tokens is not None
     return tokens
 

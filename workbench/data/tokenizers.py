@@ -19,8 +19,8 @@ END_OF_DOCUMENT = "<|endoftext|>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ids: text tokens first, then MASK and BOS, then padding. Only the first `n_tokens` are
-    ever predicted."""
+    """Ids: text tokens first, then MASK and BOS, then padding; only the first `n_tokens` are ever
+    predicted."""
 
     n_tokens: int
     size: int
@@ -39,7 +39,7 @@ class Tokenizer(Protocol):
 
     vocabulary: Vocabulary
     identity: str
-    """Tells apart tokenizers that give other ids."""
+    """Differs between tokenizers that give different ids."""
 
     def encode(self, chunks: list[str]) -> list[NDArray[Any]]:
         """One array of ids a piece of text."""
@@ -67,8 +67,10 @@ class JsonTokenizer:
     """A tokenizer of the `tokenizers` library, from its `tokenizer.json`."""
 
     def __init__(self, path: Path) -> None:
-        """Raises:
-        InputError: the file is missing or is not a tokenizer.
+        """Load a `tokenizer.json`.
+
+        Raises:
+            InputError: the file is missing or is not a tokenizer.
         """
         from tokenizers import Tokenizer as Library
 
@@ -88,7 +90,7 @@ class JsonTokenizer:
 
     def encode(self, chunks: list[str]) -> list[NDArray[Any]]:
         encoded = self._library.encode_batch_fast(chunks, add_special_tokens=False)
-        return [np.asarray(one.ids, dtype=np.uint32) for one in encoded]
+        return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in encoded]
 
     def decode(self, ids: Iterable[int]) -> str:
         size = self._library.get_vocab_size(with_added_tokens=True)

@@ -86,8 +86,10 @@ class WindowStream:
         data_seed: int,
         order_seed: int,
     ) -> None:
-        """Raises:
-        ValueError: the budget is less than a window or more than the text.
+        """Cut the text into windows; nothing is shuffled or copied yet.
+
+        Raises:
+            ValueError: the budget is less than a window or more than the text.
         """
         self.pool_size = len(tokens) // seq_len
         self.n_windows = unique_tokens // seq_len
@@ -104,9 +106,9 @@ class WindowStream:
         number = np.arange(start, start + count, dtype=np.int64)
         epoch, place = number // self.n_windows, number % self.n_windows
         sample = np.empty(count, np.int64)
-        for this in np.unique(epoch):
-            chosen = epoch == this
-            key = (_EPOCH, self.order_seed, int(this))
+        for epoch_read in np.unique(epoch):
+            chosen = epoch == epoch_read
+            key = (_EPOCH, self.order_seed, int(epoch_read))
             sample[chosen] = permuted(place[chosen], self.n_windows, key)
         return epoch, sample
 
@@ -116,8 +118,8 @@ class WindowStream:
         return Batch(self.read(sample), epoch, sample)
 
     def probe(self, count: int) -> Ints:
-        """Some unique windows, at most `count`, to look at again and again: where budgets nest,
-        a larger one gives the same."""
+        """Return at most `count` unique windows to measure on repeatedly: the same for a larger
+        budget that holds a smaller one."""
         return np.arange(min(count, self.n_windows))
 
     def read(self, sample: Ints) -> Ints:

@@ -23,7 +23,7 @@ def likeliest(trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None
     """The mode of the softmax over the tokens of the vocabulary: MASK, BOS and padding never.
 
     Args:
-        inputs_BL: [B, 2L] with a view, of an objective that is `doubled`.
+        inputs_BL: [B, 2L] with a view, of an objective of two streams.
     """
     n_tokens = trainer.loss_fn.n_tokens
     arguments = {} if view is None else view.network_arguments()

@@ -99,9 +99,9 @@ def _fill_the_surest(found_BL: Tensor, answer: Likeliest, sought_BL: Tensor) -> 
 
 
 DECODERS: dict[str, Callable[[Ask, Tensor, int, Any], Tensor]] = {
-    "ar": left_to_right,
-    "mdlm": by_confidence,
-    "block": block_by_block,
-    "aoar": in_surest_order,
+    "left-to-right": left_to_right,
+    "by-confidence": by_confidence,
+    "block-by-block": block_by_block,
+    "surest-order": in_surest_order,
 }
-"""Objectives whose greedy decoding is known here. Of others only the likelihood is measured."""
+"""Greedy decoding by the names that the table of objectives (`recipe/objectives.py`) has."""

@@ -162,7 +162,7 @@ def _noised(
     at_once = max(1, batch // draws)
     # Noise for a few rows is a hundred small operations: it is drawn for many rows together,
     # but for objectives whose view of each sequence is as large as its square.
-    together = at_once if scorer.objective.doubled else at_once * _NOISED_TOGETHER
+    together = at_once if scorer.objective.facts.streams == 2 else at_once * _NOISED_TOGETHER
     for first in range(0, len(parts), together):
         chunk = parts[first : first + together]
         tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)

@@ -68,7 +68,8 @@ def measure(
         batch: windows a rank decodes at once.
     """
     objective, device = trainer.objective, trainer.device
-    decode = DECODERS.get(objective.name)
+    decoder = objective.facts.decoder
+    decode = DECODERS[decoder] if decoder else None
     tokens_NL = torch.from_numpy(windows_NL)
     n, length = tokens_NL.shape
     start = length - suffix

@@ -10,6 +10,7 @@ from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.points import POINTS
 from workbench.figures.theme import Figure, colour_of, finished, palette, styles_of
+from workbench.recipe.objectives import BASELINE, OBJECTIVES
 
 _WIDTH, _HEIGHT = 560, 320
 _COLOURS = 12
@@ -25,14 +26,15 @@ def quick_figure(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Figure:
-    """Points, or lines, of a table's columns. Columns are shown by position, so that whatever
-    their names are, they are text.
+    """Draw a table's columns against each other, as points or lines.
+
+    Inside the chart columns have names by their position, so that a column's own name is only text.
 
     Args:
         colour: a column of at most 12 values; objectives have their own colours.
 
     Raises:
-        InputError: a column that cannot be drawn so, or no row with both values.
+        InputError: a column cannot be drawn so, or no row has both values.
     """
     chosen = pl.DataFrame({"x": frame[x], "y": frame[y]})
     if not chosen["y"].dtype.is_numeric():
@@ -58,7 +60,7 @@ def quick_figure(
         else mark.mark_point(filled=True, size=40, opacity=0.8)
     )
     if colour is None:
-        drawn = drawn.encode(*channels, color=alt.value(colour_of("ar")))
+        drawn = drawn.encode(*channels, color=alt.value(colour_of(BASELINE)))
     else:
         drawn = drawn.encode(*channels, _colours(chosen["colour"], colour))
     title = f"{y} against {x}"
@@ -66,7 +68,7 @@ def quick_figure(
 
 
 def spans_decades(values: pl.Series) -> bool:
-    """Whether positive numbers reach over two decades or more: a logarithm's place."""
+    """Whether all values are positive and span two decades or more, so that a log axis suits."""
     if not values.dtype.is_numeric() or values.drop_nulls().is_empty():
         return False
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
@@ -89,9 +91,9 @@ def _colours(values: pl.Series, title: str) -> Any:
     names = sorted(values.unique().to_list())
     if len(names) > _COLOURS:
         raise InputError(f"{title}: {len(names)} values are more than {_COLOURS} colours.")
-    known = {"ar", "mdlm", "block", "aoar"}
-    styles = list(styles_of(names).values()) if set(names) <= known else palette(len(names))
-    order = list(styles_of(names)) if set(names) <= known else names
+    objectives = set(names) <= set(OBJECTIVES)
+    styles = list(styles_of(names).values()) if objectives else palette(len(names))
+    order = list(styles_of(names)) if objectives else names
     return alt.Color(
         "colour:N", title=title,
         scale=alt.Scale(domain=order, range=[style.colour for style in styles]),

@@ -21,7 +21,14 @@ from workbench.figures.learning_curves import (
     panel,
     point_rows,
 )
-from workbench.figures.points import POINTS, Family, by_number, families, numbered, telling_keys
+from workbench.figures.points import (
+    POINTS,
+    Family,
+    by_number,
+    distinguishing_keys,
+    families,
+    numbered,
+)
 from workbench.figures.theme import (
     AXIS_TITLES,
     Figure,
@@ -37,15 +44,16 @@ from workbench.figures.theme import (
 def put_together_figure(
     results: Path, study: str, metric: str, axis: str = "tokens", shade: str | None = None
 ) -> Figure:
-    """A panel an objective with all of its configurations, shaded by the swept key: the darker,
-    the larger; for unique tokens the darker, the fewer, as the paper has it.
+    """One panel for each objective with all of its configurations, shaded by the swept key.
+
+    The larger the value, the darker; the fewer unique tokens, the darker, as in the paper.
 
     Args:
         shade: the key that shades; the first that differs by default.
     """
     every = families(load_curves(results, study, metric), axis)
-    told = telling_keys(every)
-    key = shade or (told[0] if told else "n_params")
+    differing = distinguishing_keys(every)
+    key = shade or (differing[0] if differing else "n_params")
     if not any(key in family.keys for family in every):
         raise InputError(f"no run has the key {key}.")
     values = sorted({json.dumps(f.keys.get(key)) for f in every}, key=by_number)
@@ -75,11 +83,11 @@ def _shaded(
     title: str,
 ) -> Any:
     here = set(rows["label"].to_list())
-    kept = [(label, shade) for label, shade in zip(labels, shades, strict=True) if label in here]
+    own = [(label, shade) for label, shade in zip(labels, shades, strict=True) if label in here]
     # A panel's own values alone, in the shades that they have in every panel.
     colour = alt.Color(
-        "label:N", title=None, sort=labels, legend=stroke_legend() if len(kept) > 1 else None,
-        scale=alt.Scale(domain=[label for label, _ in kept], range=[shade for _, shade in kept]),
+        "label:N", title=None, sort=labels, legend=stroke_legend() if len(own) > 1 else None,
+        scale=alt.Scale(domain=[label for label, _ in own], range=[shade for _, shade in own]),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
     y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))
@@ -92,11 +100,11 @@ def _shaded(
 
 
 def _shades(colour: str, count: int) -> list[str]:
-    """From light to darker than the colour itself, so that neighbours can be told apart."""
+    """From light to darker than the colour itself, so that neighbours differ visibly."""
     rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
     shares = np.linspace(0.4, 1.45, count) if count > 1 else [1.0]
     mixed = [255 - (255 - rgb) * s if s <= 1 else rgb * (1 - 0.9 * (s - 1)) for s in shares]
-    return ["#" + "".join(f"{round(float(c)):02x}" for c in one) for one in mixed]
+    return ["#" + "".join(f"{round(float(c)):02x}" for c in channels) for channels in mixed]
 
 
 def paper_arrangement_figure(
@@ -106,18 +114,19 @@ def paper_arrangement_figure(
     axis: str = "tokens",
     reference: str = "reference",
 ) -> Figure:
-    """Rows are groups, columns metrics, objectives against each other in each panel. Published
-    curves of the same metric and unique tokens are drawn faintly behind, where the store has
-    them.
+    """Panels in rows of groups and columns of metrics, with the objectives against each other.
+
+    Published curves of the same metric and unique tokens are drawn faintly behind, where the store
+    has them.
     """
     share = POINTS // len(metrics)
     loaded = {m: families(load_curves(results, study, m), axis, limit=share) for m in metrics}
     every = [family for members in loaded.values() for family in members]
-    told = telling_keys(every)
+    differing = distinguishing_keys(every)
     published = {} if study == reference else _published(results, reference, metrics, axis)
     legend = Legend(every, [])
     panels, parts = [], []
-    for group in _groups(every, told):
+    for group in _groups(every, differing):
         name = group_text(group)
         for metric in metrics:
             members = [f for f in loaded[metric] if _in_group(f, group)]
@@ -136,7 +145,7 @@ def paper_arrangement_figure(
                     series=pl.lit("published"), panel=pl.lit(name), published=pl.lit(True)
                 )
                 parts.append(rows)
-                made = alt.layer(*_faint(behind, made_of=members), made)
+                made = alt.layer(*_faint(behind, ours=members), made)
             panels.append(made)
     data = pl.concat(parts)
     notes = measures(loaded)
@@ -149,12 +158,12 @@ def paper_arrangement_figure(
     return Figure(finished(chart), data, f"{study}: the paper's arrangement")
 
 
-def _groups(every: list[Family], told: list[str]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _groups(every: list[Family], keys: list[str]) -> list[dict[str, Any]]:
+    groups: dict[str, dict[str, Any]] = {}
     for family in every:
-        group = {key: family.keys.get(key) for key in told} or {UNIQUE: family.keys.get(UNIQUE)}
-        found.setdefault(identity(group), group)
-    return sorted(found.values(), key=lambda g: [by_number(json.dumps(v)) for v in g.values()])
+        group = {key: family.keys.get(key) for key in keys} or {UNIQUE: family.keys.get(UNIQUE)}
+        groups.setdefault(identity(group), group)
+    return sorted(groups.values(), key=lambda g: [by_number(json.dumps(v)) for v in g.values()])
 
 
 def _in_group(family: Family, group: dict[str, Any]) -> bool:
@@ -169,19 +178,21 @@ def _same_data(published: Family, ours: Family) -> bool:
 def _published(
     results: Path, reference: str, metrics: list[str], axis: str
 ) -> dict[str, list[Family]]:
-    found = {}
+    published = {}
     for metric in metrics:
         try:
-            found[metric] = families(load_curves(results, reference, metric), axis)
+            published[metric] = families(load_curves(results, reference, metric), axis)
         except InputError:
             continue  # not imported, or without this metric
-    return found
+    return published
 
 
-def _faint(behind: list[Family], made_of: list[Family]) -> list[Any]:
-    """Published curves, as far as they lie about where ours do: a spike far beyond would press
-    the panel's own curves flat. The figure's data hold all of it."""
-    values = np.concatenate([family.frame["value"].to_numpy() for family in made_of])
+def _faint(behind: list[Family], ours: list[Family]) -> list[Any]:
+    """Layers of published curves, cut to near the values of our curves.
+
+    A spike far beyond would press the panel's own curves flat. The figure's data have all points.
+    """
+    values = np.concatenate([family.frame["value"].to_numpy() for family in ours])
     margin = 0.5 * float(np.ptp(values))
     near = pl.col("value").is_between(values.min() - margin, values.max() + margin)
     return [
@@ -193,7 +204,7 @@ def _faint(behind: list[Family], made_of: list[Family]) -> list[Any]:
 
 
 def _nothing(text: str) -> Any:
-    """A panel that says what is not there, so that the others keep their places."""
+    """A panel with a text instead of curves, so that the other panels stay in their places."""
     return (
         alt.Chart(pl.DataFrame({"text": [text]}))
         .mark_text(color="#888888", fontSize=11)

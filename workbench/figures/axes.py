@@ -17,7 +17,7 @@ _PLAIN = (
 
 
 def metric_title(metric: str, values: Floats | None = None) -> str:
-    """A metric with its unit. Accuracies from elsewhere may be in percent: they tell by size."""
+    """A metric with its unit: % for accuracies above 1.5, since imported ones may be in percent."""
     percent = values is not None and len(values) > 0 and float(np.nanmax(values)) > 1.5
     known = "%" if percent and higher_is_better(metric) else unit(metric)
     return f"{metric} ({known})" if known else metric
@@ -70,12 +70,12 @@ def log_axis(
     most: int = 6,
     powers: bool | None = None,
     at_values: bool = False,
-    **more: Any,
+    **options: Any,
 ) -> Any:
-    """A logarithmic axis over the positive ones of the values.
+    """A logarithmic axis over the values that are above zero.
 
     Args:
-        at_values: ticks are the values themselves, where they are few and far enough apart.
+        at_values: ticks are the values themselves, if they are few and their labels do not meet.
         powers: label as 1e20; by default where the title says FLOPs.
     """
     low, high = span_of(values)
@@ -91,7 +91,7 @@ def log_axis(
             labelOverlap="greedy",
             gridOpacity=0.6,
         ),
-        **more,
+        **options,
     )
 
 
@@ -100,18 +100,19 @@ def _own_ticks(values: Floats, low: float, high: float) -> list[float]:
     ticks = np.unique(values)
     if not 1 < len(ticks) <= 8 or ticks[0] <= 0:
         return []
-    apart = np.diff(np.log(ticks)).min() / np.log(high / low)
-    return [float(tick) for tick in ticks] if apart > 0.1 else []
+    gap = np.diff(np.log(ticks)).min() / np.log(high / low)
+    return [float(tick) for tick in ticks] if gap > 0.1 else []
 
 
-def linear_axis(field: str, title: str, *, channel: Any = alt.Y, **more: Any) -> Any:
+def linear_axis(field: str, title: str, *, channel: Any = alt.Y, **options: Any) -> Any:
+    """A linear axis that need not begin at zero."""
     return channel(
         field,
         title=title,
         scale=alt.Scale(zero=False, nice=True),
         # Flush, so that the titles of panels beside each other are level.
         axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True),
-        **more,
+        **options,
     )
 
 

@@ -20,7 +20,7 @@ def places_of(frame: pl.DataFrame) -> Floats:
 
 
 def _by_side(bounds: pl.DataFrame, frame: pl.DataFrame) -> list[tuple[pl.DataFrame, Side]]:
-    """Bounds whose words stand right of them, and left of them: inside the figure."""
+    """Bounds by the alignment of their text: left in the left half, so that it stays inside."""
     if not frame["key"].dtype.is_numeric():
         return [(bounds, "left")]
     ends = [float(v) for v in (frame["key"].min(), frame["key"].max()) if v]  # type: ignore[arg-type]
@@ -31,8 +31,12 @@ def _by_side(bounds: pl.DataFrame, frame: pl.DataFrame) -> list[tuple[pl.DataFra
 
 
 def bounded_marks(frame: pl.DataFrame, x: Any, y: Any, colour: Any, shape: Any = None) -> list[Any]:
-    """Layers for rows with "key", "place", "low", "high", "status" and "told": a filled mark with
-    its interval where the status is crossed, else an open one with an arrow."""
+    """Layers for places and bounds: filled marks with intervals, and open marks with arrows.
+
+    Args:
+        frame: rows with "key", "place", "low", "high", "status" and "told", the text beside a
+            bound. A status of crossed is an exact place; all others are bounds.
+    """
     shapes = [] if shape is None else [shape]
     exact = frame.filter(pl.col("status") == EXACT)
     layers: list[Any] = []

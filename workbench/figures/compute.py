@@ -17,19 +17,23 @@ from workbench.figures.theme import (
     styles_of,
 )
 from workbench.planning.flops import generation_rows
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.recipe.sizes import ModelShape
 
 _LENGTHS = tuple(2**k for k in range(4, 13))
 _STEPS = tuple(2**k for k in range(10))
 _FIXED = 512
-_SIDES = ("ar", "mdlm")
+_SIDES = (BASELINE, CHALLENGER)
 
 
 def generation_flops_figure(
     shape: ModelShape, lengths: tuple[int, ...] = _LENGTHS, fixed: int = _FIXED
 ) -> Figure:
-    """FLOPs of generating: against the length, with a step a token; their ratio; and against the
-    number of steps at a fixed length, where AR's cost is a level line."""
+    """FLOPs of generating in three panels.
+
+    They are against the length, with one step a token; the ratio of diffusion to AR; and against
+    the number of steps at a fixed length, where AR's cost is a level line.
+    """
     by_length = generation_rows(shape, lengths, None)
     by_steps = generation_rows(shape, [fixed], [k for k in _STEPS if k <= fixed] or [1])
     data = pl.concat(
@@ -38,11 +42,11 @@ def generation_flops_figure(
             _long(by_steps, "steps").with_columns(panel=pl.lit("steps")),
         ]
     )
-    left, right = (data.filter(pl.col("panel") == one) for one in ("length", "steps"))
+    left, right = (data.filter(pl.col("panel") == name) for name in ("length", "steps"))
     first, last = by_length[0], by_length[-1]
-    told = f"{first['ratio']:,.3g}x at {first['tokens']:,} tokens, {last['ratio']:,.4g}x at "
+    ratios = f"{first['ratio']:,.3g}x at {first['tokens']:,} tokens, {last['ratio']:,.4g}x at "
     panels = [
-        _panel(left, "tokens generated", "as many steps as tokens", told + f"{last['tokens']:,}"),
+        _panel(left, "tokens generated", "as many steps as tokens", ratios + f"{last['tokens']:,}"),
         _ratio_panel(left),
         _panel(
             right, "denoising steps", f"{fixed} tokens", f"one step: {by_steps[0]['ratio']:.3g}x AR"
@@ -59,9 +63,9 @@ def _long(rows: list[dict[str, Any]], x: str) -> pl.DataFrame:
         [
             {
                 "x": float(row[x]),
-                "series": f"{name_of(side)}{' with KV cache' if side == 'ar' else ''}",
+                "series": f"{name_of(side)}{' with KV cache' if side == BASELINE else ''}",
                 "objective": side,
-                "flops": float(row["ar_flops" if side == "ar" else "diffusion_flops"]),
+                "flops": float(row["ar_flops" if side == BASELINE else "diffusion_flops"]),
                 "ratio": float(row["ratio"]),
             }
             for side in _SIDES
@@ -84,7 +88,7 @@ def _panel(rows: pl.DataFrame, x_title: str, title: str, subtitle: str) -> Any:
 
 
 def _ratio_panel(rows: pl.DataFrame) -> Any:
-    own = rows.filter(pl.col("objective") == "mdlm")
+    own = rows.filter(pl.col("objective") == CHALLENGER)
     x = log_axis("x:Q", "tokens generated", own["x"].to_numpy(), most=5)
     y = log_axis("ratio:Q", "diffusion / AR", own["ratio"].to_numpy(), channel=alt.Y, powers=False)
     base = alt.Chart(own).encode(x, y)
@@ -96,16 +100,17 @@ def _ratio_panel(rows: pl.DataFrame) -> Any:
     )  # fmt: skip
 
 
-def training_flops_figure(found: list[dict[str, Any]]) -> Figure:
-    """Training FLOPs to the best value of each objective. An open triangle where it still
-    improves at the end, so that the cost is a lower bound (Figure 12, left).
+def training_flops_figure(rows: list[dict[str, Any]]) -> Figure:
+    """Training FLOPs to the best value of each objective (Figure 12, left).
+
+    An open triangle marks a value that still improves at the end: its cost is a lower bound.
 
     Args:
         found: rows with "group", "baseline" and "challenger" ("flops", "value", "bound", and
             "name" where they are not AR and diffusion), "ratio" and "ratio_bound", as of
             `analysis.cost.flops_to_best`.
     """
-    frame = pl.DataFrame([_side(row, side) for row in found for side in _names(row)])
+    frame = pl.DataFrame([_side(row, side) for row in rows for side in _names(row)])
     names = frame["series"].unique(maintain_order=True).to_list()
     objectives = dict(zip(frame["series"].to_list(), frame["objective"].to_list(), strict=True))
     known = styles_of(objectives.values())
@@ -128,12 +133,13 @@ def training_flops_figure(found: list[dict[str, Any]]) -> Figure:
             size=110, shape="triangle-right", strokeWidth=2, fill="white", opacity=1
         )
         layers.append(marks.encode(x, y, colour))
-    metric = found[0].get("metric", "value")
-    told = [*(["open triangles: lower bounds, still improving at the end"] * (bounds.height > 0)),
-            *(_ratio(row) for row in found[:6])]  # fmt: skip
+    metric = rows[0].get("metric", "value")
+    subtitle = [_ratio(row) for row in rows[:6]]
+    if bounds.height:
+        subtitle.insert(0, "open triangles: lower bounds, still improving at the end")
     chart = alt.layer(*layers).properties(
-        width=400, height=60 + 34 * len(found),
-        title=alt.TitleParams(f"Training FLOPs to the best {metric}", subtitle=told),
+        width=400, height=60 + 34 * len(rows),
+        title=alt.TitleParams(f"Training FLOPs to the best {metric}", subtitle=subtitle),
     )  # fmt: skip
     return Figure(finished(chart), frame, f"training FLOPs to the best {metric}")
 
@@ -145,14 +151,14 @@ def _names(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
-    one, name = row[side], _names(row)[side]
+    values, name = row[side], _names(row)[side]
     return {
         "group": group_text(row["group"]),
         "series": name_of(name),
         "objective": name,
-        "flops": float(one["flops"]),
-        "value": one["value"],
-        "bound": one["bound"] == "lower",
+        "flops": float(values["flops"]),
+        "value": values["value"],
+        "bound": values["bound"] == "lower",
     }
 
 

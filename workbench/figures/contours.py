@@ -17,7 +17,7 @@ from workbench.laws.registry import LAWS
 
 _CELLS = 70
 _LEVELS = 9
-_APART = 0.07  # of the axis: labels of lines closer than this would meet
+_LABEL_GAP = 0.07  # of the axis: labels of lines closer to each other than this would meet
 # The corners of a cell, and between which of them each of its edges lies.
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 _EDGES = ((0, 1), (1, 2), (2, 3), (3, 0))
@@ -28,7 +28,7 @@ def contour_figure(fit: Fit, unique_tokens: float | None = None) -> Figure:
     best for their compute, 6 N D.
 
     Args:
-        unique_tokens: where the law knows them; the runs' median by default.
+        unique_tokens: for laws that depend on them; the runs' median by default.
             Runs of other budgets are drawn as open points.
 
     Raises:
@@ -97,13 +97,13 @@ def _layers(
 
 
 def _spaced(ends: pl.DataFrame, column: str, axis: Floats) -> pl.DataFrame:
-    """The ends whose labels have room, from the lowest loss on."""
-    kept: list[float] = []
+    """The ends of lines whose labels have room, chosen from the lowest loss on."""
+    places: list[float] = []
     chosen = []
     for row in ends.sort("loss").to_dicts():
         place = float(np.log(row[column] / axis[0]) / np.log(axis[-1] / axis[0]))
-        if all(abs(place - other) > _APART for other in kept):
-            kept.append(place)
+        if all(abs(place - other) > _LABEL_GAP for other in places):
+            places.append(place)
             chosen.append(row)
     return pl.DataFrame(chosen, schema=ends.schema)
 
@@ -128,8 +128,8 @@ def _segments(n: Floats, d: Floats, loss: Floats, level: float) -> pl.DataFrame:
     rows = []
     for i, j in mixed:
         cuts = []
-        for one, other in _EDGES:
-            (a, b), (e, f) = _CORNERS[one], _CORNERS[other]
+        for first_corner, second_corner in _EDGES:
+            (a, b), (e, f) = _CORNERS[first_corner], _CORNERS[second_corner]
             first, second = loss[i + a, j + b], loss[i + e, j + f]
             if (first > level) == (second > level):
                 continue

@@ -35,6 +35,7 @@ from workbench.figures.theme import (
     wrapped,
 )
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 
 _WIDTH, _HEIGHT = 290, 230
 _SPREAD = 2.0
@@ -42,29 +43,30 @@ _SPREAD = 2.0
 
 
 def crossover_figure(
-    results: Path, study: str, metric: str, axis: str, found: list[dict[str, Any]]
+    results: Path, study: str, metric: str, axis: str, rows: list[dict[str, Any]]
 ) -> Figure:
-    """A panel a group: baseline and challenger against the axis, the crossover as a dotted line
-    with its 95 % interval as a band. An open triangle at the end of the range compared says that
-    the crossover, if any, lies beyond it.
+    """One panel for each group: baseline and challenger against the axis, and their crossover.
+
+    The crossover is a dotted line, its 95 % interval a band. An open triangle at the end of the
+    range compared means that the crossover, if any, lies beyond it.
 
     Args:
         found: what `crossovers` returned for the same study, metric and axis, or some of it:
             only these groups are drawn.
     """
     loaded = load_curves(results, study, metric)
-    sides = (found[0]["baseline"], found[0]["challenger"])
+    sides = (rows[0]["baseline"], rows[0]["challenger"])
     match = loaded.compare.get("match")
-    wanted = {identity(row["group"]): row for row in found}
+    by_group = {identity(row["group"]): row for row in rows}
     pairs = [
         pair
         for pair in make_pairs(loaded, *sides, tuple(match) if match else None)
-        if identity(pair.group) in wanted
+        if identity(pair.group) in by_group
     ]
-    answers = [wanted[identity(pair.group)] for pair in pairs]
+    answers = [by_group[identity(pair.group)] for pair in pairs]
     names = _legend_names(pairs[0], sides, metric)
     styles = _styles(sides)
-    strict = found[0].get("definition") == "best_so_far"
+    strict = rows[0].get("definition") == "best_so_far"
     limit = max(4, POINTS // (2 * len(pairs)))
     frames = [
         _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
@@ -78,9 +80,9 @@ def crossover_figure(
         _panel(frame, answer, metric, names, styles, span)
         for frame, answer in zip(frames, answers, strict=True)
     ]
-    told = "where diffusion overtakes AR" if sides == ("ar", "mdlm") else "crossover"
+    subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     title = heading(
-        f"{study}: {told}, by {metric}",
+        f"{study}: {subject}, by {metric}",
         "against the best so far (thin line), as if stopped in time" if strict else "",
     )
     chart = alt.concat(*panels, columns=3).properties(title=title)
@@ -94,7 +96,7 @@ def _alike(frames: list[pl.DataFrame]) -> bool:
 
 
 def _styles(sides: tuple[Side, Side]) -> list[Style]:
-    """Of the sides' objectives; where both are variants of one, the challenger's colour differs."""
+    """The styles of the sides' objectives; a variant of the same objective gets another colour."""
     baseline, challenger = (
         side if isinstance(side, str) else str(side.get("training.objective", side_name(side)))
         for side in sides
@@ -110,10 +112,10 @@ def _styles(sides: tuple[Side, Side]) -> list[Style]:
 def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
     for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        told = name_of(side) if isinstance(side, str) else _side_text(side)
+        name = name_of(side) if isinstance(side, str) else _side_text(side)
         imported = all(curve.imported for curve in curves)
         kind = measured(curves[0].estimator, higher_is_better(metric))
-        names.append(told + kind + (", imported" if imported else ""))
+        names.append(name + kind + (", imported" if imported else ""))
     return names
 
 
@@ -139,7 +141,7 @@ def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
 
 
 def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:
-    """What the stricter definition compares with: the baseline's best so far, in "best"."""
+    """The frame with a column "best": the baseline's best so far, for the stricter definition."""
     best = pl.col("y").cum_max() if higher else pl.col("y").cum_min()
     parts = [
         frame.filter(pl.col("curve") == baseline).with_columns(best=best),
@@ -177,7 +179,7 @@ def _panel(
 
 
 def _interval(answer: dict[str, Any], frame: pl.DataFrame) -> list[Any]:
-    """The 95 % interval as a band; to the end of the range measured where a limit is beyond."""
+    """The 95 % interval as a band, up to the end of the measured range where a limit is beyond."""
     if not answer.get("ci95"):
         return []
     low, high = answer["ci95"]
@@ -205,20 +207,20 @@ def _place(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style)
 
 
 def verdict(answer: dict[str, Any]) -> str:
-    """The status of a comparison in a line; bounds are called so."""
+    """The status of a comparison in a line, such as "overtakes at 3.2 epochs"."""
     axis = answer["axis"]
     if answer["status"] == "not_reached":
         return f"not reached by {place_text(answer['last_x'], axis)}"
     if answer["status"] == "ahead_throughout":
         return f"ahead throughout, from {place_text(answer['first_x'], axis)} on"
-    told = f"overtakes at {place_text(answer['crossover'], axis)}"
+    text = f"overtakes at {place_text(answer['crossover'], axis)}"
     interval = answer.get("ci95")
     if interval:
         low, high = (None if end is None else place_text(end, axis).split()[0] for end in interval)
         if low and high:
-            told += f" (95 %: {low} to {high})"
+            text += f" (95 %: {low} to {high})"
         elif low:
-            told += f" (95 %: from {low}; no upper limit)"
+            text += f" (95 %: from {low}; no upper limit)"
         else:
-            told += f" (95 %: to {high}; no lower limit)" if high else " (95 %: not bounded)"
-    return told
+            text += f" (95 %: to {high}; no lower limit)" if high else " (95 %: not bounded)"
+    return text

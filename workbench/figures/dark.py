@@ -18,15 +18,18 @@ def darkened(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _turned(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: one if key in _DATA else _turned(one) for key, one in value.items()}
+        return {key: v if key in _DATA else _turned(v) for key, v in value.items()}
     if isinstance(value, list):
-        return [_turned(one) for one in value]
+        return [_turned(item) for item in value]
     return on_dark(value) if isinstance(value, str) else value
 
 
 def on_dark(colour: str) -> str:
-    """A colour as a dark page shows it: white is the page, greys change places, and other
-    colours stay as they are or become as light as is needed to be seen. Other text is left."""
+    """A colour as a dark page shows it; text that is no colour stays as it is.
+
+    White becomes the page's colour, greys are inverted, and other colours become as light as is
+    needed to be seen.
+    """
     if colour.lower() in ("white", "#ffffff"):
         return DARK
     if not _HEX.fullmatch(colour):
@@ -45,9 +48,9 @@ def _hex(rgb: list[float]) -> str:
     return "#" + "".join(f"{round(value):02x}" for value in rgb)
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """The contrast ratio of two colours, from 1 to 21 (WCAG 2.1)."""
-    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 

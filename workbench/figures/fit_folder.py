@@ -14,13 +14,13 @@ from workbench.laws.fitting.result import Fit
 
 
 def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
-    """Every figure that the fits have, with the data behind each, into a folder.
+    """Save every figure that the fits have, with the data behind each, into a folder.
 
     Returns:
-        a line for each file, and for each law that has none.
+        One line for each file, and for each law without figures.
 
     Raises:
-        InputError: an unknown suffix, or the folder cannot be written.
+        InputError: the suffix is unknown, or the folder cannot be written.
     """
     made: list[tuple[str, Figure]] = []
     lines: list[str] = []

@@ -35,6 +35,7 @@ _RISE = 6.0
 
 
 def fit_name(fit: Fit) -> str:
+    """The law, and the objective that it was fitted to."""
     return fit.law + (f", {name_of(fit.objective_name)}" if fit.objective_name else "")
 
 
@@ -42,7 +43,7 @@ def fit_rows(fit: Fit) -> pl.DataFrame:
     """A fit's runs with the loss seen and predicted; residuals in percent of the loss.
 
     Raises:
-        InputError: a fit that predicts no losses.
+        InputError: the fit predicts no losses.
     """
     if fit.table is None or fit.predicted is None:
         raise InputError(f"--figure: {fit.law} predicts no losses, so there is nothing to draw.")
@@ -67,9 +68,9 @@ def fit_rows(fit: Fit) -> pl.DataFrame:
 
 
 def _channels(rows: pl.DataFrame) -> tuple[Any, Any]:
-    """Colour and shape of fits: their objective's, where that tells them apart."""
-    told = rows.group_by("fit", maintain_order=True).agg(pl.col("objective").first())
-    names, objectives = told["fit"].to_list(), told["objective"].to_list()
+    """Colour and shape of fits: their objectives', where each fit has another objective."""
+    fits = rows.group_by("fit", maintain_order=True).agg(pl.col("objective").first())
+    names, objectives = fits["fit"].to_list(), fits["objective"].to_list()
     if None not in objectives and len(set(objectives)) == len(names):
         known = styles_of(objectives)
         styles = [known[objective] for objective in objectives]
@@ -83,13 +84,13 @@ def _channels(rows: pl.DataFrame) -> tuple[Any, Any]:
 
 
 def predicted_figure(fits: list[Fit]) -> Figure:
-    """Predicted against seen losses: on the line the law is right."""
+    """Predicted against seen losses; a point on the diagonal is predicted exactly."""
     rows = pl.concat([fit_rows(fit) for fit in fits])
     span = np.r_[rows["seen"].to_numpy(), rows["predicted"].to_numpy()]
     x = log_axis("seen:Q", "loss seen", span)
     y = log_axis("predicted:Q", "loss predicted", span, channel=alt.Y)
     ends = pl.DataFrame({"seen": [span.min(), span.max()], "predicted": [span.min(), span.max()]})
-    told = [
+    subtitle = [
         f"{fit_name(fit)}: {fit.n:,} rows" + ("" if fit.r2 is None else f", R2 {fit.r2:.4f}")
         for fit in fits
     ]
@@ -98,14 +99,18 @@ def predicted_figure(fits: list[Fit]) -> Figure:
         alt.Chart(ends).mark_line(color=FAINT, strokeDash=[4, 3]).encode(x, y),
         points.encode(x, y, *_channels(rows), tooltip=["name", "seen", "predicted"]),
     ).properties(
-        width=_SIDE, height=_SIDE, title=alt.TitleParams("Predicted against seen", subtitle=told)
+        width=_SIDE,
+        height=_SIDE,
+        title=alt.TitleParams("Predicted against seen", subtitle=subtitle),
     )
     return Figure(finished(chart), rows, "predicted against seen")
 
 
 def residuals_figure(fits: list[Fit]) -> Figure:
-    """Residuals against compute, size, unique tokens and epochs: structure here is what the law
-    misses."""
+    """Residuals against compute, size, unique tokens and epochs.
+
+    Structure in them is what the law misses.
+    """
     rows = pl.concat([fit_rows(fit) for fit in fits])
     y = linear_axis("residual:Q", "predicted - seen (% of loss)")
     panels = []
@@ -130,7 +135,7 @@ def profile_figure(fit: Fit) -> Figure:
     leaves its parameter unidentified.
 
     Raises:
-        InputError: a fit without profiles.
+        InputError: the fit has no profiles.
     """
     law = LAWS.get(fit.law)
     if not fit.profiles or not isinstance(law, Law):
@@ -159,7 +164,7 @@ def _profile(rows: pl.DataFrame, estimate: float, log: bool, identified: bool, c
     name, limit = rows["parameter"][0], float(rows["threshold"][0])
     top = limit * _RISE
     near = rows.filter(pl.col("rise") <= top)["value"].to_numpy()
-    # The line's neighbours beyond the top are kept, so that it leaves the panel there.
+    # Points beyond the top are drawn and clipped, so that the line leaves the panel there.
     x = (
         log_axis("value:Q", name, near, most=4, powers=False)
         if log
@@ -199,7 +204,7 @@ def isoflop_figure(fit: Fit) -> Figure:
     """The parabola of each compute budget and its lowest point (Hoffmann et al. 2022, Figure 3).
 
     Raises:
-        InputError: a fit of another law, or without budgets.
+        InputError: the fit is of another law, or has no budgets.
     """
     every = [] if fit.table is None or "k_N" not in fit.params else _budgets(fit)
     if fit.table is None or not every:

@@ -20,9 +20,9 @@ from workbench.figures.points import (
     Family,
     Smoothing,
     by_number,
+    distinguishing_keys,
     families,
     numbered,
-    telling_keys,
 )
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -47,8 +47,8 @@ from workbench.metrics import higher_is_better
 WIDTH, HEIGHT = 290, 220
 Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
-_DOTTED = 40  # points a curve; what is thinned has more, and its dots would say little
-_TOLD = 14  # twice as many as there are dashes
+_DOTTED = 40  # points a curve; a thinned curve has more, and is drawn without dots
+_MOST_LABELS = 14  # twice as many as there are dashes
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,19 @@ def curves_figure(
     look: Look | None = None,
     load: Loader = load_curves,
 ) -> Figure:
-    """Metrics along an axis: colour is the objective, dash the value of what else differs.
+    """Metrics along an axis. Colour is the objective, dash the value of the other keys that differ.
 
     Args:
-        facet: a key whose values get a panel each; one panel a metric without.
-        dash: the only key that tells dashes apart; every key that differs by default.
+        facet: a key whose values get a panel each; without it, each metric gets one panel.
+        dash: the only key that dashes stand for; every key that differs by default.
         colour: a key that colours stand for instead of the objective.
         smoothing: see `points.families`. The values as measured are in the data too, as "raw".
         band: around the mean over seeds.
         where: draw only the runs whose keys have one of these values.
-        load: where curves come from: the store, or a memory of it.
+        load: reads curves: from the store, or from a cache of it.
 
     Raises:
-        InputError: no such study, metric or axis, or a key or a value that no run has.
+        InputError: there is no such study, metric or axis, or no run has the key or the value.
     """
     look = look or Look()
     panels, parts = [], []
@@ -102,16 +102,16 @@ def curves_figure(
     for metric, of_metric in loaded.items():
         span = np.concatenate([family.frame["x"].to_numpy() for family in of_metric])
         for title, members in _facets(of_metric, facet):
-            rows = point_rows(members, legend.told, metric, colour)
+            rows = point_rows(members, legend.keys, metric, colour)
             rows = rows.with_columns(panel=pl.lit(title))
             parts.append(rows)
-            named = f"{metric}, {title}" if title and len(metrics) > 1 else title
-            panels.append(panel(rows, metric, axis, named, legend, span, look))
-    told = measures(loaded)
-    if legend.untold:
-        told.append(f"{legend.untold} configurations: more than dashes can tell apart")
+            panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
+            panels.append(panel(rows, metric, axis, panel_title, legend, span, look))
+    notes = measures(loaded)
+    if legend.unlabelled:
+        notes.append(f"{legend.unlabelled} configurations: more than dashes can show")
     chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
-        title=heading(f"{study}: {', '.join(metrics)}", told)
+        title=heading(f"{study}: {', '.join(metrics)}", notes)
     )
     return Figure(finished(chart), pl.concat(parts), f"{study}: {', '.join(metrics)}")
 
@@ -119,8 +119,8 @@ def curves_figure(
 class Legend:
     """What a figure's colours, shapes and dashes stand for, the same in all of its panels."""
 
-    def __init__(self, every: list[Family], told: list[str], colour: str | None = None) -> None:
-        self.told = told
+    def __init__(self, every: list[Family], keys: list[str], colour: str | None = None) -> None:
+        self.keys = keys
         if colour is None:
             names = {family.objective: legend_name(family) for family in every}
             self.styles = {names[o]: style for o, style in styles_of(names).items()}
@@ -128,16 +128,16 @@ class Legend:
             texts = sorted({json.dumps(f.keys.get(colour)) for f in every}, key=by_number)
             shown = [key_text(colour, json.loads(text)) for text in texts]
             known = sum(text != "null" for text in texts)
-            # A run without the key is told in ink: it has no place among the others.
+            # A run without the key is drawn in ink, outside the palette of the values.
             styles = [*palette(known), *[Style(INK, [1, 0], "circle")] * (len(texts) - known)]
             self.styles = dict(zip(shown, styles, strict=True))
-        values = {json.dumps([family.keys.get(key) for key in told]) for family in every}
+        values = {json.dumps([family.keys.get(key) for key in keys]) for family in every}
         ordered = sorted(values, key=_by_numbers)
         self.labels = [
-            group_text(dict(zip(told, json.loads(text), strict=True))) for text in ordered
+            group_text(dict(zip(keys, json.loads(text), strict=True))) for text in ordered
         ]
-        self.untold = len(ordered) if len(ordered) > _TOLD else 0
-        self.labels = [] if self.untold else self.labels
+        self.unlabelled = len(ordered) if len(ordered) > _MOST_LABELS else 0
+        self.labels = [] if self.unlabelled else self.labels
 
     @classmethod
     def of(
@@ -148,10 +148,10 @@ class Legend:
                 raise InputError(f"no run has the key {key}.")
         if dash is not None:
             return cls(every, [dash], colour)
-        told = [key for key in telling_keys(every) if key not in (facet, colour)]
+        keys = [key for key in distinguishing_keys(every) if key not in (facet, colour)]
         if colour not in (None, OBJECTIVE) and len({f.objective for f in every}) > 1:
-            told.insert(0, OBJECTIVE)
-        return cls(every, told, colour)
+            keys.insert(0, OBJECTIVE)
+        return cls(every, keys, colour)
 
     def channels(self) -> tuple[list[Any], Any]:
         """Encodings of lines, and the shape of the markers on them."""
@@ -175,13 +175,13 @@ def _by_numbers(text: str) -> list[tuple[int, float, str]]:
 
 
 def legend_name(family: Family, published: bool = False) -> str:
-    """An objective, and whose numbers they are."""
+    """An objective, and whether its numbers are published or imported ones."""
     whose = "published" if published else "imported" if family.imported else ""
     return ", ".join(part for part in (name_of(family.objective), whose) if part)
 
 
 def measures(loaded: dict[str, list[Family]]) -> list[str]:
-    """For each metric where a bound meets a likelihood: which is which."""
+    """Notes for each metric where a bound meets a likelihood: which objective has which."""
     lines = []
     for metric, every in loaded.items():
         kinds = {
@@ -189,8 +189,8 @@ def measures(loaded: dict[str, list[Family]]) -> list[str]:
             for f in every
         }
         if any("bound" in kind for kind in kinds.values()):
-            told = "; ".join(f"{name}: {kind}" for name, kind in kinds.items() if kind)
-            lines.append(f"{metric}: {told}")
+            text = "; ".join(f"{name}: {kind}" for name, kind in kinds.items() if kind)
+            lines.append(f"{metric}: {text}")
     return lines
 
 
@@ -208,13 +208,15 @@ def _facets(every: list[Family], facet: str | None) -> list[tuple[str, list[Fami
 
 
 def point_rows(
-    members: list[Family], told: list[str], metric: str, colour: str | None = None
+    members: list[Family], keys: list[str], metric: str, colour: str | None = None
 ) -> pl.DataFrame:
-    """The points of several families, with the names that a legend shows. "curve" holds the ids
-    of the runs behind a point."""
+    """The points of several families, with the names that a legend shows.
+
+    Column "curve" has the ids of the runs behind a point.
+    """
     parts = []
     for family in members:
-        label = group_text({key: family.keys.get(key) for key in told})
+        label = group_text({key: family.keys.get(key) for key in keys})
         series = key_text(colour, family.keys.get(colour)) if colour else legend_name(family)
         parts.append(
             family.frame.with_columns(
@@ -247,15 +249,15 @@ def panel(
     span: np.ndarray,
     look: Look | None = None,
 ) -> Any:
-    """One panel of curves: bands, lines, and markers that repeat what colour says.
+    """One panel of curves: bands, lines, and markers whose shape repeats the colour.
 
     Args:
-        span: the places that the axis has to hold.
+        span: the places that the axis has to include.
     """
     look = look or Look()
     x, y = _panel_axes(rows, metric, axis, span, look)
     channels, shape = legend.channels()
-    # A curve's points stay together whatever else its legend says.
+    # Points are joined by curve, even if curves share a colour and a dash.
     detail = alt.Detail("curve:N")
     shown = numbered(rows).drop(
         "objective", "seeds", "estimator", "metric", "raw", "panel", strict=False
@@ -265,7 +267,7 @@ def panel(
         alt.Tooltip("x:Q", title=AXIS_TITLES[axis], format=",.6~g"),
         alt.Tooltip("value:Q", title=metric, format=".5~g"),
         alt.Tooltip("series:N", title="curve"),
-        *([alt.Tooltip("label:N", title="of")] if legend.told else []),
+        *([alt.Tooltip("label:N", title="of")] if legend.keys else []),
     ]
     layers: list[Any] = []
     if rows["low"].null_count() < rows.height:
@@ -273,14 +275,14 @@ def panel(
         layers.append(base.mark_area(opacity=0.18, tooltip=None).encode(*band))
     layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail, tooltip=tips))
     if len(legend.labels) > 1:
-        some = shown.filter("marked").select("x", "value", "series", "label")
-        marks = alt.Chart(some).mark_point(filled=True, size=34, opacity=1)
+        marked = shown.filter("marked").select("x", "value", "series", "label")
+        marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=1)
         layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
     elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
         marks = base.mark_point(filled=True, size=12, opacity=1)
         layers.append(marks.encode(x, y, channels[0], tooltip=tips))
-    made = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    return made.properties(title=wrapped(title)) if title else made
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    return chart.properties(title=wrapped(title)) if title else chart
 
 
 def _panel_axes(

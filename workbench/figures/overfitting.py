@@ -13,7 +13,7 @@ from workbench.analysis.overfitting import onset_trends
 from workbench.analysis.pairing import identity
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis, metric_title
-from workbench.figures.points import POINTS, Family, by_number, families, telling_keys
+from workbench.figures.points import POINTS, Family, by_number, distinguishing_keys, families
 from workbench.figures.theme import (
     AXIS_TITLES,
     DASHES,
@@ -37,12 +37,13 @@ def loss_against_accuracy_figure(
     accuracy: str = "cloze_acc",
     where: Where | None = None,
 ) -> Figure:
-    """The way of each run through loss and accuracy, from its first point (open) to its last
-    (filled): a way that turns right and up has a loss that rises while accuracy still improves
-    (arXiv 2511.03276, Figures 8 and 9).
+    """Each run's path through loss and accuracy, from its first point (open) to its last (filled).
 
-    Where the two were measured at different tokens, accuracy is interpolated in between to where
-    the loss was measured.
+    A path that turns right and up has a loss that rises while accuracy still improves (arXiv
+    2511.03276, Figures 8 and 9).
+
+    Where the two were measured at different tokens, accuracy is interpolated to the tokens of the
+    loss.
 
     Args:
         where: draw only the runs whose keys have one of these values.
@@ -51,7 +52,7 @@ def loss_against_accuracy_figure(
         InputError: no run has both metrics over a common range of tokens.
     """
     pairs = _both(results, study, loss, accuracy, "tokens", where)
-    told = telling_keys([first for first, _ in pairs])
+    differing = distinguishing_keys([first for first, _ in pairs])
     parts = []
     for first, second in pairs:
         joined = _joined(first, second, "loss", "accuracy")
@@ -59,7 +60,7 @@ def loss_against_accuracy_figure(
             joined.with_columns(
                 objective=pl.lit(first.objective),
                 series=pl.lit(first.series(loss)),
-                label=pl.lit(group_text({name: first.keys.get(name) for name in told})),
+                label=pl.lit(group_text({name: first.keys.get(name) for name in differing})),
                 order=pl.int_range(pl.len()),
                 place=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("first"))
                 .when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.lit("last"))
@@ -79,7 +80,7 @@ def loss_against_accuracy_figure(
 
 
 def _both(
-    results: Path, study: str, one: str, other: str, axis: str, where: Where | None
+    results: Path, study: str, first_metric: str, second_metric: str, axis: str, where: Where | None
 ) -> list[tuple[Family, Family]]:
     """The configurations that have both metrics."""
     ours, theirs = (
@@ -89,23 +90,23 @@ def _both(
                 chosen(load_curves(results, study, metric), where or {}), axis, limit=POINTS // 4
             )
         }
-        for metric in (one, other)
+        for metric in (first_metric, second_metric)
     )
     pairs = [(family, theirs[key]) for key, family in ours.items() if key in theirs]
-    told = telling_keys([family for family, _ in pairs])
-    pairs.sort(key=lambda pair: [by_number(json.dumps(pair[0].keys.get(key))) for key in told])
+    differing = distinguishing_keys([family for family, _ in pairs])
+    pairs.sort(key=lambda pair: [by_number(json.dumps(pair[0].keys.get(key))) for key in differing])
     if not pairs:
-        raise InputError(f"study {study}: no run has both {one} and {other}.")
+        raise InputError(f"study {study}: no run has both {first_metric} and {second_metric}.")
     return pairs
 
 
-def _joined(first: Family, second: Family, one: str, other: str) -> pl.DataFrame:
+def _joined(first: Family, second: Family, first_name: str, second_name: str) -> pl.DataFrame:
     """Both values where the first was measured, over the range that both cover."""
     x, at = first.frame["x"].to_numpy(), second.frame["x"].to_numpy()
     inside = (x >= at[0]) & (x <= at[-1])
     values = np.interp(x[inside], at, second.frame["value"].to_numpy())
     return pl.DataFrame(
-        {"x": x[inside], one: first.frame["value"].to_numpy()[inside], other: values}
+        {"x": x[inside], first_name: first.frame["value"].to_numpy()[inside], second_name: values}
     )
 
 
@@ -154,8 +155,9 @@ def nll_gap_figure(
     loss: str = "val_loss",
     where: Where | None = None,
 ) -> Figure:
-    """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9):
-    accuracy follows the gap, which can widen while both NLLs rise.
+    """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9).
+
+    Accuracy follows the gap, which can widen while both NLLs rise.
 
     Args:
         loss: its lowest point is a dotted line where it lies before the end, as in the paper.
@@ -165,7 +167,7 @@ def nll_gap_figure(
         InputError: no run has both metrics.
     """
     pairs = _both(results, study, true, other, axis, where)
-    told = telling_keys([first for first, _ in pairs])
+    differing = distinguishing_keys([first for first, _ in pairs])
     lowest = _lowest(results, study, loss, axis)
     parts = []
     for first, second in pairs:
@@ -176,7 +178,7 @@ def nll_gap_figure(
             joined.unpivot(["true", "other", "gap"], index="x", variable_name="what").with_columns(
                 objective=pl.lit(first.objective),
                 series=pl.lit(first.series(true)),
-                label=pl.lit(group_text({k: first.keys.get(k) for k in told})),
+                label=pl.lit(group_text({k: first.keys.get(k) for k in differing})),
                 lowest_loss_at=pl.lit(lowest.get(identity(first.keys)), pl.Float64),
             )
         )
@@ -194,12 +196,12 @@ def _lowest(results: Path, study: str, loss: str, axis: str) -> dict[str, float]
         every = families(load_curves(results, study, loss), axis)
     except InputError:
         return {}
-    found = {}
+    lowest = {}
     for family in every:
         place = int(family.frame["value"].arg_min() or 0)
         if place < family.frame.height - 1:
-            found[identity(family.keys)] = float(family.frame["x"][place])
-    return found
+            lowest[identity(family.keys)] = float(family.frame["x"][place])
+    return lowest
 
 
 def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
@@ -252,20 +254,22 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
 
 
 def _span(values: pl.Series) -> list[float]:
-    """What all panels' axes hold, so that their heights compare."""
+    """The domain of all panels' axes, so that their heights compare."""
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     margin = 0.04 * (high - low or 1.0)
     return [low - margin, high + margin]
 
 
-def onset_figure(found: list[dict[str, Any]]) -> Figure:
-    """The epoch of the lowest loss against unique tokens, or against size where only that
-    varies, an objective a colour; arrows are lower bounds (arXiv 2511.03276, Figure 11).
+def onset_figure(rows: list[dict[str, Any]]) -> Figure:
+    """The epoch of the lowest loss against unique tokens, one colour for each objective.
+
+    It is against size where only that varies. Arrows are lower bounds (arXiv 2511.03276, Figure
+    11).
 
     Args:
         found: what `overfitting_onset` returned.
     """
-    sizes = {row["group"]["n_params"] for row in found}
-    budgets = {row["group"]["unique_tokens"] for row in found}
+    sizes = {row["group"]["n_params"] for row in rows}
+    budgets = {row["group"]["unique_tokens"] for row in rows}
     against = "n_params" if len(budgets) < 2 <= len(sizes) else "unique_tokens"
-    return crossover_trend_figure(found, onset_trends(found, against), what="onset of overfitting")
+    return crossover_trend_figure(rows, onset_trends(rows, against), what="onset of overfitting")

@@ -21,14 +21,14 @@ def fitted(spec: Spec, width: int) -> Spec:
     if "hconcat" in spec:
         return _row(spec, width)
     if "vconcat" in spec:
-        return {**spec, "vconcat": [fitted(one, width) for one in spec["vconcat"]]}
+        return {**spec, "vconcat": [fitted(view, width) for view in spec["vconcat"]]}
     if isinstance(spec.get("width"), int):
         return _single(spec, width)
     return spec
 
 
 def _single(spec: Spec, width: int) -> Spec:
-    """As wide as the page. Rows of names keep their height."""
+    """A panel as wide as the page. Panels with rows of names stay as high as they are."""
     room = max(_LEAST, width - _MARGIN)
     height = spec.get("height")
     if not isinstance(height, int) or _has_names(spec):
@@ -57,7 +57,7 @@ def _grid(spec: Spec, width: int) -> Spec:
 def _sized(view: Spec, side: int) -> Spec:
     """A panel, or panels above each other, of another width and a height that goes with it."""
     if "vconcat" in view:
-        return {**view, "vconcat": [_sized(one, side) for one in view["vconcat"]]}
+        return {**view, "vconcat": [_sized(part, side) for part in view["vconcat"]]}
     old = view.get("width")
     if not isinstance(old, int):
         return view
@@ -69,10 +69,10 @@ def _sized(view: Spec, side: int) -> Spec:
 
 
 def _row(spec: Spec, width: int) -> Spec:
-    """Panels in a row keep their shares of it."""
+    """Panels in a row, scaled to the page in proportion."""
     views = spec["hconcat"]
     widths = [view.get("width") for view in views]
-    if not all(isinstance(one, int) for one in widths):
+    if not all(isinstance(w, int) for w in widths):
         return spec
     room = width - _MARGIN * len(views)
     scale = min(room / sum(widths), 2.0)

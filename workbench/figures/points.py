@@ -19,7 +19,7 @@ OBJECTIVE = "training.objective"
 POINTS = 14_000
 """The most points that a figure draws: what a browser draws within a second."""
 _LEAST = 4
-_CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be told apart
+_CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be seen
 Band = Literal["range", "t95", "none"]
 """What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
 Smoothing = float | Literal["spline"]
@@ -28,7 +28,7 @@ Smoothing = float | Literal["spline"]
 
 @dataclass(frozen=True)
 class Family:
-    """The seeds of one configuration: mean curve, band, and what tells it from others."""
+    """The seeds of one configuration: mean curve, band, and the keys of the configuration."""
 
     keys: dict[str, Any]
     objective: str
@@ -40,10 +40,10 @@ class Family:
     """x, value (smoothed where asked), raw, low, high."""
 
     def series(self, metric: str, published: bool = False) -> str:
-        """What a legend calls it: the objective, what a loss measures, and whose it is."""
-        told = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
+        """The name in a legend: objective, what a loss measures, and whether it was imported."""
+        text = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
         whose = "published" if published else "imported" if self.imported else ""
-        return f"{told}, {whose}" if whose else told
+        return f"{text}, {whose}" if whose else text
 
 
 def families(
@@ -55,7 +55,7 @@ def families(
     limit: int = POINTS,
     log: bool = True,
 ) -> list[Family]:
-    """A study's curves, the seeds of each configuration together.
+    """A study's curves, with the seeds of each configuration averaged.
 
     Args:
         band: around the mean over seeds; there is none around a single one.
@@ -64,8 +64,8 @@ def families(
             at zero is left out.
 
     Raises:
-        InputError: runs without that axis, a smoothing that is none, or more curves than points
-            can show.
+        InputError: runs do not have that axis, the smoothing or the band is unknown, or there are
+            more curves than points can show.
     """
     if smoothing != "spline" and not (isinstance(smoothing, int | float) and 0 <= smoothing < 1):
         raise InputError(f"smoothing {smoothing}: expected spline, or a number in [0, 1).")
@@ -103,8 +103,8 @@ def _frame(
 ) -> pl.DataFrame:
     x = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
     table = np.stack([np.interp(x, curve.x[axis], curve.y) for curve in curves])
-    keep = x > 0 if log else x >= 0  # a logarithm has no place for the start
-    x, table = x[keep], table[:, keep]
+    in_range = x > 0 if log else x >= 0  # a logarithm has no place for the start
+    x, table = x[in_range], table[:, in_range]
     raw = table.mean(axis=0)
     value = _smooth(x, raw, smoothing)
     low, high = _band(table, band)
@@ -146,17 +146,18 @@ def smoothed(values: Floats, weight: float) -> Floats:
     if weight == 0 or len(values) == 0:
         return values
     total, norm = 0.0, 0.0
-    out = np.empty(len(values))
+    averages = np.empty(len(values))
     for i, value in enumerate(values):
         total = weight * total + (1 - weight) * value
         norm = weight * norm + (1 - weight)
-        out[i] = total / norm
-    return out
+        averages[i] = total / norm
+    return averages
 
 
 def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:
-    """Indices of at most `limit` points: the ends, and the least and the greatest of each
-    stretch of the axis, so that no spike is lost.
+    """Indices of at most `limit` points that show a curve without losing a spike.
+
+    They are the ends, and the least and the greatest value of each stretch of the axis.
 
     Args:
         x: increasing; above zero on a logarithmic axis.
@@ -169,20 +170,20 @@ def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray
     t = np.log(x) if log else x
     bins = ((t - t[0]) / max(t[-1] - t[0], 1e-12) * stretches).astype(int)
     starts = np.flatnonzero(np.diff(np.minimum(bins, stretches - 1), prepend=-1))
-    keep = {0, n - 1}
+    chosen = {0, n - 1}
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         part = y[start:stop]
-        keep |= {int(start + part.argmin()), int(start + part.argmax())}
-    return np.array(sorted(keep))
+        chosen |= {int(start + part.argmin()), int(start + part.argmax())}
+    return np.array(sorted(chosen))
 
 
-def telling_keys(every: list[Family]) -> list[str]:
-    """The keys that a legend has to name."""
-    return pairing.telling_keys([family.keys for family in every])
+def distinguishing_keys(every: list[Family]) -> list[str]:
+    """The keys that a legend has to name: those that distinguish the families."""
+    return pairing.distinguishing_keys([family.keys for family in every])
 
 
 def by_number(text: str) -> tuple[int, float, str]:
-    """Sorts JSON values: what has none first, numbers by size, then the others."""
+    """Sorts JSON values: null first, numbers by size, then the others."""
     value = json.loads(text)
     if value is None:
         return (-1, 0.0, "")
@@ -191,5 +192,5 @@ def by_number(text: str) -> tuple[int, float, str]:
 
 
 def numbered(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same with curves as numbers, which are a tenth of what a browser has to be sent."""
+    """The same rows with curves as numbers, a tenth of the bytes to send to a browser."""
     return rows.with_columns(curve=pl.col("curve").rank("dense"))

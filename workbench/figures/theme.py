@@ -12,21 +12,19 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.messages import pretty
+from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
 from workbench.runs.files import replacing
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()
 
-# Okabe & Ito's colours, which colour-blind readers can tell apart; dashes and shapes repeat them.
-COLOURS = {"ar": "#0072B2", "mdlm": "#D55E00"}
+# Okabe & Ito's colours, which colour-blind readers can distinguish; dashes and shapes repeat them.
+COLOURS = {BASELINE: "#0072B2", CHALLENGER: "#D55E00"}
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _RAMP = ("#0b2a5b", "#3b528b", "#21918c", "#5aa52f", "#b08d00")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4], [4, 2, 1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 INK, FAINT, GRID = "#333333", "#9a9a9a", "#e4e4e4"
-NAMES = {
-    "ar": "AR", "mdlm": "masked diffusion", "block": "block diffusion", "aoar": "any-order AR"
-}  # fmt: skip
 AXIS_TITLES = {
     "tokens": "training tokens",
     "epochs": "epochs",
@@ -121,7 +119,7 @@ def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
     follows from its name, so that it looks alike on every figure; where two names fall on one
     place, the later in the alphabet takes the next that is free.
     """
-    known = sorted(set(objectives), key=lambda o: (o not in COLOURS, o != "ar", o))
+    known = sorted(set(objectives), key=lambda o: (o not in COLOURS, o != BASELINE, o))
     styles: dict[str, Style] = {}
     taken: set[int] = set()
     for objective in known:
@@ -163,7 +161,8 @@ def colour_of(objective: str) -> str:
 
 
 def name_of(objective: str) -> str:
-    return NAMES.get(objective, objective)
+    """An objective as figures call it."""
+    return display_name(objective)
 
 
 def series_channels(

@@ -30,30 +30,31 @@ from workbench.figures.theme import (
 )
 
 _WIDTH, _HEIGHT = 430, 300
-_TOLD = ("study", "metric", "axis", "definition")
+_FAMILY_KEYS = ("study", "metric", "axis", "definition")
 
 
 def crossover_trend_figure(
-    found: list[dict[str, Any]], trends: list[dict[str, Any]], *, what: str = "crossover"
+    rows: list[dict[str, Any]], trends: list[dict[str, Any]], *, what: str = "crossover"
 ) -> Figure:
-    """Crossovers, or onsets of overfitting, along a key, with the fitted power law and where
-    95 % of further places are expected. Open marks with arrows are bounds: the place lies in
-    their direction.
+    """Crossovers, or onsets of overfitting, along a key, with the fitted power law.
+
+    The band is where 95 % of further places are expected. Open marks with arrows are bounds: the
+    place lies in their direction.
 
     Args:
         found: rows as of `crossovers` or `overfitting_onset`.
         trends: rows as of `crossover_trends` or `onset_trends` for these.
     """
     against = trends[0]["against"]
-    axis = found[0].get("axis", "epochs")
+    axis = rows[0].get("axis", "epochs")
     names = _series_names(trends)
-    rows = [
+    points = [
         _trend_point(row, against, name, axis)
         for trend, name in zip(trends, names, strict=True)
-        for row in found
+        for row in rows
         if _belongs(row, trend)
     ]
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    frame = pl.DataFrame(points, infer_schema_length=None)
     title = KEY_NAMES.get(against, against.rpartition(".")[2])
     numeric = frame["key"].dtype.is_numeric()
     lines = _power_laws(frame) if numeric else None
@@ -70,17 +71,17 @@ def crossover_trend_figure(
     layers = [] if lines is None else _fitted_lines(lines, x, y, colour)
     layers += bounded_marks(frame, x, y, colour, shape)
     several = len(names) > 1
-    told = [f"{name}: {_trend_text(t)}" if several else _trend_text(t)
+    subtitle = [f"{name}: {_trend_text(t)}" if several else _trend_text(t)
             for name, t in zip(names, trends, strict=True)]  # fmt: skip
     chart = alt.layer(*layers).properties(
         width=_WIDTH, height=_HEIGHT,
-        title=alt.TitleParams(f"{what} against {title}", subtitle=told),
+        title=alt.TitleParams(f"{what} against {title}", subtitle=subtitle),
     )  # fmt: skip
     return Figure(finished(chart), frame, f"{what} against {title}")
 
 
 def _roomy(values: Floats) -> Floats:
-    """Room for an arrow above and below."""
+    """The values with a margin for an arrow above and below."""
     good = values[values > 0]
     if not len(good):
         return values
@@ -89,12 +90,14 @@ def _roomy(values: Floats) -> Floats:
 
 
 def _belongs(row: dict[str, Any], trend: dict[str, Any]) -> bool:
-    same = all(row.get(key, trend.get(key)) == trend.get(key) for key in _TOLD if key in trend)
+    same = all(
+        row.get(key, trend.get(key)) == trend.get(key) for key in _FAMILY_KEYS if key in trend
+    )
     return same and all(row["group"].get(key) == value for key, value in trend["group"].items())
 
 
 def _series_names(trends: list[dict[str, Any]]) -> list[str]:
-    """What tells the trends apart, each by its own name."""
+    """A name for each trend, of the keys that differ between them."""
     keys = list(dict.fromkeys(key for trend in trends for key in trend["group"]))
     differing = [
         key for key in keys
@@ -178,41 +181,42 @@ def _fitted_lines(lines: pl.DataFrame, x: Any, y: Any, colour: Any) -> list[Any]
 def _trend_text(trend: dict[str, Any]) -> str:
     if trend.get("exponent") is None:
         return (trend.get("note") or "").partition("; changes along")[0]
-    told = f"exponent {round(trend['exponent'], 6):.3g}"
+    text = f"exponent {round(trend['exponent'], 6):.3g}"
     ends = trend["ci95"]
     if ends:
         low, high = ("unbounded" if end is None else f"{end:.3g}" for end in ends)
-        told += f" (95 %: {low} to {high})"
+        text += f" (95 %: {low} to {high})"
     else:
-        told += " (no interval: too few crossed)"
+        text += " (no interval: too few crossed)"
     if trend["n_censored"]:
-        told += f"; {trend['n_censored']} bound{'s' * (trend['n_censored'] > 1)}"
-    return told
+        text += f"; {trend['n_censored']} bound{'s' * (trend['n_censored'] > 1)}"
+    return text
 
 
 def effective_data_figure(
-    found: list[dict[str, Any]], *, show: Literal["tokens", "ratio"] = "tokens"
+    answers: list[dict[str, Any]], *, show: Literal["tokens", "ratio"] = "tokens"
 ) -> Figure:
-    """How many unique tokens the baseline needs to match the challenger, against the
-    challenger's own. Open marks with arrows are bounds: outside the baseline's budgets.
+    """How many unique tokens the baseline needs to match the challenger, against the challenger's.
+
+    Open marks with arrows are bounds: outside the baseline's budgets.
 
     Args:
         found: what `effective_data` returned.
         show: the unique tokens, or their ratio to the challenger's own.
     """
-    rows = [_effective_point(row, show) for row in found]
+    rows = [_effective_point(row, show) for row in answers]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     keys = frame["key"].to_numpy()
     ends = np.array([keys.min() / 1.5, keys.max() * 1.5])
     unit = ends if show == "tokens" else np.ones(2)
     span = _roomy(np.concatenate([unit, 3 * unit, places_of(frame)]))
-    challenger, baseline = name_of(found[0]["challenger"]), name_of(found[0]["baseline"])
+    challenger, baseline = name_of(answers[0]["challenger"]), name_of(answers[0]["baseline"])
     needs = f"unique tokens {baseline} needs to match"
     y_title = needs if show == "tokens" else f"{needs}, over {challenger}'s own"
     x = log_axis("key:Q", f"unique tokens of {challenger}", ends)
     y = log_axis("place:Q", y_title, span, channel=alt.Y)
     series = frame["series"].unique(maintain_order=True).to_list()
-    own = styles_of([str(found[0]["challenger"])])[str(found[0]["challenger"])].colour
+    own = styles_of([str(answers[0]["challenger"])])[str(answers[0]["challenger"])].colour
     palette = (own, *OTHERS)
     styles = [Style(palette[i % 6], [1, 0], SHAPES[i % len(SHAPES)]) for i in range(len(series))]
     colour, _, shape = series_channels(series, styles)
@@ -220,12 +224,12 @@ def effective_data_figure(
     colour.legend = shape.legend = legend
     layers = [*_ratio_lines(ends, unit, x, y), *bounded_marks(frame, x, y, colour, shape)]
     title = alt.TitleParams(
-        f"What unique tokens are worth, by {found[0]['at']} {found[0]['metric']}",
+        f"What unique tokens are worth, by {answers[0]['at']} {answers[0]['metric']}",
         subtitle="arrows: bounds, outside the budgets measured"
         if (frame["status"] != "crossed").any() else "lines: 95 % intervals, where there are any",
     )  # fmt: skip
     chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=title)
-    return Figure(finished(chart), frame, f"effective data by {found[0]['metric']}")
+    return Figure(finished(chart), frame, f"effective data by {answers[0]['metric']}")
 
 
 def _effective_point(row: dict[str, Any], show: str) -> dict[str, Any]:
@@ -250,7 +254,7 @@ def _effective_point(row: dict[str, Any], show: str) -> dict[str, Any]:
 
 
 def _ratio_lines(ends: Floats, unit: Floats, x: Any, y: Any) -> list[Any]:
-    """As many tokens, and three times as many."""
+    """Lines of equal unique tokens, and of three times as many."""
     layers = []
     for factor, text in ((1, "equal"), (3, "3 times")):
         line = pl.DataFrame({"key": ends, "place": unit * factor, "words": ["", text]})

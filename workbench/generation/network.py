@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from workbench.generation.incremental import CachedDecoder, GroupDecoder
+from workbench.recipe import objective_facts
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
 from workbench.training.objectives.base import Vocab
-from workbench.training.objectives.registry import OBJECTIVES
 from workbench.training.trained_model import RunModel
 
 
@@ -70,6 +70,6 @@ def network_of(run: RunModel) -> Network:
         decoder=lambda batch, length: CachedDecoder(run.model, batch=batch, length=length),
         schedule=SCHEDULES[schedule] if schedule else LINEAR,
         block_size=training.block_size,
-        reader=reader if OBJECTIVES[training.objective].doubled else None,
+        reader=reader if objective_facts(training.objective).streams == 2 else None,
         device=run.device,
     )

@@ -1,5 +1,6 @@
-"""The samplers that `workbench sample --sampler` can name. A new one is a function and an entry
-in `SAMPLERS`, or a plug-in (`recipe.plugins`)."""
+"""The samplers that `workbench sample --sampler` can name. A new one is a function, an entry in
+`_BUILT_IN`, and its name in the entry of each objective whose models it samples; or a plug-in
+(`recipe.plugins`)."""
 
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from workbench.generation.diffusion import (
 )
 from workbench.generation.settings import Fill, Settings
 from workbench.messages import suggestion
+from workbench.recipe import objective_facts
 from workbench.recipe.plugins import Installed, Plugins, Registry, SamplerPlugin
 
 
@@ -23,8 +25,6 @@ class Sampler:
 
     name: str
     fill: Fill
-    objectives: tuple[str, ...]
-    """Training objectives whose models it samples."""
     reads: tuple[str, ...] = ()
     """Settings that only some samplers have and this one reads."""
     one_by_one: bool = False
@@ -36,7 +36,7 @@ class Sampler:
         """Raises:
         InputError: the model cannot be sampled so, or a setting would have no effect.
         """
-        if objective not in self.objectives:
+        if self.name not in samplers_of(objective):
             fitting = ", ".join(samplers_of(objective)) or "no sampler yet"
             raise InputError(
                 f"--sampler {self.name}: the model was trained with the objective {objective}, "
@@ -46,7 +46,8 @@ class Sampler:
             if getattr(settings, setting) is not None and setting not in self.reads:
                 option = "--" + setting.replace("_", "-")
                 raise InputError(f"{option} has no effect on --sampler {self.name}: leave it out.")
-        if objective == "block" and settings.block_size is not None:
+        trained_in_blocks = "training.block_size" in objective_facts(objective).keys
+        if trained_in_blocks and settings.block_size is not None:
             raise InputError(
                 f"--block-size {settings.block_size}: the model was trained on blocks of its own "
                 "size, and is sampled in those: leave it out."
@@ -56,13 +57,13 @@ class Sampler:
 _BUILT_IN: dict[str, Sampler] = {
     sampler.name: sampler
     for sampler in (
-        Sampler("ar", autoregressive, ("ar",), one_by_one=True),
-        Sampler("ancestral", ancestral, ("mdlm",), ("steps",)),
-        Sampler("ancestral-blocks", ancestral_blocks, ("mdlm", "block"), ("steps", "block_size")),
-        Sampler("confidence", by_confidence, ("mdlm",), ("steps",)),
-        Sampler("blocks", blocks, ("mdlm", "block"), ("steps", "block_size")),
-        Sampler("random-order", random_order, ("aoar",), one_by_one=True),
-        Sampler("left-to-right", left_to_right, ("aoar",), one_by_one=True),
+        Sampler("ar", autoregressive, one_by_one=True),
+        Sampler("ancestral", ancestral, ("steps",)),
+        Sampler("ancestral-blocks", ancestral_blocks, ("steps", "block_size")),
+        Sampler("confidence", by_confidence, ("steps",)),
+        Sampler("blocks", blocks, ("steps", "block_size")),
+        Sampler("random-order", random_order, one_by_one=True),
+        Sampler("left-to-right", left_to_right, one_by_one=True),
     )
 }
 
@@ -71,7 +72,6 @@ def _of_plugin(plugin: Installed, declaration: SamplerPlugin) -> Sampler:
     return Sampler(
         plugin.name,
         plugin.code(),
-        declaration.objectives,
         declaration.reads,
         declaration.one_by_one,
         numbers=declaration.numbers,
@@ -84,8 +84,12 @@ SAMPLERS: Registry[Sampler, SamplerPlugin] = Registry(_BUILT_IN, SAMPLER_PLUGINS
 
 def samplers_of(objective: str) -> list[str]:
     """Samplers of an objective's models, the default first."""
-    usable = SAMPLERS.usable().values()
-    return [sampler.name for sampler in usable if objective in sampler.objectives]
+    every = list(objective_facts(objective).samplers)
+    for name in SAMPLER_PLUGINS.usable_names():
+        declaration = SAMPLER_PLUGINS.declaration(name)
+        if declaration and objective in declaration.objectives:
+            every.append(name)
+    return list(dict.fromkeys(every))
 
 
 def sampler_label(name: str | None) -> str:

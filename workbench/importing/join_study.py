@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from workbench.errors import InputError
 from workbench.recipe.models import StudyConfig
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.recipe.sweep import dotted
 from workbench.runs.files import write_json
 from workbench.runs.folder import RunFolder
@@ -76,7 +77,7 @@ def join_study(
         known = imported_runs(results, study) if before else []
         configs = _configs(results, dict.fromkeys([*known, *run_ids]))
         match, notes = pairing(configs)
-        document["compare"] = {"baseline": "ar", "challenger": "mdlm", "match": match}
+        document["compare"] = {"baseline": BASELINE, "challenger": CHALLENGER, "match": match}
     study_path(results, study).parent.mkdir(parents=True, exist_ok=True)
     if document != read_study(results, study):
         write_json(study_path(results, study), document)
@@ -101,16 +102,17 @@ def pairing(configs: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     match = sorted({key for config in configs for key in config} - set(_NEVER_SHARED))
     notes = []
     for key in [key for key in match if key not in _ALWAYS_SHARED]:
-        ours, theirs = _values(configs, key, "ar"), _values(configs, key, "mdlm")
+        ours, theirs = (_values(configs, key, side) for side in (BASELINE, CHALLENGER))
         if not ours or not theirs or ours & theirs:
             continue
+        never = f"{key} is never the same for {BASELINE} and {CHALLENGER}"
         without = [name for name in match if name != key]
         told = {_told_apart(config, without) for config in configs}
         if len(told) == len({_told_apart(config, match) for config in configs}):
             match = without
-            notes.append(f"{key} is never the same for ar and mdlm: runs are paired without it.")
+            notes.append(f"{never}: runs are paired without it.")
         else:
-            notes.append(f"{key} is never the same for ar and mdlm: their runs make no pairs.")
+            notes.append(f"{never}: their runs make no pairs.")
     return match, notes
 
 

@@ -19,12 +19,8 @@ from workbench.importing.columns import (
 )
 from workbench.importing.table import ROW, RawTable
 from workbench.messages import suggestion
+from workbench.recipe.objectives import OBJECTIVES
 
-_ALIASES = {
-    "ar": "ar", "autoregressive": "ar", "gpt": "ar",
-    "mdlm": "mdlm", "diffusion": "mdlm", "dlm": "mdlm", "difflm": "mdlm", "mdm": "mdlm",
-    "masked_diffusion": "mdlm",
-}  # fmt: skip
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
 
@@ -72,10 +68,19 @@ def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
     return Points(frame.drop(ROW), mapping.labels, provenance, notes)
 
 
+def _aliases() -> dict[str, str]:
+    """Our names of objectives, by what tables call them; plug-ins take no alias from others."""
+    found: dict[str, str] = {}
+    for name, facts in OBJECTIVES.usable().items():
+        for alias in (name, *facts.aliases):
+            found.setdefault(alias, name)
+    return found
+
+
 def objective_name(text: str) -> str | None:
     """Our name of an objective, or None where the text cannot be one."""
     plain = text.strip().lower()
-    known = _ALIASES.get(plain.replace("-", "_").replace(" ", "_"))
+    known = _aliases().get(plain.replace("-", "_").replace(" ", "_"))
     return known or (plain if _IDENTIFIER.fullmatch(plain) else None)
 
 
@@ -152,11 +157,12 @@ class _Checker:
         return exact.zip_with(exact.is_not_null(), whole)
 
     def _objective(self, texts: pl.Series) -> pl.Series:
+        aliases = _aliases()
         names = {text: objective_name(text) for text in texts.unique().drop_nulls().to_list()}
         unknown = [text for text, name in names.items() if name is None]
         allowed = "; ".join(
-            f"{ours}: {', '.join(word for word, name in _ALIASES.items() if name == ours)}"
-            for ours in ("ar", "mdlm")
+            f"{ours}: {', '.join(word for word, name in aliases.items() if name == ours)}"
+            for ours in OBJECTIVES
         )
         self._refuse(
             "objective",
@@ -164,9 +170,12 @@ class _Checker:
             texts.is_in(unknown),
             f"is no objective. Known are {allowed}; any other has letters, digits, '_' and '-' only"
         )  # fmt: skip
-        for name in sorted({str(n) for n in names.values()} - {"ar", "mdlm"}):
-            near = suggestion(name, _ALIASES)
-            self.notes.append(f"objective {name} is kept: neither ar nor mdlm{near or '.'}")
+        for name in sorted({str(n) for n in names.values()} - set(OBJECTIVES)):
+            near = suggestion(name, aliases)
+            known = ", ".join(OBJECTIVES)
+            self.notes.append(
+                f"objective {name}, which is none of {known}, is imported{near or '.'}"
+            )
         return texts.replace_strict(names, return_dtype=pl.String)
 
     def losses(self, frame: pl.DataFrame) -> None:

@@ -1,1 +1,1 @@
-"""Scaling laws: a module each, and an entry in `registry.LAWS`."""
+"""Scaling laws: each has a module, and an entry in `registry.LAWS`."""

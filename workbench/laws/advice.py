@@ -1,9 +1,9 @@
 """What to train on the data and the compute at hand: objective, size and epochs.
 
 For each objective a law predicts the loss of every size N and number of tokens D that 6 N D <= C
-pays for; the lowest is its best. Compute need not be spent: a law that turns upward says when to
-stop. The compute at which the better objective changes is the critical compute. Laws come from a
-study's own runs, or from the literature.
+pays for; the lowest is its best. Compute need not be spent: where a law's loss turns upward,
+training stops. The compute at which the better objective changes is the critical compute. Laws
+come from a study's own runs, or from the literature.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ENOUGH = 1e-3  # of the loss
 
 @dataclass(frozen=True)
 class Frontier:
-    """The best that one law promises for at most so much compute.
+    """The lowest loss that a law predicts for each amount of compute.
 
     `compute` (m,) increases; `loss` (S, m) is the lowest up to there, at `n_params` and
     `total_tokens` (S, m).
@@ -36,7 +36,7 @@ class Frontier:
     total_tokens: Floats
 
     def at(self, compute: float) -> int:
-        """The last place that the compute pays for."""
+        """The index of the last element that the compute pays for."""
         return int(np.searchsorted(self.compute, compute * (1 + 1e-12), side="right")) - 1
 
 
@@ -65,18 +65,19 @@ def advise(
     compute: float,
     params_max: float | None = None,
 ) -> dict[str, Any]:
-    """Advice for one amount of data and compute.
+    """Recommend objective, size and epochs for one amount of data and compute.
 
-    Where the two laws were not fitted to the same data, their losses cannot be compared: the
-    published critical compute, measured on like data, then makes the choice.
+    If the two laws were not fitted to the same data, their losses cannot be compared. The choice
+    then follows the published critical compute.
 
     Args:
         predictors: baseline first, then challenger.
-        unique: unique tokens. compute: training FLOPs, as 6 N D.
+        unique: unique tokens.
+        compute: training FLOPs, as 6 N D.
         params_max: the largest size allowed.
 
     Raises:
-        InputError: so little compute that nothing sensible can be trained.
+        InputError: `compute` or `params_max` is below the smallest size considered.
     """
     least = 6 * _SIZES[0] * unique * _EPOCHS[0]
     if compute < least or (params_max is not None and params_max <= _SIZES[0]):
@@ -86,15 +87,16 @@ def advise(
             if compute < least
             else f"--params-max {params_max:g}: expected more than {_SIZES[0]:,.0f}."
         )
-    fronts = [frontier(one, unique, params_max) for one in predictors]
+    frontiers = [frontier(predictor, unique, params_max) for predictor in predictors]
     options = [
-        _option(one, front, unique, compute) for one, front in zip(predictors, fronts, strict=True)
+        _option(predictor, front, unique, compute)
+        for predictor, front in zip(predictors, frontiers, strict=True)
     ]
-    comparable = len({one.source for one in predictors}) == 1
+    comparable = len({predictor.source for predictor in predictors}) == 1
     published = CRITICAL["k"] * unique ** CRITICAL["p"]
     if comparable:
         choice = min(options, key=lambda option: option["loss"])["objective"]
-        critical = critical_compute(fronts)
+        critical = critical_compute(frontiers)
     else:
         choice = predictors[1 if compute > published else 0].objective
         critical = {"value": published, "status": "crossed", "ci95": None, "searched": None}
@@ -104,7 +106,7 @@ def advise(
         "params_max": params_max,
         "choice": choice,
         "choice_from": "predicted losses" if comparable else "the published critical compute",
-        "confidence": _confidence(fronts, compute) if comparable else None,
+        "confidence": _confidence(frontiers, compute) if comparable else None,
         "options": options,
         "critical_compute": critical,
         "published_critical_compute": published,
@@ -197,7 +199,7 @@ def critical_compute(fronts: list[Frontier]) -> dict[str, Any]:
     thinned = slice(0, None, 10)
     compute = baseline.compute[thinned]
     lead = (baseline.loss[:draws] - challenger.loss[:draws])[:, thinned]
-    places = np.array([_flip(np.log(compute), row) for row in lead])
+    places = np.array([_crossing_place(np.log(compute), row) for row in lead])
     status = {np.inf: "not_reached", -np.inf: "ahead_throughout"}.get(places[0], "crossed")
     interval = None
     if len(places) >= 20:
@@ -211,7 +213,7 @@ def critical_compute(fronts: list[Frontier]) -> dict[str, Any]:
     }
 
 
-def _flip(x: Floats, lead: Floats) -> float:
+def _crossing_place(x: Floats, lead: Floats) -> float:
     """Where the lead turns positive for good: inf where it never does, -inf where it is."""
     behind = np.flatnonzero(lead <= 0)
     if not len(behind):
@@ -227,7 +229,7 @@ def _notes(
     predictors: list[Predictor], options: list[dict[str, Any]], comparable: bool, compute: float
 ) -> list[str]:
     notes = []
-    if {one.estimator for one in predictors} == {"nll", "nelbo"}:
+    if {predictor.estimator for predictor in predictors} == {"nll", "nelbo"}:
         notes.append(
             "diffusion's predicted loss is a NELBO, an upper bound of what AR's NLL measures: "
             "diffusion may be better than the comparison says, never worse"
@@ -244,12 +246,12 @@ def _notes(
         if option["compute_spent"] < 0.8 * compute
     ]
     if any(not option["range_known"] for option in options):
-        notes.append("for a law without a known fitted range, extrapolation cannot be told")
+        notes.append("for a law without a known fitted range, extrapolation cannot be detected")
     return notes
 
 
 def advice_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """Advice for people: a row an objective."""
+    """Advice as table rows, one for each objective."""
     return [
         {
             "objective": option["objective"],
@@ -257,7 +259,7 @@ def advice_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
             "parameters": _rounded(option["n_params"]),
             "epochs": _rounded(option["epochs"]),
             "predicted loss": option["loss"],
-            "95 % interval": _told(option["loss_ci95"]),
+            "95 % interval": _interval_text(option["loss_ci95"]),
             "measures": "NELBO, a bound" if option["estimator"] == "nelbo" else "NLL",
             "within 0.1 % from (FLOPs)": _rounded(option["enough"]["compute"]),
             "outside the fitted range": ", ".join(
@@ -273,12 +275,12 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:.3g}"
 
 
-def _told(interval: list[float] | None) -> str | None:
+def _interval_text(interval: list[float] | None) -> str | None:
     return None if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
 
 
 def advice_lines(answer: dict[str, Any]) -> list[str]:
-    """What has to be said with the table."""
+    """The sentences that go with the table of advice: the choice, where it flips, notes."""
     critical = answer["critical_compute"]
     where = {
         "crossed": lambda: f"{critical['value']:.3g} FLOPs",

@@ -1,4 +1,4 @@
-"""Whether a planned grid is likely to contain the crossover, told before anything runs.
+"""Whether a planned grid is likely to contain the crossover, before anything runs.
 
 The expected place is the critical compute at the planned number of unique tokens: fitted to the
 crossovers that this results folder already knows, or, without three of them, the published one
@@ -18,7 +18,7 @@ from workbench.planning.plan import Plan
 from workbench.store import database_path, query
 
 FACTOR = 3.0
-"""The published law has no interval: this much either way is allowed for."""
+"""The published law has no interval: this factor either way stands in for one."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Expectation:
 
 
 def bracket(plan: Plan, results: Path, metric: str = "val_loss") -> list[dict[str, Any]]:
-    """One row for each unique budget and size of a plan that both objectives share.
+    """Compare a plan with the expected crossover, one row for each unique budget and size.
 
     Returns:
         "verdict": likely (the budget covers the whole expected range), uncertain, unlikely;
-        "needed_tokens" and "needed_unique_tokens" say what would make it likely.
+        "needed_tokens" and "needed_unique_tokens" are what would make it likely.
     """
     trend, count = _known_trend(results, metric)
     rows = []
@@ -69,7 +69,8 @@ def bracket(plan: Plan, results: Path, metric: str = "val_loss") -> list[dict[st
 
 
 def _known_trend(results: Path, metric: str) -> tuple[PowerLawTrend | None, int]:
-    """The trend of crossovers that `workbench crossover --axis tokens` has kept here."""
+    """The trend of the crossovers that `workbench crossover --axis tokens` has stored, and their
+    number."""
     if not database_path(results).exists():
         return None, 0
     frame = query(
@@ -129,7 +130,7 @@ def _needed(
 
 
 def bracket_row(row: dict[str, Any]) -> dict[str, Any]:
-    """For people."""
+    """One row of `bracket` as table cells."""
     needed = ""
     if row["needed_tokens"] is not None:
         needed = (

@@ -19,8 +19,8 @@ from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import huber
 from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.law import Floats, Procedure
+from workbench.recipe.objectives import BASELINE
 
-BASELINE = "ar"
 PUBLISHED = {"k": 2.12 * 10**1.956, "p": 2.174}
 
 
@@ -33,17 +33,17 @@ class CriticalPoint:
 
     @property
     def place(self) -> float:
-        """The critical compute, or the bound that is known of it."""
+        """The critical compute, or the known bound of it."""
         bound = {"not_reached": self.crossing.last_x, "ahead_throughout": self.crossing.first_x}
-        found = self.crossing.crossover
-        return bound[self.crossing.status] if found is None else found
+        crossover = self.crossing.crossover
+        return bound[self.crossing.status] if crossover is None else crossover
 
 
 def critical_points(table: LossTable) -> list[CriticalPoint]:
     """One point for each number of unique tokens that both objectives were trained on.
 
     Raises:
-        InputError: the table does not hold AR and one other objective.
+        InputError: the table does not have AR and exactly one other objective.
     """
     others = [name for name in table.objectives if name not in (None, BASELINE)]
     if BASELINE not in table.objectives or len(others) != 1 or table.unique_tokens is None:
@@ -88,10 +88,10 @@ def _in_flops(crossing: Crossing) -> Crossing:
 
 
 def fit_critical(table: LossTable, options: FitOptions) -> list[Fit]:
-    """Fit C_crit(U), with bounds as bounds.
+    """Fit C_crit(U), with budgets that have not crossed as censored values.
 
     Raises:
-        InputError: fewer than two unique budgets where the challenger got ahead.
+        InputError: the challenger got ahead at fewer than two unique budgets.
     """
     points = critical_points(table)
     x = np.array([point.unique_tokens for point in points])

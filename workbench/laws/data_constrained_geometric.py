@@ -16,7 +16,7 @@ from workbench.laws.law import Floats, Law, Rows, Terms
 def geometric_decay(x: Floats, log_r: Floats) -> tuple[Floats, Floats, Floats]:
     """log(1 + R (1 - (R / (1 + R))^x)), and its derivatives in x and in log R."""
     r = np.exp(log_r)
-    log_share = -np.log1p(1.0 / r)  # log of what one repeat keeps
+    log_share = -np.log1p(1.0 / r)  # log of the share of worth that the next repeat has
     left = np.exp(x * log_share)
     gained = -r * np.expm1(x * log_share)
     worth = 1.0 + gained

@@ -18,7 +18,7 @@ from workbench.laws.fitting.problem import Problem
 from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.law import Floats, Law, Parameter, Procedure, Rows, Terms
 
-_WIDTH = 0.08  # in log10 of compute: how far runs of one budget may lie apart
+_WIDTH = 0.08  # in log10 of compute: how far runs of one budget may differ
 _SIZES = 4  # distinct sizes that a parabola and a residual need
 
 
@@ -75,8 +75,8 @@ def budgets(table: LossTable, options: FitOptions) -> list[Budget]:
 
 
 def _by_compute(log_c: Floats) -> list[np.ndarray]:
-    """Rows of about equal compute. A budget starts where the one before has become too wide:
-    chains of near neighbours would join budgets that are far apart."""
+    """Rows of about equal compute. A new budget starts where the previous one would become too
+    wide: joining all near neighbours would join budgets that are far from each other."""
     order = np.argsort(log_c, kind="stable")
     cuts: list[int] = []
     start = 0
@@ -102,27 +102,27 @@ def _budget(
         options.delta,
     )  # fmt: skip
     start = np.polyfit(z, y, 2)[::-1]
-    found = minimise(problem, start[None])
+    minimum = minimise(problem, start[None])
     counts = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), options.resamples)
-    again = (
+    resampled = (
         minimise(
-            problem, np.tile(found.theta[0], (options.resamples, 1)), counts=counts.astype(float)
+            problem, np.tile(minimum.theta[0], (options.resamples, 1)), counts=counts.astype(float)
         )
         if options.resamples
-        else found
+        else minimum
     )
-    theta = found.theta[0]
+    theta = minimum.theta[0]
     lowest = -theta[1] / (2 * theta[2])
-    lowest_draws = -again.theta[:, 1] / (2 * again.theta[:, 2])
-    # A resample whose lowest point is far outside the sizes trained has none to speak of.
-    usable = (np.abs(lowest_draws) < 3 * np.ptp(z)) & (again.theta[:, 2] > 1e-6)
+    lowest_draws = -resampled.theta[:, 1] / (2 * resampled.theta[:, 2])
+    # A resample whose lowest point is far outside the sizes trained has no usable one.
+    usable = (np.abs(lowest_draws) < 3 * np.ptp(z)) & (resampled.theta[:, 2] > 1e-6)
     compute = float(np.exp(np.log(table.compute[rows]).mean()))
     return Budget(
         compute=compute,
         rows=rows,
         centre=centre,
         coefficients=theta,
-        objective=float(found.objective[0]),
+        objective=float(minimum.objective[0]),
         n_opt=float(np.exp(centre + np.clip(lowest, -50, 50))),
         loss_opt=float(np.exp(theta[0] + theta[1] * lowest / 2)),
         inside=bool(theta[2] > 1e-6 and z.min() < lowest < z.max()),
@@ -134,13 +134,13 @@ def fit_isoflop(table: LossTable, options: FitOptions) -> list[Fit]:
     """Fit each objective's profiles.
 
     Raises:
-        InputError: fewer than two budgets with a lowest point among their sizes.
+        InputError: fewer than two budgets have a lowest point among their sizes.
     """
     names = [None] if options.joint else table.objectives
-    return [_fit_one(table.of(name), name, options) for name in names]
+    return [_fit_objective(table.of(name), name, options) for name in names]
 
 
-def _fit_one(table: LossTable, objective: str | None, options: FitOptions) -> Fit:
+def _fit_objective(table: LossTable, objective: str | None, options: FitOptions) -> Fit:
     every = budgets(table, options)
     used = [b for b in every if b.inside]
     if len(used) < 2:

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """The inputs of a law, one element a run, as natural logarithms. No units but counts.
+    """The inputs of a law, one element a run, as natural logarithms of counts.
 
     `unique` is at most the total: a run that did not see all of its unique tokens has seen
     `total` distinct ones.
@@ -66,7 +66,7 @@ class Parameter:
         return np.exp(internal) if self.log else internal
 
 
-# (log terms (S, n, K), their gradients (S, n, K, p) or None where they were not asked for)
+# (log terms (S, n, K), their gradients (S, n, K, p) or None where they were not requested)
 Terms = tuple[Floats, Floats | None]
 
 

@@ -12,6 +12,7 @@ from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
 from workbench.laws.request import fit_options, get_law
+from workbench.recipe.objectives import BASELINE, CHALLENGER, OBJECTIVES
 
 DRAWS = 200  # resamples that intervals are worked out from
 
@@ -20,8 +21,8 @@ DRAWS = 200  # resamples that intervals are worked out from
 class Predictor:
     """One objective's law: best parameters (1, p) first, then resamples, as internal values.
 
-    `fitted_range` holds the least and the greatest value fitted of each input; empty where
-    the source does not tell it.
+    `fitted_range` has the least and the greatest fitted value of each input; it is empty where
+    the source does not give one.
     """
 
     objective: str
@@ -42,7 +43,7 @@ class Predictor:
             own = values[:DRAWS]
             internal = np.log(own) if parameter.log else own
             draws[1 : 1 + len(own), law.names.index(name)] = internal
-        estimator = "nll" if objective == "ar" else "nelbo"
+        estimator = facts.estimator if (facts := OBJECTIVES.get(objective)) else "unknown"
         return cls(
             objective,
             law,
@@ -59,11 +60,14 @@ def study_predictors(
     """AR's and the challenger's laws, fitted to a study's runs.
 
     Raises:
-        InputError: the study has not AR and one other objective, or too few runs for the law.
+        InputError: the study does not have AR and exactly one other objective, or has too few runs
+            for the law.
     """
     chosen = get_law(law) if law in LAWS else None
     if not isinstance(chosen, Law):
-        allowed = ", ".join(name for name, one in LAWS.usable().items() if isinstance(one, Law))
+        allowed = ", ".join(
+            name for name, candidate in LAWS.usable().items() if isinstance(candidate, Law)
+        )
         raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
     options = fit_options(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
@@ -74,34 +78,35 @@ def study_predictors(
 
 
 def paired_predictors(fits: list[Fit]) -> list[Predictor]:
-    """AR's and the challenger's laws, of fits of one law to each objective.
+    """AR's and the challenger's laws, from fits of one law to each objective.
 
     Raises:
-        InputError: there are not just AR and one other objective.
+        InputError: the fits are not of AR and exactly one other objective.
     """
     by_name = {fit.objective_name: fit for fit in fits}
-    others = [name for name in by_name if name not in (None, "ar")]
-    if "ar" not in by_name or len(others) != 1:
+    others = [name for name in by_name if name not in (None, BASELINE)]
+    if BASELINE not in by_name or len(others) != 1:
         source = fits[0].table.source if fits and fits[0].table else "no fits"
         raise InputError(
-            f"{source}: advice compares ar with one other objective; here: "
+            f"{source}: advice compares {BASELINE} with one other objective; here: "
             f"{', '.join(map(str, by_name)) or 'none'}."
         )
-    return [Predictor.of_fit(by_name[name], str(name)) for name in ("ar", others[0])]
+    return [Predictor.of_fit(by_name[name], str(name)) for name in (BASELINE, others[0])]
 
 
 def published_predictors() -> list[Predictor]:
     """The literature's laws: data-constrained for AR, Quokka's for masked diffusion."""
-    chosen = (("ar", "data_constrained", "nll"), ("mdlm", "quokka", "nelbo"))
+    chosen = ((BASELINE, "data_constrained"), (CHALLENGER, "quokka"))
     known_ranges = {  # its published runs; Quokka's paper gives no table
         "data_constrained": {"n_params": (7e6, 8.7e9), "total_tokens": (1e8, 9e11)},
         "quokka": {},
     }
     predictors = []
-    for objective, name, estimator in chosen:
+    for objective, name in chosen:
         law = LAWS[name]
         assert isinstance(law, Law)
         theta = law.internal(law.published)[None]
         source = f"{law.citation} ({law.published_for})"
+        estimator = OBJECTIVES[objective].estimator
         predictors.append(Predictor(objective, law, theta, known_ranges[name], source, estimator))
     return predictors

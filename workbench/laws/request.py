@@ -1,4 +1,4 @@
-"""From what a user gives to what a fit needs."""
+"""The law, the table and the options of a fit, from what a user gave."""
 
 import tomllib
 from pathlib import Path
@@ -14,8 +14,10 @@ from workbench.messages import suggestion
 
 
 def get_law(name: str) -> Law | Procedure:
-    """Raises:
-    InputError: no such law.
+    """The law or procedure of this name.
+
+    Raises:
+        InputError: there is no such law.
     """
     if name not in LAWS:
         raise InputError(
@@ -35,8 +37,10 @@ def get_table(
     law: str,
     where: dict[str, list[Any]] | None = None,
 ) -> LossTable:
-    """Raises:
-    InputError: neither or both of a table and a study, or one that cannot be read.
+    """The losses to fit, from a file or from a study.
+
+    Raises:
+        InputError: neither or both of a table and a study are given, or it cannot be read.
     """
     if (table is None) == (study is None):
         raise InputError("give one of --table FILE and --study NAME.")
@@ -47,12 +51,12 @@ def get_table(
     assert study is not None
     if columns:
         raise InputError("--column is for --table: a study's columns are known.")
-    # The critical compute is read from whole curves, not from where they ended.
+    # The critical compute is read from whole curves, not from their ends.
     return study_table(results, study, metric, "curve" if law == "critical_compute" else at, where)
 
 
 def wanted(pairs: dict[str, str]) -> dict[str, list[Any]]:
-    """Values of `--where key=value`: as TOML would have them, else as text."""
+    """The values of `--where key=value`, read as TOML where they are TOML, else as text."""
     return {key: [_value(text)] for key, text in pairs.items()}
 
 
@@ -75,17 +79,19 @@ def fit_options(
     seed: int,
     diagnostics: bool = True,
 ) -> FitOptions:
-    """Raises:
-    InputError: a held value that is not a number.
+    """A fit's options, from texts as the command line gives them.
+
+    Raises:
+        InputError: a value of `fixed` is not a number.
     """
-    held = {}
+    numbers = {}
     for name, text in fixed.items():
         try:
-            held[name] = float(text)
+            numbers[name] = float(text)
         except ValueError:
             raise InputError(f"--fixed {name}={text}: expected a number.") from None
     return FitOptions(
-        fixed=held,
+        fixed=numbers,
         tied=tuple(tied.items()),
         shared=tuple(part.strip() for part in shared.split(",")) if shared else (),
         joint=joint,

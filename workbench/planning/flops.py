@@ -12,12 +12,17 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe import RunConfig
+from workbench.recipe.objectives import BASELINE, CHALLENGER, objective_facts
 from workbench.recipe.sizes import SIZES, ModelShape
 
 
 def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:
     """FLOPs of one token's share of a forward pass over `seq_len` tokens."""
-    attended = seq_len / 2 if causal else seq_len
+    return _forward_flops(shape, seq_len / 2 if causal else seq_len)
+
+
+def _forward_flops(shape: ModelShape, attended: float) -> float:
+    """FLOPs of one input's share of a forward pass, with an output."""
     weights = 2 * shape.n_params_active_non_embedding + 2 * shape.width * shape.vocab_size
     return float(weights + 4 * shape.width * shape.layers * attended)
 
@@ -28,30 +33,14 @@ def train_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> f
 
 
 def train_flops_per_data_token(config: RunConfig) -> float:
-    """FLOPs of training for each token of the budget, however often it passes the network."""
-    shape, length, training = config.model.shape, config.data.seq_len, config.training
-    samples = training.noise_samples or 1
-    if training.objective == "ar":
-        clean = 1 if training.mask_aux_weight else 0
-        return (clean + samples) * train_flops_per_token(shape, length, causal=True)
-    if training.objective == "mdlm":
-        return samples * train_flops_per_token(shape, length, causal=False)
-    if training.objective == "block":
-        # A noisy token sees its block of S and (L - S) / 2 clean tokens on average; a clean token
-        # sees (L + S) / 2 clean ones. That is (L + S) / 2 for either.
-        assert training.block_size is not None
-        return samples * _doubled(shape, length + training.block_size)
-    return samples * _doubled(shape, length)  # any order: L / 2 for queries and contents
-
-
-def _doubled(shape: ModelShape, twice_attended: int) -> float:
-    """Training FLOPs a token whose sequence passes as 2L inputs, with outputs at L of them.
-
-    Args:
-        twice_attended: twice the mean number of inputs that each input sees.
-    """
-    one = forward_flops_per_token(shape, twice_attended, causal=True)
-    return 3 * (2 * one - 2 * shape.width * shape.vocab_size)
+    """FLOPs of training for each token of the budget, however often it passes the network: as
+    one input or two, of which one has an output, in each presentation of its sequence."""
+    shape, training = config.model.shape, config.training
+    facts = objective_facts(training.objective)
+    forward = _forward_flops(shape, facts.attended(training, config.data.seq_len))
+    without_output = forward - 2 * shape.width * shape.vocab_size
+    once = forward + (facts.streams - 1) * without_output
+    return facts.presentations(training) * (3 * once)
 
 
 def ar_generation_flops(shape: ModelShape, tokens: int, *, prompt: int = 0) -> float:
@@ -109,7 +98,7 @@ def training_rows(shape: ModelShape, seq_len: int) -> list[dict[str, Any]]:
             "over_6N": train_flops_per_token(shape, seq_len, causal=causal)
             / (6 * shape.n_params_active),
         }
-        for objective, causal in (("ar", True), ("mdlm", False))
+        for objective, causal in ((BASELINE, True), (CHALLENGER, False))
     ]
 
 

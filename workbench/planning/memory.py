@@ -8,8 +8,9 @@ What a rank holds between two steps is exact (tested against the sharded model o
     AdamW       8 bytes each (two moments), sharded alike
 
 What comes and goes within a step is an estimate, c bytes being the precision computed in, B the
-sequences of a micro-batch, T the inputs a sequence, d the width, f the feed-forward's, t the
-tensor-parallel ranks:
+sequences that pass at once (of a micro-batch, each as often as the objective presents it), L the
+tokens and T the inputs of each (2 L where the network reads two streams), d the width, f the
+feed-forward's, t the tensor-parallel ranks:
 
     gathered    FSDP2: two layers (the one at work and the next) and the embeddings at c bytes a
                 parameter, one layer's gradient at c + 4 bytes
@@ -19,7 +20,9 @@ tensor-parallel ranks:
                 and four of the feed-forward. In a mixture 4 f becomes k (d + 4 f) and
                 4 k d + 8 E bytes more. Dropout keeps two masks of d. A norm is one kernel, as on
                 a GPU. With activation checkpointing: each layer's input, and all of one layer
-    logits      B T V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
+    logits      B L V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
+    masks       5 T^2, as booleans and as float32 to add, where an objective's attention follows a
+                mask: once a batch, or for each of B sequences
 
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
 10 % free.
@@ -27,10 +30,11 @@ Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, co
 
 from dataclasses import asdict, dataclass
 
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.sizes import ModelShape
 
 _MASTER = 4  # bytes of float32
+_MASK = 5  # bytes of a boolean and of a float32
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,15 @@ class Memory:
     activations_recomputed: int
     """With it."""
     logits: int
+    masks: int
+    """Of attention, where the objective has masks of its own."""
     assumed: str
     """What a reader must know of the numbers."""
 
     @property
     def total(self) -> int:
         held = self.parameters + self.gradients + self.optimizer
-        return held + self.gathered + self.activations + self.logits
+        return held + self.gathered + self.activations + self.logits + self.masks
 
     def document(self) -> dict[str, int | str]:
         """The parts and their sum, for JSON."""
@@ -86,7 +92,12 @@ def memory_per_gpu(config: RunConfig) -> Memory:
     layer = _tensor_local(shape, shape.n_params_layer(shape.experts), tensor, layers=1)
     embeddings = 2 * shape.vocab_size * shape.width // tensor
     micro = training.micro_batch_size or training.batch_size // parallelism.data_ranks
-    tokens = micro * config.data.seq_len
+    facts = objective_facts(training.objective)
+    sequences = micro * facts.presentations(training)
+    outputs = sequences * config.data.seq_len
+    length = facts.streams * config.data.seq_len
+    tokens = sequences * length
+    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
     residual = tensor if parallelism.sequence_parallel else 1
     one_layer = tokens * _layer_bytes(config, shape, computed, tensor, residual)
     kept = shape.layers * one_layer
@@ -99,10 +110,11 @@ def memory_per_gpu(config: RunConfig) -> Memory:
         activations=recomputed if training.activation_checkpointing else kept,
         activations_kept=kept,
         activations_recomputed=recomputed,
-        logits=tokens * shape.vocab_size // tensor * (8 + 2 * computed),
+        logits=outputs * shape.vocab_size // tensor * (8 + 2 * computed),
+        masks=masks * _MASK * length**2,
         assumed=(
-            f"{'float32' if computed == 4 else 'bfloat16'}, {micro} sequences at once, activation "
-            f"checkpointing {'on' if training.activation_checkpointing else 'off'}"
+            f"{'float32' if computed == 4 else 'bfloat16'}, {sequences} sequences at once, "
+            f"activation checkpointing {'on' if training.activation_checkpointing else 'off'}"
         ),
     )
 

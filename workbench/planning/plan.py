@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData, find_prepared
-from workbench.data.describe import told_sources
+from workbench.data.describe import describe_sources
 from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
@@ -53,7 +53,7 @@ class RunSpec:
         row: dict[str, Any] = {key: getattr(self, key) for key in keys}
         if self.n_params_active != self.n_params:
             row["n_params_active"] = self.n_params_active
-        return row | told_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
+        return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: kept in the run's `config.json`."""
@@ -66,7 +66,7 @@ class RunSpec:
             "tokens_per_step": self.config.tokens_per_step,
             "epochs": self.epochs,
             "train_flops": self.train_flops,
-        } | told_sources(self.config)
+        } | describe_sources(self.config)
 
 
 @dataclass(frozen=True)

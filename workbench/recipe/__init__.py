@@ -8,7 +8,6 @@ from workbench.recipe.loading import (
     shipped_recipes,
 )
 from workbench.recipe.models import (
-    OBJECTIVES,
     TASKS,
     CompareConfig,
     DataConfig,
@@ -19,6 +18,7 @@ from workbench.recipe.models import (
     StudyConfig,
     TrainingConfig,
 )
+from workbench.recipe.objectives import OBJECTIVES, ObjectiveFacts, objective_facts
 
 __all__ = [
     "OBJECTIVES",
@@ -27,6 +27,7 @@ __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "ModelConfig",
+    "ObjectiveFacts",
     "ParallelismConfig",
     "Recipe",
     "RunConfig",
@@ -34,6 +35,7 @@ __all__ = [
     "TrainingConfig",
     "canonical_json",
     "load_recipe",
+    "objective_facts",
     "recipe_folder",
     "shipped_recipes",
 ]

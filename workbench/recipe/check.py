@@ -6,7 +6,8 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check_data import data_problem
 from workbench.recipe.check_objective import check_objective
-from workbench.recipe.models import OBJECTIVES, CompareConfig, RunConfig, resolved_model
+from workbench.recipe.models import CompareConfig, RunConfig, resolved_model
+from workbench.recipe.objectives import OBJECTIVES
 from workbench.recipe.sizes import SIZES
 from workbench.recipe.task_names import PROGRAM_TASKS, file_names, files_of, task_names
 

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from workbench.recipe.models import CompareConfig, RunTables, StudyConfig
+from workbench.recipe.objectives import OBJECTIVE_PLUGINS, OBJECTIVES
 from workbench.recipe.plugins_used import CORPUS_PLUGINS
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import sweepable_keys
@@ -41,6 +42,8 @@ def recipe_schema() -> dict[str, Any]:
 
 def _name_plugins(tables: dict[str, Any]) -> None:
     """Add the plug-ins that can be used to what keys can be."""
+    objective = tables["TrainingConfig"]["properties"]["objective"]
+    objective["enum"] = list(OBJECTIVES.usable())
     evaluation, data = tables["EvaluationConfig"], tables["DataConfig"]
     for properties, key, plugins in (
         (evaluation["properties"], "tasks", TASK_PLUGINS),
@@ -55,6 +58,6 @@ def plugin_problems() -> list[str]:
     """Why plug-ins that a recipe could name are not in the schema."""
     return [
         problem
-        for plugins in (CORPUS_PLUGINS, TASK_PLUGINS)
+        for plugins in (OBJECTIVE_PLUGINS, CORPUS_PLUGINS, TASK_PLUGINS)
         for problem in plugins.problems().values()
     ]

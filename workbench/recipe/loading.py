@@ -15,7 +15,6 @@ from workbench.recipe.check_objective import without_plain
 from workbench.recipe.data import resolved_data
 from workbench.recipe.explain import explain
 from workbench.recipe.models import (
-    FOREIGN_KEYS,
     MOE_AUX_WEIGHT,
     MOE_Z_WEIGHT,
     CompareConfig,
@@ -24,10 +23,12 @@ from workbench.recipe.models import (
     StudyConfig,
     resolved_model,
 )
+from workbench.recipe.objectives import foreign_keys
 from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
+from workbench.recipe.types import IN_A_RECIPE
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
@@ -103,7 +104,7 @@ def resolve(
     """One run, with every default that depends on another key filled in."""
     where = _where(origin, choices)
     try:
-        config = RunConfig.model_validate(document)
+        config = RunConfig.model_validate(document, context=IN_A_RECIPE)
     except ValidationError as error:
         raise InputError(explain(error, RunConfig, where)) from None
     check_run(config, document, where)
@@ -151,7 +152,7 @@ def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
 
 
 def _without_foreign(config: RunConfig) -> RunConfig:
-    keys = list(FOREIGN_KEYS[config.training.objective])
+    keys = sorted(foreign_keys(config.training.objective))
     keys += [f"evaluation.{key}" for key in foreign_task_keys(config.evaluation.tasks)]
     for key in keys:
         table, name = key.split(".")

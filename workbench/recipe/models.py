@@ -5,11 +5,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from workbench.recipe.data import DataConfig
+from workbench.recipe.objectives import BASELINE, CHALLENGER, objectives_reading
 from workbench.recipe.sizes import SIZES, ModelShape, default_ffn
 from workbench.recipe.task_names import FILE_NAMES, TASKS, Shots, TaskFile
-from workbench.recipe.types import Count, Flag, Fraction, NonNegative, Positive, Seed, Table, Text
+from workbench.recipe.types import (
+    Count,
+    Flag,
+    Fraction,
+    NonNegative,
+    ObjectiveName,
+    Positive,
+    Seed,
+    Table,
+    Text,
+)
 
-OBJECTIVES = ("ar", "mdlm", "block", "aoar")
 DEFAULT_TOP_K = 2
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
 MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
@@ -70,10 +80,15 @@ class ModelConfig(Table):
         )
 
 
+def _read_by(key: str, meaning: str) -> str:
+    """The description of a key of `[training]` that only some objectives read."""
+    return f"{objectives_reading('training.' + key)}: {meaning}"
+
+
 class TrainingConfig(Table):
     """`[training]`: objective, budget, optimiser. Defaults are the paper's where it has them."""
 
-    objective: Literal["ar", "mdlm", "block", "aoar"]
+    objective: ObjectiveName
     total_tokens: Count | None = Field(None, description="The token budget; or give epochs.")
     epochs: Positive | None = Field(None, description="Total tokens over unique tokens.")
     batch_size: Count = Field(description="Sequences a step, over all ranks.")
@@ -93,22 +108,29 @@ class TrainingConfig(Table):
     grad_clip: Positive = 1.0
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
-        "linear", description="mdlm, block: the probability of masking over time."
+        "linear", description=_read_by("noise_schedule", "the probability of masking over time.")
     )
     loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
-        "elbo_t", description="mdlm, block: how masked tokens count in the loss."
+        "elbo_t", description=_read_by("loss_weighting", "how masked tokens count in the loss.")
     )
     input_mask: Fraction | None = Field(
-        None, description="ar: share of input tokens masked in training. Default: none."
+        None,
+        description=_read_by(
+            "input_mask", "share of input tokens masked in training. Default: none."
+        ),
     )
     mask_aux_weight: NonNegative | None = Field(
-        None, description="ar: train on clean inputs, and with this weight on masked ones."
+        None,
+        description=_read_by(
+            "mask_aux_weight", "train on clean inputs, and with this weight on masked ones."
+        ),
     )
     noise_samples: Count | None = Field(
         None, description="Presentations of a sequence in a step, each with own noise. Default: 1."
     )
     block_size: Count | None = Field(
-        None, description="block: tokens denoised together. Divides data.seq_len."
+        None,
+        description=_read_by("block_size", "tokens denoised together. Divides data.seq_len."),
     )
     moe_aux_weight: NonNegative | None = Field(
         None, description="Mixture of experts: weight of the load-balance loss. Default: 1e-2."
@@ -192,8 +214,8 @@ class CompareConfig(Table):
     """`[compare]`: which two runs make a pair. Each side is an objective's name or a table of
     dotted keys and values; `match` lists the keys that a pair shares (default: all others)."""
 
-    baseline: str | dict[str, Any] = "ar"
-    challenger: str | dict[str, Any] = "mdlm"
+    baseline: str | dict[str, Any] = BASELINE
+    challenger: str | dict[str, Any] = CHALLENGER
     match: tuple[str, ...] | None = None
 
 
@@ -238,24 +260,6 @@ class RunConfig(RunTables):
         if document.get("plugins") is None:
             document.pop("plugins", None)
         return document
-
-
-# Keys that only some objectives read. They leave the others' resolved configuration, so that
-# runs which differ in them alone merge.
-_AR_NOISE = ("training.input_mask", "training.mask_aux_weight")
-_DIFFUSION = ("training.noise_schedule", "training.loss_weighting")
-FOREIGN_KEYS: dict[str, tuple[str, ...]] = {
-    "ar": (
-        *_DIFFUSION,
-        "training.block_size",
-        "evaluation.validation_draws",
-        "evaluation.cloze_draws",
-        "evaluation.task_draws",
-    ),
-    "mdlm": (*_AR_NOISE, "training.block_size"),
-    "block": _AR_NOISE,
-    "aoar": (*_AR_NOISE, *_DIFFUSION, "training.block_size"),
-}
 
 
 def resolved_model(model: ModelConfig) -> ModelConfig:

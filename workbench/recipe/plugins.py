@@ -171,7 +171,7 @@ class Plugins(Generic[P]):
         built_in: names that no plug-in can have.
         """
         self.kind = kind
-        self._expected = expected
+        self.expected = expected
         self._built_in = built_in
 
     def names(self) -> list[str]:
@@ -212,7 +212,7 @@ class Plugins(Generic[P]):
             InputError: as `find`, or its module cannot be imported.
         """
         found = self.find(name)
-        return found.declaration(self._expected) if found else None
+        return found.declaration(self.expected) if found else None
 
     def usable_names(self) -> list[str]:
         """The names of plug-ins that can be used. Imports all declarations of this kind."""
@@ -254,10 +254,10 @@ class Registry(Mapping[str, T], Generic[T, P]):
         KeyError: there is none of this name.
         InputError: the plug-in of this name cannot be used.
         """
-        found, declaration = self._plugins.find(name), self._plugins.declaration(name)
-        if found is None or declaration is None:
+        plugin = self._plugins.find(name)
+        if plugin is None:
             return self._built_in[name]
-        return self._make(found, declaration)
+        return self._make(plugin, plugin.declaration(self._plugins.expected))
 
     def __contains__(self, name: object) -> bool:
         return name in self._built_in or name in self._plugins.names()
@@ -280,11 +280,11 @@ class Registry(Mapping[str, T], Generic[T, P]):
         return found
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As if a plug-in that cannot be used were not there."""
+        """As if plug-ins that cannot be used were not there."""
         try:
             return self[name]
         except (KeyError, InputError):
-            return default
+            return self._built_in.get(name, default)
 
 
 @lru_cache(maxsize=8)

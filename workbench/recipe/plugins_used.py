@@ -5,11 +5,16 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.recipe.models import RunConfig
+from workbench.recipe.objectives import OBJECTIVE_PLUGINS
 from workbench.recipe.plugins import CorpusPlugin, Installed, Plugin, Plugins
 from workbench.recipe.task_names import TASK_PLUGINS
 
 CORPUS_PLUGINS = Plugins("corpora", CorpusPlugin, built_in=("python-stdlib", "hf"))
-_PLUGINS: dict[str, Plugins[Any]] = {"corpora": CORPUS_PLUGINS, "tasks": TASK_PLUGINS}
+_PLUGINS: dict[str, Plugins[Any]] = {
+    "objectives": OBJECTIVE_PLUGINS,
+    "corpora": CORPUS_PLUGINS,
+    "tasks": TASK_PLUGINS,
+}
 
 
 def corpus_plugin(corpus: str) -> tuple[Installed, str] | None:
@@ -92,5 +97,6 @@ def _corpus_plugins(config: RunConfig) -> list[Installed]:
 
 def _code_plugins(config: RunConfig) -> list[Installed]:
     """Plug-ins whose code runs in training."""
-    tasks = sorted(set(config.evaluation.tasks))
-    return [one for task in tasks if (one := TASK_PLUGINS.find(task))]
+    objective = OBJECTIVE_PLUGINS.find(config.training.objective)
+    tasks = [TASK_PLUGINS.find(task) for task in sorted(set(config.evaluation.tasks))]
+    return [plugin for plugin in (objective, *tasks) if plugin]

@@ -2,7 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from workbench.recipe.objectives import OBJECTIVES
 
 Count = Annotated[int, Field(strict=True, gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -11,6 +14,22 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
+
+
+IN_A_RECIPE = {"in_a_recipe": True}
+"""The context of validation in which an objective must be known. The configuration of a trained
+run can be read without the plug-in that its objective came from."""
+
+
+def _known_objective(name: str, info: ValidationInfo) -> str:
+    if info.context != IN_A_RECIPE or name in OBJECTIVES:
+        return name
+    *others, last = (f"'{known}'" for known in OBJECTIVES)
+    expected = f"{', '.join(others)} or {last}"
+    raise PydanticCustomError("literal_error", "{expected}", {"expected": expected})
+
+
+ObjectiveName = Annotated[str, AfterValidator(_known_objective)]
 
 # What a pattern asks for, in words: a text that does not match is answered with them.
 PATTERNS = {

@@ -1,4 +1,4 @@
-"""What a report says of one metric: where the challenger overtakes, and how that moves."""
+"""A report's sections on one metric: where the challenger overtakes, and how that moves."""
 
 from contextlib import suppress
 from functools import partial
@@ -20,6 +20,7 @@ from workbench.figures import (
 from workbench.figures.crossovers import verdict
 from workbench.figures.theme import group_text, name_of, place_text
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.report.sections import Section, attempt, points_sql, sentence
 from workbench.store import keep_crossovers
 from workbench.store.query import literal
@@ -31,30 +32,28 @@ _STRICT = "early-stopped"
 def metric_sections(
     results: Path, study: str, metric: str, verdicts: list[str], missing: list[str]
 ) -> list[Section | None]:
-    """The comparison on one metric; its curves alone where nothing can be compared.
+    """The sections on one metric: the comparison, or only its curves if nothing can be compared.
 
     Args:
-        verdicts, missing: lines are added to.
+        verdicts, missing: lists that this function adds lines to.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_axis: dict[str, list[dict[str, Any]]] = {}
     for axis in _AXES:
         try:
-            found[axis] = crossovers(results, study, metric, axis)
+            by_axis[axis] = crossovers(results, study, metric, axis)
         except InputError as error:
             missing.append(str(error))
             if axis == "tokens":
                 return [attempt(partial(_curves, results, study, metric), missing)]
             continue
-        with suppress(
-            WorkbenchError
-        ):  # a store that cannot be written has its answers all the same
-            keep_crossovers(results, found[axis])
-    by_tokens = found["tokens"]
+        with suppress(WorkbenchError):  # the report is written even where the store cannot be
+            keep_crossovers(results, by_axis[axis])
+    by_tokens = by_axis["tokens"]
     strict = crossovers(results, study, metric, "tokens", definition="best_so_far")
     verdicts.append(_verdict(metric, by_tokens, strict))
-    sections: list[Section | None] = [_answers(results, study, metric, found, strict)]
-    if "epochs" in found:
-        sections.append(_drawn(results, study, metric, "Along epochs", found["epochs"]))
+    sections: list[Section | None] = [_answers(results, study, metric, by_axis, strict)]
+    if "epochs" in by_axis:
+        sections.append(_drawn(results, study, metric, "Along epochs", by_axis["epochs"]))
     side = "AR" if _usual(by_tokens[0]) else "training"
     sections.append(_drawn(results, study, metric, f"Against early-stopped {side}", strict))
     if len({row["group"]["unique_tokens"] for row in by_tokens}) > 1:
@@ -64,17 +63,17 @@ def metric_sections(
 
 
 def _verdict(metric: str, rows: list[dict[str, Any]], strict: list[dict[str, Any]]) -> str:
-    told = "; ".join(_told(row) for row in rows)
+    texts = "; ".join(_row_text(row) for row in rows)
     late = [row for row in strict if row["status"] == "not_reached"]
-    line = f"{metric}: {told}."
+    line = f"{metric}: {texts}."
     if len(late) == len(strict) and any(row["status"] == "crossed" for row in rows):
         line += " Against early-stopped training it does not overtake within these runs."
     note = bound_note(rows) if not higher_is_better(metric) else None
     return line + (" NELBOs being upper bounds, in truth it is no later." if note else "")
 
 
-def _told(row: dict[str, Any]) -> str:
-    said = {
+def _row_text(row: dict[str, Any]) -> str:
+    text = {
         "crossed": verdict(row),
         "not_reached": f"has not overtaken by {place_text(row['last_x'], row['axis'])}, "
         "a lower bound",
@@ -83,34 +82,34 @@ def _told(row: dict[str, Any]) -> str:
     }[row["status"]]
     side = row["challenger"]
     who = name_of(side) if isinstance(side, str) else group_text(side)
-    return f"with {group_text(row['group'])}, {who} {said}"
+    return f"with {group_text(row['group'])}, {who} {text}"
 
 
 def _answers(
     results: Path,
     study: str,
     metric: str,
-    found: dict[str, list[dict[str, Any]]],
+    by_axis: dict[str, list[dict[str, Any]]],
     strict: list[dict[str, Any]],
 ) -> Section:
-    by_tokens = found["tokens"]
+    by_tokens = by_axis["tokens"]
     note = bound_note(by_tokens) if not higher_is_better(metric) else None
-    table = [_row(row) for rows in (*found.values(), strict) for row in rows]
+    table = [_row(row) for rows in (*by_axis.values(), strict) for row in rows]
     return Section(
         f"Where diffusion overtakes AR: {metric}"
         if _usual(by_tokens[0]) else f"Where the challenger overtakes: {metric}",
         text=tuple(sentence(line) for line in (_methods(by_tokens), note) if line),
         rows=tuple(table),
         figure=crossover_figure(results, study, metric, "tokens", by_tokens),
-        sql=(_kept_sql(study, metric), points_sql(study, metric)),
+        sql=(_stored_sql(study, metric), points_sql(study, metric)),
     )  # fmt: skip
 
 
 def _usual(row: dict[str, Any]) -> bool:
-    return (row["baseline"], row["challenger"]) == ("ar", "mdlm")
+    return (row["baseline"], row["challenger"]) == (BASELINE, CHALLENGER)
 
 
-def _kept_sql(study: str, metric: str) -> str:
+def _stored_sql(study: str, metric: str) -> str:
     return f"""SELECT axis, json_extract(result, '$.group') AS compared, status, crossover, last_x,
        json_extract(result, '$.ci95') AS interval_95,
        json_extract_string(result, '$.ci95_method') AS method
@@ -119,7 +118,7 @@ ORDER BY axis, n_params, unique_tokens, compared"""
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """A crossover on one axis, bounds called bounds."""
+    """The table cells of a crossover on one axis, with signs before bounds."""
     axis = row["axis"]
     definition: Definition = row["definition"]
     place = {
@@ -167,28 +166,28 @@ def _curves(results: Path, study: str, metric: str) -> Section:
 
 
 def _drawn(
-    results: Path, study: str, metric: str, title: str, found: list[dict[str, Any]]
+    results: Path, study: str, metric: str, title: str, rows: list[dict[str, Any]]
 ) -> Section:
-    axis = found[0]["axis"]
-    strict = found[0]["definition"] == "best_so_far"
+    axis = rows[0]["axis"]
+    strict = rows[0]["definition"] == "best_so_far"
     return Section(
         title,
         text=("The challenger has to beat the best that the baseline has been so far, as someone "
               "gets who stops training in time.",) if strict else (),
-        figure=crossover_figure(results, study, metric, axis, found),
+        figure=crossover_figure(results, study, metric, axis, rows),
         sql=(points_sql(study, metric),),
         level=3,
     )  # fmt: skip
 
 
-def _trend(study: str, metric: str, found: list[dict[str, Any]]) -> Section:
-    trends = crossover_trends(found, "unique_tokens")
+def _trend(study: str, metric: str, rows: list[dict[str, Any]]) -> Section:
+    trends = crossover_trends(rows, "unique_tokens")
     return Section(
         "How the crossover moves with unique tokens",
         text=("Groups that have not crossed count as bounds.",),
-        rows=tuple(_filled(trend_table_row(trend)) for trend in trends),
-        figure=crossover_trend_figure(found, trends),
-        sql=(_kept_sql(study, metric),),
+        rows=tuple(_short_keys(trend_table_row(trend)) for trend in trends),
+        figure=crossover_trend_figure(rows, trends),
+        sql=(_stored_sql(study, metric),),
         level=3,
     )
 
@@ -196,18 +195,18 @@ def _trend(study: str, metric: str, found: list[dict[str, Any]]) -> Section:
 def _effective(results: Path, study: str, metric: str) -> Section:
     from workbench.report.sections import best_sql
 
-    found = effective_data(results, study, metric)
-    notes = dict.fromkeys(sentence(row["note"]) for row in found if row["note"])
+    answers = effective_data(results, study, metric)
+    notes = dict.fromkeys(sentence(row["note"]) for row in answers if row["note"])
     return Section(
         "What unique tokens are worth",
         text=("How many unique tokens the baseline needs to be as good.", *notes),
-        rows=tuple(_filled(effective_table_row(row)) for row in found),
-        figure=effective_data_figure(found),
+        rows=tuple(_short_keys(effective_table_row(row)) for row in answers),
+        figure=effective_data_figure(answers),
         sql=(best_sql(study, metric),),
         level=3,
     )
 
 
-def _filled(row: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys by their last part, as people read them."""
+def _short_keys(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with dotted keys shortened to their last part."""
     return {key.rpartition(".")[2] or key: value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""From a study in the store to the sections of its report."""
+"""The sections of a study's report, from the store."""
 
 from functools import partial
 from pathlib import Path
@@ -25,17 +25,17 @@ from workbench.report.sections import Report, Section, attempt, best_sql, points
 from workbench.store import query
 from workbench.store.query import literal
 
-# Of training itself, or of wrong answers: nothing that a study compares.
+# Metrics of training itself, or of wrong answers: a study does not compare them.
 _NOT_COMPARED = {"train_loss", "lr", "grad_norm", "tokens_per_second", "cloze_nll_other"}
 _COLUMNS = 3
 _ENDINGS = ("cloze_nll_true", "cloze_nll_other")
 
 
 def study_report(results: Path, study: str, metrics: list[str] | None) -> Report:
-    """Everything that the store can tell of a study.
+    """The report of a study: everything that the store has of it.
 
     Raises:
-        InputError: no such study, or it lacks a metric that was asked for.
+        InputError: there is no such study, or it lacks a metric of `metrics`.
     """
     head = head_of(results, study)
     known = _known_metrics(results, study)
@@ -61,10 +61,10 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
 
 
 def head_of(results: Path, study: str) -> dict[str, Any]:
-    """What a study is called, asks, and checks.
+    """A study's name, question and source.
 
     Raises:
-        InputError: no such study.
+        InputError: there is no such study.
     """
     frame = query(results, "SELECT study, question, source FROM studies ORDER BY study")
     rows = {row["study"]: row for row in frame.to_dicts()}
@@ -85,21 +85,21 @@ def _known_metrics(results: Path, study: str) -> list[str]:
     return [str(name) for name in frame["metric"].to_list()]
 
 
-def chosen_metrics(results: Path, study: str, asked: list[str] | None) -> list[str]:
-    """The metrics that a study is told by: those asked for, or all that compare runs.
+def chosen_metrics(results: Path, study: str, wanted: list[str] | None) -> list[str]:
+    """The metrics that a report covers: those wanted, or all that compare runs.
 
     Raises:
-        InputError: the study lacks one that was asked for.
+        InputError: the study lacks one of those wanted.
     """
     known = _known_metrics(results, study)
-    for metric in asked or []:
+    for metric in wanted or []:
         if metric not in known:
             raise InputError(
                 f"study {study} has no {metric}{suggestion(metric, known) or '.'} "
                 f"Its metrics: {', '.join(known) or 'none yet'}."
             )
-    if asked:
-        return list(dict.fromkeys(asked))
+    if wanted:
+        return list(dict.fromkeys(wanted))
     # Losses first, then accuracies; a loss in bits a byte repeats the one in nats a token.
     compared = [name for name in known if name not in _NOT_COMPARED and not name.endswith("_bpb")]
     return sorted(compared, key=lambda name: (higher_is_better(name), name != "val_loss", name))
@@ -145,23 +145,23 @@ def _shaded(results: Path, study: str, metric: str) -> Section:
 
 
 def _onset(results: Path, study: str, loss: str) -> Section:
-    found = overfitting_onset(results, study, loss)
+    rows = overfitting_onset(results, study, loss)
     return Section(
         "Where overfitting begins" + (f": {loss}" if loss != "val_loss" else ""),
         text=("The epoch of the lowest loss; a lower bound where the loss has not risen since "
               "by more than its noise.",),
-        rows=tuple(onset_table_row(row) for row in found),
-        figure=onset_figure(found),
+        rows=tuple(onset_table_row(row) for row in rows),
+        figure=onset_figure(rows),
         sql=(best_sql(study, loss),),
     )  # fmt: skip
 
 
 def _compute(results: Path, study: str, metric: str) -> Section:
-    found = flops_to_best(results, study, metric)
+    rows = flops_to_best(results, study, metric)
     return Section(
         f"What the best {metric} cost",
-        rows=tuple(cost_table_row(row) for row in found),
-        figure=training_flops_figure(found),
+        rows=tuple(cost_table_row(row) for row in rows),
+        figure=training_flops_figure(rows),
         sql=(best_sql(study, metric),),
     )
 

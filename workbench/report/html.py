@@ -1,4 +1,4 @@
-"""The page: a template, the figures as SVG at once and interactive where scripts may run."""
+"""The HTML page: figures are SVG first, and become interactive where scripts may run."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -57,7 +57,7 @@ def _own_ids(svg: str, prefix: str) -> str:
 
 
 def cell(value: Any, column: str = "") -> str:
-    """A table's cell: large counts short, the rest as tables on a terminal show it."""
+    """A table's cell: large counts abbreviated, the rest as tables on a terminal show it."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and abs(value) >= 1e4 and any(part in column for part in _COUNTS):
         return short(value)

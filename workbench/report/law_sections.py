@@ -1,4 +1,4 @@
-"""Fits that the store keeps."""
+"""Scaling laws fitted before, from the store."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ from workbench.store.query import literal
 
 
 def fits_section(results: Path, study: str) -> Section | None:
-    """The parameters of every kept fit, or None where there is none."""
+    """The parameters of every fit in the store, or None if there is none."""
     sql = f"""SELECT law, objective, result FROM fits
 WHERE study = {literal(study)} ORDER BY law, objective"""
-    kept = query(results, sql).to_dicts()
-    if not kept:
+    stored = query(results, sql).to_dicts()
+    if not stored:
         return None
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for one in kept:
-        fit = json.loads(one["result"])
+    for row in stored:
+        fit = json.loads(row["result"])
         for name, value in fit["params"].items():
             rows.append(
                 {
@@ -39,8 +39,8 @@ WHERE study = {literal(study)} ORDER BY law, objective"""
 def _notes(fit: dict[str, Any]) -> list[str]:
     who = fit["law"] + (f", {fit['objective_name']}" if fit["objective_name"] else "")
     r2 = "" if fit["r2"] is None else f", R2 {fit['r2']:.4f}"
-    told = [f"{who}: {fit['formula']} ({fit['citation']}). {fit['n']} rows{r2}."]
+    notes = [f"{who}: {fit['formula']} ({fit['citation']}). {fit['n']} rows{r2}."]
     error = (fit["held_out"] or {}).get("rmse_log")
     if error is not None:
-        told.append(f"{who}: held-out error {100 * error:.3g} % on the runs of most compute.")
-    return told + [f"{who}: {finding}" for finding in fit["checks"]]
+        notes.append(f"{who}: held-out error {100 * error:.3g} % on the runs of most compute.")
+    return notes + [f"{who}: {finding}" for finding in fit["checks"]]

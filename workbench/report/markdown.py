@@ -1,7 +1,7 @@
 """Several studies as one Markdown document, with its figures beside it.
 
-What was measured is written from the store. What it means is not: that is read from a notes file,
-a TOML table a study, whose keys become paragraphs.
+What was measured is written from the store. What it means is read from a notes file, with one TOML
+table for each study, whose keys become paragraphs.
 """
 
 import tomllib
@@ -25,9 +25,9 @@ from workbench.store import query
 from workbench.store.query import literal
 
 NOTES = ("agrees", "differs", "why", "more")
-"""What a notes file can say of a study, in this order."""
+"""The paragraphs that a notes file can have for a study, in this order."""
 METRICS = "metrics"
-"""In a notes file: the metrics to tell of in one study, separated by commas."""
+"""The key in a notes file for the metrics of a study to cover, separated by commas."""
 _HEADINGS = {
     "agrees": "Agrees with the claim.",
     "differs": "Does not agree.",
@@ -67,19 +67,20 @@ def write_markdown(
 
     Args:
         out: the .md file.
-        metrics: the metrics to tell of; all that are compared by default.
-        notes: a TOML file with a table a study: see `NOTES` and `METRICS`.
+        metrics: the metrics to cover; all that are compared by default.
+        notes: a TOML file with one table for each study: see `NOTES` and `METRICS`.
 
     Raises:
-        InputError: no such study or metric, or notes that cannot be read or are on nothing here.
+        InputError: there is no such study or metric, or the notes cannot be read or have unknown
+            keys.
         WorkbenchError: a file cannot be written.
     """
     import jinja2
 
-    said = _read_notes(notes, studies)
+    notes_of = _read_notes(notes, studies)
     recipes = _shipped_by_study()
     parts = [
-        _part(results, study, out, metrics, recipes.get(study), said.get(study, {}))
+        _part(results, study, out, metrics, recipes.get(study), notes_of.get(study, {}))
         for study in studies
     ]
     environment = jinja2.Environment(
@@ -122,20 +123,20 @@ def _part(
         rows = [outcome_table_row(row) for row in outcomes(results, study, metric)]
         many = any(row["seeds"] > 1 for row in rows)
         which = "mean over seeds" if many else "one seed each: no intervals"
-        tables.append((f"`{metric}`, {which}", _telling(rows)))
+        tables.append((f"`{metric}`, {which}", _shown_columns(rows)))
     for metric in chosen:
-        found = _crossovers(results, study, metric)
-        if not found:
+        crossing_rows = _crossovers(results, study, metric)
+        if not crossing_rows:
             continue
-        rows = [_crossing(row) for row in found]
-        tables.append((f"Where {_sides(found[0])}, by `{metric}`", _telling(rows)))
+        rows = [_crossing(row) for row in crossing_rows]
+        tables.append((f"Where {_sides(crossing_rows[0])}, by `{metric}`", _shown_columns(rows)))
         strict = _crossovers(results, study, metric, definition="best_so_far")
         ahead = sum(row["status"] == "crossed" for row in strict)
         lines.append(
             f"Against the best that the baseline had been until then, by `{metric}`, "
             f"{ahead} of {len(strict)} overtake within these runs."
         )
-        note = bound_note(found) if not higher_is_better(metric) else None
+        note = bound_note(crossing_rows) if not higher_is_better(metric) else None
         if note:
             lines.append(sentence(note))
     return StudyPart(
@@ -153,7 +154,7 @@ def _part(
 
 
 def _figure(results: Path, study: str, metrics: list[str]) -> Figure:
-    """All curves in one panel a metric; a panel an objective where they are many."""
+    """All curves in one panel for each metric, or one for each objective if there are many."""
     keys = {key for row in outcomes(results, study, metrics[0]) for key in row["group"]}
     many = len(outcomes(results, study, metrics[0])) > _MANY
     if many and len(keys) <= 3:  # unique_tokens, n_params, and one more that shades can show
@@ -169,9 +170,11 @@ def _crossovers(results: Path, study: str, metric: str, **options: Any) -> list[
         return []
 
 
-def _telling(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Without the size and the budget where all rows share them, and without intervals where
-    none has one; keys by their last part."""
+def _shown_columns(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Rows without columns that add nothing, and with keys shortened to their last part.
+
+    Left out are size and budget where all rows share them, and intervals where no row has one.
+    """
     shared = {
         key
         for key in ("unique_tokens", "n_params")

@@ -12,7 +12,7 @@ _PACKAGES = ("python", "torch", "torchtitan", "numpy")
 
 
 def runs_section(results: Path, study: str, missing: list[str]) -> Section:
-    """Every run and its state. What has not finished is told in `missing` too."""
+    """Every run and its state. If some have not finished, `missing` gets a line about it."""
     sql = f"""SELECT run_id, state, objective, n_params, unique_tokens, total_tokens, epochs, seed,
        if(imported, 'imported', 'trained') AS origin, error
 FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)}
@@ -21,7 +21,7 @@ ORDER BY objective, n_params, unique_tokens, seed, run_id"""
     states: dict[str, int] = {}
     for row in rows:
         states[row["state"]] = states.get(row["state"], 0) + 1
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     unfinished = len(rows) - states.get("finished", 0)
     if unfinished:
         missing.append(
@@ -31,20 +31,20 @@ ORDER BY objective, n_params, unique_tokens, seed, run_id"""
     whose = f" {imported} imported: their numbers were made elsewhere." if imported else ""
     return Section(
         "Runs",
-        text=(f"{len(rows)} runs: {told}.{whose}" if rows else "No runs yet.",),
-        rows=tuple(_telling(rows)),
+        text=(f"{len(rows)} runs: {counts}.{whose}" if rows else "No runs yet.",),
+        rows=tuple(_shown_columns(rows)),
         sql=(sql,),
     )
 
 
-def _telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without columns that say nothing here."""
-    told = [key for key in (rows[0] if rows else {}) if any(row[key] is not None for row in rows)]
-    return [{key: row[key] for key in told} for row in rows]
+def _shown_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without columns that are empty in all of them."""
+    shown = [key for key in (rows[0] if rows else {}) if any(row[key] is not None for row in rows)]
+    return [{key: row[key] for key in shown} for row in rows]
 
 
 def cost_section(results: Path, study: str) -> Section:
-    """Tokens, training FLOPs and hours of each objective; nothing where nothing is known."""
+    """Tokens, training FLOPs and hours of each objective; empty cells where they are not known."""
     sql = f"""WITH spent AS (
   SELECT run_id, max(tokens) AS tokens, max(flops) AS flops,
          median(value) FILTER (metric = 'tokens_per_second') AS speed
@@ -57,7 +57,7 @@ WHERE study = {literal(study)} GROUP BY objective ORDER BY objective"""
     text = "Tokens and FLOPs spent so far; hours are of training steps alone, without evaluation."
     unknown = [name for name in ("train_flops", "training_hours") if _unknown(rows, name)]
     lacking = f" Not recorded: {' and '.join(unknown)}.".replace("_", " ") if unknown else ""
-    return Section("Cost", text=(text + lacking,), rows=tuple(_telling(rows)), sql=(sql,))
+    return Section("Cost", text=(text + lacking,), rows=tuple(_shown_columns(rows)), sql=(sql,))
 
 
 def _unknown(rows: list[dict[str, Any]], name: str) -> bool:
@@ -70,15 +70,15 @@ def provenance_section(results: Path, study: str) -> Section:
 FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)} ORDER BY run_id"""
     groups: dict[str, dict[str, Any]] = {}
     for row in query(results, sql).to_dicts():
-        told = _told(row)
-        key = json.dumps(told, sort_keys=True)
-        groups.setdefault(key, {**told, "runs": 0})["runs"] += 1
+        provenance = _provenance(row)
+        key = json.dumps(provenance, sort_keys=True)
+        groups.setdefault(key, {**provenance, "runs": 0})["runs"] += 1
     columns = list(dict.fromkeys(key for group in groups.values() for key in group))
     rows = [{key: group.get(key) for key in columns} for group in groups.values()]
-    return Section("Provenance", rows=tuple(_telling(rows)), sql=(sql,))
+    return Section("Provenance", rows=tuple(_shown_columns(rows)), sql=(sql,))
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _provenance(row: dict[str, Any]) -> dict[str, Any]:
     document = json.loads(row["provenance"] or "{}")
     if row["imported"]:
         return {"kind": "imported", **_origin(document)}

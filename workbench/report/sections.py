@@ -12,8 +12,10 @@ from workbench.store.query import literal
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with text, a figure, a table, and the SQL that its numbers come from: statements
-    that `workbench sql` runs as they stand."""
+    """A heading with text, a figure, a table, and the SQL statements behind its numbers.
+
+    `workbench sql` runs the statements as they are.
+    """
 
     title: str
     text: tuple[str, ...] = ()
@@ -55,17 +57,17 @@ def sentence(text: str) -> str:
 
 
 def points_sql(study: str, *metrics: str) -> str:
-    """Every point of metrics, as figures draw them and answers are worked out from them."""
-    named = ", ".join(literal(metric) for metric in metrics)
+    """SQL for every point of the metrics, as figures and answers use them."""
+    names = ", ".join(literal(metric) for metric in metrics)
     return f"""SELECT run_id, objective, unique_tokens, n_params, seed, metric, tokens, epoch,
        flops, value, stderr, estimator
 FROM curves JOIN study_runs USING (run_id)
-WHERE study = {literal(study)} AND metric IN ({named}) AND value IS NOT NULL
+WHERE study = {literal(study)} AND metric IN ({names}) AND value IS NOT NULL
 ORDER BY metric, run_id, tokens"""
 
 
 def best_sql(study: str, metric: str) -> str:
-    """The best value of each run, and where it was reached."""
+    """SQL for the best value of each run, and where it was reached."""
     return f"""SELECT run_id, objective, unique_tokens, n_params, seed, value, tokens, epoch, flops
 FROM best JOIN study_runs USING (run_id)
 WHERE study = {literal(study)} AND metric = {literal(metric)}

@@ -10,14 +10,14 @@ from workbench.runs.files import replacing
 
 
 def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | None = None) -> Path:
-    """Write a study's report, complete or not at all.
+    """Write a study's report; if that fails, no partial file is left.
 
     Args:
         out: the .html file to write.
         metrics: the metrics to compare; all that were evaluated by default.
 
     Raises:
-        InputError: no such study or metric, or another suffix.
+        InputError: there is no such study or metric, or the suffix is not .html.
         WorkbenchError: the file cannot be written.
     """
     if out.suffix not in (".html", ".htm"):

@@ -23,7 +23,7 @@ class BackgroundIngest:
         self._last = time.monotonic()
 
     def note(self, run_id: str) -> None:
-        """A run ended: its last records are still to be read."""
+        """Remember that a run ended, so that its last records are read."""
         self._changed.add(run_id)
 
     def now_and_then(self, running: Iterable[str]) -> None:
@@ -43,14 +43,14 @@ class BackgroundIngest:
         try:
             ingest(self.results, run_ids=run_ids, timeout=_LOCKED_S)
         except WorkbenchError:
-            return  # a reader holds the store, say: `everything` tells what lasts
+            return  # such as a locked store; `everything` reports what does not pass
 
     def stop(self) -> None:
-        """Wait for the ingest at hand."""
+        """Wait for the ingest that is going on, and start no more."""
         self._thread.shutdown(wait=True)
 
     def everything(self) -> list[str]:
-        """Bring the store up to date with the whole folder; what could not be read.
+        """Bring the store up to date with the whole folder, and return what could not be read.
 
         Raises:
             WorkbenchError: the store stayed locked, or the disk is full.

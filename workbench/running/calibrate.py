@@ -6,6 +6,7 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.planning.plan import Plan, calibration_path
 from workbench.recipe import load_recipe
+from workbench.recipe.objectives import BASELINE
 from workbench.running.study import run_study
 from workbench.runs.files import check_writable, write_json
 from workbench.store import query
@@ -14,13 +15,13 @@ _STEPS = 40
 
 
 def calibrate(plan: Plan, results: Path) -> float:
-    """Train the quickstart's model for a few steps and keep the FLOPs a second it reached.
+    """Train the quickstart's model for a few steps and save the FLOPs a second it reached.
 
     The measurement is a real run, in a folder of its own that is thrown away. Larger models
     reach more: their estimates come out too long rather than too short.
 
     Returns:
-        Training FLOPs a second of one rank, evaluation apart.
+        Training FLOPs a second of one rank, without evaluation.
     """
     check_writable(results)
     with tempfile.TemporaryDirectory(prefix="workbench-calibration-") as folder:
@@ -28,7 +29,7 @@ def calibrate(plan: Plan, results: Path) -> float:
         recipe = load_recipe(
             "quickstart",
             [
-                'training.objective="ar"',
+                f'training.objective="{BASELINE}"',
                 "data.unique_tokens=32000",
                 f"training.total_tokens={_STEPS * 2048}",
                 f"training.threads={threads}",

@@ -4,7 +4,7 @@ import json
 
 from workbench.recipe import RunConfig
 
-_APART = {
+_MAY_DIFFER = {
     "data": {"unique_tokens"},
     "training": {
         "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay", "betas",
@@ -15,14 +15,14 @@ _APART = {
 
 
 def kind_of(config: RunConfig) -> str | None:
-    """Equal for runs that can share compiled code; None for a run that compiles nothing.
+    """Return a key that is equal for runs that can share compiled code; None for others.
 
-    A run that is not compiled gains nothing from a process that has been used before.
+    A run that compiles nothing gains nothing from a process that has been used before.
     """
     if not config.training.compile or config.parallelism.world_size > 1:
         return None
     document = config.model_dump(mode="json")
-    for table, names in _APART.items():
+    for table, names in _MAY_DIFFER.items():
         document[table] = {k: v for k, v in document[table].items() if k not in names}
     if config.evaluation.memorisation is not None:
         # As many windows are asked about as there are: a shape of the compiled code.

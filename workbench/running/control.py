@@ -1,4 +1,4 @@
-"""Looking after runs: how far they are, trying again, calling off."""
+"""Status, retry and cancel: commands on the runs of a results folder."""
 
 import os
 import platform
@@ -79,7 +79,7 @@ def retry(
     if launcher is None:
         launcher = "slurm" if last else "local"
     if launcher == "slurm":
-        # As they were submitted; what the recipe says now is `workbench run`'s to read.
+        # As they were submitted; what the recipe says now is for `workbench run` to read.
         settings = last[-1].settings if last else slurm_settings(LauncherConfig())
         return submit_folders(target, folders, results, settings, retry_failed=True)
     return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
@@ -98,12 +98,12 @@ def cancel(results: Path, target: str) -> list[str]:
         if run.status().state not in ("finished", "cancelled")
     }
     in_jobs = call_off(results, runs)
-    said = each(lambda run_id: _cancel_one(runs[run_id], run_id in in_jobs), runs)
-    return said or [f"{target}: nothing to cancel."]
+    messages = each(lambda run_id: _cancel_one(runs[run_id], run_id in in_jobs), runs)
+    return messages or [f"{target}: nothing to cancel."]
 
 
 def _cancel_one(run: RunFolder, in_job: bool) -> str:
-    """Cancel a run and tell how that goes."""
+    """Cancel a run and return the line to print about it."""
     if not run.is_claimed():
         run.write_status(state="cancelled")
         return f"{run.run_id}: cancelled."

@@ -48,14 +48,16 @@ def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = 
 
 
 def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
-    """The runs to go on from, the longest first: runs that differ in length alone have one
-    extension, which starts where the longest of them lets it."""
-    found = [run for run in targets(results, target) if not run.is_imported()]
-    if not found:
+    """Return the runs to go on from, the longest first.
+
+    Runs that differ in length alone have one extension, which starts from the longest of them.
+    """
+    trained = [run for run in targets(results, target) if not run.is_imported()]
+    if not trained:
         raise InputError(f"{target}: its numbers were imported; there is nothing to extend.")
-    shorter = [run for run in found if (_config(run).training.total_tokens or 0) < total_tokens]
+    shorter = [run for run in trained if (_config(run).training.total_tokens or 0) < total_tokens]
     if not shorter:
-        most = max(_config(run).training.total_tokens or 0 for run in found)
+        most = max(_config(run).training.total_tokens or 0 for run in trained)
         raise InputError(
             f"--total-tokens {total_tokens}: {target} has {most} already. Give more than that."
         )
@@ -67,8 +69,10 @@ def _config(run: RunFolder) -> RunConfig:
 
 
 def _check(parent: RunFolder, total_tokens: int) -> None:
-    """Raises:
-    InputError: see `extend`.
+    """Check that a run can be extended to `total_tokens`.
+
+    Raises:
+        InputError: see `extend`.
     """
     state = parent.status().state
     if state != "finished":
@@ -92,21 +96,25 @@ def _check(parent: RunFolder, total_tokens: int) -> None:
         raise InputError(
             f"run {parent.run_id} cannot be extended: its checkpoint before the decay of the "
             f"learning rate, {parent.checkpoint_dir / f'step-{step}'}, is not there any more "
-            "(removed, or trained by a workbench that did not keep it). Train the longer run from "
+            "(removed, or trained by a workbench that did not save it). Train the longer run from "
             f"the start: workbench run RECIPE --set training.total_tokens={total_tokens}."
         )
 
 
 def _longer(config: RunConfig, total_tokens: int) -> RunConfig:
-    """The same run with another budget. Warm-up and the checkpoints' interval stay as they were:
-    the warm-up is trained already."""
+    """Return the configuration of the same run with another budget.
+
+    Warm-up and the checkpoints' interval stay as they were: the warm-up is trained already.
+    """
     training = config.training.model_copy(update={"total_tokens": total_tokens})
     return config.model_copy(update={"training": training})
 
 
 def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFolder:
-    """The folder of a longer run: a run of that configuration, stopped where the parent's
-    learning rate began to fall. One that is there already is left as it is."""
+    """Make the folder of a longer run, as if it had stopped before its learning rate fell.
+
+    A folder that is there already is left as it is.
+    """
     document = parent.config_json()
     prepared = PreparedData.open(results / document["data"]["folder"])
     step = _config(parent).steps_before_decay
@@ -153,11 +161,11 @@ def _link(source: str, target: str) -> None:
 
 
 def _copy_records(source: Path, target: Path, last_step: int) -> None:
-    """The records up to a step: those of the longer run are the same numbers."""
-    with open(source, encoding="utf-8") as lines, open(target, "w", encoding="utf-8") as kept:
+    """Copy the records up to a step, where the longer run's are the same numbers."""
+    with open(source, encoding="utf-8") as lines, open(target, "w", encoding="utf-8") as copied:
         for line in lines:
             if line.endswith("\n") and json.loads(line)["step"] <= last_step:
-                kept.write(line)
+                copied.write(line)
 
 
 def _join_studies(results: Path, parent: str, child: str) -> None:

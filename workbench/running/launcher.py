@@ -15,7 +15,7 @@ class Ended:
 
 
 class Launcher(Protocol):
-    """Starts workers, tells when they end, and takes them along when it ends itself."""
+    """Starts workers, reports when they end, and ends those left when it ends itself."""
 
     def start(
         self,

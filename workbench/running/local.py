@@ -33,7 +33,7 @@ class _Parent:
     errors: IO[bytes]
     ready: bool = False
     workers: dict[str, int | None] = field(default_factory=dict)
-    """Process ids by run; None until the parent has told it."""
+    """Process ids by run; None until the parent has reported it."""
     owed: dict[str, int] = field(default_factory=dict)
     """Signals for workers whose id is not known yet."""
     buffer: bytes = b""
@@ -41,7 +41,7 @@ class _Parent:
 
 @dataclass
 class _Ranks:
-    """A process of ours, torchrun or a lone rank, and the descriptor that tells of its end."""
+    """A process of ours, torchrun or a lone rank; its `pidfd` is readable once it has ended."""
 
     process: "subprocess.Popen[bytes]"
     run: RunFolder
@@ -49,16 +49,18 @@ class _Ranks:
 
 
 class LocalLauncher:
-    """Starts workers, tells when they end, and takes them along when it ends itself.
+    """Starts workers, reports when they end, and ends those left when it ends itself.
 
     Use it from one thread that lives as long as it does: the kernel ends workers with the thread
     that started them.
     """
 
     def __init__(self, *, warm: bool = True) -> None:
-        """Args:
-        warm: fork workers of one rank from a parent that has done the imports. It pays where
-            a slot takes a second run; else it would only hold memory beside its workers.
+        """Start no process yet.
+
+        Args:
+            warm: fork workers of one rank from a parent that has done the imports. It pays where
+                a slot takes a second run; otherwise the parent only takes memory.
         """
         self._warm = warm
         self._parents: dict[int, _Parent] = {}
@@ -110,7 +112,7 @@ class LocalLauncher:
                 parent.process.kill()
 
     def close(self) -> None:
-        """See `Launcher.close`. The kernel takes workers along with what started them."""
+        """See `Launcher.close`. The kernel ends workers together with what started them."""
         for ranks in self._ranks.values():
             ranks.process.kill()
             ranks.process.wait()
@@ -163,17 +165,22 @@ class LocalLauncher:
         return ended
 
     def _lost(self, threads: int) -> list[Ended]:
-        """A warm parent ended, and its workers with it. The next run gets a new one."""
+        """Report the runs of a warm parent that ended, and its workers with it.
+
+        The next run gets a new parent.
+        """
         parent = self._parents.pop(threads)
         code = parent.process.wait()
         parent.errors.seek(0)
-        said = parent.errors.read().decode(errors="replace").strip()
+        output = parent.errors.read().decode(errors="replace").strip()
         self._release(parent)
         if code >= 0 and not parent.ready:
             # Every further run would fail alike, after seconds of imports each.
-            raise WorkbenchError(f"the training code cannot be loaded; no run was started.\n{said}")
-        if said:
-            print(said, file=sys.stderr)
+            raise WorkbenchError(
+                f"the training code cannot be loaded; no run was started.\n{output}"
+            )
+        if output:
+            print(output, file=sys.stderr)
         for pid in parent.workers.values():
             if pid is not None:
                 wait_for_end(pid, _DEATH_S)  # or their claims would look like somebody else's
@@ -201,7 +208,7 @@ class LocalLauncher:
                 stdout=log,
                 stderr=log,
                 env=_environment(threads, env),
-                # Ctrl-C is the orchestrator's to hear, and to pass on once.
+                # Ctrl-C must reach the orchestrator alone, which passes it on once.
                 start_new_session=True,
             )
         ranks = _Ranks(process, run, os.pidfd_open(process.pid))
@@ -226,7 +233,7 @@ class LocalLauncher:
         return [Ended(run_id, code)]
 
     def _signal_ranks(self, ranks: _Ranks, number: int) -> None:
-        """Rank 0 tells the others when it is asked to stop.
+        """Signal rank 0 to stop, which passes it on to the others.
 
         torchrun itself would end ranks that take more than 30 s to reach their checkpoint.
         """
@@ -242,6 +249,6 @@ def _environment(threads: int, env: dict[str, str]) -> dict[str, str]:
 
 
 def _kill(pid: int, number: int) -> None:
-    """Signal a worker; where it has ended already, `wait` will say so."""
+    """Signal a worker; where it has ended already, `wait` will report it."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)

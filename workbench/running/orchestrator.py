@@ -1,4 +1,4 @@
-"""One `run` of one study: the loop that fills slots, notices ends, and hears Ctrl-C."""
+"""One `run` of one study: the loop that fills slots, notices ends, and handles Ctrl-C."""
 
 import math
 import signal
@@ -66,17 +66,17 @@ class Orchestrator:
         self.slots = (
             allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
         )
-        # Hundreds of tasks would stand in line for the store: who follows them ingests.
+        # Hundreds of tasks would wait for the store's lock: whoever follows them ingests.
         self.ingest = None if allocation else BackgroundIngest(results)
-        # A scheduler may say its word to every process and again, and kills by itself.
+        # A scheduler may signal every process, and more than once; it kills by itself.
         self.most_stops = 1 if allocation else 2
         self.patience_s = allocation.patience_s if allocation else math.inf
         self.queue: deque[str] = deque()
-        self.elsewhere: set[str] = set()
+        self.trained_by_others: set[str] = set()
         self.running: dict[str, Slot] = {}
         self.restarts: dict[str, int] = {}
         self.stopping = 0
-        self.told_to_stop: dict[str, int] = {}
+        self.stops_sent: dict[str, int] = {}
         self.called_off: set[str] = set()
         self.idle_since = time.monotonic()
         for run_id in folders:
@@ -101,7 +101,7 @@ class Orchestrator:
                 folder.plan_again()
                 self.queue.append(run_id)
             except AlreadyClaimed:
-                self.elsewhere.add(run_id)
+                self.trained_by_others.add(run_id)
         else:
             self.queue.append(run_id)
 
@@ -112,7 +112,7 @@ class Orchestrator:
             KeyboardInterrupt: after Ctrl-C or SIGTERM, once every worker has ended.
         """
         began = time.monotonic()
-        previous = {s: signal.signal(s, self._hear) for s in _STOP_SIGNALS}
+        previous = {s: signal.signal(s, self._on_stop_signal) for s in _STOP_SIGNALS}
         try:
             with self.progress:
                 self._say_what_is_left_out()
@@ -123,7 +123,7 @@ class Orchestrator:
                 self.ingest.stop()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        self.report.waiting += [*self.queue, *sorted(self.elsewhere)]
+        self.report.waiting += [*self.queue, *sorted(self.trained_by_others)]
         for problem in self.ingest.everything() if self.ingest is not None else ():
             print(f"Warning: {problem}", file=sys.stderr)
         self.report.seconds = time.monotonic() - began
@@ -140,7 +140,7 @@ class Orchestrator:
             for ended in self.launcher.wait(_LOOK_EVERY_S):
                 self._ended(ended)
                 self._fill()  # a free slot costs more than the display
-            self._look_elsewhere()
+            self._check_runs_of_others()
             for run_id in self.running:
                 self.progress.update(run_id, self.folders[run_id].stored_status())
             self.progress.tick()
@@ -149,9 +149,9 @@ class Orchestrator:
 
     def _worth_waiting(self) -> bool:
         """Whether runs that others train are the only ones left, and not for too long yet."""
-        if not self.elsewhere or self.queue or self.running:
+        if not self.trained_by_others or self.queue or self.running:
             self.idle_since = time.monotonic()
-        return bool(self.elsewhere) and time.monotonic() - self.idle_since < self.patience_s
+        return bool(self.trained_by_others) and time.monotonic() - self.idle_since < self.patience_s
 
     @property
     def _halted(self) -> bool:
@@ -185,11 +185,11 @@ class Orchestrator:
         """Whether a queued run is still to be trained: it may have waited for hours."""
         folder = self.folders[run_id]
         if folder.is_claimed():
-            self.elsewhere.add(run_id)
+            self.trained_by_others.add(run_id)
             return False
         status = folder.status()
         if status.state == "finished" or status.state in _UNWANTED_ENDS:
-            self._over(run_id, status)
+            self._note_own_end(run_id, status)
             return False
         return True
 
@@ -202,9 +202,9 @@ class Orchestrator:
         status = folder.status()
         if status.state != "finished" and (code == _CLAIMED or folder.is_claimed()):
             self.progress.say(f"waiting    {self.labels[run_id]}: another process trains it")
-            self.elsewhere.add(run_id)
+            self.trained_by_others.add(run_id)
         elif status.state == "finished" or status.state in _UNWANTED_ENDS:
-            self._over(run_id, status)
+            self._note_own_end(run_id, status)
         elif self.stopping or code == _STOPPED:
             self.report.add(run_id, "interrupted")
             self.progress.update(run_id, status)
@@ -212,8 +212,8 @@ class Orchestrator:
         else:
             self._again_or_give_up(run_id, code)
 
-    def _over(self, run_id: str, status: RunStatus) -> None:
-        """A run has come to an end of its own, here or in another process."""
+    def _note_own_end(self, run_id: str, status: RunStatus) -> None:
+        """Report a run that has come to an end of its own, here or in another process."""
         folder, name = self.folders[run_id], self.labels[run_id]
         self.report.add(run_id, status.state)
         self.progress.update(run_id, status)
@@ -228,7 +228,7 @@ class Orchestrator:
             )
 
     def _again_or_give_up(self, run_id: str, code: int) -> None:
-        """A worker that vanished left no word of its own: it was killed, or died in native code."""
+        """Queue or fail a run whose worker left no state: it was killed, or native code crashed."""
         folder, name = self.folders[run_id], self.labels[run_id]
         how = f"by signal {-code}" if code < 0 else f"with status {code}"
         # torchrun ends with a plain 1 when one of its ranks was killed.
@@ -242,7 +242,7 @@ class Orchestrator:
         try:
             folder.write_status(state="failed", error=error, finished=time.time())
         except WorkbenchError as unwritable:
-            error += f"; {unwritable}"  # a full disk, say: the other runs may still have room
+            error += f"; {unwritable}"  # such as a full disk: the other runs may still have room
         self.report.add(run_id, "failed")
         self.progress.update(run_id, folder.status())
         self._show_failure(folder, "failed", name, error)
@@ -253,13 +253,13 @@ class Orchestrator:
             self.progress.say(f"    {line}")
         self.progress.say(f"    log: {folder.log_path}")
 
-    def _look_elsewhere(self) -> None:
-        """Runs that another process trains: take over what it leaves unfinished."""
-        for run_id in list(self.elsewhere):
+    def _check_runs_of_others(self) -> None:
+        """Queue the runs that another process has stopped training before their end."""
+        for run_id in list(self.trained_by_others):
             folder = self.folders[run_id]
             self.progress.update(run_id, folder.stored_status())
             if not folder.is_claimed():
-                self.elsewhere.discard(run_id)
+                self.trained_by_others.discard(run_id)
                 self.queue.append(run_id)
 
     def _say_what_is_left_out(self) -> None:
@@ -275,24 +275,24 @@ class Orchestrator:
         if left_out:
             self.progress.say(f"To try them again: workbench retry {self.report.study}")
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
         # Only this: the loop may be anywhere, in the middle of a line of output too.
         self.stopping = min(self.stopping + 1, self.most_stops)
 
     def _pass_stop_on(self) -> None:
-        """First: workers write a checkpoint and end. Second: they are killed."""
+        """Pass stop requests on: at the first, workers write a checkpoint; a second kills them."""
         if not self.stopping:
             return
-        if not self.told_to_stop:
+        if not self.stops_sent:
             self.progress.say("Stopping: each run writes a checkpoint. Again to stop at once.")
         for run_id in self.running:
-            if self.told_to_stop.get(run_id, 0) < self.stopping:
-                self.told_to_stop[run_id] = self.stopping
-                word = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
-                self.launcher.signal(run_id, word)
+            if self.stops_sent.get(run_id, 0) < self.stopping:
+                self.stops_sent[run_id] = self.stopping
+                number = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
+                self.launcher.signal(run_id, number)
 
     def _pass_cancel_on(self) -> None:
-        """Runs that were cancelled from another machine, which cannot signal their workers."""
+        """Stop runs that were cancelled from another machine, which cannot signal their workers."""
         for run_id in self.running:
             if run_id not in self.called_off and self.folders[run_id].cancel_path.exists():
                 self.called_off.add(run_id)

@@ -1,4 +1,4 @@
-"""How a study gets on: a live table on a terminal, plain lines elsewhere. On stderr."""
+"""How a study gets on: a live table on a terminal, plain lines otherwise. On stderr."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ class RunView:
 
 
 def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:
-    """A run in a few words."""
+    """Describe a run in a few words."""
     size = config.model.size or f"{document['derived']['n_params'] / 1e6:.1f}M"
     unique = f"U={config.data.unique_tokens:,}"
     return f"{run_id} {config.training.objective} {size} {unique} seed {config.training.seed}"
@@ -55,7 +55,7 @@ class Progress:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that the live table does not replace."""
         if self._live is not None:
             from rich.markup import escape
 
@@ -64,7 +64,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def started(self, run_id: str) -> None:
-        """A run was handed to a worker. The live table shows it anyway."""
+        """Say that a run was handed to a worker; the live table shows it anyway."""
         if self._live is None:
             self.say(f"started    {self.views[run_id].label}")
 
@@ -117,7 +117,7 @@ class Progress:
         return Group(Text(self._headline()), table)
 
     def _shown(self) -> list[RunView]:
-        """What fits: all of a small study, what is going on in a large one."""
+        """Return the runs that fit the table: all of a small study, the running ones of a large."""
         views = list(self.views.values())
         if len(views) > 20:
             views = [view for view in views if view.status.state == "running"][:20]

@@ -33,7 +33,7 @@ class RunReport:
 
     def summary(self) -> str:
         """One sentence for people."""
-        told = counted(
+        counts = counted(
             ("finished", self.finished),
             ("already finished", self.skipped),
             ("failed", self.failed),
@@ -42,7 +42,7 @@ class RunReport:
             ("interrupted", self.interrupted),
             ("not started", self.waiting),
         )
-        return f"{self.study}: {told} in {duration(self.seconds)}."
+        return f"{self.study}: {counts} in {duration(self.seconds)}."
 
 
 def counted(*groups: tuple[str, list[str]]) -> str:

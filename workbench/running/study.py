@@ -44,7 +44,7 @@ def run_study(
         InputError: the recipe, its data or the results folder is wrong. Nothing has started.
         KeyboardInterrupt: after Ctrl-C, once every worker has written its checkpoint.
     """
-    # What is wrong with the request is said before anything is written.
+    # Errors in the request are raised before anything is written.
     check_request(recipe, results)
     make_slots([laid_out(config, ranks) for config in recipe.runs], jobs)
     folders = prepared_folders(recipe, results)
@@ -60,8 +60,10 @@ def run_study(
 
 
 def check_request(recipe: Recipe, results: Path) -> None:
-    """Raises:
-    InputError: what a recipe asks for cannot be, as far as that can be told without its data.
+    """Check what a recipe asks for, as far as that is possible without its data.
+
+    Raises:
+        InputError: it cannot be trained as asked.
     """
     plan_study(recipe, results)
     for config in recipe.runs:
@@ -164,8 +166,8 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
 
 def _validation_folders(run: RunSpec, results: Path) -> dict[str, Any]:
     """Where a run's second validation sets are; nothing for a run without."""
-    found = {
+    folders = {
         name: {"fingerprint": data.fingerprint, "folder": str(data.folder.relative_to(results))}
         for name, data in run.validation_extra.items()
     }
-    return {"validation_extra": found} if found else {}
+    return {"validation_extra": folders} if folders else {}

@@ -52,7 +52,7 @@ def step(
 def node(run_dir: str, nodes: int, ranks_per_node: int, port: int) -> None:
     """Become one node's torchrun. The ranks meet on the node that srun was started on."""
     die_with_parent(os.getppid())
-    # srun's word to stop is for the ranks, which inherit this until they listen.
+    # srun's stop signal is for the ranks, which inherit this until they handle it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     head, first = os.environ["SLURM_LAUNCH_NODE_IPADDR"], os.environ["SLURM_NODEID"] == "0"
     sys.argv = [

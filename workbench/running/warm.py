@@ -8,9 +8,9 @@ A run with a kind leaves its worker there once it is finished, for the next run 
 torch.compile made stays in its process, and making it again takes seconds. A worker that ended in
 any other way is not used again.
 
-Spoken on stdin, a JSON object a line: {"run_dir": ..., "env": {...}, "kind": ...}. On stdout come
-{"ready": true}, {"run_dir", "pid"} and {"run_dir", "pid", "code"}, where a negative code is the
-signal that ended the worker. End of input ends the parent once its workers have ended.
+Requests come on stdin, a JSON object a line: {"run_dir": ..., "env": {...}, "kind": ...}. Replies
+on stdout are {"ready": true}, {"run_dir", "pid"} and {"run_dir", "pid", "code"}; a negative code is
+the signal that ended the worker. End of input ends the parent once its workers have ended.
 """
 
 import gc
@@ -28,14 +28,14 @@ from workbench.runs.processes import die_with_parent
 
 WORKER_MODULE = os.environ.get("WORKBENCH_WORKER_MODULE", "workbench.running.worker")
 
-# A scheduler that ends a job tells all of its processes. Workers write a checkpoint then, and would
-# not get to it if their parent ended at the word.
+# A scheduler that ends a job signals all of its processes. Workers write a checkpoint then, and
+# would not get to it if their parent ended at the signal.
 _FOR_THE_WORKERS = (signal.SIGTERM, signal.SIGUSR1)
-_MOST_IDLE = 2  # workers kept for runs that may never come, each with the memory of a run
+_MOST_IDLE = 2  # idle workers for runs that may never come, each with the memory of a run
 
 
 @dataclass
-class _Lane:
+class _ReusableWorker:
     """A worker that goes on with further runs of its kind."""
 
     kind: str
@@ -43,7 +43,7 @@ class _Lane:
     orders: int
     """Where to write the folder of its next run."""
     finished: int
-    """Where it tells that it has finished one."""
+    """Where it writes a byte when it has finished one."""
     idle: bool = False
     ended: bool = False
 
@@ -56,14 +56,14 @@ class WarmParent:
     """The loop that forks and reaps."""
 
     def __init__(self, replies: int) -> None:
-        self.worker: Any = importlib.import_module(WORKER_MODULE)
+        self.worker_module: Any = importlib.import_module(WORKER_MODULE)
         # Nothing imported will be garbage: without this, a worker's first collection would write
         # to every object, and so copy every page that it shares with its parent.
         gc.collect()
         gc.freeze()
         self.replies = replies
         self.running: dict[int, str] = {}
-        self.lanes: dict[int, _Lane] = {}
+        self.reusable: dict[int, _ReusableWorker] = {}
         # SIGCHLD only has to wake `select`; the handler itself has nothing to do.
         self.wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -74,17 +74,17 @@ class WarmParent:
         self.reply({"ready": True})
         buffer, open_input = b"", True
         while open_input or self.running:
-            told = {
-                lane.finished: pid
-                for pid, lane in self.lanes.items()
-                if not lane.idle and not lane.ended
+            busy = {
+                worker.finished: pid
+                for pid, worker in self.reusable.items()
+                if not worker.idle and not worker.ended
             }
-            sources = [self.wake_read, *told] + ([0] if open_input else [])
+            sources = [self.wake_read, *busy] + ([0] if open_input else [])
             ready, _, _ = select.select(sources, [], [])
             if self.wake_read in ready:
                 os.read(self.wake_read, 4096)
-            for descriptor in set(ready) & told.keys():
-                self.hear(told[descriptor])
+            for descriptor in set(ready) & busy.keys():
+                self.on_report(busy[descriptor])
             self.reap()
             if 0 in ready:
                 received = os.read(0, 65_536)
@@ -102,30 +102,30 @@ class WarmParent:
 
     def go_on(self, kind: str | None, run_dir: str) -> int | None:
         """Give a run to a worker that waits for one of its kind, if there is one."""
-        for pid, lane in self.lanes.items():
-            if lane.idle and lane.kind == kind:
-                lane.idle = False
+        for pid, worker in self.reusable.items():
+            if worker.idle and worker.kind == kind:
+                worker.idle = False
                 try:
-                    os.write(lane.orders, run_dir.encode())
+                    os.write(worker.orders, run_dir.encode())
                 except BrokenPipeError:  # it has just ended, and will be reaped
                     continue
                 return pid
         return None
 
     def fork(self, kind: str | None, run_dir: Path, env: dict[str, str]) -> int:
-        idle = [lane for lane in self.lanes.values() if lane.idle]
-        for n, lane in enumerate(idle):
-            same_gpu = bool(env) and lane.env == env  # where each takes memory of the other
+        idle = [worker for worker in self.reusable.values() if worker.idle]
+        for n, worker in enumerate(idle):
+            same_gpu = bool(env) and worker.env == env  # where each takes memory of the other
             if same_gpu or n < len(idle) - _MOST_IDLE:
-                self.dismiss(lane)
+                self.dismiss(worker)
         orders, finished = (os.pipe(), os.pipe()) if kind else (None, None)
         parent = os.getpid()
-        # Blocked, a word to the worker waits until the worker no longer ignores it as we do.
+        # A blocked signal waits until the worker no longer ignores it as we do.
         signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_WORKERS)
         pid = os.fork()
         if pid == 0:
-            for lane in self.lanes.values():
-                lane.close()
+            for worker in self.reusable.values():
+                worker.close()
             if orders and finished:
                 os.close(orders[1])
                 os.close(finished[0])
@@ -135,11 +135,11 @@ class WarmParent:
         if kind and orders and finished:
             os.close(orders[0])
             os.close(finished[1])
-            self.lanes[pid] = _Lane(kind, env, orders[1], finished[0])
+            self.reusable[pid] = _ReusableWorker(kind, env, orders[1], finished[0])
         return pid
 
     def work(
-        self, parent: int, run_dir: Path, env: dict[str, str], lane: tuple[int, int] | None
+        self, parent: int, run_dir: Path, env: dict[str, str], pipes: tuple[int, int] | None
     ) -> NoReturn:
         """In the child: become the run's worker, and never return."""
         code = 1
@@ -154,9 +154,9 @@ class WarmParent:
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
             code = self.train(run_dir)
-            while code == 0 and lane is not None:
+            while code == 0 and pipes is not None:
                 code = 1  # whatever goes wrong from here on
-                following = self.next_run(*lane)
+                following = self.next_run(*pipes)
                 if following is None:
                     code = 0
                     break
@@ -176,32 +176,32 @@ class WarmParent:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        code: int = self.worker.main(run_dir)
+        code: int = self.worker_module.main(run_dir)
         sys.stdout.flush()
         sys.stderr.flush()
         return code
 
     def next_run(self, orders: int, finished: int) -> Path | None:
-        """In a worker that has finished: say so, and wait for the next run, or None at the end."""
+        """In a worker that has finished: report it, and wait for a next run; None at the end."""
         gc.enable()  # titan collects by itself, and only while it trains
         gc.collect()
-        if hasattr(self.worker, "rest"):
-            self.worker.rest()
+        if hasattr(self.worker_module, "rest"):
+            self.worker_module.rest()
         os.write(finished, b".")
         return Path(received.decode()) if (received := os.read(orders, 65_536)) else None
 
-    def hear(self, pid: int) -> None:
-        """A worker has finished a run and waits; or it has ended, which `reap` tells."""
-        lane = self.lanes[pid]
-        lane.idle = bool(os.read(lane.finished, 1))
-        lane.ended = not lane.idle
-        if lane.idle:
+    def on_report(self, pid: int) -> None:
+        """Note that a worker has finished a run and waits, or has ended, which `reap` reports."""
+        worker = self.reusable[pid]
+        worker.idle = bool(os.read(worker.finished, 1))
+        worker.ended = not worker.idle
+        if worker.idle:
             self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": 0})
 
-    def dismiss(self, lane: _Lane) -> None:
+    def dismiss(self, worker: _ReusableWorker) -> None:
         """Let an idle worker end: it sees the end of its orders."""
-        self.lanes = {pid: one for pid, one in self.lanes.items() if one is not lane}
-        lane.close()
+        self.reusable = {pid: other for pid, other in self.reusable.items() if other is not worker}
+        worker.close()
 
     def reap(self) -> None:
         while True:
@@ -211,8 +211,8 @@ class WarmParent:
                 return
             if pid == 0:
                 return
-            if pid in self.lanes:
-                self.dismiss(self.lanes[pid])
+            if pid in self.reusable:
+                self.dismiss(self.reusable[pid])
             if pid in self.running:  # not one that was idle
                 code = os.waitstatus_to_exitcode(status)
                 self.reply({"run_dir": self.running.pop(pid), "pid": pid, "code": code})

@@ -75,13 +75,13 @@ def main(run_dir: Path) -> int:
 
 
 def rest() -> None:
-    """Give back what a run held on the GPU, before another one starts in this process."""
+    """Free the GPU memory of a run before another one starts in this process."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def _lead(run: RunFolder) -> int:
-    """Rank 0: the status is this process's to write while it holds the claim."""
+    """Train as rank 0, which alone writes the status while it holds the claim."""
     previous = run.stored_status()
     if previous.state == "finished":
         return FINISHED
@@ -110,7 +110,7 @@ def _lead(run: RunFolder) -> int:
 
 
 def _outcome(train: Any) -> tuple[int, str | None]:
-    """Run and tell what became of it: (exit status, error)."""
+    """Call `train` and return its exit status and, where it failed, the error."""
     try:
         return train(), None
     except WorkbenchError as error:
@@ -122,7 +122,7 @@ def _outcome(train: Any) -> tuple[int, str | None]:
 
 
 def _log(text: str) -> None:
-    """Leave a word in the run's log, for which a full disk may have no room."""
+    """Write a line to the run's log, for which a full disk may have no room."""
     with suppress(OSError):
         print(text, file=sys.stderr)
 
@@ -235,7 +235,7 @@ def _evaluator(
     trainer: StudyTrainer,
     sink: RecordSink,
 ) -> Any:
-    """What to measure after an evaluation step, written as records."""
+    """Return the function that evaluates after a step and writes what it measures as records."""
     evaluation = config.evaluation
     validation = Validation(
         validation_windows(prepared, config.data),
@@ -275,7 +275,7 @@ def _evaluator(
 
 
 def _status_updater(run: RunFolder, derived: dict[str, Any]) -> Any:
-    """Keep status.json near the truth without writing it after every step."""
+    """Return the function that updates status.json, but not after every step."""
     last = 0.0
 
     def update(step: int) -> None:

@@ -39,9 +39,9 @@ class Evaluated:
 
 
 def record_evaluations(
-    run: RunFolder, step: int, found: Iterable[Evaluated]
+    run: RunFolder, step: int, numbers: Iterable[Evaluated]
 ) -> list[dict[str, Any]]:
-    """Append numbers of the checkpoint of a step to a run; returns the records.
+    """Append numbers of the checkpoint of a step to a run, and return the records.
 
     Raises:
         WorkbenchError: the file cannot be written.
@@ -52,8 +52,8 @@ def record_evaluations(
     flops = derived["train_flops"] / derived["steps"] * step
     code = {"time": time.time(), "workbench": __version__, "git": revision()}
     records = []
-    for one in found:
-        number = asdict(one)
+    for evaluated in numbers:
+        number = asdict(evaluated)
         for key in ("value", "stderr"):
             if number[key] is not None and not math.isfinite(number[key]):
                 number[key] = None
@@ -83,7 +83,7 @@ def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
                     left = left[file.write(left) :]  # it writes what there is room for
                 os.fsync(file.fileno())
             except OSError:
-                os.truncate(path, whole)  # a part of a line would be told as damage ever after
+                os.truncate(path, whole)  # part of a line would be reported as damage from then on
                 raise
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

@@ -15,8 +15,10 @@ _Result = TypeVar("_Result")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises:
-    InputError: missing, unreadable, or no object.
+    """Read a JSON object from a file.
+
+    Raises:
+        InputError: missing, unreadable, or no object.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -30,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write beside, sync, rename: a reader sees the old file or the new one."""
+    """Write a file whole: a reader sees the old one or the new one, never a part."""
     try:
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             json.dump(document, file, indent=2, allow_nan=False)
@@ -43,8 +45,10 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside another, with its suffix, which takes the other's place when the block ends
-    without an error; else the other stays as it was."""
+    """Yield a temporary path beside a file, which replaces it when the block ends without an error.
+
+    After an error the file stays as it was.
+    """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
@@ -54,15 +58,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def each(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """What `act` returns for each of many, in order. A disk that is told to keep hundreds of small
-    files takes them many at a time in hardly more time than one."""
+    """Call `act` on every item, 16 at a time, and return the results in the items' order.
+
+    A disk writes many small files at once in hardly more time than one.
+    """
     with ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(act, items))
 
 
 def check_writable(results: Path) -> None:
-    """Raises:
-    InputError: the folder cannot be made or written.
+    """Make a results folder where there is none, and check that it can be written.
+
+    Raises:
+        InputError: it cannot be made or written.
     """
     try:
         results.mkdir(parents=True, exist_ok=True)

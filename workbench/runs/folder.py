@@ -123,7 +123,7 @@ class RunFolder:
         return document
 
     def is_imported(self) -> bool:
-        """Whether the numbers come from elsewhere.
+        """Whether the numbers were imported, not measured here.
 
         Raises:
             InputError: as `config_json`.
@@ -139,15 +139,15 @@ class RunFolder:
         return read_json(self.provenance_path)
 
     def note_device(self, device: str, dtype: str, ranks: int) -> None:
-        """Keep in `provenance.json` what the run trains on, for whoever holds the run.
+        """Record in `provenance.json` what the run trains on; only its lock's holder may call this.
 
         A resumed run may have been on several: they are listed in the order met.
         """
         document = self.provenance_json()
         known = document.setdefault("trained_on", [])
-        one = {"device": device, "dtype": dtype, "ranks": ranks}
-        if one not in known:
-            known.append(one)
+        device_used = {"device": device, "dtype": dtype, "ranks": ranks}
+        if device_used not in known:
+            known.append(device_used)
             write_json(self.provenance_path, document)
 
     def stored_status(self) -> RunStatus:
@@ -160,13 +160,16 @@ class RunFolder:
         known = {field.name for field in fields(RunStatus)}
         status = RunStatus(**{key: value for key, value in document.items() if key in known})
         counts = (status.attempts, status.step, status.tokens)
-        if document.get("state") not in STATES or not all(type(one) is int for one in counts):
+        if document.get("state") not in STATES or not all(type(count) is int for count in counts):
             raise InputError(f"{self.status_path}: not the status of a run.")
         return status
 
     def status(self) -> RunStatus:
-        """The status. A run that says it is running, and that nobody holds, was interrupted;
-        one that was asked to stop for good, and has stopped unfinished, is cancelled."""
+        """Return the status, corrected for a process that ended without writing it.
+
+        A run that says it is running, and whose lock nobody holds, was interrupted; one that was
+        asked to stop for good, and has stopped unfinished, is cancelled.
+        """
         status = self.stored_status()
         if status.state not in ("planned", "submitted", "running", "interrupted"):
             return status
@@ -187,7 +190,7 @@ class RunFolder:
         write_json(self.status_path, asdict(updated))
 
     def request_cancel(self) -> None:
-        """Tell the holder that when it stops, it stops for good."""
+        """Leave the request that whoever trains the run stops it for good."""
         self.cancel_path.touch()
 
     def plan_again(self, state: str = "planned") -> None:
@@ -205,7 +208,7 @@ class RunFolder:
                 self.write_status(state=state, error=None, finished=None)
 
     def claim(self) -> AbstractContextManager[None]:
-        """Hold the run. The kernel lets go when the process ends, however it ends.
+        """Lock the run. The kernel unlocks it when the process ends, however it ends.
 
         Raises:
             AlreadyClaimed: another process holds it.
@@ -217,7 +220,7 @@ class RunFolder:
         return self._lock.is_claimed()
 
     def holder(self) -> Holder | None:
-        """Who holds the run now, or None where nobody does or it cannot be told."""
+        """Who holds the run now, or None where nobody does or that cannot be known."""
         return self._lock.holder()
 
     def last_value(self, metric: str) -> float | None:
@@ -252,8 +255,8 @@ def list_runs(results: Path) -> list[RunFolder]:
     folder = results / "runs"
     if not folder.is_dir():
         return []
-    found = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
-    return [RunFolder(p) for p in sorted(found) if (p / "config.json").exists()]
+    folders = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    return [RunFolder(p) for p in sorted(folders) if (p / "config.json").exists()]
 
 
 def headless_runs(results: Path) -> list[RunFolder]:
@@ -261,10 +264,10 @@ def headless_runs(results: Path) -> list[RunFolder]:
     folder = results / "runs"
     if not folder.is_dir():
         return []
-    found = [RunFolder(p) for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+    runs = [RunFolder(p) for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
     return [
         run
-        for run in found
+        for run in runs
         if not run.config_path.exists()
         and (run.status_path.exists() or run.records_path.exists() or run.sealed_path.exists())
     ]

@@ -1,4 +1,4 @@
-"""Who works on a run: a lock file that the kernel keeps, signed by the process that holds it."""
+"""Who works on a run: a lock of the kernel on a file, signed by the process that holds it."""
 
 import fcntl
 import json
@@ -36,7 +36,7 @@ class RunLock:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Hold the run. The kernel lets go when the process ends, however it ends.
+        """Lock the run. The kernel unlocks it when the process ends, however it ends.
 
         Raises:
             AlreadyClaimed: another process holds it.
@@ -66,7 +66,7 @@ class RunLock:
             raise WorkbenchError(f"{self.path}: cannot be opened: {error.strerror}.") from error
 
     def _sign(self, lock: IO[bytes]) -> None:
-        """Leave in the lock who holds it. The claim is good without: a full disk may forbid it."""
+        """Write into the lock who holds it. The claim is valid without, as on a full disk."""
         me = os.getpid()
         signature = {"pid": me, "started": started_at(me), "host": platform.node()}
         with suppress(OSError):
@@ -87,7 +87,7 @@ class RunLock:
         return False
 
     def holder(self) -> Holder | None:
-        """Who holds the run now, or None where nobody does or it cannot be told.
+        """Who holds the run now, or None where nobody does or that cannot be known.
 
         On this host the answer is a live process, and never another that was given its id later.
         """

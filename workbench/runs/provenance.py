@@ -13,7 +13,7 @@ _PACKAGES = ("workbench", "torch", "torchtitan", "torchdata", "numpy", "tokenize
 
 
 def provenance(recipe_text: str) -> dict[str, Any]:
-    """What to keep beside a run, gathered without importing any of the packages it names."""
+    """Return what to save beside a run, without importing any of the packages that it names."""
     import hashlib
 
     return {
@@ -29,13 +29,13 @@ def provenance(recipe_text: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
 def revision() -> dict[str, Any] | None:

@@ -58,13 +58,13 @@ class RecordWriter:
             epoch: tokens over unique tokens.
             flops: training FLOPs spent.
             metric: a name of `metrics.METRICS`.
-            value: None, or not finite, where there is no number to tell.
+            value: None, or not finite, where there is no number.
             stderr: standard error of the value.
             n: how many windows, questions, ... it is a mean of.
             estimator: how it was estimated.
 
         Raises:
-            WorkbenchError: the disk is full, say.
+            WorkbenchError: the file cannot be written, as on a full disk.
         """
         record = {
             "step": step,
@@ -77,29 +77,32 @@ class RecordWriter:
             "n": n,
             "estimator": estimator,
         }
-        with self._told():
+        with self._named_errors():
             self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
 
     def flush(self, *, fsync: bool) -> None:
         """Hand the records to the system, and with `fsync` wait until they are on disk.
 
         Raises:
-            WorkbenchError: the disk is full, say.
+            WorkbenchError: the file cannot be written, as on a full disk.
         """
-        with self._told():
+        with self._named_errors():
             self._file.flush()
             if fsync:
                 os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Raises:
-        WorkbenchError: as `flush`.
+        """Close the file.
+
+        Raises:
+            WorkbenchError: as `flush`.
         """
-        with self._told():
+        with self._named_errors():
             self._file.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
+        """Turn a failed write into an error that names the file."""
         try:
             yield
         except OSError as error:

@@ -20,22 +20,22 @@ def check_study(document: Any, path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("name") != path.stem:
         raise ValueError(f'no "name": "{path.stem}"')
     run_ids = document.get("run_ids")
-    if not isinstance(run_ids, list) or not all(isinstance(one, str) for one in run_ids):
+    if not isinstance(run_ids, list) or not all(isinstance(run_id, str) for run_id in run_ids):
         raise ValueError("no list of run_ids")
     return document
 
 
 def imported_runs(results: Path, study: str) -> list[str]:
-    """Ids of a study's runs whose numbers come from elsewhere, in the study's order.
+    """Ids of a study's runs whose numbers were imported, in the study's order.
 
     What cannot be read is left out: it is reported where it is ingested.
     """
-    found = []
+    imported = []
     for run_id in _study_runs(results, study):
         with suppress(InputError):
             if RunFolder(results / "runs" / run_id).is_imported():
-                found.append(run_id)
-    return found
+                imported.append(run_id)
+    return imported
 
 
 def _study_runs(results: Path, study: str) -> list[str]:
@@ -49,25 +49,25 @@ def _study_runs(results: Path, study: str) -> list[str]:
 
 def extended_runs(results: Path, study: str, parents: Iterable[str]) -> list[str]:
     """Ids of a study's runs that go on from `parents`, or from such runs, in the study's order."""
-    known, found = set(parents), []
+    known, extended = set(parents), []
     for run_id in _study_runs(results, study):
         with suppress(InputError):
             if RunFolder(results / "runs" / run_id).config_json().get("parent") in known:
                 known.add(run_id)
-                found.append(run_id)
-    return found
+                extended.append(run_id)
+    return extended
 
 
 def studies_of(results: Path) -> dict[str, list[str]]:
     """Run ids by study, from the study files."""
-    found = {}
+    studies = {}
     for path in sorted((results / "studies").glob("*.json")):
         try:
             study = check_study(json.loads(path.read_text()), path)
-            found[study["name"]] = study["run_ids"]
+            studies[study["name"]] = study["run_ids"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
-    return found
+    return studies
 
 
 def known_studies(studies: dict[str, list[str]]) -> str:
@@ -79,12 +79,12 @@ def targets(results: Path, target: str) -> list[RunFolder]:
     studies = studies_of(results)
     if target in studies:
         return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
-    found = [run for run in list_runs(results) if run.run_id == target]
-    if not found:
+    named = [run for run in list_runs(results) if run.run_id == target]
+    if not named:
         raise InputError(
             f"no study or run {target}{suggestion(target, studies) or '.'} {known_studies(studies)}"
         )
-    return found
+    return named
 
 
 def find_run(results: Path, name: str) -> RunFolder:
@@ -96,11 +96,11 @@ def find_run(results: Path, name: str) -> RunFolder:
     runs = {run.run_id: run for run in list_runs(results)}
     if name in runs:
         return runs[name]
-    found = [run_id for run_id in runs if name and run_id.startswith(name)]
-    if len(found) == 1:
-        return runs[found[0]]
-    if found:
-        raise InputError(f"run {name}: {', '.join(found)} begin so. Give more of the id.")
+    matching = [run_id for run_id in runs if name and run_id.startswith(name)]
+    if len(matching) == 1:
+        return runs[matching[0]]
+    if matching:
+        raise InputError(f"run {name}: {', '.join(matching)} begin so. Give more of the id.")
     if not runs:
         raise InputError(
             f"there is no run {name}: there are no runs in {results}. `workbench run` trains them."

@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.store.schema import SCHEMA_VERSION, create_statements
+from workbench.store.schema import SCHEMA_VERSION, VIEWS, create_statements, view_statements
 
 READ_ONLY = {
     "enable_external_access": "false",
@@ -164,9 +164,8 @@ def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyCon
         check_version(connection, path)
         try:
             connection.execute("BEGIN")
-            if not _tables(connection):
-                for statement in create_statements():
-                    connection.execute(statement)
+            for statement in _missing_statements(connection):
+                connection.execute(statement)
             yield connection
             connection.execute("COMMIT")
         except duckdb.Error as error:
@@ -174,6 +173,17 @@ def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyCon
                 f"{path}: cannot be written: {_first_line(error)} The run folders hold every "
                 "record: mend this and run `workbench ingest`."
             ) from error
+
+
+def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What brings a store up to this schema: everything, or views that are defined anew."""
+    if not _tables(connection):
+        return create_statements()
+    rows = connection.execute("SELECT view_name, comment FROM duckdb_views()").fetchall()
+    comments = dict(rows)
+    if all(comments.get(name) == comment for name, (comment, _) in VIEWS.items()):
+        return []
+    return view_statements()
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from workbench.metrics import higher_is_better_sql
+
 SCHEMA_VERSION = 1
 
 
@@ -127,6 +129,7 @@ TABLES: tuple[Table, ...] = (
     _table("schema_version", "Version of this schema.", ("version", "BIGINT", "version")),
 )
 
+# Change a view's comment with its definition: stores made before are known by it.
 VIEWS: dict[str, tuple[str, str]] = {
     "curves": (
         "Every number with its run: the table to plot from.",
@@ -142,12 +145,12 @@ VIEWS: dict[str, tuple[str, str]] = {
            ) = 1""",
     ),
     "best": (
-        "The best value of each metric of each run, and where it was reached.",
-        """SELECT * FROM curves WHERE value IS NOT NULL
+        "The best value of each metric of each run, in its better direction, and where it was "
+        "reached.",
+        f"""SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY run_id, metric
-               ORDER BY if(regexp_matches(metric, '_acc(_|uracy|$)|pass@\\d+$'), -value, value),
-                        tokens, step
+               ORDER BY if({higher_is_better_sql("metric")}, -value, value), tokens, step
            ) = 1""",
     ),
 }
@@ -163,10 +166,17 @@ def create_statements() -> list[str]:
             f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'"
             for column in table.columns
         ]
-    for name, (comment, query) in VIEWS.items():
-        statements.append(f"CREATE VIEW {name} AS {query}")
-        statements.append(f"COMMENT ON VIEW {name} IS '{_quoted(comment)}'")
+    statements += view_statements()
     statements.append(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})")
+    return statements
+
+
+def view_statements() -> list[str]:
+    """The views as they are defined now, in the place of any of before."""
+    statements = []
+    for name, (comment, query) in VIEWS.items():
+        statements.append(f"CREATE OR REPLACE VIEW {name} AS {query}")
+        statements.append(f"COMMENT ON VIEW {name} IS '{_quoted(comment)}'")
     return statements
 
 

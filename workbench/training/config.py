@@ -16,12 +16,11 @@ from torchtitan.distributed.activation_checkpoint import FullAC
 
 from workbench.data import PreparedData
 from workbench.data.streams import anneal_start
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, objective_facts
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
 from workbench.training.model import RouterWeights, model_spec
-from workbench.training.objectives.registry import OBJECTIVES
 from workbench.training.record_metrics import RecordingMetrics
 from workbench.training.schedule import ExponentialWSD
 from workbench.training.trainer import NoTokenizer, StudyTrainer
@@ -52,15 +51,15 @@ def trainer_config(
     """Titan's configuration of one run."""
     training, data, parallelism = config.training, config.data, config.parallelism
     ranks = parallelism.shard * parallelism.replicate
-    objective = OBJECTIVES[training.objective]
+    facts = objective_facts(training.objective)
     anneal_step = anneal_start(config)
     return StudyTrainer.Config(
         model_spec=model_spec(
             config.model,
             seq_len=data.seq_len,
-            causal=objective.causal,
+            causal=facts.causal,
             router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
-            doubled=objective.doubled,
+            doubled=facts.streams == 2,
             shard_one_rank=precision.dtype != "float32",
         ),
         dump_folder=str(run_folder),

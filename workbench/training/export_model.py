@@ -17,9 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.recipe import ModelConfig
+from workbench.recipe import ModelConfig, objective_facts
 from workbench.runs.folder import RunFolder
-from workbench.training.objectives.registry import OBJECTIVES
 from workbench.training.trained_model import RunModel, build_model, load_run_model
 
 FORMAT = "workbench-model-1"
@@ -72,15 +71,15 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
 
 def _description(run: RunFolder, loaded: RunModel, dtype: str) -> dict[str, Any]:
     document, config = run.config_json(), loaded.config
-    objective = OBJECTIVES[config.training.objective]
+    facts = objective_facts(config.training.objective)
     return {
         "format": FORMAT,
         "architecture": asdict(config.model.shape)
         | {
             "norm_eps": config.model.norm_eps,
             "rope_theta": config.model.rope_theta,
-            "causal": objective.causal,
-            "streams": 2 if objective.doubled else 1,
+            "causal": facts.causal,
+            "streams": facts.streams,
         },
         "objective": config.training.objective,
         "seq_len": config.data.seq_len,

@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
-from workbench.recipe import ModelConfig, RunConfig
+from workbench.recipe import ModelConfig, RunConfig, objective_facts
 from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
@@ -24,7 +24,7 @@ from workbench.training.checkpoints import cause, saved_steps
 from workbench.training.loss import token_nll
 from workbench.training.model import model_config
 from workbench.training.objectives.base import Vocab
-from workbench.training.objectives.registry import OBJECTIVES, build_objective
+from workbench.training.objectives.registry import build_objective
 
 if TYPE_CHECKING:
     from workbench.training.trainer import StudyTrainer
@@ -36,7 +36,7 @@ class RunModel:
 
     `model(tokens_BL)` gives logits [B, L, V] of positions 0..L-1, L at most `context`. An AR
     model takes BOS and the tokens before; a diffusion model takes MASK where it shall predict.
-    Models of objectives that are `doubled` take what their objective makes: two streams and a
+    Models of objectives of two streams take what their objective makes: two streams and a
     view.
     """
 
@@ -77,13 +77,13 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     check_plugins(config, ("objectives",), f"run {run.run_id}")
     step = checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
-    objective = OBJECTIVES[config.training.objective]
+    facts = objective_facts(config.training.objective)
     place = _device(device)
     model = build_model(
         config.model,
         seq_len=config.data.seq_len,
-        causal=objective.causal,
-        doubled=objective.doubled,
+        causal=facts.causal,
+        doubled=facts.streams == 2,
         device=place,
     )
     load_weights(model, run.checkpoint_dir / f"step-{step}")
@@ -120,7 +120,7 @@ def build_model(
     """The network on the host, its weights not yet set, in evaluation mode.
 
     Args:
-        doubled: as `Objective.doubled`.
+        doubled: whether the network reads two streams (`ObjectiveFacts.streams`).
         device: where it will be used: titan has to know.
     """
     titan_patches.use_device(device)

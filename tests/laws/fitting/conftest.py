@@ -13,9 +13,9 @@ PUBLISHED_RUNS = Path(__file__).parents[4] / "shared" / "data" / "datablations_r
 
 
 def law(name: str) -> Law:
-    found = LAWS[name]
-    assert isinstance(found, Law)
-    return found
+    scaling_law = LAWS[name]
+    assert isinstance(scaling_law, Law)
+    return scaling_law
 
 
 def made_table(
@@ -29,15 +29,15 @@ def made_table(
     objective: str | None = None,
 ) -> LossTable:
     """Runs on a grid of sizes, unique tokens and epochs, with losses from a law."""
-    one = law(name)
+    scaling_law = law(name)
     n = np.geomspace(1e7, 3e9, sizes)
     unique = np.array([1e8, 4e8, 2e9, 1e10])
     epochs = np.array([1.0]) if once else np.array([1.0, 2.0, 5.0, 16.0, 60.0, 250.0])
     n, u, e = (grid.ravel() for grid in np.meshgrid(n, unique, epochs, indexing="ij"))
     d = u * e
-    truth = values or one.published or law("data_constrained").published
+    truth = values or scaling_law.published or law("data_constrained").published
     rng = np.random.default_rng(seed)
-    loss = one.predict(truth, Rows.of(n, d, u)) * np.exp(rng.normal(0, noise, len(n)))
+    loss = scaling_law.predict(truth, Rows.of(n, d, u)) * np.exp(rng.normal(0, noise, len(n)))
     return LossTable(
         source="made",
         name=np.array([f"run {i}" for i in range(len(n))]),

@@ -35,12 +35,12 @@ def fit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
     def run(*arguments: str | Path) -> Done:
         monkeypatch.setattr(sys, "argv", ["workbench", "fit", *map(str, arguments)])
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with pytest.raises(SystemExit) as ended:
                 main()
         out, err = capfd.readouterr()
-        assert [str(w.message) for w in told if issubclass(w.category, RuntimeWarning)] == []
+        assert [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)] == []
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, out, err)
 
@@ -76,19 +76,19 @@ def test_json_has_what_programs_rely_on(fit: Any, tmp_path: Path) -> None:
     frame().write_csv(tmp_path / "t.csv")
     done = fit("--table", "t.csv", *QUICK, "--format", "json")
     assert done.status == 0
-    (one,) = strict(done.out)
-    assert set(one) >= KEYS
-    assert one["law"] == "chinchilla"
-    assert one["objective_name"] is None
-    assert one["n"] == 72
-    assert one["huber_delta"] == 1e-3
+    (result,) = strict(done.out)
+    assert set(result) >= KEYS
+    assert result["law"] == "chinchilla"
+    assert result["objective_name"] is None
+    assert result["n"] == 72
+    assert result["huber_delta"] == 1e-3
     names = {"E", "A", "B", "alpha", "beta"}
-    assert set(one["params"]) == set(one["ci95"]) == set(one["identified"]) == names
-    assert all(isinstance(v, bool) for v in one["identified"].values())
-    assert one["held_out"]["n"] > 0
-    for name, (low, high) in one["ci95"].items():
-        assert low <= one["params"][name] * (1 + 1e-2)
-        assert high >= one["params"][name] * (1 - 1e-2)
+    assert set(result["params"]) == set(result["ci95"]) == set(result["identified"]) == names
+    assert all(isinstance(v, bool) for v in result["identified"].values())
+    assert result["held_out"]["n"] > 0
+    for name, (low, high) in result["ci95"].items():
+        assert low <= result["params"][name] * (1 + 1e-2)
+        assert high >= result["params"][name] * (1 - 1e-2)
 
 
 def test_unbounded_is_null_and_nothing_is_infinite(fit: Any, tmp_path: Path) -> None:
@@ -100,10 +100,10 @@ def test_unbounded_is_null_and_nothing_is_infinite(fit: Any, tmp_path: Path) -> 
         "--fixed", "E=1.87,A=521,B=1488,alpha=0.353,beta=0.353", "--format", "json",
     )  # fmt: skip
     assert done.status == 0
-    (one,) = strict(done.out)
-    assert one["identified"]["R_D"] is False
-    assert one["ci95"]["E"] is None
-    assert sorted(one["fixed"]) == ["A", "B", "E", "alpha", "beta"]
+    (result,) = strict(done.out)
+    assert result["identified"]["R_D"] is False
+    assert result["ci95"]["E"] is None
+    assert sorted(result["fixed"]) == ["A", "B", "E", "alpha", "beta"]
 
 
 @pytest.mark.parametrize("column", ["n_params", "loss"])
@@ -136,8 +136,8 @@ def test_what_the_law_cannot_describe_is_not_called_identified(
     frame(sizes=2, loss=[repr(float(x)) for x in loss]).write_csv(tmp_path / "t.csv")
     done = fit("--table", "t.csv", *QUICK, "--format", "json")
     assert done.status == 0
-    (one,) = strict(done.out)
-    assert not all(one["identified"].values())
+    (result,) = strict(done.out)
+    assert not all(result["identified"].values())
     assert "Not identified" in done.err
 
 

@@ -26,9 +26,9 @@ FAST = FitOptions(resamples=0, starts=16)
     "name", ["chinchilla", "data_constrained", "data_constrained_geometric", "quokka"]
 )
 def test_exact_data_give_back_their_parameters(name: str) -> None:
-    one = law(name)
-    truth = one.published or law("data_constrained").published
-    (fit,) = fit_law(one, made_table(name), FAST)
+    scaling_law = law(name)
+    truth = scaling_law.published or law("data_constrained").published
+    (fit,) = fit_law(scaling_law, made_table(name), FAST)
     for parameter, value in truth.items():
         assert fit.params[parameter] == pytest.approx(value, rel=1e-4), parameter
     assert fit.loss < 1e-10
@@ -36,22 +36,24 @@ def test_exact_data_give_back_their_parameters(name: str) -> None:
 
 
 def test_the_published_point_has_the_published_objective(published_runs: LossTable) -> None:
-    one = law("data_constrained")
-    (fit,) = fit_law(one, published_runs, FitOptions(fixed=one.published, resamples=0))
+    scaling_law = law("data_constrained")
+    (fit,) = fit_law(
+        scaling_law, published_runs, FitOptions(fixed=scaling_law.published, resamples=0)
+    )
     assert fit.loss == pytest.approx(0.015825935, abs=1e-8)
     assert fit.r2 == pytest.approx(0.7722046084968, abs=1e-8)
     assert fit.identified == {}
-    assert set(fit.fixed) == set(one.names)
+    assert set(fit.fixed) == set(scaling_law.names)
 
 
 def test_the_search_goes_beyond_the_published_minimum(published_runs: LossTable) -> None:
-    one = law("data_constrained")
-    held = {k: v for k, v in one.published.items() if k not in ("R_D", "R_N")}
-    (fit,) = fit_law(one, published_runs, FitOptions(fixed=held, resamples=200))
+    scaling_law = law("data_constrained")
+    fixed = {k: v for k, v in scaling_law.published.items() if k not in ("R_D", "R_N")}
+    (fit,) = fit_law(scaling_law, published_runs, FitOptions(fixed=fixed, resamples=200))
     assert fit.loss <= 0.0158048
-    found = [(m["params"]["R_D"], m["params"]["R_N"], m["loss"]) for m in fit.minima]
+    minima = [(m["params"]["R_D"], m["params"]["R_N"], m["loss"]) for m in fit.minima]
     for known in ((95.37, 1.706, 0.0158047), (46.99, 2.33, 0.0158074), (15.37, 5.315, 0.0158259)):
-        assert any(one == pytest.approx(known, rel=2e-3) for one in found), known
+        assert any(minimum == pytest.approx(known, rel=2e-3) for minimum in minima), known
     assert fit.identified["R_D"] is False
     assert fit.ci95["R_D"] is not None
     low, high = fit.ci95["R_D"]
@@ -63,9 +65,9 @@ def test_the_search_goes_beyond_the_published_minimum(published_runs: LossTable)
 def test_every_start_of_240_rows_ends_at_one_objective() -> None:
     table = made_table("chinchilla", noise=0.005, sizes=10).take(np.arange(240))
     problem = make_problem(law("chinchilla"), table, FAST)
-    found = minimise(problem, draw_starts(problem, 200, seed=3))
-    assert found.converged.all()
-    assert np.ptp(found.objective) <= 1e-5 * found.objective.min()
+    minima = minimise(problem, draw_starts(problem, 200, seed=3))
+    assert minima.converged.all()
+    assert np.ptp(minima.objective) <= 1e-5 * minima.objective.min()
 
 
 def test_no_other_optimiser_finds_less() -> None:
@@ -160,12 +162,12 @@ def test_shared_exponents_are_one_for_both_objectives() -> None:
 
 def test_objectives_are_fitted_apart_unless_joined() -> None:
     table = two_objectives(0.002)
-    apart = fit_law(law("chinchilla"), table, FAST)
+    separate = fit_law(law("chinchilla"), table, FAST)
     joined = fit_law(law("chinchilla"), table, FitOptions(joint=True, resamples=0))
-    assert [fit.objective_name for fit in apart] == ["ar", "mdlm"]
+    assert [fit.objective_name for fit in separate] == ["ar", "mdlm"]
     assert [fit.objective_name for fit in joined] == [None]
-    assert joined[0].n == apart[0].n + apart[1].n
-    assert joined[0].loss > apart[0].loss + apart[1].loss
+    assert joined[0].n == separate[0].n + separate[1].n
+    assert joined[0].loss > separate[0].loss + separate[1].loss
 
 
 def test_the_second_stage_holds_what_single_epochs_gave() -> None:
@@ -217,8 +219,8 @@ def test_held_out_rows_are_those_of_most_compute() -> None:
     table = made_table("chinchilla", noise=0.002)
     (fit,) = fit_law(law("chinchilla"), table, FAST)
     assert fit.held_out is not None
-    held = table.compute >= fit.held_out["compute_from"] * (1 - 1e-9)
-    assert fit.held_out["n"] == held.sum()
+    held_out = table.compute >= fit.held_out["compute_from"] * (1 - 1e-9)
+    assert fit.held_out["n"] == held_out.sum()
     assert fit.held_out["fitted_rows"] + fit.held_out["n"] == len(table)
     assert fit.held_out["rmse_log"] == pytest.approx(0.002, rel=0.5)
 
@@ -239,7 +241,7 @@ def test_intervals_are_reproducible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (FitOptions(fixed={"R_d": 1.0}), "did you mean 'R_D'"),
         (FitOptions(fixed={"E": -1.0}), "more than 0"),
@@ -249,22 +251,24 @@ def test_intervals_are_reproducible() -> None:
         (FitOptions(shared=("E",), joint=True), "joint"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: FitOptions, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_options_that_make_no_sense_are_refused(options: FitOptions, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         fit_law(law("data_constrained"), made_table("chinchilla"), options)
 
 
 def test_many_rows_get_an_answer_in_good_time() -> None:
     rng = np.random.default_rng(0)
     n, d = 10 ** rng.uniform(7, 10, 100_000), 10 ** rng.uniform(9, 12, 100_000)
-    one = law("chinchilla")
-    loss = one.predict(one.published, Rows.of(n, d, d)) * np.exp(rng.normal(0, 0.01, len(n)))
+    scaling_law = law("chinchilla")
+    loss = scaling_law.predict(scaling_law.published, Rows.of(n, d, d)) * np.exp(
+        rng.normal(0, 0.01, len(n))
+    )
     table = LossTable("made", np.arange(len(n)).astype(str), n, d, None, loss, 6 * n * d)
     began = time.process_time()
-    (fit,) = fit_law(one, table, FitOptions())
+    (fit,) = fit_law(scaling_law, table, FitOptions())
     assert time.process_time() - began < 60
     assert fit.ci_method == "sandwich covariance, normal"
-    for name, value in one.published.items():
+    for name, value in scaling_law.published.items():
         low, high = fit.ci95[name] or (None, None)
         assert low is not None
         assert high is not None
@@ -280,7 +284,7 @@ def test_a_problem_takes_rows() -> None:
 
 
 def test_a_fit_tells_its_stages_in_their_order() -> None:
-    told: list[str] = []
-    options = FitOptions(resamples=10, starts=4, progress=told.append)
+    stages: list[str] = []
+    options = FitOptions(resamples=10, starts=4, progress=stages.append)
     fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
-    assert tuple(told) == STAGES
+    assert tuple(stages) == STAGES

@@ -50,8 +50,8 @@ def test_exact_data_give_back_parameters_that_no_start_has(name: str) -> None:
     options = FitOptions(starts=32)
     best = search(make_problem(law(name), table, options), options)[0]
     for j, parameter in enumerate(law(name).parameters):
-        found = float(parameter.to_value(best.theta[j]))
-        assert found == pytest.approx(OTHERS[name][parameter.name], rel=1e-6), parameter.name
+        value = float(parameter.to_value(best.theta[j]))
+        assert value == pytest.approx(OTHERS[name][parameter.name], rel=1e-6), parameter.name
     assert best.objective < 1e-15
 
 
@@ -67,9 +67,9 @@ def bad_starts(problem: Problem, factor: float) -> Floats:
 def test_each_of_a_hundred_bad_starts_ends_at_one_objective() -> None:
     problem = noisy_problem()
     best = search(problem, FitOptions())[0].objective
-    found = minimise(problem, bad_starts(problem, 3.0))
-    assert found.converged.all()
-    assert found.objective == pytest.approx(best, rel=1e-5)
+    minima = minimise(problem, bad_starts(problem, 3.0))
+    assert minima.converged.all()
+    assert minima.objective == pytest.approx(best, rel=1e-5)
 
 
 def test_starts_out_of_all_proportion_end_there_or_lose_a_term() -> None:
@@ -77,11 +77,11 @@ def test_starts_out_of_all_proportion_end_there_or_lose_a_term() -> None:
     for."""
     problem = noisy_problem()
     best = search(problem, FitOptions())[0].objective
-    found = minimise(problem, bad_starts(problem, 30.0), max_iterations=1500)
-    assert found.converged.all()
-    assert (found.objective >= best * (1 - 1e-9)).all()
-    there = found.objective <= best * (1 + 1e-5)
-    terms = law("chinchilla").terms(found.theta, problem.rows, False)[0].mean(axis=1)
+    minima = minimise(problem, bad_starts(problem, 30.0), max_iterations=1500)
+    assert minima.converged.all()
+    assert (minima.objective >= best * (1 - 1e-9)).all()
+    there = minima.objective <= best * (1 + 1e-5)
+    terms = law("chinchilla").terms(minima.theta, problem.rows, False)[0].mean(axis=1)
     lost = np.ptp(terms, axis=1) > np.log(1000)
     assert (there | lost).all()
     assert there.sum() > 80
@@ -93,10 +93,10 @@ def test_no_start_of_the_corners_makes_it_loop_or_warn() -> None:
         for name in OTHERS:
             table = made_table(name, noise=0.01, values=OTHERS[name], sizes=4)
             problem = make_problem(law(name), table, FitOptions())
-            found = minimise(problem, anywhere(problem, 40, seed=2), max_iterations=60)
-            assert (found.theta >= problem.low).all()
-            assert (found.theta <= problem.high).all()
-            started = np.isfinite(found.objective)
+            minima = minimise(problem, anywhere(problem, 40, seed=2), max_iterations=60)
+            assert (minima.theta >= problem.low).all()
+            assert (minima.theta <= problem.high).all()
+            started = np.isfinite(minima.objective)
             assert started.any()
 
 
@@ -128,10 +128,10 @@ def test_l_bfgs_b_finds_nothing_lower(name: str) -> None:
 def test_neither_seeds_nor_the_order_of_rows_change_the_answer() -> None:
     table = made_table("chinchilla", noise=0.01, values=OTHERS["chinchilla"], sizes=5)
     order = np.random.default_rng(0).permutation(len(table))
-    found = [
+    searches = [
         search(make_problem(law("chinchilla"), rows, FitOptions()), FitOptions(starts=16, seed=k))
         for k, rows in enumerate((table, table, table.take(order)))
     ]
-    for minima in found[1:]:
-        assert minima[0].objective == pytest.approx(found[0][0].objective, rel=1e-8)
-        assert minima[0].theta == pytest.approx(found[0][0].theta, rel=1e-4)
+    for minima in searches[1:]:
+        assert minima[0].objective == pytest.approx(searches[0][0].objective, rel=1e-8)
+        assert minima[0].theta == pytest.approx(searches[0][0].theta, rel=1e-4)

@@ -1,4 +1,4 @@
-"""The objective's gradient is its slope, however parameters are tied, shared or held."""
+"""The objective's gradient is its slope, however parameters are tied, shared or fixed."""
 
 from dataclasses import replace
 
@@ -118,16 +118,16 @@ def test_ties_mean_the_same_whichever_way_they_are_written(ties: tuple[tuple[str
     ],
 )
 def test_ties_of_ties_are_ties(ties: tuple[tuple[str, str]]) -> None:
-    one = law("quokka")
-    problem = make_problem(one, made_table("chinchilla"), FitOptions(tied=ties))
-    places = {problem.index[0, one.names.index(name)] for name in ("alpha", "mu", "nu")}
+    quokka = law("quokka")
+    problem = make_problem(quokka, made_table("chinchilla"), FitOptions(tied=ties))
+    places = {problem.index[0, quokka.names.index(name)] for name in ("alpha", "mu", "nu")}
     assert len(places) == 1
-    assert len(problem.names) == len(one.names) - 2
+    assert len(problem.names) == len(quokka.names) - 2
 
 
-@pytest.mark.parametrize("held", ["alpha", "beta"])
-def test_a_value_held_for_either_of_a_tie_holds_both(held: str) -> None:
-    options = FitOptions(tied=(("alpha", "beta"),), fixed={held: 0.3}, resamples=0, starts=4)
+@pytest.mark.parametrize("fixed_name", ["alpha", "beta"])
+def test_a_value_fixed_for_either_of_a_tie_fixes_both(fixed_name: str) -> None:
+    options = FitOptions(tied=(("alpha", "beta"),), fixed={fixed_name: 0.3}, resamples=0, starts=4)
     (fit,) = fit_law(law("chinchilla"), made_table("chinchilla", sizes=3), options)
     assert fit.params["alpha"] == pytest.approx(0.3, rel=1e-12)
     assert fit.params["beta"] == pytest.approx(0.3, rel=1e-12)
@@ -143,7 +143,7 @@ def test_sharing_either_of_a_tie_shares_both(shared: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.0, -1.0, 1e300])
-def test_a_value_that_no_loss_can_have_is_not_held(value: float) -> None:
+def test_a_value_that_no_loss_can_have_is_not_fixed(value: float) -> None:
     with pytest.raises(InputError, match="allowed is more than 0"):
         fit_law(law("chinchilla"), made_table("chinchilla"), FitOptions(fixed={"E": value}))
 

@@ -1,4 +1,4 @@
-"""A study as a table to fit: which runs are in it, and what is said of them."""
+"""A study as a table to fit: which runs are in it, and the notes on them."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def study(results: Path, make_run: MakeRun) -> Path:
     return results
 
 
-def test_only_runs_with_a_key_are_kept_and_the_table_says_so(study: Path) -> None:
+def test_only_runs_with_a_key_are_in_the_table_and_a_note_names_the_key(study: Path) -> None:
     table = study_table(study, "made", where={"model.dropout": [0.1]})
     assert table.run_ids == ("a12800-0.1", "a32000-0.1")
     assert "only runs with model.dropout = 0.1" in table.notes

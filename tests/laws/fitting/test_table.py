@@ -85,9 +85,9 @@ def test_missing_files_folders_and_suffixes_are_named(tmp_path: Path) -> None:
 def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv")
     pl.DataFrame(GOOD).write_parquet(tmp_path / "t.parquet")
-    one, other = read_table(path), read_table(tmp_path / "t.parquet")
+    from_csv, from_parquet = read_table(path), read_table(tmp_path / "t.parquet")
     for name in ("n_params", "total_tokens", "unique_tokens", "loss", "compute"):
-        assert np.array_equal(getattr(one, name), getattr(other, name))
+        assert np.array_equal(getattr(from_csv, name), getattr(from_parquet, name))
 
 
 def findings(**changes: list) -> list[str]:

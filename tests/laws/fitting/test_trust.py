@@ -31,15 +31,15 @@ SUM = {"E": 1.6, "A": 250.0, "B": 1500.0, "alpha": 0.31, "beta": 0.36}
 
 
 def test_without_repeats_the_worth_of_repeats_is_unbounded() -> None:
-    held = {**SUM, "R_N": 5.0}
+    fixed = {**SUM, "R_N": 5.0}
     table = made_table(
-        "data_constrained", once=True, noise=0.003, sizes=12, values={**held, "R_D": 10.0}
+        "data_constrained", once=True, noise=0.003, sizes=12, values={**fixed, "R_D": 10.0}
     )
     (fit,) = fit_law(
-        law("data_constrained"), table, FitOptions(fixed=held, resamples=60, starts=16)
+        law("data_constrained"), table, FitOptions(fixed=fixed, resamples=60, starts=16)
     )
     assert fit.identified == {"R_D": False}
-    assert np.ptp([p for one in fit.profiles for p in one.objective]) < 1e-12
+    assert np.ptp([p for profile in fit.profiles for p in profile.objective]) < 1e-12
 
 
 def test_sizes_that_data_support_leave_r_n_open() -> None:
@@ -85,12 +85,12 @@ def test_shared_exponents_of_two_objectives_are_found_together() -> None:
     assert fits[0].params["alpha"] == fits[1].params["alpha"]
     assert fits[0].ci95["beta"] == fits[1].ci95["beta"]
     assert fits[0].params["E"] != fits[1].params["E"]
-    # Together the exponents are told more narrowly than by one objective alone.
-    alone = fit_law(law("chinchilla"), ar, replace(options, shared=()))[0].ci95["beta"]
+    # Together the exponents have narrower intervals than from one objective alone.
+    ar_only = fit_law(law("chinchilla"), ar, replace(options, shared=()))[0].ci95["beta"]
     both = fits[0].ci95["beta"]
-    assert alone is not None
+    assert ar_only is not None
     assert both is not None
-    assert both[1] - both[0] < alone[1] - alone[0]  # type: ignore[operator]
+    assert both[1] - both[0] < ar_only[1] - ar_only[0]  # type: ignore[operator]
 
 
 def test_two_stages_recover_a_law_without_excess_parameters() -> None:
@@ -121,24 +121,24 @@ def test_rows_of_equal_compute_are_held_out_together() -> None:
     compute = np.repeat(np.geomspace(1e18, 1e21, n // 24), 24)
     compute *= 1 + 1e-12 * np.random.default_rng(0).uniform(-1, 1, n)  # equal but for rounding
     for share in (0.05, 0.2, 0.3):
-        held = held_out_rows(replace(table, compute=compute), share)
-        assert held is not None
-        blocks = held.reshape(-1, 24)
+        held_out = held_out_rows(replace(table, compute=compute), share)
+        assert held_out is not None
+        blocks = held_out.reshape(-1, 24)
         assert (blocks.all(axis=1) | ~blocks.any(axis=1)).all()
         assert blocks[-1].all()
 
 
-def test_nothing_is_held_out_where_compute_tells_no_rows_apart() -> None:
+def test_nothing_is_held_out_where_all_rows_have_equal_compute() -> None:
     table = made_table("chinchilla")
     assert held_out_rows(replace(table, compute=np.full(len(table), 1e20)), 0.2) is None
 
 
 def test_held_out_errors_are_of_rows_the_fit_has_not_seen() -> None:
     table = made_table("chinchilla", noise=0.002, values=SUM, sizes=4)
-    held = held_out_rows(table, 0.2)
-    assert held is not None
+    held_out = held_out_rows(table, 0.2)
+    assert held_out is not None
     spoilt = table.loss.copy()
-    spoilt[held] *= 1.5
+    spoilt[held_out] *= 1.5
     (fit,) = fit_law(
         law("chinchilla"), replace(table, loss=spoilt), FitOptions(resamples=0, starts=16)
     )
@@ -162,15 +162,15 @@ def test_leave_one_out_names_a_planted_row() -> None:
 
 def test_leave_one_out_moves_as_a_fit_without_the_row_does() -> None:
     table = made_table("chinchilla", noise=0.01, values=SUM, sizes=4)
-    one, options = law("chinchilla"), FitOptions(starts=16)
-    problem = make_problem(one, table, options)
+    chinchilla, options = law("chinchilla"), FitOptions(starts=16)
+    problem = make_problem(chinchilla, table, options)
     theta = search(problem, options)[0].theta
-    found = leave_one_out(problem, theta, np.ones(5))
-    assert found is not None
-    first = found[0]
+    influences = leave_one_out(problem, theta, np.ones(5))
+    assert influences is not None
+    first = influences[0]
     without = problem.take(np.flatnonzero(np.arange(len(table)) != first.row))
     again = search(without, options)[0].theta
-    place = one.names.index(first.parameter)
+    place = chinchilla.names.index(first.parameter)
     assert first.shift == pytest.approx(again[place] - theta[place], rel=1e-3)
 
 

@@ -115,14 +115,15 @@ class Cluster:
     def steps_of(self, node: str) -> list[psutil.Process]:
         """The slurmstepd processes of a node: they live on when its daemon is killed."""
         spool = str(self.folder / "spool" / node)
-        found = []
+        steps = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.name() == "slurmstepd" and any(
-                    str(one.laddr).startswith(spool) for one in process.net_connections("unix")
+                    str(connection.laddr).startswith(spool)
+                    for connection in process.net_connections("unix")
                 ):
-                    found.append(process)
-        return found
+                    steps.append(process)
+        return steps
 
     def run(self, *command: str, check: bool = True) -> str:
         """A Slurm command's output."""
@@ -144,7 +145,7 @@ class Cluster:
             time.sleep(0.1)
 
     def queue(self) -> dict[str, str]:
-        """State by job, array elements apart."""
+        """State by job, each array element with its own."""
         lines = self.run("squeue", "--array", "-h", "-o", "%i %T").splitlines()
         return dict(line.split() for line in lines)
 
@@ -188,9 +189,9 @@ class Cluster:
 
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 

@@ -41,7 +41,7 @@ def task_log(run: RunFolder) -> str:
 
 
 def wait_for_attempt(run: RunFolder, number: int = 1, timeout: float = 30.0) -> None:
-    """Until that attempt is under way, and has said so."""
+    """Wait until that attempt is under way and its status says so."""
     wait_until(
         lambda: len(attempts(run)) >= number and run.stored_status().state == "running",
         f"attempt {number} of {run.run_id}",
@@ -60,14 +60,16 @@ def wait_for_empty_queue(cluster: Cluster, timeout: float = 30.0) -> None:
 def orchestrator_of(worker: int) -> int:
     """The process that trains a task's runs."""
     return next(
-        one.pid
-        for one in psutil.Process(worker).parents()
-        if "workbench.running.slurm.array_task" in one.cmdline()
+        process.pid
+        for process in psutil.Process(worker).parents()
+        if "workbench.running.slurm.array_task" in process.cmdline()
     )
 
 
 def keeper_of(worker: int) -> int:
     """Slurm's own process over a batch step."""
     return next(
-        one.pid for one in psutil.Process(worker).parents() if one.name().startswith("slurmstepd")
+        process.pid
+        for process in psutil.Process(worker).parents()
+        if process.name().startswith("slurmstepd")
     )

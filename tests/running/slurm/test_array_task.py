@@ -37,12 +37,12 @@ def job_of(run: RunFolder, cluster: Cluster) -> dict[str, str]:
 def test_a_study_of_good_and_bad_runs_ends_without_trying_the_bad_ones_again(
     cluster: Cluster, results: Path
 ) -> None:
-    words = ("finish", "fail", "diverge", "silent")
-    runs = {word: make_run(results, word, word) for word in words}
+    behaviours = ("finish", "fail", "diverge", "silent")
+    runs = {behaviour: make_run(results, behaviour, behaviour) for behaviour in behaviours}
     submit_runs(*runs.values())
     assert {run.stored_status().state for run in runs.values()} <= {"submitted", "running"}
     wait_for_empty_queue(cluster)
-    states = {word: run.status().state for word, run in runs.items()}
+    states = {behaviour: run.status().state for behaviour, run in runs.items()}
     assert states == {
         "finish": "finished", "fail": "failed", "diverge": "diverged", "silent": "failed",
     }  # fmt: skip
@@ -113,7 +113,9 @@ def test_a_run_that_was_started_too_often_fails_and_says_so(
     assert run.status().error == "the worker ended by signal 9"
 
 
-def test_a_run_that_trains_elsewhere_is_not_trained_twice(cluster: Cluster, results: Path) -> None:
+def test_a_run_that_another_process_trains_is_not_trained_twice(
+    cluster: Cluster, results: Path
+) -> None:
     run = make_run(results, "shared", "finish")
     other = subprocess.Popen(
         [sys.executable, "-m", "tests.running.slurm.other_trainer", str(run.path)],
@@ -151,8 +153,8 @@ def test_cancel_stops_what_runs_and_what_waits_and_retry_submits_it_again(
     runs = [make_run(results, f"r{i}", "train", "finish") for i in range(6)]
     study(results, *runs)
     wait_for_attempt(runs[0])
-    said = cancel(results, "scripted")
-    assert len(said) == 6
+    messages = cancel(results, "scripted")
+    assert len(messages) == 6
     wait_for_empty_queue(cluster)
     assert {run.status().state for run in runs} == {"cancelled"}
     done = retry(results, "r0")
@@ -162,22 +164,22 @@ def test_cancel_stops_what_runs_and_what_waits_and_retry_submits_it_again(
 
 
 def test_cancelling_one_run_leaves_the_others_of_its_task(cluster: Cluster, results: Path) -> None:
-    one, other, late = (
-        make_run(results, "one", "train"),
+    first, other, late = (
+        make_run(results, "first", "train"),
         make_run(results, "other", "finish"),
         make_run(results, "late", "finish"),
     )
-    submit_runs(one, other, late, runs_per_task=3)
-    wait_for_attempt(one)
+    submit_runs(first, other, late, runs_per_task=3)
+    wait_for_attempt(first)
     cancel(results, "late")
-    cancel(results, "one")
+    cancel(results, "first")
     wait_for_empty_queue(cluster)
-    states = [run.status().state for run in (one, other, late)]
+    states = [run.status().state for run in (first, other, late)]
     assert states == ["cancelled", "finished", "cancelled"]
     assert attempts(late) == []
 
 
-def test_status_tells_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, results: Path) -> None:
+def test_status_shows_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, results: Path) -> None:
     run = make_run(results, "waiting", "finish")
     submit_runs(run, options=["--begin=now+1hour"])
     row = Jobs(results).columns("waiting", "submitted")
@@ -191,7 +193,7 @@ def test_status_tells_why_a_job_waits_and_that_one_is_gone(cluster: Cluster, res
 
 def asked_now(results: Path) -> dict[str, str]:
     """What `status` says once the last answer of the controller is too old."""
-    kept = results / "slurm" / ".queue.json"
-    document = json.loads(kept.read_text()) if kept.exists() else {"jobs": {}, "ended": {}}
-    write_json(kept, document | {"asked": 0.0})
+    saved = results / "slurm" / ".queue.json"
+    document = json.loads(saved.read_text()) if saved.exists() else {"jobs": {}, "ended": {}}
+    write_json(saved, document | {"asked": 0.0})
     return Jobs(results).columns("waiting", "submitted")

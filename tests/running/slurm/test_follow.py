@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("scripted")
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadPoolExecutor]:
     """A thread to follow in, which looks at the queue more often than users' do."""
     monkeypatch.setattr(queue, "EVERY_S", 1.0)
-    with ThreadPoolExecutor(1) as one:
-        yield one
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
 
 
 def test_a_job_that_is_lost_is_submitted_again_and_one_that_is_called_off_is_not(
@@ -56,8 +56,8 @@ def test_a_job_that_is_lost_is_submitted_again_and_one_that_is_called_off_is_not
     assert report.interrupted == ["called-off"]
     assert len(submissions(results)) == 2
     assert [len(attempts(run)) for run in (lost, called_off, diverged)] == [2, 1, 1]
-    said = capsys.readouterr().err
-    assert "1 runs have lost their jobs: submitting them again." in said
-    assert "called-off" in said
+    stderr = capsys.readouterr().err
+    assert "1 runs have lost their jobs: submitting them again." in stderr
+    assert "called-off" in stderr
     # Starts before the job was lost count still.
     assert submissions(results)[-1].attempts == {"lost": 0}

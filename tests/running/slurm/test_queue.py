@@ -1,4 +1,4 @@
-"""What Slurm calls the tasks of an array, told apart and put together again."""
+"""Slurm's names for the tasks of an array, split into tasks and joined again."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from workbench.running.slurm.queue import elements_named
         ("7_[0-2,...]", ["7_0", "7_1", "7_2"]),
     ],
 )
-def test_an_id_of_several_tasks_is_taken_apart(named: str, elements: list[str]) -> None:
+def test_an_id_of_several_tasks_is_split(named: str, elements: list[str]) -> None:
     assert elements_named(named) == elements
 
 

@@ -45,7 +45,7 @@ def test_the_users_own_site_file_is_found(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[launcher.slurm]\npartitoin = 'x'", "did you mean 'partition'"),
         ("[slurm]\npartition = 'x'", "A site file has [launcher.slurm] alone"),
@@ -54,14 +54,14 @@ def test_the_users_own_site_file_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_a_wrong_site_file_is_named(
-    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site.toml"
     site.write_text(text)
     monkeypatch.setenv("WORKBENCH_SITE", str(site))
     with pytest.raises(InputError) as refused:
         slurm_settings(LauncherConfig())
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(site) in str(refused.value)
 
 
@@ -72,7 +72,7 @@ def test_a_site_file_that_is_not_there_is_not_passed_over(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("partitions = 'x'", "unknown key launcher.slurm.partitions, did you mean 'partition'"),
         ("nodes = 0", "launcher.slurm.nodes = 0"),
@@ -83,10 +83,10 @@ def test_a_site_file_that_is_not_there_is_not_passed_over(monkeypatch: pytest.Mo
         ("environment = {'A B' = 'c'}", "the name of an environment variable"),
     ],
 )
-def test_a_wrong_key_is_refused_with_what_is_allowed(line: str, said: str, recipe: Path) -> None:
+def test_a_wrong_key_is_refused_with_what_is_allowed(line: str, message: str, recipe: Path) -> None:
     with pytest.raises(InputError) as refused:
         load_recipe(with_launcher(recipe, line))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_launcher_is_no_part_of_a_run_and_no_axis_of_a_sweep(recipe: Path) -> None:
@@ -106,20 +106,20 @@ def test_the_schema_for_editors_knows_the_section() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "settings", "said"),
+    ("overrides", "settings", "message"),
     [
-        (["parallelism.shard=4"], {"nodes": 3}, "cannot be parted equally among 3 nodes"),
+        (["parallelism.shard=4"], {"nodes": 3}, "cannot be divided equally among 3 nodes"),
         (["parallelism.shard=4"], {"nodes": 1, "gpus_per_node": 2}, "launcher.slurm.nodes = 2"),
         (["parallelism.tensor=2"], {"nodes": 2}, "tensor parallel stays within a node"),
     ],
 )
 def test_ranks_that_do_not_fit_the_nodes_are_refused(
-    overrides: list[str], settings: dict[str, int], said: str, recipe: Path
+    overrides: list[str], settings: dict[str, int], message: str, recipe: Path
 ) -> None:
     config = load_recipe(recipe, overrides).runs[0]
     with pytest.raises(InputError) as refused:
         shape_of(config, SlurmConfig.model_validate(settings))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_run_moves_to_the_ranks_that_the_settings_give_it(recipe: Path) -> None:

@@ -51,8 +51,8 @@ def test_the_innermost_and_the_latest_mount_counts(tmp_path: Path) -> None:
     check_locks_are_shared(Path("/a b/other"), table)
     with pytest.raises(InputError):
         check_locks_are_shared(Path("/a b/c/results"), table)
-    over = SHARED.format(point="/a\\040b/c", kind="ext4", options="")
-    check_locks_are_shared(Path("/a b/c/results"), mounts(tmp_path, outer, inner, over))
+    hiding = SHARED.format(point="/a\\040b/c", kind="ext4", options="")
+    check_locks_are_shared(Path("/a b/c/results"), mounts(tmp_path, outer, inner, hiding))
 
 
 def test_this_machines_own_table_can_be_read(tmp_path: Path) -> None:

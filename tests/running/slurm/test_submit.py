@@ -1,4 +1,4 @@
-"""Submission to a real Slurm: all of it or nothing, and what users are told."""
+"""Submission to a real Slurm: all of it or nothing, and the messages to users."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_a_dry_run_prints_the_scripts_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ('launcher.slurm.partition="nope"', "invalid partition specified: nope"),
         ('launcher.slurm.constraint="quantum"', "Invalid feature specification"),
@@ -46,8 +46,13 @@ def test_a_dry_run_prints_the_scripts_and_writes_nothing(
         ("launcher.slurm.cpus_per_node=99", "cpus_per_node = 99"),
     ],
 )
-def test_what_slurm_refuses_is_told_and_nothing_is_begun(
-    override: str, said: str, recipe: Path, workbench: Workbench, tmp_path: Path, cluster: Cluster
+def test_what_slurm_refuses_is_reported_and_nothing_is_begun(
+    override: str,
+    message: str,
+    recipe: Path,
+    workbench: Workbench,
+    tmp_path: Path,
+    cluster: Cluster,
 ) -> None:
     before = everything_in(tmp_path)
     done = workbench(
@@ -55,13 +60,13 @@ def test_what_slurm_refuses_is_told_and_nothing_is_begun(
         *("--set", override, "--set", "training.device=auto"),
     )
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Nothing was submitted" in done.stderr
     assert cluster.queue() == {}
     assert everything_in(tmp_path) == before
 
 
-def test_a_limit_of_the_partition_is_told(
+def test_a_limit_of_the_partition_is_reported(
     recipe: Path, workbench: Workbench, cluster: Cluster
 ) -> None:
     done = workbench(
@@ -90,7 +95,7 @@ def test_without_slurm_on_the_machine_nothing_is_begun(
     assert everything_in(tmp_path) == before
 
 
-def test_a_controller_that_is_down_is_told_by_every_command(
+def test_a_controller_that_is_down_is_reported_by_every_command(
     recipe: Path, workbench: Workbench, tmp_path: Path, cluster: Cluster, scripted: None
 ) -> None:
     run = make_run(tmp_path / "r", "waiting", "finish")
@@ -104,7 +109,7 @@ def test_a_controller_that_is_down_is_told_by_every_command(
             ("cancel", "waiting", "--results", "r"),
         )
         with ThreadPoolExecutor() as pool:  # each waits for Slurm's patience
-            submitted, asked, called_off = pool.map(lambda one: workbench(*one), commands)
+            submitted, asked, called_off = pool.map(lambda command: workbench(*command), commands)
     finally:
         cluster.start_controller()
         cluster.wait_for_nodes()
@@ -130,7 +135,7 @@ def test_when_one_array_of_several_is_refused_none_is_left(
     assert not (tmp_path / "r" / "slurm").exists()
 
 
-def test_a_refusal_takes_back_what_the_folders_said(
+def test_a_refusal_restores_the_states_in_the_folders(
     cluster: Cluster, scripted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path / "r", "once", "finish")
@@ -167,7 +172,7 @@ submit_runs(RunFolder(Path({str(run.path)!r})))
     done = submit_runs(run, options=["--begin=now+1hour"])
     assert done.submitted == ["once"]
     assert list(cluster.queue()) == [element_of(run).job]
-    assert [one.name for one in submissions(tmp_path / "r")] == [done.submission.name]  # type: ignore[union-attr]
+    assert [left.name for left in submissions(tmp_path / "r")] == [done.submission.name]  # type: ignore[union-attr]
 
 
 def test_runs_in_the_queue_are_not_submitted_again(
@@ -244,9 +249,9 @@ def test_the_controller_is_asked_once_for_any_number_of_runs_and_lookers(
 def shim(folder: Path, patch: pytest.MonkeyPatch, program: str, before: str) -> Path:
     """Put a script before one of Slurm's programs, which it becomes; its calls, a line each."""
     real = next(
-        Path(one) / program
-        for one in os.environ["PATH"].split(":")
-        if (Path(one) / program).exists()
+        Path(directory) / program
+        for directory in os.environ["PATH"].split(":")
+        if (Path(directory) / program).exists()
     )
     bin_folder, calls = folder / "bin", folder / f"{program}.calls"
     bin_folder.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import RECIPE
 from tests.end_to_end.conftest import Records, run_workbench, stored_records
 from tests.running.slurm.cluster import Cluster
-from tests.running.slurm.held_worker import HELD_AT
+from tests.running.slurm.held_worker import PAUSED_AT
 from tests.running.slurm.jobs import (
     element_of,
     keeper_of,
@@ -26,7 +26,7 @@ from tests.running.studies import SCRIPTED, attempts, gone, make_run, wait_until
 from workbench.runs.folder import RunFolder, list_runs
 
 REPOSITORY = Path(__file__).parents[3]
-HELD = {
+PAUSED = {
     "WORKBENCH_WORKER_MODULE": "tests.running.slurm.held_worker",
     "PYTHONPATH": str(REPOSITORY),
 }
@@ -50,7 +50,7 @@ class Disturbed:
     runs: dict[str, RunFolder]
     """By what befell them: warned or node, and of the scripted ones limit or step."""
     code: int
-    said: str
+    stderr: str
     undisturbed: Records
 
 
@@ -71,34 +71,34 @@ def disturbed(
         patch.setenv("SLURM_CONF", str(slurm.conf))
         patch.setenv("XDG_CONFIG_HOME", str(quiet))
         following = start_workbench(
-            *("run", study, "--results", results, "--launcher", "slurm", "--wait"), env=HELD
+            *("run", study, "--results", results, "--launcher", "slurm", "--wait"), env=PAUSED
         )
         try:
             wait_until(lambda: len(list_runs(results)) == 2, "the run folders are made", 60)
-            found = list_runs(results)
-            wait_until(lambda: all(held(run) for run in found), "both runs are at step 7", 90)
-            runs = befall(slurm, found, tmp_path_factory.mktemp("scripted"))
+            both = list_runs(results)
+            wait_until(lambda: all(is_paused(run) for run in both), "both runs are at step 7", 90)
+            runs = befall(slurm, both, tmp_path_factory.mktemp("scripted"))
             done = run_workbench("run", study, "--results", quiet)
             assert done.returncode == 0, done.stderr
-            _, said = following.communicate(timeout=120)
+            _, stderr = following.communicate(timeout=120)
             for how in ("limit", "step"):
                 wait_for_state(runs[how], "finished", 60)
             slurm.clear()
-            yield Disturbed(results, runs, following.returncode, said, stored_records(quiet))
+            yield Disturbed(results, runs, following.returncode, stderr, stored_records(quiet))
         finally:
             following.kill()
             following.wait()
             slurm.clear()
 
 
-def held(run: RunFolder) -> bool:
-    return (run.path / "held").exists()
+def is_paused(run: RunFolder) -> bool:
+    return (run.path / "paused").exists()
 
 
-def befall(slurm: Cluster, found: list[RunFolder], scripted: Path) -> dict[str, RunFolder]:
+def befall(slurm: Cluster, runs: list[RunFolder], scripted: Path) -> dict[str, RunFolder]:
     """Warn one run and kill the other's node with all that is on it. On the node that lives, a
     scripted run reaches its time limit, and another loses its step."""
-    warned, lost = found
+    warned, lost = runs
     alive, dead = (node_of(slurm, run) for run in (warned, lost))
     assert alive != dead
     limit, step = (make_run(scripted, name, "train", "finish") for name in ("limit", "step"))
@@ -133,8 +133,8 @@ def holder_pid(run: RunFolder) -> int:
 def test_a_study_is_followed_to_its_end_over_a_warning_and_a_killed_node(
     disturbed: Disturbed,
 ) -> None:
-    assert disturbed.code == 0, disturbed.said
-    assert "tiny: 2 finished" in disturbed.said
+    assert disturbed.code == 0, disturbed.stderr
+    assert "tiny: 2 finished" in disturbed.stderr
 
 
 @pytest.mark.parametrize("how", ["warned", "node", "limit", "step"])
@@ -145,9 +145,9 @@ def test_a_disturbed_run_is_started_once_more_and_finishes(how: str, disturbed: 
 
 def test_the_warned_run_went_on_from_a_checkpoint_of_that_moment(disturbed: Disturbed) -> None:
     log = disturbed.runs["warned"].log_path.read_text()
-    assert f"Loading the checkpoint at step {HELD_AT}" in log or f"step-{HELD_AT}" in log
+    assert f"Loading the checkpoint at step {PAUSED_AT}" in log or f"step-{PAUSED_AT}" in log
     # The others lost what came after the last regular checkpoint.
-    assert f"step-{HELD_AT}" not in disturbed.runs["node"].log_path.read_text()
+    assert f"step-{PAUSED_AT}" not in disturbed.runs["node"].log_path.read_text()
 
 
 def test_the_numbers_are_those_of_an_undisturbed_study_bit_for_bit(disturbed: Disturbed) -> None:
@@ -188,14 +188,14 @@ def started_on_one_node(
 @pytest.fixture(scope="module")
 def on_one_node(started_on_one_node: tuple["subprocess.Popen[str]", Path]) -> Records:
     process, results = started_on_one_node
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
     return stored_records(results)
 
 
-def agree(one: Records, two: Records) -> bool:
-    return one.keys() == two.keys() and two == {
-        key: pytest.approx(value, abs=1e-4) for key, value in one.items()
+def agree(expected: Records, records: Records) -> bool:
+    return expected.keys() == records.keys() and records == {
+        key: pytest.approx(value, abs=1e-4) for key, value in expected.items()
     }
 
 
@@ -218,13 +218,13 @@ def test_a_warning_reaches_the_ranks_of_all_nodes_and_the_run_goes_on_on_one(
     cluster: Cluster, wide: Path, on_one_node: Records, tmp_path: Path
 ) -> None:
     results = ("--results", tmp_path)
-    submitted = start_workbench("run", wide, *results, "--launcher", "slurm", env=HELD)
+    submitted = start_workbench("run", wide, *results, "--launcher", "slurm", env=PAUSED)
     assert submitted.wait(timeout=60) == 0
     (run,) = list_runs(tmp_path)
-    wait_until(lambda: held(run), "the run is at step 7", 90)
+    wait_until(lambda: is_paused(run), "the run is at step 7", 90)
     cluster.run("scancel", "--batch", "--signal=USR1", element_of(run).job)
     wait_for_state(run, "interrupted", 30)
-    assert run.status().step in (HELD_AT, HELD_AT + 1)
+    assert run.status().step in (PAUSED_AT, PAUSED_AT + 1)
     cluster.run("scancel", element_of(run).job)
     done = run_workbench("run", wide, *results)
     assert done.returncode == 0, done.stderr

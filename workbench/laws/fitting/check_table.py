@@ -1,4 +1,4 @@
-"""What is odd about a table of losses, told before anything is fitted to it."""
+"""What is odd about a table of losses, checked before anything is fitted to it."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ _NAMED = 3  # findings of a kind that are spelt out; the rest are counted
 
 
 def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -> list[str]:
-    """Findings for people, in sentences.
+    """What is odd about a table, as sentences.
 
     Args:
         needs: free parameters of the law.
 
     Raises:
-        InputError: the table cannot determine the law at all.
+        InputError: the table cannot determine the law.
     """
     if needs_unique and table.unique_tokens is None:
         raise InputError(
@@ -43,11 +43,11 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
 def _odd_budgets(table: LossTable) -> list[str]:
     if table.unique_tokens is None:
         return []
-    over = np.flatnonzero(table.unique_tokens > table.total_tokens)
-    if not len(over):
+    rows = np.flatnonzero(table.unique_tokens > table.total_tokens)
+    if not len(rows):
         return []
     return [
-        f"unique tokens exceed total tokens in {len(over):,} rows ({_names(table, over)}): taken "
+        f"unique tokens exceed total tokens in {len(rows):,} rows ({_names(table, rows)}): taken "
         "as trained on total_tokens distinct ones."
     ]
 
@@ -66,28 +66,32 @@ def _same_losses(table: LossTable) -> list[str]:
             f"{involved:,} of {len(table):,} rows share their loss to the last digit with another "
             f"row ({len(np.unique(loss)):,} distinct losses): read from a picture, or rounded?"
         ]
-    found = [
+    findings = [
         f"the same loss {table.loss[group[0]]:.10g} in {_names(table, group)}: copied?"
         for group in groups[:_NAMED]
     ]
     if len(groups) > _NAMED:
-        found.append(f"and {len(groups) - _NAMED} more losses that occur more than once.")
-    return found
+        findings.append(f"and {len(groups) - _NAMED} more losses that occur more than once.")
+    return findings
 
 
 def _impossible(table: LossTable) -> list[str]:
     limit = 15.0  # nats: a uniform guess over three million tokens
     high = np.flatnonzero(table.loss > limit)
     low = np.flatnonzero(table.loss < 0.05)
-    found = []
+    findings = []
     if len(high):
-        found.append(f"losses above {limit:g} nats a token: {_names(table, high)}: perplexities?")
+        findings.append(
+            f"losses above {limit:g} nats a token: {_names(table, high)}: perplexities?"
+        )
     if len(low):
-        found.append(f"losses below 0.05 nats a token: {_names(table, low)}: another unit?")
+        findings.append(f"losses below 0.05 nats a token: {_names(table, low)}: another unit?")
     small = np.flatnonzero(table.n_params < 100)
     if len(small):
-        found.append(f"models of fewer than 100 parameters: {_names(table, small)}: in millions?")
-    return found
+        findings.append(
+            f"models of fewer than 100 parameters: {_names(table, small)}: in millions?"
+        )
+    return findings
 
 
 def outliers(table: LossTable, residuals: np.ndarray, threshold: float = 6.0) -> list[str]:
@@ -107,5 +111,5 @@ def outliers(table: LossTable, residuals: np.ndarray, threshold: float = 6.0) ->
 
 
 def _names(table: LossTable, rows: np.ndarray) -> str:
-    told = ", ".join(str(table.name[i]) for i in rows[:_NAMED])
-    return told + (f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else "")
+    names = ", ".join(str(table.name[i]) for i in rows[:_NAMED])
+    return names + (f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else "")

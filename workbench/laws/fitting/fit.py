@@ -30,10 +30,10 @@ from workbench.laws.law import Floats, Law, Procedure
 
 
 def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list[Fit]:
-    """Fit a law: one result an objective, or one in all with `joint` or without objectives.
+    """Fit a law: one result for each objective, or a single one with `joint` or without objectives.
 
     Raises:
-        InputError: options or data that cannot determine the law.
+        InputError: the options or the data cannot determine the law.
         WorkbenchError: no start reached a finite objective.
     """
     if isinstance(law, Procedure):
@@ -56,8 +56,8 @@ def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list
 
 
 @dataclass(frozen=True)
-class _Solved:
-    """Everything found out about a problem, before it is told objective by objective."""
+class _Solution:
+    """All results for a problem, before they are split into one `Fit` for each objective."""
 
     law: Law
     table: LossTable
@@ -75,26 +75,26 @@ class _Solved:
 
 def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     notes = list(table.notes)
-    asked = options
+    given_options = options
     if options.two_stage:
         first = _first_stage(law, table, options)
-        told = ", ".join(f"{name} = {value:.5g}" for name, value in first.items())
-        notes.append(f"first stage, runs of at most one epoch: {told}; held in the second")
+        values = ", ".join(f"{name} = {value:.5g}" for name, value in first.items())
+        notes.append(f"first stage, runs of at most one epoch: {values}; fixed in the second")
         options = replace(options, two_stage=False, fixed={**first, **options.fixed})
     problem = make_problem(law, table, options)
     needs = int(problem.free.sum())
     checks = check_table(table, needs=needs, law=law.name, needs_unique=law.needs_unique)
-    options.tell("search")
+    options.report_stage("search")
     minima = search(problem, options)
     theta = minima[0].theta
     checks += outliers(table, problem.residuals(theta[None])[0])
     known = _plausible(problem, minima)
-    options.tell("resamples")
+    options.report_stage("resamples")
     spread = bootstrap(problem, known, options.resamples, options.seed)
     widths = np.zeros(len(theta))
     if spread is not None:
         widths = np.ptp(np.quantile(spread.theta, [0.025, 0.975], axis=0), axis=0)
-    solved = _Solved(
+    solution = _Solution(
         law=law,
         table=table,
         problem=problem,
@@ -102,7 +102,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         spread=spread,
         profiles=_profiles(problem, known, minima[0].objective, options),
         influence=_influences(problem, theta, widths, options),
-        held_out=_held_out(law, table, asked) if options.diagnostics else None,
+        held_out=_held_out(law, table, given_options) if options.diagnostics else None,
         fixed=tuple(
             name
             for name, place in zip(law.names, problem.index[0], strict=True)
@@ -112,7 +112,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         notes=tuple(notes),
         options=options,
     )
-    return [_result(solved, g) for g in range(len(problem.index))]
+    return [_result(solution, g) for g in range(len(problem.index))]
 
 
 def _influences(
@@ -120,13 +120,13 @@ def _influences(
 ) -> list[Influence] | None:
     if not options.diagnostics:
         return None
-    options.tell("influence")
+    options.report_stage("influence")
     return leave_one_out(problem, theta, widths)
 
 
 def _held_out(law: Law, table: LossTable, options: FitOptions) -> dict[str, Any] | None:
     """The held-out error, its first stage fitted without the held-out rows too."""
-    options.tell("held-out error")
+    options.report_stage("held-out error")
     if not options.two_stage:
         return held_out_error(law, table, options)
     split = held_out_rows(table, options.held_out_share)
@@ -142,8 +142,10 @@ def _held_out(law: Law, table: LossTable, options: FitOptions) -> dict[str, Any]
 
 
 def _first_stage(law: Law, table: LossTable, options: FitOptions) -> dict[str, float]:
-    """The law without repetition, from runs of at most one epoch: what Muennighoff et al. hold
-    fixed while they fit the decay of repeats."""
+    """Fit the law without repetition to runs of at most one epoch.
+
+    Muennighoff et al. fix these parameters while they fit the decay of repeats.
+    """
     stage = table.take(np.flatnonzero(table.rows.repeats <= 1e-9))
     # So many repetitions before anything decays that every token and parameter counts in full.
     undecayed = {p.name: p.high for p in law.parameters if p.name not in law.first_stage}
@@ -170,14 +172,14 @@ def _profiles(
 ) -> dict[str, Profile]:
     if not options.diagnostics:
         return {}
-    options.tell("profiles")
-    if problem.n > 2 * SUBSAMPLE:  # a sample tells whether a parameter is bounded at all
+    options.report_stage("profiles")
+    if problem.n > 2 * SUBSAMPLE:  # a sample shows whether a parameter is bounded at all
         rng = np.random.default_rng(options.seed)
         problem = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))
-        again = minimise(problem, minima)
-        order = np.argsort(again.objective)
-        minima, objective = again.theta[order], float(again.objective[order[0]])
-    return {one.name: one for one in profiles(problem, minima, objective)}
+        sampled = minimise(problem, minima)
+        order = np.argsort(sampled.objective)
+        minima, objective = sampled.theta[order], float(sampled.objective[order[0]])
+    return {profile.name: profile for profile in profiles(problem, minima, objective)}
 
 
 def _values(law: Law, problem: Problem, g: int, theta: Floats) -> dict[str, float]:
@@ -185,16 +187,16 @@ def _values(law: Law, problem: Problem, g: int, theta: Floats) -> dict[str, floa
     return {p.name: float(p.to_value(own[j])) for j, p in enumerate(law.parameters)}
 
 
-def _result(solved: _Solved, g: int) -> Fit:
-    law, problem, minima = solved.law, solved.problem, solved.minima
+def _result(solution: _Solution, g: int) -> Fit:
+    law, problem, minima = solution.law, solution.problem, solution.minima
     theta = minima[0].theta
     rows = np.flatnonzero(problem.group == g)
-    own = solved.table.take(rows)
+    own = solution.table.take(rows)
     residuals = problem.residuals(theta[None])[0][rows]
     predicted = own.loss * np.exp(residuals)
-    draws, ci95 = _draws(solved, g)
-    free = _free_names(solved, g) if solved.profiles else []
-    shown = {name: _profile_of(solved, g, name) for name in free}
+    draws, ci95 = _draws(solution, g)
+    free = _free_names(solution, g) if solution.profiles else []
+    own_profiles = {name: _profile_of(solution, g, name) for name in free}
     return Fit(
         law=law.name,
         objective_name=None if own.objective is None else str(own.objective[0]),
@@ -206,13 +208,13 @@ def _result(solved: _Solved, g: int) -> Fit:
         ci95=ci95,
         identified={
             name: profile.identified and None not in (ci95[name] or ())
-            for name, profile in shown.items()
+            for name, profile in own_profiles.items()
         },
         starts=sum(m.starts for m in minima),
-        held_out=solved.held_out,
-        fixed=solved.fixed,
-        shared=solved.options.shared,
-        at_bound=_at_bound(solved, g),
+        held_out=solution.held_out,
+        fixed=solution.fixed,
+        shared=solution.options.shared,
+        at_bound=_at_bound(solution, g),
         minima=tuple(
             {
                 "loss": m.objective,
@@ -221,13 +223,13 @@ def _result(solved: _Solved, g: int) -> Fit:
             }
             for m in minima[:10]
         ),
-        ci_method=solved.spread.method if solved.spread else None,
-        influence=_influence(solved),
-        checks=solved.checks,
-        notes=solved.notes,
+        ci_method=solution.spread.method if solution.spread else None,
+        influence=_influence(solution),
+        checks=solution.checks,
+        notes=solution.notes,
         formula=law.formula,
         citation=law.citation,
-        profiles=tuple(shown.values()),
+        profiles=tuple(own_profiles.values()),
         table=own,
         predicted=predicted,
         draws=draws,
@@ -235,59 +237,59 @@ def _result(solved: _Solved, g: int) -> Fit:
     )
 
 
-def _free_names(solved: _Solved, g: int) -> list[str]:
-    free = solved.problem.free[solved.problem.index[g]]
-    return [name for name, is_free in zip(solved.law.names, free, strict=True) if is_free]
+def _free_names(solution: _Solution, g: int) -> list[str]:
+    free = solution.problem.free[solution.problem.index[g]]
+    return [name for name, is_free in zip(solution.law.names, free, strict=True) if is_free]
 
 
-def _place(solved: _Solved, g: int, name: str) -> int:
-    return int(solved.problem.index[g, solved.law.names.index(name)])
+def _place(solution: _Solution, g: int, name: str) -> int:
+    return int(solution.problem.index[g, solution.law.names.index(name)])
 
 
 def _draws(
-    solved: _Solved, g: int
+    solution: _Solution, g: int
 ) -> tuple[dict[str, Floats] | None, dict[str, tuple[float | None, float | None] | None]]:
     """Estimates of the resamples and their 95 % intervals, in the law's units."""
-    ci95: dict[str, tuple[float | None, float | None] | None] = dict.fromkeys(solved.law.names)
-    if solved.spread is None:
+    ci95: dict[str, tuple[float | None, float | None] | None] = dict.fromkeys(solution.law.names)
+    if solution.spread is None:
         return None, ci95
     draws = {}
-    for name in _free_names(solved, g):
-        place, parameter = _place(solved, g, name), solved.law.parameter(name)
-        internal = solved.spread.theta[:, place]
+    for name in _free_names(solution, g):
+        place, parameter = _place(solution, g, name), solution.law.parameter(name)
+        internal = solution.spread.theta[:, place]
         draws[name] = parameter.to_value(internal)
         low, high = (
             None if end is None else float(parameter.to_value(np.array(end)))
-            for end in interval(solved.problem, place, internal)
+            for end in interval(solution.problem, place, internal)
         )
         ci95[name] = (low, high)
     return draws, ci95
 
 
-def _profile_of(solved: _Solved, g: int, name: str) -> Profile:
-    profile = solved.profiles[solved.problem.names[_place(solved, g, name)]]
+def _profile_of(solution: _Solution, g: int, name: str) -> Profile:
+    profile = solution.profiles[solution.problem.names[_place(solution, g, name)]]
     return replace(profile, name=name)
 
 
-def _at_bound(solved: _Solved, g: int) -> tuple[str, ...]:
-    problem, theta = solved.problem, solved.minima[0].theta
+def _at_bound(solution: _Solution, g: int) -> tuple[str, ...]:
+    problem, theta = solution.problem, solution.minima[0].theta
     names = []
-    for name in _free_names(solved, g):
-        place = _place(solved, g, name)
+    for name in _free_names(solution, g):
+        place = _place(solution, g, name)
         low, high = problem.low[place], problem.high[place]
         if min(theta[place] - low, high - theta[place]) < EDGE * (high - low):
             names.append(name)
     return tuple(names)
 
 
-def _influence(solved: _Solved) -> tuple[dict[str, Any], ...] | None:
-    if solved.influence is None:
+def _influence(solution: _Solution) -> tuple[dict[str, Any], ...] | None:
+    if solution.influence is None:
         return None
     return tuple(
         {
-            "row": str(solved.table.name[one.row]),
-            "parameter": one.parameter,
-            "shift_in_ci_widths": one.shift,
+            "row": str(solution.table.name[effect.row]),
+            "parameter": effect.parameter,
+            "shift_in_ci_widths": effect.shift,
         }
-        for one in solved.influence
+        for effect in solution.influence
     )

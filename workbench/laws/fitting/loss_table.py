@@ -22,7 +22,7 @@ class LossTable:
     """Runs with their losses. Arrays have one element a row.
 
     `compute` is training FLOPs: the table's own, or 6 N D. `objective` is None where the table
-    does not tell objectives apart, `unique_tokens` where it has no such column.
+    has no column of objectives, `unique_tokens` where it has no such column.
     """
 
     source: str
@@ -47,22 +47,22 @@ class LossTable:
 
     @property
     def objectives(self) -> list[str | None]:
-        """Objectives in the table, sorted; [None] where it does not tell."""
+        """Objectives in the table, sorted; [None] where it has no such column."""
         return [None] if self.objective is None else sorted(set(self.objective.tolist()))
 
-    def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "LossTable":
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "LossTable":
         def part(values):  # type: ignore[no-untyped-def]
-            return None if values is None else values[keep]
+            return None if values is None else values[rows]
 
-        ids = tuple(np.array(self.run_ids)[keep].tolist()) if self.run_ids else ()
+        ids = tuple(np.array(self.run_ids)[rows].tolist()) if self.run_ids else ()
         return replace(
             self,
-            name=self.name[keep],
-            n_params=self.n_params[keep],
-            total_tokens=self.total_tokens[keep],
+            name=self.name[rows],
+            n_params=self.n_params[rows],
+            total_tokens=self.total_tokens[rows],
             unique_tokens=part(self.unique_tokens),
-            loss=self.loss[keep],
-            compute=self.compute[keep],
+            loss=self.loss[rows],
+            compute=self.compute[rows],
             objective=part(self.objective),
             run_ids=ids,
         )
@@ -78,11 +78,11 @@ def read_table(path: Path, columns: dict[str, str] | None = None) -> LossTable:
     """Read a .csv or .parquet of losses.
 
     Args:
-        columns: our name to the file's, where they differ.
+        columns: the column's name in the file for each name of ours that differs.
 
     Raises:
-        InputError: no such file, a missing column, or a cell that is no positive number: the
-            file, the row (from 1, without the header) and the column are named.
+        InputError: there is no such file, a column is missing, or a cell is not a positive number.
+            The message names the file, the row (from 1, without the header) and the column.
     """
     frame, renamed = _renamed(path, _read(path), columns or {})
     missing = [name for name in REQUIRED if name not in frame.columns]
@@ -124,9 +124,11 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if kind == "parquet":
             return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema=False)  # text: a bad cell is ours to name
+        frame = pl.read_csv(
+            path, infer_schema=False
+        )  # as text, so that messages can quote a bad cell
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable {kind} table ({_first(error)}).") from None
+        raise InputError(f"{path}: not a readable {kind} table ({_first_line(error)}).") from None
     twice = [name for name in frame.columns if "_duplicated_" in name]
     if twice:
         raise InputError(
@@ -135,7 +137,7 @@ def _read(path: Path) -> pl.DataFrame:
     return frame
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -170,10 +172,10 @@ def _positive(path: Path, frame: pl.DataFrame, name: str, theirs: str) -> Floats
     if bad.any():
         row = int(bad.arg_true()[0])
         read = frame[name][row]
-        told = "nothing" if read is None else f'"{read}"' if isinstance(read, str) else read
-        more = f" ({bad.sum():,} such rows)" if bad.sum() > 1 else ""
+        shown = "nothing" if read is None else f'"{read}"' if isinstance(read, str) else read
+        count = f" ({bad.sum():,} such rows)" if bad.sum() > 1 else ""
         raise InputError(
-            f"{path}, row {row + 1}, column {theirs}: {told} is not a positive number{more}."
+            f"{path}, row {row + 1}, column {theirs}: {shown} is not a positive number{count}."
         )
     far = (numbers < _LOWEST) | (numbers > _HIGHEST)
     if far.any():

@@ -19,9 +19,9 @@ from workbench.laws.fitting.problem import Problem
 from workbench.laws.law import Floats
 
 _ELEMENTS = 3_000_000  # of the largest array of one batch
-_WORTH_A_THREAD = 300_000  # the same: threads with less wait for each other's Python
+_WORTH_A_THREAD = 300_000  # elements; with less, threads mostly wait for the interpreter's lock
 _TOLERANCE = 1e-12  # relative decrease of an iteration that counts as none
-_COARSE = 1e-4  # the same where it is known to be far from the minimum
+_COARSE = 1e-4  # the same, where the objective is known to be far from the minimum
 _IDLE = 4  # such iterations in a row before it has converged
 
 
@@ -67,10 +67,10 @@ def minimise(
     stop = threading.Event()
 
     def solve(piece: slice) -> Minima:
-        own = None if counts is None else counts[piece]
+        piece_counts = None if counts is None else counts[piece]
         return _descend(
-            problem, starts[piece], own, low[piece], high[piece], max_iterations, coarse_above,
-            stop,
+            problem, starts[piece], piece_counts, low[piece], high[piece], max_iterations,
+            coarse_above, stop,
         )  # fmt: skip
 
     if len(pieces) == 1:
@@ -85,11 +85,11 @@ def minimise(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        found = [future.result() for future in futures]
+        minima = [future.result() for future in futures]
     return Minima(
-        np.concatenate([one.theta for one in found]),
-        np.concatenate([one.objective for one in found]),
-        np.concatenate([one.converged for one in found]),
+        np.concatenate([part.theta for part in minima]),
+        np.concatenate([part.objective for part in minima]),
+        np.concatenate([part.converged for part in minima]),
     )
 
 
@@ -115,9 +115,11 @@ def _descend(
         active = np.flatnonzero((idle < _IDLE) & np.isfinite(value))
         if not len(active) or stop.is_set():
             break
-        own = None if counts is None else counts[active]
-        candidates = _steps(problem, theta[active], own, low[active], high[active], damping[active])
-        values = np.stack([problem.objective(one, own) for one in candidates])
+        active_counts = None if counts is None else counts[active]
+        candidates = _steps(
+            problem, theta[active], active_counts, low[active], high[active], damping[active]
+        )
+        values = np.stack([problem.objective(candidate, active_counts) for candidate in candidates])
         choice = np.argmin(values, axis=0)
         reached = values[choice, np.arange(len(active))]
         better = reached < value[active]
@@ -127,7 +129,7 @@ def _descend(
         moved = active[better]
         theta[moved] = np.stack(candidates)[choice, np.arange(len(active))][better]
         value[moved] = reached[better]
-        # A refused step is no rest: a shorter one may still descend.
+        # A refused step does not count as idle: a shorter one may still descend.
         stuck = ~better & (damping[active] > 1e8)
         idle[active] = np.where(
             small & better | stuck, idle[active] + 1, np.where(better, 0, idle[active])
@@ -146,20 +148,22 @@ def _steps(
 ) -> list[Floats]:
     """Two candidates for the next theta, both within the bounds."""
     with np.errstate(all="ignore"):
-        found = problem.derivatives(theta, counts)
-    held = (theta <= low) & (found.gradient >= 0) | (theta >= high) & (found.gradient <= 0)
-    gradient = np.where(held, 0.0, found.gradient)
-    diagonal = np.einsum("sqq->sq", found.majoriser)
+        derivatives = problem.derivatives(theta, counts)
+    at_bound = (theta <= low) & (derivatives.gradient >= 0) | (theta >= high) & (
+        derivatives.gradient <= 0
+    )
+    gradient = np.where(at_bound, 0.0, derivatives.gradient)
+    diagonal = np.einsum("sqq->sq", derivatives.majoriser)
     scale = np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True)) + 1e-300
     candidates = []
-    for curvature in (found.majoriser, found.newton):
+    for curvature in (derivatives.majoriser, derivatives.newton):
         # In units of the majoriser's diagonal, so that damping means the same to every parameter.
         root = np.sqrt(scale)
         system = curvature / (root[:, :, None] * root[:, None, :])
-        system = np.where(held[:, :, None] | held[:, None, :], 0.0, system)
+        system = np.where(at_bound[:, :, None] | at_bound[:, None, :], 0.0, system)
         system = np.nan_to_num(system)
         q = np.arange(theta.shape[1])
-        system[:, q, q] += damping[:, None] + held
+        system[:, q, q] += damping[:, None] + at_bound
         step = -np.linalg.solve(system, (gradient / root)[..., None])[..., 0] / root
         candidates.append(np.clip(theta + np.nan_to_num(step), low, high))
     return candidates

@@ -1,4 +1,4 @@
-"""What can be asked of a fit."""
+"""The options of a fit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,15 +8,18 @@ from workbench.laws.law import Law
 from workbench.messages import suggestion
 
 STAGES = ("search", "resamples", "profiles", "influence", "held-out error")
-"""What a fit does, in this order."""
+"""The stages of a fit, in order."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """`fixed` holds parameters at values; `tied` makes parameters equal, as alpha and beta;
-    `shared` are the same for all objectives, which are then fitted together; `joint` fits all
-    rows as if of one objective; `two_stage` fits the law without repetition to runs of one
-    epoch first and holds what it found."""
+    """How a law is fitted.
+
+    `fixed` fixes parameters at values. `tied` makes parameters equal, such as alpha and beta.
+    `shared` parameters are the same for all objectives, which are then fitted together. `joint`
+    fits all rows as if of one objective. `two_stage` first fits the law without repetition to runs
+    of one epoch, and fixes those parameters in the second stage.
+    """
 
     fixed: dict[str, float] = field(default_factory=dict)
     tied: tuple[tuple[str, str], ...] = ()
@@ -29,19 +32,21 @@ class FitOptions:
     held_out_share: float = 0.2
     delta: float = 1e-3
     diagnostics: bool = True
-    """Profiles, leave-one-out and held-out error: most of a fit's time, and nothing to its
-    parameters and intervals."""
+    """Whether to compute profiles, leave-one-out and held-out error. They take most of a fit's
+    time and do not change its parameters and intervals."""
     progress: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
-    """Told the name of each stage of a fit, one of `STAGES`, as it begins."""
+    """Called with the name of each stage of a fit, one of `STAGES`, as it begins."""
 
-    def tell(self, stage: str) -> None:
+    def report_stage(self, stage: str) -> None:
         if self.progress is not None:
             self.progress(stage)
 
     def check(self, law: Law) -> None:
-        """Raises:
-        InputError: a parameter that the law does not have, a value outside its range, a tie of
-            parameters that are held at different values.
+        """Check the options against a law.
+
+        Raises:
+            InputError: the law has no such parameter, a value is outside its range, or tied
+                parameters are fixed at different values.
         """
         for name in [*self.fixed, *self.shared, *(n for tie in self.tied for n in tie)]:
             if name not in law.names:
@@ -51,18 +56,18 @@ class FitOptions:
                 )
         for name, value in self.fixed.items():
             parameter = law.parameter(name)
-            low = 0.0 if parameter.log else parameter.low  # a term may be held away at nearly 0
+            low = 0.0 if parameter.log else parameter.low  # nearly 0 switches a term off
             if not low <= value <= parameter.high or (parameter.log and value == 0):
                 allowed = f"{low:g} to {parameter.high:g}"
                 if parameter.log:
                     allowed = f"more than 0, and at most {parameter.high:g}"
                 raise InputError(f"--fixed {name}={value:g}: allowed is {allowed}.")
-        for one, other in self.tied:
-            first, second = law.parameter(one), law.parameter(other)
-            if one == other or (first.log, first.high) != (second.log, second.high):
-                raise InputError(f"--tie {one}={other}: tie two exponents, or two scales.")
-            if len({self.fixed[n] for n in self.tied_sets(law)[one] if n in self.fixed}) > 1:
-                raise InputError(f"--tie {one}={other}: they are held at different values.")
+        for left, right in self.tied:
+            first, second = law.parameter(left), law.parameter(right)
+            if left == right or (first.log, first.high) != (second.log, second.high):
+                raise InputError(f"--tie {left}={right}: tie two exponents, or two scales.")
+            if len({self.fixed[n] for n in self.tied_sets(law)[left] if n in self.fixed}) > 1:
+                raise InputError(f"--tie {left}={right}: they are fixed at different values.")
         if self.two_stage and not law.first_stage:
             raise InputError(f"--two-stage: {law.name} has one stage only.")
         if self.joint and self.shared:
@@ -73,14 +78,16 @@ class FitOptions:
     def tied_sets(self, law: Law) -> dict[str, set[str]]:
         """Each parameter's set of equals, itself included: ties of ties are ties."""
         sets = {name: {name} for name in law.names}
-        for one, other in self.tied:
-            union = sets[one] | sets[other]
+        for name, other in self.tied:
+            union = sets[name] | sets[other]
             sets |= dict.fromkeys(union, union)
         return sets
 
     def check_plain(self, law: str) -> None:
-        """Raises:
-        InputError: an option that only laws fitted by the engine understand.
+        """Check that no option is given that only laws fitted by the engine have.
+
+        Raises:
+            InputError: such an option is given.
         """
         given = {
             "--fixed": self.fixed, "--tie": self.tied, "--share": self.shared,

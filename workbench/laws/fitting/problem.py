@@ -100,29 +100,29 @@ class Problem:
             (rows, self.law.terms(theta[:, self.index[g]], self.rows.take(rows), False)[0])
             for g, rows in self._by_group()
         ]
-        out = np.empty((len(theta), self.n, parts[0][1].shape[2]))
+        result = np.empty((len(theta), self.n, parts[0][1].shape[2]))
         for rows, log_terms in parts:
-            out[:, rows] = log_terms
-        return out
+            result[:, rows] = log_terms
+        return result
 
     def _terms(self, theta: Floats) -> tuple[Floats, Floats]:
-        out: Floats | None = None
+        result: Floats | None = None
         slopes = np.empty(0)
         for g, rows in self._by_group():
             log_terms, own = self.law.terms(theta[:, self.index[g]], self.rows.take(rows), True)
             assert own is not None
             if len(self.index) == 1 and (self.index[0] == np.arange(own.shape[-1])).all():
                 return log_terms, own
-            if out is None:
-                out = np.empty((len(theta), self.n, own.shape[2]))
+            if result is None:
+                result = np.empty((len(theta), self.n, own.shape[2]))
                 slopes = np.zeros((len(theta), self.n, own.shape[2], len(self.low)))
-            out[:, rows] = log_terms
+            result[:, rows] = log_terms
             placed = np.zeros((*own.shape[:3], len(self.low)))
             for j, place in enumerate(self.index[g]):
                 placed[..., place] += own[..., j]  # tied parameters add up
             slopes[:, rows] = placed
-        assert out is not None
-        return out, slopes
+        assert result is not None
+        return result, slopes
 
     def _by_group(self) -> list[tuple[int, NDArray[np.intp]]]:
         return [(g, np.flatnonzero(self.group == g)) for g in range(len(self.index))]

@@ -13,7 +13,7 @@ class Fit:
     """One fitted law. Parameters are in the law's own units, and named as in its formula.
 
     `ci95` has None on a side where the interval reaches the end of the parameter's range: it is
-    unbounded there. `identified` tells whether the profile likelihood bounds a parameter on
+    unbounded there. `identified` says whether the profile likelihood bounds a parameter on
     both sides.
     """
 
@@ -45,7 +45,7 @@ class Fit:
     fitted_range: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The fit as JSON has it."""
+        """The fit as `--json` prints it."""
         return {
             "law": self.law,
             "objective_name": self.objective_name,
@@ -79,6 +79,7 @@ def r_squared(seen: Floats, predicted: Floats) -> float | None:
 
 
 def fitted_range(table: LossTable) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value of each input in the table."""
     columns = {"n_params": table.n_params, "total_tokens": table.total_tokens}
     columns["compute"] = table.compute
     if table.unique_tokens is not None:
@@ -88,20 +89,20 @@ def fitted_range(table: LossTable) -> dict[str, tuple[float, float]]:
 
 
 def parameter_rows(fits: list[Fit]) -> list[dict[str, Any]]:
-    """Parameters for people: a row each, unbounded sides and unidentified values called so."""
+    """Parameters as table rows, one each, with unbounded sides and unidentified values marked."""
     rows = []
     for fit in fits:
         for name, value in fit.params.items():
             row: dict[str, Any] = {"law": fit.law}
-            if any(one.objective_name for one in fits):
+            if any(f.objective_name for f in fits):
                 row["objective"] = fit.objective_name
-            row |= {"parameter": name, "value": value, "95 % interval": _told(fit, name)}
+            row |= {"parameter": name, "value": value, "95 % interval": _interval_text(fit, name)}
             row["identified"] = "held" if name in fit.fixed else fit.identified.get(name)
             rows.append(row)
     return rows
 
 
-def _told(fit: Fit, name: str) -> str | None:
+def _interval_text(fit: Fit, name: str) -> str | None:
     ends = fit.ci95.get(name)
     if ends is None:
         return None
@@ -113,7 +114,7 @@ def _told(fit: Fit, name: str) -> str | None:
 
 
 def summary(fit: Fit) -> list[str]:
-    """What has to be said of a fit beside its parameters, a line each."""
+    """The lines that describe a fit beside its parameters: quality, minima, checks, notes."""
     who = fit.law + (f", {fit.objective_name}" if fit.objective_name else "")
     r2 = "" if fit.r2 is None else f", R2 {fit.r2:.4f}"
     lines = [f"{who}: {fit.formula}", f"{fit.n:,} rows, Huber objective {fit.loss:.8g}{r2}."]

@@ -36,8 +36,8 @@ def search(problem: Problem, options: FitOptions) -> list[Minimum]:
     if problem.n > 2 * SUBSAMPLE:
         rng = np.random.default_rng(options.seed)
         small = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))
-    found = minimise(small, starts)
-    minima = _distinct(found.theta, found.objective, small)
+    ends = minimise(small, starts)
+    minima = _distinct(ends.theta, ends.objective, small)
     if not minima:
         raise WorkbenchError(
             f"{problem.law.name}: no start reached a finite objective: are the units right?"
@@ -45,24 +45,27 @@ def search(problem: Problem, options: FitOptions) -> list[Minimum]:
     if small is problem:
         return minima
     # The sample's minimum is close: a few Newton steps on all rows are left.
-    again = minimise(problem, minima[0].theta[None], max_iterations=15)
-    polished = _distinct(again.theta, again.objective, problem)
+    polished_ends = minimise(problem, minima[0].theta[None], max_iterations=15)
+    polished = _distinct(polished_ends.theta, polished_ends.objective, problem)
     return [replace(polished[0], starts=len(starts))]
 
 
 def _distinct(theta: Floats, objective: Floats, problem: Problem) -> list[Minimum]:
-    """Starts that ended at one place, counted. Places differ by more than a millionth of the
-    objective, or by a hundredth of a parameter's range."""
+    """The distinct minima among the ends of all starts, with the number of starts of each.
+
+    Minima are distinct if they differ by more than a millionth of the objective, or by a hundredth
+    of a parameter's range.
+    """
     span = np.maximum(problem.high - problem.low, 1e-12)
-    out: list[Minimum] = []
+    minima: list[Minimum] = []
     for i in np.argsort(objective):
         if not np.isfinite(objective[i]):
             continue
-        for k, seen in enumerate(out):
-            near = abs(objective[i] - seen.objective) <= 1e-6 * seen.objective + 1e-18
-            if near and (np.abs(theta[i] - seen.theta) / span).max() < 0.01:
-                out[k] = replace(seen, starts=seen.starts + 1)
+        for k, minimum in enumerate(minima):
+            near = abs(objective[i] - minimum.objective) <= 1e-6 * minimum.objective + 1e-18
+            if near and (np.abs(theta[i] - minimum.theta) / span).max() < 0.01:
+                minima[k] = replace(minimum, starts=minimum.starts + 1)
                 break
         else:
-            out.append(Minimum(float(objective[i]), theta[i], 1))
-    return out
+            minima.append(Minimum(float(objective[i]), theta[i], 1))
+    return minima

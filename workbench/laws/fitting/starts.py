@@ -1,4 +1,4 @@
-"""Problems and their starts: which parameter stands where, and where to begin."""
+"""Problems and their starts: where each parameter is in theta, and where to begin."""
 
 import numpy as np
 from scipy.stats import qmc
@@ -23,7 +23,7 @@ def make_problem(law: Law, table: LossTable, options: FitOptions) -> Problem:
     names, low, high = [], [], []
     for g in range(len(groups)):
         for j, own in enumerate(law.names):
-            name = next(one for one in law.names if one in sets[own])
+            name = next(n for n in law.names if n in sets[own])
             key = (name, None if len(groups) == 1 or name in shared else g)
             if key not in places:
                 places[key] = len(places)
@@ -51,7 +51,7 @@ def draw_starts(problem: Problem, count: int, seed: int) -> Floats:
 
     Scales follow from the data: E is a share of the lowest loss, and the power-law terms share
     the rest of the median loss at the median run, so that every start predicts losses of the
-    right size. The published values are one start more.
+    right size. The published values are an additional start.
     """
     law = problem.law
     p = len(law.parameters)

@@ -23,16 +23,17 @@ def study_table(
     at: str = "final",
     where: dict[str, list[Any]] | None = None,
 ) -> LossTable:
-    """One row a run: its last or best value of a metric, and the tokens and FLOPs it had cost.
+    """A table of losses, one row a run: its last or best value of a metric, and its cost.
+
+    The cost is the tokens and FLOPs up to that value.
 
     Args:
         at: "final", "best" (early stopping: tokens and FLOPs are those of the best value), or
             "curve" for every point.
-        where: keep runs whose configuration has one of these values at each of these keys.
+        where: only runs whose configuration has one of these values at each of these keys.
 
     Raises:
-        InputError: no such study or metric, no run is kept, or the metric is not one that laws
-            describe.
+        InputError: there is no such study or metric, no run matches, or the metric is not a loss.
     """
     if at not in AT:
         raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
@@ -40,8 +41,8 @@ def study_table(
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     frame = _points(results, study, metric)
     if where:
-        kept = [one.run_id for one in chosen(load_curves(results, study, metric), where).curves]
-        frame = frame.filter(pl.col("run_id").is_in(kept))
+        run_ids = [c.run_id for c in chosen(load_curves(results, study, metric), where).curves]
+        frame = frame.filter(pl.col("run_id").is_in(run_ids))
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
@@ -52,7 +53,7 @@ def study_table(
         name: frame[name].cast(pl.Float64).to_numpy()
         for name in ("n_params", "tokens", "unique_tokens", "value", "flops")
     }
-    # What was measured where it was, the usual estimate where an imported run has none.
+    # Measured FLOPs where there are some; the usual estimate for imported runs without.
     estimate = 6.0 * arrays["n_params"] * arrays["tokens"]
     return LossTable(
         source=f"study {study}",

@@ -17,7 +17,8 @@ def tournament(
     """Fit every law that the table can determine.
 
     Returns:
-        the fits, best held-out error first within each objective, and why laws are missing.
+        The fits, best held-out error first within each objective, and for each law that could
+        not be fitted the reason.
 
     Raises:
         InputError: no law can be fitted.
@@ -44,7 +45,7 @@ def held_out_rmse(fit: Fit) -> float | None:
 
 
 def standings(fits: list[Fit]) -> list[dict[str, Any]]:
-    """The tournament as rows for people."""
+    """The tournament as table rows."""
     return [
         {
             "law": fit.law,

@@ -46,13 +46,13 @@ def bootstrap(problem: Problem, minima: Floats, resamples: int, seed: int) -> Sp
     best: Floats | None = None
     value = np.full(affordable, np.inf)
     for start in minima:
-        found = minimise(problem, np.tile(start, (affordable, 1)), counts=counts)
+        refit = minimise(problem, np.tile(start, (affordable, 1)), counts=counts)
         if best is None:
-            best, value = found.theta, found.objective
+            best, value = refit.theta, refit.objective
             continue
-        better = found.objective < value
-        best[better] = found.theta[better]
-        value = np.minimum(value, found.objective)
+        better = refit.objective < value
+        best[better] = refit.theta[better]
+        value = np.minimum(value, refit.objective)
     assert best is not None
     return Spread(best, f"bootstrap over rows, {affordable:,} resamples")
 
@@ -73,9 +73,9 @@ def _sandwich(
     except np.linalg.LinAlgError:
         return None
     meat = (jacobian * psi[:, None] ** 2).T @ jacobian
-    out = np.tile(theta, (draws, 1))
-    out[:, free] = rng.multivariate_normal(theta[free], inverse @ meat @ inverse, size=draws)
-    return Spread(np.clip(out, problem.low, problem.high), "sandwich covariance, normal")
+    result = np.tile(theta, (draws, 1))
+    result[:, free] = rng.multivariate_normal(theta[free], inverse @ meat @ inverse, size=draws)
+    return Spread(np.clip(result, problem.low, problem.high), "sandwich covariance, normal")
 
 
 def _slope(problem: Problem, theta: Floats, j: int, step: float) -> Floats:
@@ -123,16 +123,16 @@ def profiles(problem: Problem, minima: Floats, objective: float) -> list[Profile
         _along(problem, free, grids, minima, coarse_above=3 * threshold - 2 * objective),
         np.cumsum([len(grid) for grid in grids])[:-1],
     )
-    found = []
+    results = []
     for j, grid, value in zip(free, grids, values, strict=True):
         centre = int(np.argmin(np.abs(grid - minima[0, j])))
         rises = (value[:centre] > threshold).any() and (value[centre + 1 :] > threshold).any()
-        found.append(Profile(problem.names[j], grid, value, threshold, bool(rises)))
-    return found
+        results.append(Profile(problem.names[j], grid, value, threshold, bool(rises)))
+    return results
 
 
 def _grid(problem: Problem, j: int, minima: Floats) -> Floats:
-    """Where parameter j is held: the minima, and ever further from the best to its bounds."""
+    """Values at which parameter j is fixed: the minima, and ever further from the best one."""
     best = minima[0, j]
     reach = np.geomspace(1e-3, 1.0, 11)
     below = best - (best - problem.low[j]) * reach[::-1]
@@ -143,7 +143,7 @@ def _grid(problem: Problem, j: int, minima: Floats) -> Floats:
 def _along(
     problem: Problem, free: list[int], grids: list[Floats], minima: Floats, *, coarse_above: float
 ) -> Floats:
-    """The objective with parameter free[i] held at each of grids[i], all grids in one array."""
+    """The objective with parameter free[i] fixed at each of grids[i], all grids in one array."""
     parameter = np.repeat(free, [len(grid) for grid in grids])
     rows, n = np.arange(len(parameter)), len(parameter)
     low = np.tile(problem.low, (n, 1))
@@ -153,32 +153,32 @@ def _along(
     value = np.full(n, np.inf)
     improved = np.zeros(n, dtype=int)  # the sweep that last did
 
-    def sweep(number: int, some: NDArray[np.intp], start: Floats) -> None:
-        found = minimise(
-            problem, start, low=low[some], high=high[some],
+    def sweep(number: int, places: NDArray[np.intp], start: Floats) -> None:
+        ends = minimise(
+            problem, start, low=low[places], high=high[places],
             max_iterations=_PROFILE_ITERATIONS, coarse_above=coarse_above,
         )  # fmt: skip
-        better = found.objective < value[some]
-        theta[some[better]] = found.theta[better]
-        value[some[better]] = found.objective[better]
-        improved[some[better]] = number
+        better = ends.objective < value[places]
+        theta[places[better]] = ends.theta[better]
+        value[places[better]] = ends.objective[better]
+        improved[places[better]] = number
 
-    for number, one in enumerate(minima):
-        sweep(number, rows, np.tile(one, (n, 1)))
+    for number, minimum in enumerate(minima):
+        sweep(number, rows, np.tile(minimum, (n, 1)))
     # Then from the neighbours' solutions: far from the minimum another valley may be lower.
     for number in range(len(minima), len(minima) + 4):
         neighbour = np.clip(rows + (1 if number % 2 else -1), 0, n - 1)
         neighbour = np.where(parameter[neighbour] == parameter, neighbour, rows)
-        # One that has not moved since it was last a start leads nowhere new.
+        # A solution that has not moved since it was last a start leads to nothing new.
         moved = improved[neighbour] >= number - 2
-        some = np.flatnonzero(moved | (number < len(minima) + 2))
-        if len(some):
-            sweep(number, some, theta[neighbour[some]])
+        places = np.flatnonzero(moved | (number < len(minima) + 2))
+        if len(places):
+            sweep(number, places, theta[neighbour[places]])
     return value
 
 
 def likelihood_threshold(objective: float, n: int, q: int, delta: float) -> float:
-    """The objective that a parameter's 95 % profile interval ends at.
+    """The objective at which a parameter's 95 % profile interval ends.
 
     The Huber objective is the negative log-likelihood, up to a scale kappa, of residuals with
     density exp(-kappa huber(r)) / Z(kappa): normal for large delta, Laplace for small. kappa
@@ -234,10 +234,11 @@ def leave_one_out(
     if problem.n > limit or not len(free):
         return None
     counts = np.ones((problem.n, problem.n)) - np.eye(problem.n)
-    found = minimise(problem, np.tile(theta, (problem.n, 1)), counts=counts)
-    shift: NDArray[np.float64] = (found.theta[:, free] - theta[free]) / widths[free]
+    refits = minimise(problem, np.tile(theta, (problem.n, 1)), counts=counts)
+    shift: NDArray[np.float64] = (refits.theta[:, free] - theta[free]) / widths[free]
     order = np.argsort(-np.abs(shift).max(axis=1))[:5]
-    most = np.abs(shift).argmax(axis=1)
+    largest = np.abs(shift).argmax(axis=1)
     return [
-        Influence(int(i), problem.names[free[most[i]]], float(shift[i, most[i]])) for i in order
+        Influence(int(i), problem.names[free[largest[i]]], float(shift[i, largest[i]]))
+        for i in order
     ]

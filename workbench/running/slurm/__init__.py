@@ -2,5 +2,5 @@
 
 The path of a study: `settings` (recipe and site file) -> `shapes` (which runs make an array) ->
 `script` (what sbatch is given) -> `submit` (all of it or nothing) -> `task` (on a node) -> `queue`
-(where it stands). `submissions` is what is kept of it in the results folder.
+(where it stands). `submissions` reads and writes its record in the results folder.
 """

@@ -2,7 +2,7 @@
 
 Started as `python -m workbench.running.slurm.array_task FOLDER ARRAY`.
 
-Two processes. The first is what Slurm knows as the batch job: it imports next to nothing, hears
+Two processes. The first is what Slurm knows as the batch job: it imports next to nothing, gets
 Slurm's warning, and asks for the job to be started again when its runs are not at their end. The
 second, its child, trains the task's runs as an orchestrator does on any machine.
 """
@@ -34,22 +34,22 @@ def supervise(folder: Path, number: int) -> int:
     """Keep the child, pass signals on, and requeue the job where that is wanted."""
     die_with_parent(os.getppid())  # slurmstepd: no worker outlives its step
     warned: list[int] = []
-    told: list[int] = []
+    terminated: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
-    def hear(signal_number: int, _frame: object) -> None:
-        (warned if signal_number == signal.SIGUSR1 else told).append(signal_number)
+    def on_signal(signal_number: int, _frame: object) -> None:
+        (warned if signal_number == signal.SIGUSR1 else terminated).append(signal_number)
         if child is not None:
             child.send_signal(signal_number)
 
-    for one in (signal.SIGUSR1, signal.SIGTERM):
-        signal.signal(one, hear)
+    for signal_number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(signal_number, on_signal)
     command = [sys.executable, "-m", "workbench.running.slurm.array_task", str(folder), str(number)]
     child = subprocess.Popen([*command, str(os.getpid())])
-    if warned or told:
-        child.send_signal(signal.SIGTERM)  # heard before there was a child
+    if warned or terminated:
+        child.send_signal(signal.SIGTERM)  # received before there was a child
     code = child.wait()
-    if told and not warned:
+    if terminated and not warned:
         # Slurm wants us gone. Where it preempts us or a node fails, it requeues by itself; where
         # somebody cancels us, nobody wants us back.
         return _status(code)
@@ -59,7 +59,7 @@ def supervise(folder: Path, number: int) -> int:
 
 
 def _status(code: int) -> int:
-    """An exit status as a shell tells of a process that a signal ended."""
+    """Return the exit status a shell gives: 128 + the signal, where a signal ended the process."""
     return code if code >= 0 else 128 - code
 
 
@@ -88,7 +88,7 @@ def _requeue(folder: Path, number: int) -> None:
 
 
 def work(folder: Path, number: int, parent: int) -> int:
-    """Train the task's runs, and tell whether all is done.
+    """Train the task's runs, and return whether all is done.
 
     Returns:
         0 when nothing is left, `AGAIN` when runs are unfinished through no fault of theirs, 1 when

@@ -15,7 +15,7 @@ _NO_CONTROLLER = (
 
 
 class SlurmRefusal(WorkbenchError):
-    """Slurm answered, and said no."""
+    """Slurm answered with an error."""
 
 
 def slurm(*command: str, given: str | None = None, patience: float = _PATIENCE_S) -> str:
@@ -47,17 +47,17 @@ def slurm(*command: str, given: str | None = None, patience: float = _PATIENCE_S
         ) from None
     if done.returncode == 0:
         return done.stdout
-    said = _said(done.stderr) or f"status {done.returncode}"
+    message = _message(done.stderr) or f"status {done.returncode}"
     if any(words in done.stderr.casefold() for words in _NO_CONTROLLER):
         raise WorkbenchError(
-            f"the Slurm controller does not answer ({command[0]}: {said}). Try again once "
+            f"the Slurm controller does not answer ({command[0]}: {message}). Try again once "
             "`sinfo` answers."
         )
-    raise SlurmRefusal(f"{command[0]}: {said}")
+    raise SlurmRefusal(f"{command[0]}: {message}")
 
 
-def _said(stderr: str) -> str:
-    """Slurm's words without the name of the program before each line."""
+def _message(stderr: str) -> str:
+    """Return Slurm's error text without the name of the program before each line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(line.partition(": error: ")[2] or line for line in lines))
 

@@ -1,7 +1,7 @@
 """`run --launcher slurm --wait`: a submitted study to its end, from any machine.
 
-The runs' folders tell how far they are; Slurm is asked, once for all and rarely, only whether jobs
-are still there. Jobs that vanished without an end of their runs are submitted again.
+The runs' folders hold their progress; Slurm is asked, in one rare call for all of them, only
+whether jobs are still there. Jobs that vanished without an end of their runs are submitted again.
 """
 
 import sys
@@ -19,7 +19,7 @@ from workbench.running.slurm.submit import Submitted, submit_folders
 from workbench.runs.folder import RunFolder
 
 _LOOK_EVERY_S = 2.0
-_RESUBMISSIONS = 3  # of what Slurm lost or let fail, without a word of the run itself
+_RESUBMISSIONS = 3  # of what Slurm lost or let fail, without an error of the run itself
 _ENDS = ("finished", "failed", "diverged", "cancelled")
 _NOT_AGAIN = ("CANCELLED", "COMPLETED", "DEADLINE", "REVOKED")  # somebody's will, or given up
 
@@ -91,26 +91,26 @@ class _Follower:
             before = self.progress.views[run_id].status.state
             self.progress.update(run_id, status)
             if status.state in _ENDS:
-                self._over(run_id)
+                self._note_end(run_id)
             elif status.state == "running" and before != "running":
                 self.progress.started(run_id)
 
-    def _over(self, run_id: str) -> None:
+    def _note_end(self, run_id: str) -> None:
         run, name = self.folders[run_id], self.labels[run_id]
         status = run.stored_status()
         self.left.discard(run_id)
         self.ingest.note(run_id)
         self.report.add(run_id, status.state)
         loss = run.last_value("val_loss") if status.state == "finished" else None
-        told = f", val_loss {loss:.4f}" if loss is not None else ""
-        told = f": {status.error}; log: {run.log_path}" if status.error else told
-        self.progress.say(f"{status.state:<10} {name}{told}")
+        details = f", val_loss {loss:.4f}" if loss is not None else ""
+        details = f": {status.error}; log: {run.log_path}" if status.error else details
+        self.progress.say(f"{status.state:<10} {name}{details}")
 
     def _look_at_jobs(self) -> None:
-        """Runs whose job is gone, in an answer that Slurm gave since we looked last."""
-        found = submissions(self.results)
+        """Act on runs whose job is gone, where Slurm has given a new answer since the last look."""
+        all_submissions = submissions(self.results)
         try:
-            queue = ask(self.results, found)
+            queue = ask(self.results, all_submissions)
         except WorkbenchError as error:
             if time.time() - self.asked > 60:
                 self.asked = time.time()
@@ -119,7 +119,7 @@ class _Follower:
         if queue.asked == self.asked:
             return
         self.asked = queue.asked
-        newest = newest_elements(found)
+        newest = newest_elements(all_submissions)
         lost: dict[str, RunFolder] = {}
         for run_id in sorted(self.left):
             element, run = newest.get(run_id), self.folders[run_id]

@@ -16,7 +16,7 @@ _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any num
 
 
 class Jobs:
-    """The jobs of a results folder, as one question to Slurm tells them."""
+    """The jobs of a results folder, from one question to Slurm."""
 
     def __init__(self, results: Path) -> None:
         self._queue: Queue | None = None
@@ -24,10 +24,10 @@ class Jobs:
         self._any = (results / "slurm").is_dir()
         if not self._any:
             return
-        found = submissions(results)
-        self._newest = newest_elements(found)
+        all_submissions = submissions(results)
+        self._newest = newest_elements(all_submissions)
         try:
-            self._queue = ask(results, found)
+            self._queue = ask(results, all_submissions)
         except InputError as error:
             print(f"Note: the runs' Slurm jobs are not shown: {error}", file=sys.stderr)
         except WorkbenchError as error:
@@ -44,17 +44,17 @@ class Jobs:
         row["job"] = element.job
         if self._queue is None or state in _ENDS:
             return row
-        found = self._queue.of(element)
-        if found is None:
+        job = self._queue.of(element)
+        if job is None:
             return row | {"job_state": "GONE", "job_reason": "no longer in the queue"}
-        return row | {"job_state": found.state, "job_reason": found.reason, "node": found.node}
+        return row | {"job_state": job.state, "job_reason": job.reason, "node": job.node}
 
 
 def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
     """Take the jobs of runs out of the queue, and have running ones stop after a checkpoint.
 
-    A job that also holds other runs stays: its runs that are called off are told through their
-    folders.
+    A job that also holds other runs stays: those of its runs that are called off find a request to
+    cancel in their folders.
 
     Returns:
         The runs that were in jobs.
@@ -92,7 +92,7 @@ def _is_over(results: Path, run_id: str) -> bool:
 
 
 def _scancel(elements: list[Element]) -> None:
-    """One call for all of them, neighbours of an array as a range."""
+    """Cancel all of them in one call, neighbours of an array as a range."""
     by_job: dict[str, list[int]] = {}
     for element in elements:
         by_job.setdefault(element.array_job, []).append(element.index)

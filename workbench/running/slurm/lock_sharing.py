@@ -24,10 +24,10 @@ def check_locks_are_shared(folder: Path, mounts: Path = MOUNTS) -> None:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return  # no such table: nothing to be learnt here
-    found = _mount_of(os.path.realpath(folder), lines)
-    if found is None:
+    mount = _mount_of(os.path.realpath(folder), lines)
+    if mount is None:
         return
-    point, kind, options = found
+    point, kind, options = mount
     option = _local_locks(kind, options)
     if option is not None:
         raise InputError(

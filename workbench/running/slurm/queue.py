@@ -1,6 +1,6 @@
 """Where jobs stand: one squeue for everything, and not more often than every 10 s.
 
-The answer is kept in the results folder, so that any number of `workbench status` and `--wait`,
+The answer is saved in the results folder, so that any number of `workbench status` and `--wait`,
 whoever started them, ask the controller once between them.
 """
 
@@ -40,17 +40,17 @@ class Queue:
 
     def of(self, element: Element) -> JobState | None:
         """Where a task stands; None where it has left the queue and nobody knows how."""
-        found = self.jobs.get(element.job)
-        if found is None and element.submission.created > self.asked:
+        job = self.jobs.get(element.job)
+        if job is None and element.submission.created > self.asked:
             return JobState("PENDING")  # submitted since
-        return found or self.ended.get(element.job)
+        return job or self.ended.get(element.job)
 
     def has(self, element: Element) -> bool:
         """Whether a task is still in the queue, waiting or running."""
         return element.job in self.jobs or element.submission.created > self.asked
 
 
-def ask(results: Path, found: list[Submission], *, fresh: bool = False) -> Queue:
+def ask(results: Path, all_submissions: list[Submission], *, fresh: bool = False) -> Queue:
     """Where the jobs of open submissions stand.
 
     Args:
@@ -64,19 +64,19 @@ def ask(results: Path, found: list[Submission], *, fresh: bool = False) -> Queue
     try:
         lock = open(folder / ".queue.lock", "ab")  # noqa: SIM115 - closed below
     except OSError:
-        return _ask_slurm(found)  # somebody else's folder: we may only read
+        return _ask_slurm(all_submissions)  # somebody else's folder: we may only read
     with lock:
         # Whoever waits here gets the answer that the other is just fetching.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = _kept(folder)
-        if kept is not None and not fresh and 0 <= time.time() - kept.asked < EVERY_S:
-            return kept
-        answer = _ask_slurm(found)
+        saved = _saved_answer(folder)
+        if saved is not None and not fresh and 0 <= time.time() - saved.asked < EVERY_S:
+            return saved
+        answer = _ask_slurm(all_submissions)
         write_json(folder / ".queue.json", asdict(answer))
         return answer
 
 
-def _kept(folder: Path) -> Queue | None:
+def _saved_answer(folder: Path) -> Queue | None:
     try:
         document: dict[str, Any] = json.loads((folder / ".queue.json").read_text())
         return Queue(
@@ -88,12 +88,16 @@ def _kept(folder: Path) -> Queue | None:
         return None
 
 
-def _ask_slurm(found: list[Submission]) -> Queue:
+def _ask_slurm(all_submissions: list[Submission]) -> Queue:
     asked = time.time()
-    open_ones = [one for one in found if one.state != CLOSED and one.job_ids]
-    if not open_ones:
+    open_submissions = [
+        submission
+        for submission in all_submissions
+        if submission.state != CLOSED and submission.job_ids
+    ]
+    if not open_submissions:
         return Queue(asked, {}, {})
-    names = ",".join(one.name for one in open_ones)
+    names = ",".join(submission.name for submission in open_submissions)
     lines = slurm(
         *("squeue", "--array", "--noheader", f"--name={names}", "--states=all"),
         *("--format", "%i|%T|%r|%N"),
@@ -104,9 +108,9 @@ def _ask_slurm(found: list[Submission]) -> Queue:
         job, state, reason, node = line.split("|", 3)
         seen = JobState(state, None if reason == "None" else reason, node or None)
         (ended if state in _ENDED else jobs)[job] = seen
-    wanted = {element.job for one in open_ones for element in one.elements()}
+    wanted = {element.job for submission in open_submissions for element in submission.elements()}
     if wanted - jobs.keys() - ended.keys():
-        ended.update(_accounted(open_ones, jobs))
+        ended.update(_accounted(open_submissions, jobs))
     return Queue(asked, jobs, ended)
 
 
@@ -116,9 +120,11 @@ _ENDED = {
 }  # fmt: skip
 
 
-def _accounted(found: list[Submission], jobs: dict[str, JobState]) -> dict[str, JobState]:
+def _accounted(
+    open_submissions: list[Submission], jobs: dict[str, JobState]
+) -> dict[str, JobState]:
     """How tasks ended that squeue has forgotten, where Slurm keeps accounts."""
-    ids = ",".join(job_id for one in found for job_id in one.job_ids)
+    ids = ",".join(job_id for submission in open_submissions for job_id in submission.job_ids)
     command = ("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={ids}")
     try:
         lines = slurm(*command, "--format=JobID,State,ExitCode,NodeList").splitlines()
@@ -130,19 +136,19 @@ def _accounted(found: list[Submission], jobs: dict[str, JobState]) -> dict[str, 
         word = state.partition(" ")[0]
         if word not in _ENDED:
             continue
-        told = JobState(word, f"exit status {code}" if code != "0:0" else None, node or None)
-        ended.update({one: told for one in elements_named(job) if one not in jobs})
+        job_state = JobState(word, f"exit status {code}" if code != "0:0" else None, node or None)
+        ended.update({name: job_state for name in elements_named(job) if name not in jobs})
     return ended
 
 
 def elements_named(job: str) -> list[str]:
-    """The tasks that an id stands for: sacct tells those that never started as one, 7_[0-2,5%4]."""
+    """The tasks that an id stands for: sacct lists unstarted ones together, as 7_[0-2,5%4]."""
     array, bracket, rest = job.partition("_[")
     if not bracket:
         return [job]
-    found = []
+    elements = []
     for part in rest.partition("]")[0].partition("%")[0].split(","):
         first, _, last = part.partition("-")
         if first.isdigit() and (last or first).isdigit():
-            found += [f"{array}_{index}" for index in range(int(first), int(last or first) + 1)]
-    return found
+            elements += [f"{array}_{index}" for index in range(int(first), int(last or first) + 1)]
+    return elements

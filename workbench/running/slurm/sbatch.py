@@ -44,7 +44,7 @@ def would_be_taken(submission: Submission) -> None:
 
     `--test-only` also refuses what nodes that are down at the moment could run, which a submission
     would wait for. So a refusal is only believed of a submission, for some day and taken back at
-    once. (Held ones are not checked against the nodes.)
+    once. (Jobs on hold are not checked against the nodes.)
 
     Raises:
         InputError: there is no Slurm here, or it would refuse.
@@ -63,7 +63,7 @@ def would_be_taken(submission: Submission) -> None:
 
 
 def submit(submission: Submission, mark: Callable[[], None], unmark: Callable[[], None]) -> None:
-    """Submit every array held, mark its runs, and only then let them go.
+    """Submit every array on hold, mark its runs, and only then release the arrays.
 
     Args:
         mark: makes the runs' folders say that they are submitted.
@@ -77,8 +77,8 @@ def submit(submission: Submission, mark: Callable[[], None], unmark: Callable[[]
     try:
         for number, script in enumerate(scripts(submission)):
             (submission.folder / f"array-{number}.sh").write_text(script)
-            said = slurm("sbatch", "--parsable", "--hold", given=script)
-            submission.job_ids.append(said.strip().partition(";")[0])
+            answer = slurm("sbatch", "--parsable", "--hold", given=script)
+            submission.job_ids.append(answer.strip().partition(";")[0])
         mark()
         submission.state = SUBMITTED
         submission.save()
@@ -100,9 +100,9 @@ def take_back(submission: Submission) -> None:
         slurm("scancel", f"--name={submission.name}")
 
 
-def take_back_unfinished(found: list[Submission]) -> None:
-    """What a submitter that was killed left held in the queue."""
-    for submission in found:
+def take_back_unfinished(all_submissions: list[Submission]) -> None:
+    """Cancel what a submitter that was killed left on hold in the queue."""
+    for submission in all_submissions:
         if submission.state == SUBMITTING:
             slurm("scancel", f"--name={submission.name}")
             shutil.rmtree(submission.folder, ignore_errors=True)
@@ -118,5 +118,5 @@ def _refused(submission: Submission, refusal: SlurmRefusal) -> InputError:
     return InputError(
         f"Slurm refuses {submission.study}: {refusal}. Nothing was submitted. Asked for: "
         f"{asked or 'nothing in particular'}. Change [launcher.slurm] in the recipe or the site "
-        "file (`sinfo` and `scontrol show partition` tell what there is)."
+        "file (`sinfo` and `scontrol show partition` show what there is)."
     )

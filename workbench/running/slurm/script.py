@@ -13,14 +13,16 @@ TASK_MODULE = "workbench.running.slurm.array_task"
 def batch_script(
     array: Array, settings: SlurmConfig, *, name: str, folder: Path, number: int
 ) -> str:
-    """What sbatch is given.
+    """Return the batch script, which sbatch reads.
 
     Args:
         name: of the job, in the queue.
         folder: of the submission; tasks find their runs there and leave their logs.
         number: of the array within the submission.
     """
-    directives = "\n".join(f"#SBATCH {one}" for one in _directives(array, settings, name))
+    directives = "\n".join(
+        f"#SBATCH {directive}" for directive in _directives(array, settings, name)
+    )
     logs = str(folder.absolute() / f"array-{number}").replace("%", "%%")
     environment = "".join(
         f"export {key}={shlex.quote(value)}\n" for key, value in settings.environment.items()

@@ -33,7 +33,7 @@ def site_path() -> Path | None:
 
 
 def slurm_settings(recipe: LauncherConfig) -> SlurmConfig:
-    """The recipe's settings, and the site's where the recipe has no word.
+    """The recipe's settings, and the site's where the recipe sets none.
 
     Raises:
         InputError: the site file cannot be read, or says what it cannot say.

@@ -49,7 +49,7 @@ def shape_of(config: RunConfig, settings: SlurmConfig) -> Shape:
     nodes = settings.nodes or (math.ceil(ranks / gpus) if gpus else 1)
     if ranks % nodes:
         raise InputError(
-            f"launcher.slurm.nodes = {nodes}: a run of {ranks} ranks cannot be parted equally "
+            f"launcher.slurm.nodes = {nodes}: a run of {ranks} ranks cannot be divided equally "
             f"among {nodes} nodes. Change nodes, or [parallelism]."
         )
     per_node = ranks // nodes

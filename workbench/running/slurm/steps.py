@@ -25,11 +25,11 @@ class StepLauncher(LocalLauncher):
     def wait(self, timeout: float) -> list[Ended]:
         """See `Launcher.wait`."""
         ended = super().wait(timeout)
-        for one in ended:
-            self._stopping.pop(one.run_id, None)
+        for end in ended:
+            self._stopping.pop(end.run_id, None)
         for run_id, last in self._stopping.items():
             if time.monotonic() - last >= _REPEAT_S and run_id in self._ranks:
-                # Ranks that were still importing have not heard the word before.
+                # Ranks that were still importing did not get the signal before.
                 self._stopping[run_id] = time.monotonic()
                 self._ranks[run_id].process.send_signal(signal.SIGUSR1)
         return ended

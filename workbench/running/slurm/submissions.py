@@ -1,7 +1,7 @@
-"""What is kept of a submission: `results/slurm/<id>/submission.json`, beside the tasks' logs.
+"""Records of submissions: `results/slurm/<id>/submission.json`, beside the tasks' logs.
 
-It is written whole before Slurm hears of it, so that a task finds its runs there, and whoever comes
-after a crash can tell what may be in the queue.
+A record is written whole before anything is submitted, so that a task finds its runs there, and
+after a crash it names what may be in the queue.
 """
 
 import fcntl
@@ -82,8 +82,10 @@ class Submission:
 
     @classmethod
     def load(cls, folder: Path) -> "Submission":
-        """Raises:
-        InputError: missing, damaged, or of a newer schema.
+        """Read `submission.json`.
+
+        Raises:
+            InputError: missing, damaged, or of a newer schema.
         """
         path = folder / "submission.json"
         try:
@@ -95,7 +97,9 @@ class Submission:
                 name=document["name"],
                 study=document["study"],
                 settings=SlurmConfig.model_validate(document["settings"]),
-                arrays=[Array(Shape(**one["shape"]), one["tasks"]) for one in document["arrays"]],
+                arrays=[
+                    Array(Shape(**array["shape"]), array["tasks"]) for array in document["arrays"]
+                ],
                 attempts=document["attempts"],
                 state=document["state"],
                 created=float(document["created"]),
@@ -131,22 +135,22 @@ def slurm_folder(results: Path) -> Path:
 
 
 def submissions(results: Path) -> list[Submission]:
-    """All of a results folder, oldest first.
+    """All submissions of a results folder, oldest first.
 
     Raises:
         InputError: one cannot be read.
     """
-    found = [
+    loaded = [
         Submission.load(path.parent) for path in slurm_folder(results).glob("*/submission.json")
     ]
-    return sorted(found, key=lambda one: (one.created, one.name))
+    return sorted(loaded, key=lambda submission: (submission.created, submission.name))
 
 
-def newest_elements(found: list[Submission]) -> dict[str, Element]:
+def newest_elements(all_submissions: list[Submission]) -> dict[str, Element]:
     """The last task that each run was submitted in."""
     return {
         run_id: element
-        for submission in found
+        for submission in all_submissions
         if submission.state != SUBMITTING
         for element in submission.elements()
         for run_id in element.runs
@@ -187,7 +191,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_unused(folder: Path) -> None:
-    """A refused first submission leaves nothing."""
+    """Remove the folder after a refused first submission, which leaves nothing."""
     with suppress(OSError):
         for name in (".queue.json", ".queue.lock", ".lock"):
             (folder / name).unlink(missing_ok=True)

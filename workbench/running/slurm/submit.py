@@ -55,18 +55,18 @@ class Submitted:
 
     def summary(self) -> str:
         """One or two sentences for people."""
-        told = counted(
+        counts = counted(
             ("submitted", self.submitted),
             ("in the queue already", self.queued),
             ("trained by another process now", self.training),
             ("finished already", self.skipped),
             ("left out (failed, diverged or cancelled: workbench retry)", self.left_out),
         )
-        said = f"{self.name}: {told}."
+        text = f"{self.name}: {counts}."
         if self.submission is not None:
             jobs = ", ".join(self.submission.job_ids)
-            said += f" Slurm jobs {jobs}; logs in {self.submission.folder}."
-        return said
+            text += f" Slurm jobs {jobs}; logs in {self.submission.folder}."
+        return text
 
 
 def dry_run(recipe: Recipe, results: Path) -> list[str]:
@@ -133,37 +133,37 @@ def submit_folders(
     check_writable(results)
     done = Submitted(name, settings)
     with one_at_a_time(results):
-        found = submissions(results)
-        take_back_unfinished(found)
-        found = submissions(results)
-        queue = ask(results, found, fresh=True) if found else Queue(0.0, {}, {})
-        wanted = _wanted(trained, found, queue, done, retry_failed=retry_failed)
+        all_submissions = submissions(results)
+        take_back_unfinished(all_submissions)
+        all_submissions = submissions(results)
+        queue = ask(results, all_submissions, fresh=True) if all_submissions else Queue(0.0, {}, {})
+        wanted = _wanted(trained, all_submissions, queue, done, retry_failed=retry_failed)
         if wanted:
             configs = [
                 (run_id, RunConfig.model_validate(run.config_json()["config"]))
                 for run_id, run in wanted.items()
             ]
             arrays = make_arrays(configs, settings, largest_array())
-            attempts = _attempts_before(wanted, found if goes_on else [])
+            attempts = _attempts_before(wanted, all_submissions if goes_on else [])
             done.submission = Submission.new(results, name, settings, arrays, attempts)
             would_be_taken(done.submission)
             marks = _Marks(wanted)
             submit(done.submission, marks.set, marks.take_back)
             done.submitted = list(wanted)
-        _close(found, results)
+        _close(all_submissions, results)
     return done
 
 
 def _wanted(
     trained: dict[str, RunFolder],
-    found: list[Submission],
+    all_submissions: list[Submission],
     queue: Queue,
     done: Submitted,
     *,
     retry_failed: bool,
 ) -> dict[str, RunFolder]:
     """The runs to submit; what becomes of the others is noted in `done`."""
-    newest, wanted = newest_elements(found), {}
+    newest, wanted = newest_elements(all_submissions), {}
     for run_id, run in trained.items():
         status, element = run.status(), newest.get(run_id)
         if status.state == "finished":
@@ -182,9 +182,11 @@ def _wanted(
     return wanted
 
 
-def _attempts_before(wanted: dict[str, RunFolder], found: list[Submission]) -> dict[str, int]:
+def _attempts_before(
+    wanted: dict[str, RunFolder], all_submissions: list[Submission]
+) -> dict[str, int]:
     counted = {run_id: run.stored_status().attempts for run_id, run in wanted.items()}
-    newest = newest_elements(found)
+    newest = newest_elements(all_submissions)
     return {
         run_id: newest[run_id].submission.attempts.get(run_id, now) if run_id in newest else now
         for run_id, now in counted.items()
@@ -192,7 +194,7 @@ def _attempts_before(wanted: dict[str, RunFolder], found: list[Submission]) -> d
 
 
 class _Marks:
-    """What the runs' folders say of a submission, and said before it."""
+    """The runs' states, set to submitted, and what they were before."""
 
     def __init__(self, runs: dict[str, RunFolder]) -> None:
         self.runs = runs
@@ -222,13 +224,17 @@ class _Marks:
                 print(f"Warning: {error}", file=sys.stderr)
 
 
-def _close(found: list[Submission], results: Path) -> None:
+def _close(all_submissions: list[Submission], results: Path) -> None:
     """Ask no more about submissions whose runs have all come to an end, or moved on."""
-    newest = newest_elements(found)
-    for one in found:
-        if one.state == CLOSED:
+    newest = newest_elements(all_submissions)
+    for submission in all_submissions:
+        if submission.state == CLOSED:
             continue
-        mine = [run_id for run_id, element in newest.items() if element.submission.name == one.name]
+        mine = [
+            run_id
+            for run_id, element in newest.items()
+            if element.submission.name == submission.name
+        ]
         states = (RunFolder(results / "runs" / run_id) for run_id in mine)
         if all(not run.config_path.exists() or run.status().state in _ENDS for run in states):
-            replace(one, state=CLOSED).save()
+            replace(submission, state=CLOSED).save()

@@ -1,1 +1,1 @@
-"""Training objectives: a module each, and an entry in `registry.OBJECTIVES`."""
+"""Training objectives: a module each, and an entry in `recipe/objectives.py`."""

@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from workbench.recipe import TrainingConfig
+from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, View, Vocab
 
@@ -24,10 +24,7 @@ from workbench.training.objectives.base import Corrupted, Objective, TokenBatch,
 class AnyOrder(Objective):
     """Autoregression in an order drawn for each sequence. Position i predicts token i."""
 
-    name = "aoar"
-    causal = False
-    doubled = True
-    validation_estimator = "nelbo/orders"
+    facts = objective_facts("aoar")
 
     def __init__(self, vocab: Vocab, *, seed: int, noise_samples: int = 1) -> None:
         self.vocab = vocab

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from workbench.recipe import TrainingConfig
+from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
 
@@ -22,9 +22,7 @@ class Autoregressive(Objective):
     """Teacher forcing. Position i predicts token i from BOS and the tokens before it, so that
     this objective and diffusion are scored on the same L tokens."""
 
-    name = "ar"
-    causal = True
-    validation_estimator = "nll"
+    facts = objective_facts("ar")
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from workbench.recipe import TrainingConfig
+from workbench.recipe import ObjectiveFacts, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Corrupted:
     """
 
     inputs_BL: Tensor
-    """[B, 2L] under an objective that is `doubled`."""
+    """[B, 2L] under an objective of two streams."""
     targets_BL: Tensor
     weights_BL: Tensor | None
     """None: every position counts 1."""
@@ -110,16 +110,16 @@ def repeated(batch: TokenBatch, n: int) -> TokenBatch:
 class Objective(ABC):
     """One training objective, with the estimator of its likelihood for evaluation."""
 
-    name: ClassVar[str]
-    causal: ClassVar[bool]
-    """Whether attention is causal or bidirectional, where no view says more."""
-    doubled: ClassVar[bool] = False
-    """Whether the network reads two streams, 2L inputs, and predicts at the first L."""
+    facts: ClassVar[ObjectiveFacts]
+    """Its entry in the table of objectives."""
     vocab: Vocab
-    validation_estimator: str
-    """How `val_loss` is estimated: stored beside every value."""
     noise_samples: int = 1
     """How often a step presents each sequence, each time with noise of its own."""
+
+    @property
+    def validation_estimator(self) -> str:
+        """How `val_loss` is estimated: stored beside every value."""
+        return self.facts.estimator
 
     @classmethod
     @abstractmethod

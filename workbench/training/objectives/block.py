@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from workbench.recipe import TrainingConfig
+from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform
 from workbench.training.noise import NoiseSchedule, stratified_times
 from workbench.training.objectives.base import Corrupted, TokenBatch, View, Vocab
@@ -38,8 +38,7 @@ class BlockDiffusion(MaskedDiffusion):
     K blocks a sequence, N = B * K blocks in all, sequence by sequence, S tokens a block.
     """
 
-    name = "block"
-    doubled = True
+    facts = objective_facts("block")
 
     def __init__(
         self,
@@ -59,7 +58,10 @@ class BlockDiffusion(MaskedDiffusion):
             noise_samples=noise_samples,
         )
         self.block_size = block_size
-        self.validation_estimator = "nll" if block_size == 1 else "nelbo"
+
+    @property
+    def validation_estimator(self) -> str:
+        return "nll" if self.block_size == 1 else self.facts.estimator
 
     @classmethod
     def from_config(cls, training: TrainingConfig, vocab: Vocab) -> Self:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from workbench.recipe import TrainingConfig
+from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.noise import SCHEDULES, NoiseSchedule, stratified_times
 from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
@@ -26,11 +26,7 @@ from workbench.training.objectives.base import Corrupted, Objective, TokenBatch,
 class MaskedDiffusion(Objective):
     """Bidirectional denoising of randomly masked tokens. Position i predicts token i."""
 
-    name = "mdlm"
-    causal = False
-    # Exactly k of L tokens masked, k uniform on 1..L and stratified over the validation
-    # windows, weight L/k: the same expectation as equation 3, with less variance.
-    validation_estimator = "nelbo"
+    facts = objective_facts("mdlm")
 
     def __init__(
         self,

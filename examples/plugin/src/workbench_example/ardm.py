@@ -21,6 +21,7 @@ from torch import Tensor
 from workbench.recipe import TrainingConfig
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench_example import ARDM
 
 # One stream each: validation and answers see the same noise whatever the training seed is.
 _VALIDATION, _ANSWER = stream_key("ardm validation"), stream_key("ardm answer")
@@ -29,9 +30,7 @@ _VALIDATION, _ANSWER = stream_key("ardm validation"), stream_key("ardm answer")
 class OrderAgnostic(Objective):
     """Bidirectional prediction of k masked tokens, k uniform. Position i predicts token i."""
 
-    name = "ardm"
-    causal = False
-    validation_estimator = "nelbo"  # the expectation that mdlm's validation estimates too
+    facts = ARDM.facts
 
     def __init__(self, vocab: Vocab, *, seed: int, noise_samples: int = 1) -> None:
         self.vocab = vocab

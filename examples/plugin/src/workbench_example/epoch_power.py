@@ -46,5 +46,5 @@ LAW = Law(
     terms=_terms,
     published={},
     published_for="",
-    scale_terms=(("A", "alpha", "n"), ("B", "beta", "u")),
+    scale_terms=(("A", "alpha", "n"), ("B", "beta", "d")),
 )
