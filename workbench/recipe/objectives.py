@@ -7,6 +7,7 @@ one module; or a plug-in (`recipe.plugins`), which brings both.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, Protocol
 
 from workbench.errors import InputError
@@ -225,6 +226,7 @@ def objectives_reading(key: str) -> str:
     return ", ".join(name for name, facts in _BUILT_IN.items() if key in facts.keys)
 
 
+@cache
 def _keys_read_by_some() -> frozenset[str]:
     """Keys that only some of the built-in objectives read. Those that a plug-in reads are among
     them: no package that is installed changes which keys leave a run's configuration."""
