@@ -53,7 +53,7 @@ def made_table(
     )
 
 
-def ends(problem: Problem, found: Minima) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def best_or_lost(problem: Problem, found: Minima) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which starts ended at the best objective, and which in a term that has vanished.
 
     A term that is a thousand times smaller than another has no slope left to bring it back. A

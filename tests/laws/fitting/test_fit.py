@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from tests.laws.fitting.conftest import ends, law, made_table
+from tests.laws.fitting.conftest import best_or_lost, law, made_table
 from workbench.errors import InputError
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
@@ -66,7 +66,7 @@ def test_starts_of_240_rows_end_at_the_best_objective_or_lose_a_term(seed: int) 
     problem = make_problem(law("chinchilla"), table, FAST)
     found = minimise(problem, draw_starts(problem, 200, seed=seed), max_iterations=1500)
     assert found.converged.all()
-    best, lost = ends(problem, found)
+    best, lost = best_or_lost(problem, found)
     assert (best | lost).all()
     assert best.mean() > 0.95
 

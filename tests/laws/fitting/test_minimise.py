@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from tests.laws.fitting.conftest import ends, law, made_table
+from tests.laws.fitting.conftest import best_or_lost, law, made_table
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import Problem
@@ -72,7 +72,7 @@ def test_bad_starts_end_at_the_best_objective_or_lose_a_term(factor: float, most
     found = minimise(problem, bad_starts(problem, factor), max_iterations=1500)
     assert found.converged.all()
     assert found.objective.min() == pytest.approx(least, rel=1e-9)
-    best, lost = ends(problem, found)
+    best, lost = best_or_lost(problem, found)
     assert (best | lost).all()
     assert best.mean() > most
 
