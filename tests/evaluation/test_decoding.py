@@ -6,8 +6,13 @@ from torch import Tensor, nn
 
 from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, logits, network, nll
 from workbench.evaluation.argmax import Likeliest
-from workbench.evaluation.decoding import DECODERS, block_by_block, in_surest_order
-from workbench.generation.choice import Randomness
+from workbench.evaluation.decoding import (
+    DECODERS,
+    block_by_block,
+    by_confidence,
+    in_surest_order,
+)
+from workbench.generation.choice import EQUALLY_SURE, Randomness
 from workbench.generation.incremental import GroupDecoder
 from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS
@@ -81,7 +86,8 @@ def test_any_order_takes_the_surest_place_of_what_is_left(model: nn.Module) -> N
     sure = torch.zeros(found.shape, dtype=torch.float64)
     for number, answer in enumerate(asked.answers):
         left = answer.log_p_BL.masked_fill(~sought, float("-inf"))
-        place = left.argmax(dim=1, keepdim=True)
+        equally_sure = left >= left.amax(dim=1, keepdim=True) - EQUALLY_SURE
+        place = equally_sure.to(torch.uint8).argmax(dim=1, keepdim=True)  # the leftmost
         assert torch.equal(found.gather(1, place), answer.token_BL.gather(1, place))
         sure.scatter_(1, place, left.gather(1, place))
         rank.scatter_(1, place, PROMPT + number)
@@ -91,3 +97,17 @@ def test_any_order_takes_the_surest_place_of_what_is_left(model: nn.Module) -> N
     exact = -nll(model, objective.in_order(found, rank))
     assert torch.allclose(sure[:, PROMPT:], exact[:, PROMPT:], atol=1e-5)
     assert len({tuple(row) for row in rank.tolist()}) > 1, "orders depend on what is known"
+
+
+def test_the_leftmost_of_equally_sure_places_comes_first_however_it_is_rounded() -> None:
+    order: list[int] = []
+    rng = torch.Generator().manual_seed(0)
+
+    def ask(inputs_BL: Tensor) -> Likeliest:
+        order.append(int((inputs_BL == VOCAB.mask_id).to(torch.uint8).argmax()))
+        rounding = 0.1 * EQUALLY_SURE * torch.rand(inputs_BL.shape, generator=rng)
+        return Likeliest(torch.zeros_like(inputs_BL), rounding - 1)
+
+    objective = AnyOrder(VOCAB, seed=0)  # all that is asked of it is the vocabulary
+    by_confidence(ask, torch.zeros(1, 12, dtype=torch.int64), PROMPT, objective)
+    assert order == list(range(PROMPT, 12))

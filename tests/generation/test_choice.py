@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.generation.choice import Randomness, draw, probabilities
+from workbench.generation.choice import EQUALLY_SURE, Randomness, draw, probabilities, surest_first
 
 logit_rows = st.lists(st.floats(-30, 30), min_size=4, max_size=12)
 N_TOKENS = 3
@@ -71,3 +71,23 @@ def test_randomness_depends_on_its_seed_purpose_and_counters_alone() -> None:
         Randomness(1).token(counter, counter + 1),
     ):
         assert not torch.isclose(one, other).any()
+
+
+def test_places_go_by_confidence_and_equally_sure_ones_by_the_draw() -> None:
+    tie = torch.tensor([[0.9, 0.1, 0.2, 0.8, 0.5, 0.4]], dtype=torch.float64)
+    sure = torch.tensor([[-1.0, -2.0, -2.0, -0.5, -2.0, -torch.inf]], dtype=torch.float64)
+    expected = [[3, 0, 1, 2, 4, 5]]
+    assert surest_first(sure, tie).tolist() == expected
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        rounded = sure + 0.1 * EQUALLY_SURE * torch.rand(sure.shape, generator=rng)
+        assert surest_first(rounded, tie).tolist() == expected
+        assert surest_first(rounded.float(), tie).tolist() == expected
+    apart = sure + torch.tensor([0.0, 0.0, 2.0, 0.0, 4.0, 0.0]) * EQUALLY_SURE
+    assert surest_first(apart, tie).tolist() == [[3, 0, 4, 2, 1, 5]]
+
+
+def test_places_that_are_not_sought_come_last() -> None:
+    sure = torch.tensor([[-torch.inf, -800.0, -torch.inf], [-torch.inf] * 3])
+    tie = torch.tensor([[0.5, 0.9, 0.1]]).expand(2, -1)
+    assert surest_first(sure, tie).tolist() == [[1, 2, 0], [2, 0, 1]]
