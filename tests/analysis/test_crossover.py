@@ -1,4 +1,4 @@
-"""Crossovers of studies: what is paired, averaged, bounded and told."""
+"""Crossovers of studies: what is paired, averaged, bounded and reported."""
 
 import csv
 import json

@@ -144,7 +144,7 @@ def test_an_objective_has_one_colour_on_every_figure(every: dict[str, Figure]) -
                     assert colour == COLOURS["mdlm"], name
 
 
-def test_an_objective_from_elsewhere_looks_alike_beside_any_others() -> None:
+def test_an_unknown_objective_looks_alike_beside_any_others() -> None:
     alone = styles_of(["sedd"])["sedd"]
     assert styles_of(["ar", "mdlm", "sedd"])["sedd"] == alone
     many = styles_of(["ar", "mdlm", "sedd", "uniform", "block", "any-order"])

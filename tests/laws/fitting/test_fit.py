@@ -163,7 +163,7 @@ def test_shared_exponents_are_one_for_both_objectives() -> None:
     assert mdlm.params["E"] == pytest.approx(2.0, rel=0.02)
 
 
-def test_objectives_are_fitted_apart_unless_joined() -> None:
+def test_objectives_are_fitted_separately_unless_joined() -> None:
     table = two_objectives(0.002)
     separate = fit_law(law("chinchilla"), table, FAST)
     joined = fit_law(law("chinchilla"), table, FitOptions(joint=True, resamples=0))
