@@ -31,8 +31,8 @@ def whole_sequences(network: Network) -> Denoise:
 class BlockByBlock:
     """For a model that was trained on blocks: it sees the block and the clean ones before it.
 
-    Clean blocks are read once and kept. Places of the block that lie beyond the text are shown
-    as MASK, as they are in training until they are drawn: it is as if they were drawn last.
+    Clean blocks are read once, into the cache. Places of the block that lie beyond the text are
+    shown as MASK, as they are in training until they are drawn: it is as if they were drawn last.
     """
 
     def __init__(self, network: Network, tokens_BL: Tensor) -> None:
@@ -62,5 +62,5 @@ class BlockByBlock:
 
 
 def denoiser(network: Network, tokens_BL: Tensor) -> Denoise:
-    """The one that fits the model."""
+    """Return the way to ask that fits the model."""
     return BlockByBlock(network, tokens_BL) if network.block_size else whole_sequences(network)
