@@ -72,8 +72,8 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
 
 
 def _manager(asked: "HarnessOptions") -> "TaskManager":
-    """The harness's index of tasks: of the given folder alone where that has them all, since its
-    own thousands of files take seconds to read."""
+    """Return the harness's index of tasks: of the given folder alone where that has them all, since
+    the harness's own thousands of files take seconds to read."""
     from lm_eval.tasks import TaskManager
 
     if asked.include is not None:
@@ -87,7 +87,7 @@ def _manager(asked: "HarnessOptions") -> "TaskManager":
 
 
 def _mentioned(tasks: Iterable[str], include: Path | None) -> set[str]:
-    """Tasks whose names stand in any file of the harness, or of a folder.
+    """Return the tasks whose names occur in any file of the harness, or of a folder.
 
     To search these for a name takes a second, to index them 20: too long for a mistyped name.
     """

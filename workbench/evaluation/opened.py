@@ -132,7 +132,7 @@ def evaluated(
 
 
 def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
-    """Where files lie and what they hold."""
+    """Return the path and the digest of each file."""
     return {
         name: {"path": str(path.absolute()), "sha256": digest(path)} for name, path in files.items()
     }

@@ -131,7 +131,7 @@ def _hellaswag_context(row: dict[str, Any], where: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without the marks that WikiHow's pages left in the text."""
+    """Remove the marks that WikiHow's pages left in the text."""
     text = text.strip().replace(" [title]", ". ")
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 

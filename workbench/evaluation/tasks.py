@@ -133,12 +133,12 @@ def _hellaswag(inputs: TaskInputs) -> Task:
 
 
 def _mmlu(inputs: TaskInputs) -> Task:
-    """Which letter? (Hendrycks et al. 2021)"""
+    """Ask for the letter of the answer (Hendrycks et al. 2021)."""
     return _mmlu_as(inputs, "mmlu", LETTERS, ("acc",))
 
 
 def _mmlu_continuation(inputs: TaskInputs) -> Task:
-    """Which text? Models too small to answer with letters may still prefer the right text."""
+    """Ask for the text of the answer, which models too small for letters may still prefer."""
     return _mmlu_as(inputs, "mmlu_continuation", TEXTS, ("acc_norm", "acc"))
 
 

@@ -19,7 +19,7 @@ meant (None for all), to logits [R, N, V]. Spans come from left to right."""
 
 
 def whole_sequences(network: Network) -> Denoise:
-    """For a model that sees all places at once."""
+    """Return how to ask a model that sees all places at once."""
 
     def denoise(tokens_BL: Tensor, span: Span, row_R: Tensor | None = None) -> Tensor:
         shown = tokens_BL if row_R is None else tokens_BL[row_R]
@@ -44,7 +44,7 @@ class BlockByBlock:
         self._read = 0
 
     def __call__(self, tokens_BL: Tensor, span: Span, row_R: Tensor | None = None) -> Tensor:
-        """A span must lie in one block."""
+        """Return logits of a span, which must lie in one block."""
         batch, length = tokens_BL.shape
         first = span[0] // self._size * self._size
         end = first + self._size

@@ -63,7 +63,7 @@ class DropoutKeys:
         self.blocks = [m for m in model.modules() if getattr(m, "dropout", 0.0) > 0]
 
     def update(self, step: int, position_B: Tensor, inputs: Tensor) -> None:
-        """Call before each forward pass in training.
+        """Set the keys of a batch's tokens. Call before each forward pass in training.
 
         Args:
             position_B: places in the global batch.

@@ -81,7 +81,7 @@ def _fake_ranks(world_size: int) -> Iterator[None]:
 
 
 def _sharded(trainer: StudyTrainer.Config, world_size: int) -> nn.Module:
-    """As `torchtitan.trainer.Trainer.__init__` does it, up to where memory would be taken."""
+    """Build the sharded model as titan's `Trainer` does, up to where memory would be taken."""
     from torchtitan.distributed import ParallelDims
     from torchtitan.distributed.utils import set_spmd_backend
 

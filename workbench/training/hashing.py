@@ -25,7 +25,7 @@ _MULTIPLIER_2 = _signed(0x94D049BB133111EB)
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Logical shift: `>>` on int64 copies the sign bit, so mask it away."""
+    """Shift logically: `>>` on int64 copies the sign bit, so mask it away."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 

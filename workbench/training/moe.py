@@ -169,7 +169,7 @@ class RouterState:
 
     @classmethod
     def of(cls, sums: Tensor) -> "RouterState":
-        """From `Router.sums` of each layer, added over passes and ranks: [layers, 2 E + 3]."""
+        """Return the state from [layers, 2 E + 3] `Router.sums`, added over passes and ranks."""
         experts = (sums.shape[1] - 3) // 2
         chosen, probability, rest = sums.double().cpu().split([experts, experts, 3], dim=1)
         entropy, z, tokens = rest.T

@@ -45,7 +45,7 @@ class NoTokenizer(BaseTokenizer):
 
 @dataclass
 class Hooks:
-    """What the worker hangs on a trainer."""
+    """The worker's callbacks, which the trainer calls."""
 
     evaluate: Callable[[int], None]
     """Called after each step in `evaluation_steps`, before that step's checkpoint."""

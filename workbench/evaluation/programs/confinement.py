@@ -225,7 +225,7 @@ def _follow(pid: int, *, control: int, report: int) -> dict[str, Any]:
 
 
 def _read_now(fd: int) -> bytes:
-    """What lies in a pipe, without waiting for more."""
+    """Return what is in a pipe, without waiting for more."""
     os.set_blocking(fd, False)
     try:
         return os.read(fd, 64)

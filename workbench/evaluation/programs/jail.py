@@ -65,7 +65,7 @@ class MountAttr(ctypes.Structure):
 
 
 def make_read_only(path: str) -> None:
-    """A mount and all below it."""
+    """Make a mount and all below it read-only."""
     attr = MountAttr(ATTR_RDONLY | ATTR_NOSUID, 0, 0, 0)
     size = ctypes.sizeof(attr)
     result = LIBC.syscall(
@@ -75,7 +75,7 @@ def make_read_only(path: str) -> None:
 
 
 def build_place(spec: Spec) -> None:
-    """A file system of its own: what is bound, read-only; an empty folder to write to."""
+    """Enter a file system of its own: what is bound, read-only; an empty folder to write to."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     root = spec["mountpoint"]
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
@@ -134,7 +134,7 @@ def limit(spec: Spec) -> None:
 
 
 def hand_over(spec: Spec, error_fd: int) -> None:
-    """0 is the source, 1 and 2 the output, 3 the token, 4 the verdict; 5 closes with exec."""
+    """Number the descriptors: 0 source, 1 and 2 output, 3 token, 4 verdict; 5 closes with exec."""
     # First out of the way of each other.
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (spec["token_fd"], spec["verdict_fd"])]
     error = fcntl.fcntl(error_fd, fcntl.F_DUPFD, 64)
@@ -145,7 +145,7 @@ def hand_over(spec: Spec, error_fd: int) -> None:
 
 
 def become_program(spec: Spec, error_fd: int) -> None:
-    """The child: process 1 of its namespace, soon the program."""
+    """In the child, process 1 of its namespace: confine this process and become the program."""
     os.setsid()
     hand_over(spec, error_fd)
     LIBC.sethostname(b"jail", 4)
