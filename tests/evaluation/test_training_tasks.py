@@ -67,10 +67,10 @@ def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective
         "hellaswag_acc_norm": 3, "hellaswag_nll_true": 3, "mmlu_acc": 2, "mmlu_1shot_acc": 2,
         "mmlu_continuation_acc_norm": 2,
     }.items():  # fmt: skip
-        found = records.filter(metric=metric)
-        assert found["step"].to_list() == [1, 4, 8, 12]
-        assert set(found["n"]) == {n}
-        assert found["value"].is_finite().all()
+        recorded = records.filter(metric=metric)
+        assert recorded["step"].to_list() == [1, 4, 8, 12]
+        assert set(recorded["n"]) == {n}
+        assert recorded["value"].is_finite().all()
     draws = 1 if objective == "ar" else TASK_DRAWS
     (estimator,) = set(records.filter(metric="mmlu_acc")["estimator"])
     assert f"/draws={draws}/file=" in estimator

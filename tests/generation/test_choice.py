@@ -20,15 +20,15 @@ def test_the_nucleus_is_the_smallest_set_of_likeliest_tokens(
     n = len(logits) - 1
     full = probabilities(row, n, temperature=temperature)[0]
     cut = probabilities(row, n, temperature=temperature, top_p=top_p)[0]
-    kept = cut > 0
+    positive = cut > 0
     assert cut.sum().item() == pytest.approx(1)
-    assert full[kept].sum().item() >= top_p - 1e-9
-    if kept.sum() > 1:
-        assert full[kept].sum() - full[kept].min() < top_p + 1e-9
-    dropped = full[~kept]
+    assert full[positive].sum().item() >= top_p - 1e-9
+    if positive.sum() > 1:
+        assert full[positive].sum() - full[positive].min() < top_p + 1e-9
+    dropped = full[~positive]
     if len(dropped):
-        assert dropped.max() <= full[kept].min() + 1e-12
-    ratio = cut[kept] / full[kept]
+        assert dropped.max() <= full[positive].min() + 1e-12
+    ratio = cut[positive] / full[positive]
     assert torch.allclose(ratio, ratio[:1].expand_as(ratio))
 
 
@@ -63,14 +63,14 @@ def test_draws_have_their_frequencies_and_uniforms_their_resolution() -> None:
 
 def test_randomness_depends_on_its_seed_purpose_and_counters_alone() -> None:
     counter = torch.arange(64)
-    one = Randomness(1).token(counter, counter)
-    assert torch.equal(one[10:20], Randomness(1).token(counter[10:20], counter[10:20]))
+    uniform = Randomness(1).token(counter, counter)
+    assert torch.equal(uniform[10:20], Randomness(1).token(counter[10:20], counter[10:20]))
     for other in (
         Randomness(2).token(counter, counter),
         Randomness(1).order(counter, counter),
         Randomness(1).token(counter, counter + 1),
     ):
-        assert not torch.isclose(one, other).any()
+        assert not torch.isclose(uniform, other).any()
 
 
 def test_places_go_by_confidence_and_equally_sure_ones_by_the_draw() -> None:

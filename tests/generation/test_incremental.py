@@ -74,15 +74,15 @@ def test_a_block_after_clean_ones_has_the_logits_of_the_two_stream_pass(
     view = block_view(length, size, clean.device)
     whole = logits(model, Corrupted(torch.cat([noisy, clean], dim=1), clean, None, view))
     decoder = GroupDecoder(model, batch=6, length=length, group=size)
-    have, some = 0, torch.tensor([1, 4])
+    have, row = 0, torch.tensor([1, 4])
     for first in range(min(read * size, length - size), length, size):
         end = first + size
         shown = torch.cat([clean[:, have:first], noisy[:, first:end]], dim=1)
-        found = decoder.predict(shown, torch.arange(have, end)[None])
-        torch.testing.assert_close(found, whole[:, first:end], atol=1e-5, rtol=0)
+        predicted = decoder.predict(shown, torch.arange(have, end)[None])
+        torch.testing.assert_close(predicted, whole[:, first:end], atol=1e-5, rtol=0)
         place = torch.arange(first, end)[None]
-        again = decoder.predict(noisy[some, first:end], place, some)
-        torch.testing.assert_close(again, found[some], atol=1e-5, rtol=0)
+        again = decoder.predict(noisy[row, first:end], place, row)
+        torch.testing.assert_close(again, predicted[row], atol=1e-5, rtol=0)
         have = first
 
 
@@ -101,9 +101,9 @@ def test_places_in_an_order_have_the_logits_of_the_two_stream_pass(known: int) -
         places = place[:, have : now + 1]
         shown = tokens.gather(1, places)
         shown[:, -1] = VOCAB.mask_id
-        found = decoder.predict(shown, places)[:, 0]
+        predicted = decoder.predict(shown, places)[:, 0]
         expected = whole[torch.arange(4), place[:, now]]
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=0)
         have = now
 
 

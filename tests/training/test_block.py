@@ -171,11 +171,11 @@ def test_each_place_of_a_block_has_every_stratum_once(
     assert counts.min() >= 1
     for b in range(n_blocks):
         # Stratum w of n gives a count within one of w S / n: sorted, they all fit.
-        found = counts[:, b].sort().values
+        ordered = counts[:, b].sort().values
         low = torch.arange(windows) * size // windows + 1
         high = ((torch.arange(windows) + 1) * size / windows).ceil().long()
-        assert (found >= low).all()
-        assert (found <= high).all()
+        assert (ordered >= low).all()
+        assert (ordered <= high).all()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

@@ -162,7 +162,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
 
 
 def _join_process_group(device: str) -> None:
-    """One rank needs no rendezvous and opens no port; several take torchrun's environment."""
+    """Join the ranks: one needs no rendezvous and no port, several take torchrun's environment."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == world_size:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

@@ -194,7 +194,7 @@ class RunFolder:
         self.cancel_path.touch()
 
     def plan_again(self, state: str = "planned") -> None:
-        """Forget an end that was not the wanted one, so that the run is started again.
+        """Reset the state of a run that did not finish, so that it is started again.
 
         Args:
             state: planned, or submitted to a scheduler.

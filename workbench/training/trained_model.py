@@ -107,8 +107,8 @@ def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
             f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."
         )
     if step is not None and step not in steps:
-        kept = ", ".join(map(str, steps))
-        raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {kept}.")
+        saved = ", ".join(map(str, steps))
+        raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {saved}.")
     return steps[-1] if step is None else step
 
 

@@ -31,7 +31,7 @@ _PATIENCE_S = 60.0  # for runs that somebody else trains
 
 
 def supervise(folder: Path, number: int) -> int:
-    """Keep the child, pass signals on, and requeue the job where that is wanted."""
+    """Start the child, pass signals on, and requeue the job where that is wanted."""
     die_with_parent(os.getppid())  # slurmstepd: no worker outlives its step
     warned: list[int] = []
     terminated: list[int] = []

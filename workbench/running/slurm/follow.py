@@ -43,6 +43,8 @@ def follow(done: Submitted, results: Path) -> RunReport:
 
 
 class _Follower:
+    """The loop that looks at runs and jobs until every run is at an end."""
+
     def __init__(self, done: Submitted, results: Path) -> None:
         self.results, self.done = results, done
         self.folders = {i: RunFolder(results / "runs" / i) for i in done.all_runs}

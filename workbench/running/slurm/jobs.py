@@ -34,7 +34,7 @@ class Jobs:
             print(f"Warning: the runs' Slurm jobs are not shown: {error}", file=sys.stderr)
 
     def columns(self, run_id: str, state: str) -> dict[str, Any]:
-        """What a run's row says of its job; nothing where no run was ever submitted."""
+        """Return the columns about a run's job; none where no run was ever submitted."""
         if not self._any:
             return {}
         element = self._newest.get(run_id)
@@ -111,7 +111,7 @@ def _scancel(elements: list[Element]) -> None:
 
 
 def ranges(numbers: list[int]) -> str:
-    """0-3,7 for 0, 1, 2, 3, 7."""
+    """Return numbers in Slurm's notation: 0-3,7 for 0, 1, 2, 3, 7."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):
         if parts and number == parts[-1][1] + 1:

@@ -54,7 +54,7 @@ class Submitted:
         return [*self.submitted, *self.queued, *self.training, *self.skipped, *self.left_out]
 
     def summary(self) -> str:
-        """One or two sentences for people."""
+        """Return the counts as one or two sentences."""
         counts = counted(
             ("submitted", self.submitted),
             ("in the queue already", self.queued),
