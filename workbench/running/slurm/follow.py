@@ -16,11 +16,10 @@ from workbench.running.run_report import RunReport
 from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import newest_elements, submissions
 from workbench.running.slurm.submit import Submitted, submit_folders
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED, RunFolder
 
 _LOOK_EVERY_S = 2.0
 _RESUBMISSIONS = 3  # of what Slurm lost or let fail, without a word of the run itself
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 _NOT_AGAIN = ("CANCELLED", "COMPLETED", "DEADLINE", "REVOKED")  # somebody's will, or given up
 
 
@@ -90,7 +89,7 @@ class _Follower:
             status = self.folders[run_id].stored_status()
             before = self.progress.views[run_id].status.state
             self.progress.update(run_id, status)
-            if status.state in _ENDS:
+            if status.state in ENDED:
                 self._over(run_id)
             elif status.state == "running" and before != "running":
                 self.progress.started(run_id)
@@ -128,7 +127,7 @@ class _Follower:
             status = run.status()  # it may have ended since
             if status.state == "cancelled":
                 run.write_status(state="cancelled")
-            if status.state in _ENDS:
+            if status.state in ENDED:
                 continue
             how = queue.of(element) if element is not None else None
             if how is not None and how.state in _NOT_AGAIN:

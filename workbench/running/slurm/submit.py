@@ -30,10 +30,8 @@ from workbench.running.slurm.submissions import (
 )
 from workbench.running.study import check_request, prepared_folders
 from workbench.runs.files import check_writable, each
-from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.folder import ENDED, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
-
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 
 
 @dataclass
@@ -168,7 +166,7 @@ def _wanted(
         status, element = run.status(), newest.get(run_id)
         if status.state == "finished":
             done.skipped.append(run_id)
-        elif status.state in _ENDS:
+        elif status.state in ENDED:
             if retry_failed:
                 wanted[run_id] = run
             else:
@@ -230,5 +228,5 @@ def _close(found: list[Submission], results: Path) -> None:
             continue
         mine = [run_id for run_id, element in newest.items() if element.submission.name == one.name]
         states = (RunFolder(results / "runs" / run_id) for run_id in mine)
-        if all(not run.config_path.exists() or run.status().state in _ENDS for run in states):
+        if all(not run.config_path.exists() or run.status().state in ENDED for run in states):
             replace(one, state=CLOSED).save()
