@@ -15,7 +15,7 @@ from workbench.evaluation.argmax import Likeliest
 from workbench.evaluation.audit import AuditOptions, audit_run
 from workbench.evaluation.decoding import by_confidence, left_to_right
 from workbench.evaluation.memorisation import memorisation_windows, suffix_tokens
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running import worker
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.base import Vocab
@@ -136,7 +136,7 @@ def test_larger_budgets_are_asked_for_the_same_windows(tmp_path: Path, corpus: P
     run = make_run(tmp_path, corpus)
     document = run.config_json()
     prepared = PreparedData.open(tmp_path / document["data"]["folder"])
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     found = []
     for unique in (640, 2048):
         data = config.data.model_copy(update={"unique_tokens": unique})

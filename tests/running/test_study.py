@@ -40,7 +40,7 @@ def train(
     return train_folders(
         "scripted",
         {run.run_id: run for run in runs},
-        runs[0].path.parent.parent,
+        runs[0].results,
         jobs=jobs,
         keep_going=keep_going,
         retry_failed=retry_failed,

@@ -27,7 +27,7 @@ def validation_set_tasks(config: RunConfig, run: RunFolder) -> list[TrainingTask
     folders = run.config_json()["data"].get("validation_extra", {})
     tasks = []
     for one in config.data.validation_extra or ():
-        data = PreparedData.open(run.path.parent.parent / folders[one.name]["folder"])
+        data = PreparedData.open(run.results / folders[one.name]["folder"])
         assert one.tokens is not None
         tasks.append(_task(config, one.name, one.tokens, data))
     return tasks

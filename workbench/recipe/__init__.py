@@ -5,6 +5,7 @@ from workbench.recipe.loading import (
     canonical_json,
     load_recipe,
     recipe_folder,
+    run_config,
     shipped_recipes,
 )
 from workbench.recipe.models import (
@@ -35,5 +36,6 @@ __all__ = [
     "canonical_json",
     "load_recipe",
     "recipe_folder",
+    "run_config",
     "shipped_recipes",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.recipe.ranks import laid_out
 from workbench.running.background_ingest import BackgroundIngest
 from workbench.running.compiled_kinds import kind_of
@@ -56,7 +56,7 @@ class Orchestrator:
         allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
-        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        configs = {i: run_config(d) for i, d in documents.items()}
         self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders

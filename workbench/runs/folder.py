@@ -63,6 +63,11 @@ class RunFolder:
         self._lock = RunLock(self.lock_path, path.name)
 
     @property
+    def results(self) -> Path:
+        """The results folder that the run is in."""
+        return self.path.parent.parent
+
+    @property
     def run_id(self) -> str:
         return self.path.name
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running.background_ingest import BackgroundIngest
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
@@ -46,7 +46,7 @@ class _Follower:
         self.results, self.done = results, done
         self.folders = {i: RunFolder(results / "runs" / i) for i in done.all_runs}
         documents = {i: run.config_json() for i, run in self.folders.items()}
-        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        configs = {i: run_config(d) for i, d in documents.items()}
         self.labels = {i: label(i, documents[i], configs[i]) for i in self.folders}
         self.report = RunReport(done.name, skipped=list(done.skipped))
         self.left = {i for i in self.folders if i not in done.skipped}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.recipe import Recipe, RunConfig
+from workbench.recipe import Recipe, run_config
 from workbench.recipe.slurm import SlurmConfig
 from workbench.running.run_report import counted
 from workbench.running.slurm.lock_sharing import check_locks_are_shared
@@ -137,10 +137,7 @@ def submit_folders(
         queue = ask(results, found, fresh=True) if found else Queue(0.0, {}, {})
         wanted = _wanted(trained, found, queue, done, retry_failed=retry_failed)
         if wanted:
-            configs = [
-                (run_id, RunConfig.model_validate(run.config_json()["config"]))
-                for run_id, run in wanted.items()
-            ]
+            configs = [(run_id, run_config(run.config_json())) for run_id, run in wanted.items()]
             arrays = make_arrays(configs, settings, largest_array())
             attempts = _attempts_before(wanted, found if goes_on else [])
             done.submission = Submission.new(results, name, settings, arrays, attempts)
