@@ -14,6 +14,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from workbench.runs.folder import RunFolder
 
+pytest_plugins = ["tests.made_runs"]  # its fixtures `make_run` and `results`
+
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)
 settings.load_profile("workbench")

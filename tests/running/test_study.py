@@ -29,11 +29,6 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
 def train(
     *runs: RunFolder, jobs: int = 2, keep_going: bool = True, retry_failed: bool = False
 ) -> RunReport:
