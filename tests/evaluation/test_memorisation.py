@@ -1,7 +1,5 @@
 """Memorisation: what a model has learnt by heart comes back, what it has not does not."""
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +20,6 @@ from workbench.training.objectives.base import Vocab
 
 VOCAB = Vocab(n_tokens=10, size=16, mask_id=10, bos_id=11)
 KNOWS_ITS_VOCABULARY = AnyOrder(VOCAB, seed=0)  # all that these two ask of an objective
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()
 
 
 class Copycat:
