@@ -4,7 +4,7 @@ import gc
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from workbench.runs.folder import RunFolder
+
+pytest_plugins = ["tests.made_runs"]  # its fixtures `make_run` and `results`
 
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)
@@ -82,6 +84,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # by the number of tests, which tells nothing of time
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    """Titan's trainer turns the collection of garbage off for its process."""
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

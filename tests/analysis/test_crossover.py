@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.crossover import (
     compare_curves,
     crossovers,

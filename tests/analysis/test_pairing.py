@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.pairing import distinguishing_keys

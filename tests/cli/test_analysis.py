@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.analysis.conftest import make_run, results
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.store import ingest, query
-
-__all__ = ["make_run", "results"]
 
 AR = {s: 2.0 + abs(s - 100) / 100 for s in range(1, 400, 20)}
 DIFFUSION = {s: 5.0 - s / 120 for s in range(1, 400, 20)}

@@ -68,7 +68,7 @@ def test_a_model_beside_itself_is_itself(models: list[RunModel]) -> None:
 
 
 def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]:  # type: ignore[type-arg]
-    results = runs[0].path.parent.parent
+    results = runs[0].results
     names = [run.run_id for run in runs]
     options = ["--results", str(results), "--format", "json", "--device", "cpu"]
     done = CliRunner().invoke(app, ["eval", *names, *options, *arguments], catch_exceptions=False)

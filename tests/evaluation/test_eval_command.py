@@ -22,7 +22,7 @@ from workbench.store.read_records import read_records
 @pytest.fixture
 def results(study: Study, tmp_path: Path) -> Path:
     """A copy of the trained runs, ingested: finished runs are sealed."""
-    source = study["ar"].path.parent.parent
+    source = study["ar"].results
     target = tmp_path / "results"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.duckdb"))
     ingest(target)

@@ -216,7 +216,7 @@ def test_its_numbers_are_saved_with_the_run(study: Study, files: Path, tmp_path:
     from typer.testing import CliRunner
 
     results = tmp_path / "results"
-    shutil.copytree(study["mdlm"].path.parent.parent, results)
+    shutil.copytree(study["mdlm"].results, results)
     arguments = ["--harness", "local_hellaswag", "--include-path", str(files), "--draws", "2"]
     arguments += ["--questions", "5", "--device", "cpu", "--results", str(results)]
     done = CliRunner().invoke(

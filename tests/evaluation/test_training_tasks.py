@@ -1,7 +1,5 @@
 """`[evaluation]` with tasks from files: what they cost a run's identity, and what it records."""
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +14,6 @@ from workbench.recipe.task_names import TASK_DRAWS
 from workbench.running import worker
 from workbench.running.study import make_folders, run_study
 from workbench.store.read_records import read_records
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()  # titan's trainer turns it off for its process
 
 
 def recipe_with(tmp_path: Path, corpus: Path, evaluation: str, *overrides: str) -> Recipe:

@@ -19,7 +19,7 @@ def ask(trained: TrainedRuns, objective: str, *arguments: str):
         "sample",
         run,
         "--results",
-        str(trained["ar"].path.parent.parent),
+        str(trained["ar"].results),
         "--device",
         "cpu",
         *arguments,

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query

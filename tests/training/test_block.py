@@ -8,10 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, batch, logits, network, nll, with_inputs
+from tests.training.toy import (
+    EVERY_SEQUENCE,
+    VOCAB,
+    L,
+    V,
+    batch,
+    logits,
+    mdlm,
+    network,
+    nll,
+    with_inputs,
+)
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.block import BlockDiffusion, block_view
-from workbench.training.objectives.mdlm import MaskedDiffusion
 
 WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
 
@@ -20,16 +30,6 @@ def block(size: int, weighting: str = "elbo_t", samples: int = 1) -> BlockDiffus
     return BlockDiffusion(
         VOCAB,
         block_size=size,
-        schedule=SCHEDULES["linear"],
-        weighting=weighting,
-        seed=0,
-        noise_samples=samples,
-    )
-
-
-def mdlm(weighting: str = "elbo_t", samples: int = 1) -> MaskedDiffusion:
-    return MaskedDiffusion(
-        VOCAB,
         schedule=SCHEDULES["linear"],
         weighting=weighting,
         seed=0,
@@ -74,7 +74,7 @@ def test_one_block_is_masked_diffusion_with_the_same_noise(
     tokens = EVERY_SEQUENCE[::5]
     n = len(tokens)
     plain = network(doubled=False)
-    ours, theirs = block(L, weighting, samples), mdlm(weighting, samples)
+    ours, theirs = block(L, weighting, samples), mdlm(samples, weighting)
     pairs = [(o.training_inputs(batch(tokens, step=2)) for o in (ours, theirs))]
     pairs.append(o.validation_inputs(tokens, torch.arange(n), n) for o in (ours, theirs))
     pairs.append(o.answer_inputs(tokens, 1, torch.arange(n), 2, 4) for o in (ours, theirs))

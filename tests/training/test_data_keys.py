@@ -1,9 +1,8 @@
 """Runs on text that is more than one corpus: recorded, resumed, evaluated on other text."""
 
-import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from workbench.runs.folder import RunFolder
 from workbench.store import query
 from workbench.store.ingest import ingest
 from workbench.store.read_records import deduplicated, read_records
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.disks import refused_at
 from tests.running.test_worker import make_run
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
 from workbench.training.export_model import export_model, load_exported
@@ -39,7 +39,7 @@ def snippet() -> dict[str, Any]:
 
 def trained_model(run: RunFolder, step: int) -> nn.Module:
     """The network as the run left it, without the export's detour."""
-    config = RunConfig.model_validate(run.config_json()["config"])
+    config = run_config(run.config_json())
     causal = config.training.objective == "ar"
     model = build_model(config.model, seq_len=config.data.seq_len, causal=causal)
     load_weights(model, run.checkpoint_dir / f"step-{step}")

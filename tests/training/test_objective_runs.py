@@ -1,9 +1,7 @@
 """Each objective trains, evaluates, stops and resumes through the worker, and is stored."""
 
-import gc
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +25,6 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
     "blocks of one": (["objective=block", "block_size=1"], "elbo_t", "nll"),
     "any order": (["objective=aoar"], "nelbo/orders", "nelbo/orders"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()  # titan's trainer turns it off for its process
 
 
 def make(tmp_path: Path, corpus: Path, kind: str, *further_keys: str) -> RunFolder:

@@ -40,7 +40,7 @@ def test_a_loaded_model_has_the_validation_loss_that_its_run_recorded(
     loaded = load_run_model(run, device="cpu")
     assert loaded.step == 12
     assert not loaded.model.training
-    prepared = PreparedData.open(run.path.parent.parent / run.config_json()["data"]["folder"])
+    prepared = PreparedData.open(run.results / run.config_json()["data"]["folder"])
     windows = validation_windows(prepared, loaded.config.data)
     draws = loaded.config.evaluation.validation_draws or 1
     loss = Validation(windows, batch=16, draws=draws).evaluate(as_trainer(loaded))
@@ -58,7 +58,7 @@ def test_a_checkpoint_is_loaded_by_its_step(trained: TrainedRuns) -> None:
 
 
 def test_runs_are_found_by_the_beginning_of_their_id(trained: TrainedRuns) -> None:
-    results, run = trained["ar"].path.parent.parent, trained["ar"]
+    results, run = trained["ar"].results, trained["ar"]
     assert find_run(results, run.run_id).path == run.path
     others = [r.run_id for r in trained.values() if r is not run]
     size = next(n for n in range(1, 13) if not any(o.startswith(run.run_id[:n]) for o in others))
@@ -128,6 +128,6 @@ def test_what_cannot_be_loaded_is_refused_with_its_reason(copied: RunFolder, kin
 
 
 def test_a_model_is_loaded_without_the_shards_of_its_data(copied: RunFolder) -> None:
-    assert not (copied.path.parent.parent / "data").exists()
+    assert not (copied.results / "data").exists()
     weights = load_run_model(copied, device="cpu", step=11).model.state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())

@@ -28,7 +28,7 @@ from workbench.evaluation.memorisation import (
     suffix_tokens,
 )
 from workbench.planning.plan import plan_study
-from workbench.recipe import Recipe, RunConfig
+from workbench.recipe import Recipe, RunConfig, run_config
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import deduplicated, read_records
 from workbench.training.checkpoints import saved_steps
@@ -82,7 +82,7 @@ def audit_run(
     document = run.config_json()
     if document.get("imported") is True:
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     prepared = PreparedData.open(results / document["data"]["folder"])
     extra = {
         name: PreparedData.open(results / validation_set["folder"])

@@ -94,7 +94,7 @@ class Opened:
             InputError: its shards are gone.
         """
         folder = self.run.config_json()["data"]["folder"]
-        return PreparedData.open(self.run.path.parent.parent / folder)
+        return PreparedData.open(self.run.results / folder)
 
 
 def open_run(

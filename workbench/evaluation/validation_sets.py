@@ -27,7 +27,7 @@ def validation_set_tasks(config: RunConfig, run: RunFolder) -> list[TrainingTask
     folders = run.config_json()["data"].get("validation_extra", {})
     tasks = []
     for validation_set in config.data.validation_extra or ():
-        data = PreparedData.open(run.path.parent.parent / folders[validation_set.name]["folder"])
+        data = PreparedData.open(run.results / folders[validation_set.name]["folder"])
         assert validation_set.tokens is not None
         tasks.append(_task(config, validation_set.name, validation_set.tokens, data))
     return tasks

@@ -26,7 +26,7 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, run_config
 from workbench.recipe.ranks import laid_out
 from workbench.runs.folder import RunFolder
 from workbench.runs.lock import AlreadyClaimed
@@ -136,8 +136,8 @@ def _device_name(device: str) -> str:
 
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    config = laid_out(RunConfig.model_validate(document["config"]), ranks)
-    prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
+    config = laid_out(run_config(document), ranks)
+    prepared = PreparedData.open(run.results / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
     precision = resolve_precision(config)

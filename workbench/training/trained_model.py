@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
-from workbench.recipe import ModelConfig, RunConfig, objective_facts
+from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
 from workbench.training.checkpoints import cause, saved_steps
@@ -72,7 +72,7 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     document = run.config_json()
     if run.is_imported():
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     step = checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)
@@ -193,7 +193,7 @@ def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer
     """The tokenizer, checked against the one that made the shards where they are still here."""
     tokenizer = load_tokenizer(config.data.tokenizer)
     try:
-        prepared = PreparedData.open(run.path.parent.parent / data_folder)
+        prepared = PreparedData.open(run.results / data_folder)
     except InputError:
         prepared = None
     if prepared is not None and prepared.manifest["request"]["tokenizer"] != tokenizer.identity:

@@ -3,11 +3,9 @@
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED_EARLY, RunFolder
 from workbench.runs.studies import studies_of
 from workbench.viewing.cached_store import Source, runs
-
-_ENDED = ("failed", "diverged", "interrupted", "cancelled")
 
 
 def unfinished(where: Source) -> list[dict[str, Any]]:
@@ -46,7 +44,7 @@ def _row(study: str, folder: RunFolder) -> dict[str, Any]:
 
 def ended_early(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The runs that ended before they were finished, and do not go on by themselves."""
-    return [row for row in rows if row["state"] in _ENDED]
+    return [row for row in rows if row["state"] in ("interrupted", *ENDED_EARLY)]
 
 
 def log_lines(where: Source, run_id: str, count: int = 15) -> str:

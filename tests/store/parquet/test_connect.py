@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.store.conftest import run_maker
+from tests.made_runs import run_maker
 from tests.store.hostile import checksum
 from tests.store.parquet.conftest import fill_store
 from tests.store.test_query import HOSTILE

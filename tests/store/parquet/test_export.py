@@ -13,7 +13,7 @@ import fsspec
 import polars as pl
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from tests.store.parquet.conftest import files
 from workbench.errors import InputError, WorkbenchError
 from workbench.store import ingest, query

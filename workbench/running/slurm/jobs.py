@@ -9,9 +9,8 @@ from workbench.running.slurm.commands import SlurmRefusal, slurm
 from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import Element, newest_elements, submissions
 from workbench.runs.files import each
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED, RunFolder
 
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number
 
 
@@ -42,7 +41,7 @@ class Jobs:
         if element is None:
             return row
         row["job"] = element.job
-        if self._queue is None or state in _ENDS:
+        if self._queue is None or state in ENDED:
             return row
         job = self._queue.of(element)
         if job is None:
@@ -88,7 +87,7 @@ def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
 
 
 def _is_over(results: Path, run_id: str) -> bool:
-    return RunFolder(results / "runs" / run_id).status().state in _ENDS
+    return RunFolder(results / "runs" / run_id).status().state in ENDED
 
 
 def _scancel(elements: list[Element]) -> None:
