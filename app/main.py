@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-# Not "pages": Streamlit would serve that folder in its own way until somebody has opened the entry.
+# Not "pages": Streamlit would serve a folder of that name by itself until the entry is opened.
 PAGES = Path(__file__).parent / "views"
 TITLES = {
     "overview": ("Overview", "dashboard"),

@@ -7,12 +7,12 @@ take turns. Times are the process's CPU seconds; above 1 the stacked model is fa
     python benchmarks/batched_seeds.py
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from timed_sides import spread
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -116,8 +116,7 @@ def main() -> None:
         found = ratios(shape)
         print(
             f"{shape.seeds} seeds of width {shape.width}, {shape.layers} layers, batches of "
-            f"{shape.batch} x {shape.length}: {statistics.median(found):.2f} "
-            f"({min(found):.2f} to {max(found):.2f})",
+            f"{shape.batch} x {shape.length}: {spread(found)}",
             flush=True,
         )
 

@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from run_documents import run_document
+
 from workbench.errors import WorkbenchError
 from workbench.recipe import load_recipe
 from workbench.runs.files import write_json
@@ -42,12 +44,7 @@ def train(results: Path, until: float, number: int, told: Told) -> None:
     rng = random.Random(number)
     while time.time() < until:
         run_id = f"w{number}-{told['runs written']:05d}"
-        document = {
-            "schema": 1, "run_id": run_id, "parent": None, "config": config,
-            "data": {"fingerprint": "f" * 64, "folder": "data/f"},
-            "derived": {"n_params": 1, "steps": 1, "epochs": 1.0, "train_flops": 1.0},
-        }  # fmt: skip
-        run = RunFolder.create(results, run_id, document, {"host": "made"})
+        run = RunFolder.create(results, run_id, run_document(run_id, config), {"host": "made"})
         with run.claim():
             run.write_status(state="running", attempts=1)
             writer = RecordWriter(run.records_path)

@@ -28,33 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from commands import workbench
+from small_study import write_small_study
 
 NOBODY = 65534
 LIMIT_S = 60
-RECIPE = """
-[study]
-name = "small"
-[data]
-corpus = "{base}/text.txt"
-document = "blank-line"
-tokenizer = "{base}/tokenizer.json"
-unique_tokens = 1_024
-seq_len = 32
-validation_tokens = 1_024
-[model]
-width = 32
-layers = 2
-heads = 2
-[training]
-objective = "ar"
-total_tokens = 6_144
-batch_size = 16
-lr = 3e-3
-[evaluation]
-points = 3
-[sweep]
-"training.objective" = ["ar", "mdlm"]
-"""
 
 
 def _json(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
@@ -212,11 +190,9 @@ SPECIAL = ("missing", "a folder", "unreadable", "a link to nowhere", "a link to 
 
 def make_base(base: Path) -> None:
     """A trained study with everything that a command reads."""
-    rng = random.Random(0)
-    words = "def class return import lambda yield raise assert value".split()  # noqa: SIM905
-    texts = [" ".join(rng.choices(words, k=60)) for _ in range(120)]
-    (base / "text.txt").write_text("\n\n".join(texts))
-    (base / "small.toml").write_text(RECIPE.format(base=base))
+    tokenizer = f'tokenizer = "{base}/tokenizer.json"'
+    sizes = "unique_tokens = 1_024\nvalidation_tokens = 1_024"
+    texts = write_small_study(base, documents=120, data=f"{tokenizer}\n{sizes}")
     rows = [
         {"ctx": text, "endings": ["def class", "raise value", "token", "index"], "label": 1}
         for text in texts[:8]
@@ -249,9 +225,7 @@ def make_base(base: Path) -> None:
         ["run", str(base / "small.toml"), *results],
         ["export", "parquet", str(base / "dataset"), *results],
     ):  # fmt: skip
-        subprocess.run(
-            [sys.executable, "-m", "workbench.cli", *arguments], check=True, capture_output=True
-        )
+        subprocess.run(workbench(*arguments), check=True, capture_output=True)
     (base / "results" / "calibration.json").write_text('{"flops_per_second": 1e9}\n')
 
 

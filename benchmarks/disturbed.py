@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 import psutil
+from commands import workbench
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,10 +38,6 @@ SMALL = {
 BY_THE_CLOCK = ("tokens_per_second",)
 _KEY = ["run_id", "metric", "step", "tokens", "estimator"]
 _MARK = "WORKBENCH_DISTURBED"
-
-
-def workbench(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "workbench.cli", *map(str, arguments)]
 
 
 def small_quickstart(results: Path) -> list[str]:

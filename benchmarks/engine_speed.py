@@ -13,15 +13,13 @@ import argparse
 import logging
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from plain_loop import PlainLoop, Transformer
+from timed_sides import Side, serve_steps, spread, take_turns
 
 from workbench.data import PreparedData
 from workbench.data.preparation import prepare
@@ -58,13 +56,6 @@ def workbench_steps(
         trainer.train_step(batches)
 
     return trainer, step
-
-
-def timed(step: Callable[[], object], count: int) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
-        step()
-    return (time.perf_counter() - began) / count
 
 
 def resolved(
@@ -119,37 +110,7 @@ def serve(side: str, size: str, objective: str, compiled: bool, folder: Path) ->
         titan_patches.use_device("cpu")
         worker._join_process_group("cpu")
         _, step = workbench_steps(config, prepared, folder)
-    for line in sys.stdin:
-        count = int(line)
-        began = time.perf_counter()
-        for _ in range(count):
-            step()
-        print((time.perf_counter() - began) / count, flush=True)
-
-
-class Side:
-    """The other end of `serve`."""
-
-    def __init__(self, side: str, *arguments: str, env: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", side, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **env},
-        )
-
-    def time(self, count: int) -> float:
-        """Seconds a step over the next `count` steps."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def close(self) -> None:
-        self.process.communicate()
+    serve_steps(step)
 
 
 def compare(size: str, objective: str, *, compiled: bool, blocks: int) -> list[tuple[float, float]]:
@@ -158,15 +119,9 @@ def compare(size: str, objective: str, *, compiled: bool, blocks: int) -> list[t
     with tempfile.TemporaryDirectory() as folder:
         resolved(size, objective, compiled, Path(folder))  # prepared once, for both
         arguments = (size, objective, str(int(compiled)), folder)
-        plain = Side("plain", *arguments, env=one_thread)
-        ours = Side("workbench", *arguments, env=worker_environment(1))
-        count = max(3, int(2.0 / plain.time(3)))  # about 2 s a block
-        for side in (ours, plain):
-            side.time(max(5, count // 2))  # warm-up, compilation included
-        pairs = [(ours.time(count), plain.time(count)) for _ in range(blocks)]
-        for side in (ours, plain):
-            side.close()
-    return pairs
+        plain = Side(__file__, "plain", *arguments, env=os.environ | one_thread)
+        ours = Side(__file__, "workbench", *arguments, env=os.environ | worker_environment(1))
+        return take_turns(ours, plain, blocks=blocks, block_seconds=2.0)
 
 
 def main() -> None:
@@ -188,8 +143,8 @@ def main() -> None:
             speeds = [32 * 64 / statistics.median(side) for side in zip(*pairs, strict=True)]
             mode = "compiled" if arguments.compile else "eager"
             print(
-                f"{size:5} {objective:10} {mode:9} {statistics.median(ratios):5.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f}){speeds[0]:22,.0f} {speeds[1]:12,.0f}",
+                f"{size:5} {objective:10} {mode:9}  {spread(ratios)}"
+                f"{speeds[0]:22,.0f} {speeds[1]:12,.0f}",
                 flush=True,
             )
 

@@ -8,7 +8,7 @@ import argparse
 import time
 
 import numpy as np
-from law_recovery import TRUTH, design
+from law_recovery import TRUTH, design, noisy_table
 
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
@@ -25,15 +25,7 @@ def scattered(name: str, rows: int) -> LossTable:
     n, unique = 10 ** rng.uniform(7, 10, rows), 10 ** rng.uniform(8, 11, rows)
     d = unique * 10 ** rng.uniform(0, 2, rows)
     loss = law.predict(TRUTH[name], Rows.of(n, d, unique))
-    return LossTable(
-        source="made",
-        name=np.array([f"run {i}" for i in range(rows)]),
-        n_params=n,
-        total_tokens=d,
-        unique_tokens=unique,
-        loss=loss * np.exp(rng.normal(0, 0.01, rows)),
-        compute=6 * n * d,
-    )
+    return noisy_table(n, d, unique, loss, 0.01, rng)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ has to finish, with what it gives undisturbed and no file beside that. Exit stat
 """
 
 import argparse
-import random
 import re
 import shutil
 import subprocess
@@ -23,36 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from disturbed import records, workbench
+from commands import workbench
+from disturbed import records
 from small_disks import PAGE, Outcome, fill, free, outcome, ran_out, small_disk, sums
+from small_study import write_small_study
 
-RECIPE = """
-[study]
-name = "small"
-[data]
-corpus = "{base}/text.txt"
-document = "blank-line"
-unique_tokens = 2_048
-seq_len = 32
-validation_tokens = 2_048
-[model]
-width = 32
-layers = 2
-heads = 2
-[training]
-objective = "ar"
-total_tokens = 6_144
-batch_size = 16
-lr = 3e-3
-log_every = 1
-checkpoint_every = 4
-[evaluation]
-points = 3
-tasks = ["cloze"]
-cloze_questions = 16
-[sweep]
-"training.objective" = ["ar", "mdlm"]
-"""
 RUN = "run {base}/small.toml --jobs 1 --retry-failed"
 ONE = f"{RUN} --set training.objective=ar"
 
@@ -97,11 +71,13 @@ class Bench:
 
     def __init__(self, base: Path, disk: Path) -> None:
         self.base, self.disk, self.results = base, disk, disk / "results"
-        rng = random.Random(0)
-        words = "def class return import lambda yield raise assert value".split()  # noqa: SIM905
-        texts = [" ".join(rng.choices(words, k=60)) for _ in range(200)]
-        (base / "text.txt").write_text("\n\n".join(texts))
-        (base / "small.toml").write_text(RECIPE.format(base=base))
+        write_small_study(
+            base,
+            documents=200,
+            data="unique_tokens = 2_048\nvalidation_tokens = 2_048",
+            training="log_every = 1\ncheckpoint_every = 4",
+            evaluation='tasks = ["cloze"]\ncloze_questions = 16',
+        )
         for start, commands in {
             "stored": [RUN],
             "drawn": [stage.command for stage in STAGES if stage.start == "drawn"],

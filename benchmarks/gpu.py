@@ -28,7 +28,7 @@ from gpu_recipe import LOG_EVERY, write_recipe
 from workbench.planning.flops import train_flops_per_data_token
 from workbench.planning.gpus import GPUS, Gpu
 from workbench.planning.memory import memory_per_gpu
-from workbench.recipe import RunConfig, load_recipe
+from workbench.recipe import RunConfig, load_recipe, run_config
 from workbench.running.environment import worker_environment
 from workbench.running.study import prepared_folders
 from workbench.runs.folder import RunFolder
@@ -125,7 +125,7 @@ def roofline(config: RunConfig, gpu: Gpu) -> dict[str, float | str]:
 
 def row(run: RunFolder, report: dict[str, Any], device: Device) -> dict[str, Any]:
     """What one run came to."""
-    config = RunConfig.model_validate(run.config_json()["config"])
+    config = run_config(run.config_json())
     memory, flops = memory_per_gpu(config), train_flops_per_data_token(config)
     told: dict[str, Any] = {
         "objective": config.training.objective,

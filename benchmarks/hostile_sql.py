@@ -21,7 +21,7 @@ from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.store import query
 from workbench.store.parquet.export import export_parquet
-from workbench.store.query_process import query_apart
+from workbench.store.query_process import query_in_subprocess
 
 
 def outcome(ask, where: Path, sql: str) -> str:  # type: ignore[no-untyped-def]
@@ -50,7 +50,7 @@ def main() -> None:
             counts: collections.Counter[str] = collections.Counter()
             for number, statement in enumerate(statements):
                 sql = statement.replace("T/", f"{folder}/")
-                ways = [query] if number % arguments.apart else [query, query_apart]
+                ways = [query] if number % arguments.apart else [query, query_in_subprocess]
                 for ask in ways:
                     for where in (store, dataset):
                         found = outcome(ask, where, sql)
@@ -62,11 +62,13 @@ def main() -> None:
             print(f"| {category} | {len(statements)} | {dict(counts)} |", flush=True)
         for statement in RUNAWAYS:
             began = time.perf_counter()
-            found = outcome(lambda at, sql: query_apart(at, sql, time_limit=2.0), store, statement)
+            found = outcome(
+                lambda at, sql: query_in_subprocess(at, sql, time_limit=2.0), store, statement
+            )
             seconds = time.perf_counter() - began
             print(f"| {statement[:50]} | {found} after {seconds:.1f} s |", flush=True)
             if found != "refused" or seconds > 30 or checksum(folder) != before:
-                bad.append(("query_apart", "store", statement, found))
+                bad.append(("query_in_subprocess", "store", statement, found))
     for one in bad:
         print(*one)
     print(f"{sum(map(len, CATEGORIES.values())) + len(RUNAWAYS)} statements, {len(bad)} gave")

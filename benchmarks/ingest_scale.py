@@ -14,20 +14,20 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from commands import workbench
+from run_documents import run_document, write_study
 
 from workbench.recipe import load_recipe
 
 DRAWN = 64
 TRAINING = ("train_loss", "lr", "grad_norm", "tokens_per_second")
 HELD_OUT = ("val_loss", "val_bpb", "cloze_acc")
-COMMAND = [sys.executable, "-m", "workbench.cli"]
 
 
 def records(number: int, count: int) -> pl.DataFrame:
@@ -75,12 +75,7 @@ def write_runs(results: Path, runs: int, count: int, lines: int) -> int:
         folder = results / "runs" / ids[-1]
         folder.mkdir(parents=True)
         documents = {
-            "config": {
-                "schema": 1, "run_id": ids[-1], "parent": None, "config": config,
-                "data": {"fingerprint": "f" * 64, "folder": "data/f"},
-                "derived": {"n_params": 181_440, "n_params_non_embedding": 164_544,
-                            "steps": 400, "epochs": 25.6, "train_flops": 1e12},
-            },
+            "config": run_document(ids[-1], config),
             "provenance": {"host": "made", "versions": {"torch": "2.15"}, "command": ["run"] * 8},
             "status": {"state": "interrupted" if going_on else "finished", "attempts": 1,
                        "step": 400, "steps": 400, "tokens": 819_200},
@@ -91,17 +86,14 @@ def write_runs(results: Path, runs: int, count: int, lines: int) -> int:
             drawn[number % DRAWN].write_ndjson(folder / "records.jsonl")
         else:
             (folder / "records.parquet").write_bytes(sealed[number % DRAWN])
-    study = {"name": "scale", "question": "?", "source": "", "recipe": "", "run_ids": ids}
-    study["compare"] = {"baseline": "ar", "challenger": "mdlm", "match": None}
-    (results / "studies").mkdir()
-    (results / "studies" / "scale.json").write_text(json.dumps(study))
+    write_study(results, "scale", "?", ids)
     return sum(drawn[number % DRAWN].height for number in range(runs))
 
 
 def measured(*arguments: str | Path) -> None:
     """Run a command, and tell how long it took and the most memory that it had."""
     began = time.perf_counter()
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL,
+    process = subprocess.Popen(workbench(*arguments), stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert process.stderr is not None
     told = process.stderr.read().strip().rpartition(": ")[2]

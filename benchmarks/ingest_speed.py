@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from run_documents import run_document
+
 from workbench.recipe import load_recipe
 from workbench.runs.folder import RunFolder
 from workbench.store import ingest, query
@@ -18,15 +20,8 @@ def write_runs(results: Path, runs: int, records: int) -> None:
     """Folders of runs as the workbench leaves them, still going on."""
     config = load_recipe("quickstart").runs[0].model_dump(mode="json")
     for number in range(runs):
-        document = {
-            "schema": 1,
-            "run_id": f"run{number:05d}",
-            "parent": None,
-            "data": {"fingerprint": "none", "folder": "none"},
-            "config": config,
-            "derived": {"n_params": 1, "steps": records, "epochs": 1.0},
-        }
-        folder = RunFolder.create(results, f"run{number:05d}", document, {})
+        run_id = f"run{number:05d}"
+        folder = RunFolder.create(results, run_id, run_document(run_id, config), {})
         with open(folder.records_path, "w") as file:
             for step in range(records // runs):
                 record = {

@@ -8,12 +8,12 @@ summed over the whole process tree (pages that a fork shares are counted in each
 
 import argparse
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+from commands import workbench
 
 RECIPE = """
 [study]
@@ -85,9 +85,8 @@ def main() -> None:
                 unique_tokens=arguments.megabytes * 100_000 // 4,
             )
         )
-        command = [sys.executable, "-m", "workbench.cli", "run", str(recipe)]
         began = time.monotonic()
-        study = psutil.Popen([*command, "--results", folder])
+        study = psutil.Popen(workbench("run", recipe, "--results", folder))
         peaks = {"preparing": 0.0, "training": 0.0}
         seconds = {"preparing": 0.0, "training": 0.0}
         while study.poll() is None:

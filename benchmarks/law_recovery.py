@@ -80,6 +80,28 @@ def races() -> tuple[Floats, Floats, Floats, Floats, Floats]:
     return tuple(x.ravel() for x in (n, compute / (6 * n), unique, loss, challenger))  # type: ignore[return-value]
 
 
+def noisy_table(
+    n: Floats,
+    d: Floats,
+    unique: Floats,
+    loss: Floats,
+    noise: float,
+    rng: np.random.Generator,
+    objective: np.ndarray | None = None,
+) -> LossTable:
+    """Runs of these sizes and tokens, with Gaussian noise on log loss."""
+    return LossTable(
+        source="made",
+        name=np.array([f"run {i}" for i in range(len(n))]),
+        n_params=n,
+        total_tokens=d,
+        unique_tokens=unique,
+        loss=loss * np.exp(rng.normal(0, noise, len(n))),
+        compute=6 * n * d,
+        objective=objective,
+    )
+
+
 def design(name: str, noise: float, rng: np.random.Generator) -> LossTable:
     law, objective = LAWS[name], None
     if isinstance(law, Law):
@@ -91,16 +113,7 @@ def design(name: str, noise: float, rng: np.random.Generator) -> LossTable:
     else:
         n, d, loss = profiles()
         u = d
-    return LossTable(
-        source="made",
-        name=np.array([f"run {i}" for i in range(len(n))]),
-        n_params=n,
-        total_tokens=d,
-        unique_tokens=u,
-        loss=loss * np.exp(rng.normal(0, noise, len(n))),
-        compute=6 * n * d,
-        objective=objective,
-    )
+    return noisy_table(n, d, u, loss, noise, rng, objective)
 
 
 def estimate(

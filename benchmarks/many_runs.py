@@ -5,11 +5,11 @@ python benchmarks/many_runs.py FOLDER [--runs 1000] [--points 200]
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from run_documents import QUICKSTART, run_document, write_study
 
 from workbench.recipe import load_recipe
 from workbench.runs.folder import RunFolder, RunStatus
@@ -38,23 +38,14 @@ def write_many(results: Path, *, runs: int = 1000, points: int = 200) -> None:
         config = load_recipe("quickstart", overrides).runs[0].model_dump(mode="json")
         ids.append(f"many{number:06d}")
         _write_run(results, ids[-1], config, tokens, number)
-    study = {"name": STUDY, "question": "Does the app stay quick?", "source": "made", "recipe": ""}
-    study["compare"] = {"baseline": "ar", "challenger": "mdlm", "match": None}
-    folder = results / "studies"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{STUDY}.json").write_text(json.dumps({**study, "run_ids": ids}))
+    write_study(results, STUDY, "Does the app stay quick?", ids)
 
 
 def _write_run(results: Path, run_id: str, config: dict, tokens: np.ndarray, number: int) -> None:
     unique, points = config["data"]["unique_tokens"], len(tokens)
     diffusion = config["training"]["objective"] == "mdlm"
     steps = tokens // 2048
-    document = {
-        "schema": 1, "run_id": run_id, "parent": None, "config": config,
-        "data": {"fingerprint": "f" * 64, "folder": "data/f"},
-        "derived": {"n_params": 181_440, "n_params_non_embedding": 164_544, "steps": 400,
-                    "epochs": 819_200 / unique, "train_flops": 1e12},
-    }  # fmt: skip
+    document = run_document(run_id, config, QUICKSTART | {"epochs": 819_200 / unique})
     status = RunStatus(state="finished", attempts=1, step=400, steps=400, tokens=819_200)
     run = RunFolder.create(results, run_id, document, {"host": "made"}, status=status)
     rng = np.random.default_rng(number)

@@ -12,9 +12,6 @@ process's CPU seconds, which on one thread are those of an idle machine.
 import argparse
 import logging
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,6 +19,7 @@ from pathlib import Path
 
 import torch
 from engine_speed import workbench_steps
+from timed_sides import Side, serve_steps, spread, take_turns
 
 from workbench.data.preparation import prepare
 from workbench.planning.plan import plan_study
@@ -78,54 +76,18 @@ def serve(folder: str, compiled: str, size: str, length: str, batch: str, *keys:
     titan_patches.use_device("cpu")
     worker._join_process_group("cpu")
     _, step = workbench_steps(run.config, prepared, Path(folder) / "run")
-    for line in sys.stdin:
-        count = int(line)
-        began = time.process_time()
-        for _ in range(count):
-            step()
-        print((time.process_time() - began) / count, flush=True)
-
-
-class Side:
-    """The other end of `serve`."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **worker_environment(1)},
-        )
-
-    def time(self, count: int) -> float:
-        """Seconds a step over the next `count` steps."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def close(self) -> None:
-        self.process.communicate()
+    serve_steps(step, time.process_time)
 
 
 def compare(kind: Kind, size: str, *, compiled: bool, blocks: int, folder: str) -> list[float]:
     """mdlm's seconds a step over the objective's, a ratio a block."""
     common = (folder, str(compiled).lower(), size)
-    ours = Side(*common, str(LENGTH), str(BATCH), *kind.keys)
-    theirs = Side(*common, str(kind.inputs), str(BATCH * kind.passes), "objective=mdlm")
-    count = max(3, int(1.5 / theirs.time(3)))  # about 1.5 s a block
-    for side in (ours, theirs):
-        side.time(max(5, count // 2))  # warm-up, compilation included
-    ratios = []
-    for _ in range(blocks):
-        mine = ours.time(count)
-        ratios.append(theirs.time(count) / mine)
-    for side in (ours, theirs):
-        side.close()
-    return ratios
+    env = os.environ | worker_environment(1)
+    sequences = str(BATCH * kind.passes)
+    ours = Side(__file__, *common, str(LENGTH), str(BATCH), *kind.keys, env=env)
+    mdlm = Side(__file__, *common, str(kind.inputs), sequences, "objective=mdlm", env=env)
+    pairs = take_turns(ours, mdlm, blocks=blocks, block_seconds=1.5)
+    return [mdlms / mine for mine, mdlms in pairs]
 
 
 def main() -> None:
@@ -149,11 +111,7 @@ def main() -> None:
                 ratios = compare(
                     kind, size, compiled=arguments.compile, blocks=arguments.blocks, folder=folder
                 )
-                print(
-                    f"{size:5} {kind.name:20} {mode:9} {statistics.median(ratios):5.2f} "
-                    f"({min(ratios):.2f} to {max(ratios):.2f})",
-                    flush=True,
-                )
+                print(f"{size:5} {kind.name:20} {mode:9}  {spread(ratios)}", flush=True)
 
 
 if __name__ == "__main__":

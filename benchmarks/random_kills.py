@@ -31,6 +31,7 @@ from itertools import chain
 from pathlib import Path
 
 import polars as pl
+from commands import workbench
 from disturbed import (
     check_study,
     ended,
@@ -39,7 +40,6 @@ from disturbed import (
     records,
     small_quickstart,
     two_nodes,
-    workbench,
 )
 from targets import LOCAL, TARGETS, Target, Victim
 

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from commands import workbench
 from disturbed import (
     REPOSITORY,
     check_study,
@@ -28,7 +29,6 @@ from disturbed import (
     outliving,
     records,
     two_nodes,
-    workbench,
 )
 
 from tests.running.slurm.cluster import Cluster

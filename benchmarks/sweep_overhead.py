@@ -10,10 +10,11 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from commands import workbench
 
 RECIPE = """
 [study]
@@ -54,8 +55,8 @@ def measure(runs: int) -> None:
             "OVERHEAD_EVENTS": str(events),
             "PYTHONPATH": str(Path(__file__).parent),
         }
-        command = [sys.executable, "-m", "workbench.cli", "run", str(recipe), "--jobs", "1"]
-        subprocess.run([*command, "--results", folder], env=environment, check=True)
+        command = workbench("run", recipe, "--jobs", "1", "--results", folder)
+        subprocess.run(command, env=environment, check=True)
         gaps = gaps_between_runs([json.loads(line) for line in events.read_text().splitlines()])
     gaps = gaps[:runs]
     print("seconds between runs, evaluation apart: " + " ".join(f"{gap:.2f}" for gap in gaps))

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from commands import workbench
+
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
 from workbench.running.environment import worker_environment
@@ -60,8 +62,8 @@ def one_process_a_run(runs: list[RunFolder], at_once: int) -> float:
 
 def one_sweep(results: Path, overrides: list[str]) -> float:
     """Seconds of `workbench run`, its own start and the ingest at its end included."""
-    command = [sys.executable, "-m", "workbench.cli", "run", "quickstart", "--jobs", str(AT_ONCE)]
-    command += ["--results", str(results), *(f"--set={key}" for key in overrides)]
+    command = workbench("run", "quickstart", "--jobs", str(AT_ONCE), "--results", results)
+    command += [f"--set={key}" for key in overrides]
     began = time.perf_counter()
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began

@@ -16,6 +16,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from workbench.runs.folder import RunFolder
 
+pytest_plugins = ["tests.made_runs"]  # its fixtures `make_run` and `results`
+
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)
 settings.load_profile("workbench")
@@ -84,6 +86,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # by the number of tests, which tells nothing of time
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    """Titan's trainer turns the collection of garbage off for its process."""
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

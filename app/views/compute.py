@@ -1,4 +1,4 @@
-"""Compute: what training and generating cost, of a study and of your own model (Figure 12)."""
+"""Compute: the cost of training and generating, of a study and of your own model (Figure 12)."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from workbench.figures.theme import short
 from workbench.planning.flops import generation_rows, named_shape, training_rows
 from workbench.recipe.sizes import SIZES, ModelShape, default_ffn, padded_vocab
 from workbench.report.run_sections import cost_section
-from workbench.viewing.cached_store import kept, metrics
+from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
@@ -49,14 +49,14 @@ with controls():
 page.link.write()
 if metrics(page.where, study):
     with refusals():
-        found = kept(
+        costs = cached(
             page.where,
             lambda: flops_to_best(page.where.results, study, metric),
             "flops to best", study, metric,
         )  # fmt: skip
-        table([cost_table_row(row) for row in found])
-        draw(page.where, lambda: training_flops_figure(found), "training", study, metric)
+        table([cost_table_row(row) for row in costs])
+        draw(page.where, lambda: training_flops_figure(costs), "training", study, metric)
     with refusals():
-        section = kept(page.where, lambda: cost_section(page.where.results, study), "cost", study)
+        section = cached(page.where, lambda: cost_section(page.where.results, study), "cost", study)
         table(section.rows)
         notes(section.text)

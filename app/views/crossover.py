@@ -8,7 +8,7 @@ from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
 from workbench.metrics import higher_is_better
-from workbench.viewing.cached_store import kept
+from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls
@@ -26,58 +26,63 @@ with controls():
     metric = page.metric(study, width=220)
     axis = page.axis(width=220)
     definition = page.link.choose(
-        "Compared with", list(DEFINITIONS), "definition", told=DEFINITIONS, usual="point", width=330
+        "Compared with",
+        list(DEFINITIONS),
+        "definition",
+        labels=DEFINITIONS,
+        usual="point",
+        width=330,
     )
 
-found = None
+rows = None
 with refusals():
-    found = kept(
+    rows = cached(
         page.where,
         lambda: crossovers(results, study, metric, axis, definition=definition),
         "crossovers", study, metric, axis, definition,
     )  # fmt: skip
-if not found:
+if not rows:
     page.link.write()
     stop("Nothing to compare here: choose another study, metric or axis.")
 
-table([table_row(row) for row in found])
-said = bound_note(found) if not higher_is_better(metric) else None
-methods = sorted({row["ci95_method"] for row in found if row["ci95_method"]})
+table([table_row(row) for row in rows])
+bound = bound_note(rows) if not higher_is_better(metric) else None
+methods = sorted({row["ci95_method"] for row in rows if row["ci95_method"]})
 notes(
     [
-        said and f"Note: {said}",
+        bound and f"Note: {bound}",
         methods and f"Intervals: {'; '.join(methods)}.",
-        *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in found),
+        *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in rows),
     ]
 )
 
 part = 0
-if len(found) > PANELS:
-    last = -(-len(found) // PANELS)
+if len(rows) > PANELS:
+    last = -(-len(rows) // PANELS)
     with controls():
         part = page.link.number("Page of figures", 1, last, "part", first=1, width=160) - 1
-shown = found[part * PANELS : (part + 1) * PANELS]
+page_rows = rows[part * PANELS : (part + 1) * PANELS]
 draw(
     page.where,
-    lambda: crossover_figure(results, study, metric, axis, shown),
+    lambda: crossover_figure(results, study, metric, axis, page_rows),
     "crossover", study, metric, axis, definition, part,
 )  # fmt: skip
 
 varying = [
     key
-    for key in dict.fromkeys(key for row in found for key in row["group"])
-    if len({str(row["group"].get(key)) for row in found}) > 1
+    for key in dict.fromkeys(key for row in rows for key in row["group"])
+    if len({str(row["group"].get(key)) for row in rows}) > 1
 ]
 if varying:
     st.subheader("How it moves", anchor=False)
     with controls():
         against = page.link.choose("Along", varying, "against", width=260)
     with refusals():
-        trends = crossover_trends(found, against)
+        trends = crossover_trends(rows, against)
         table([trend_table_row(row) for row in trends])
         draw(
             page.where,
-            lambda: crossover_trend_figure(found, trends),
+            lambda: crossover_trend_figure(rows, trends),
             "trend", study, metric, axis, definition, against,
         )  # fmt: skip
 page.link.write()
@@ -85,7 +90,7 @@ page.link.write()
 if "unique_tokens" in varying:
     st.subheader("What unique tokens are worth", anchor=False)
     with refusals():
-        worth = kept(
+        worth = cached(
             page.where, lambda: effective_data(results, study, metric), "worth", study, metric
         )
         table([effective_table_row(row) for row in worth])

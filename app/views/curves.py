@@ -1,4 +1,4 @@
-"""Curves: any metrics along any axis, told apart by any key."""
+"""Curves: any metrics along any axis, with colours, dashes and panels for any key."""
 
 from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
 from workbench.figures.learning_curves import Look
@@ -27,7 +27,7 @@ with controls():
     chosen = page.link.choose_many("Metrics", known, "metric", first=known[:1], width=340)
     axis = page.axis(width=210)
     view = page.link.choose(
-        "Arranged as", list(VIEWS), "view", told=VIEWS, usual="panels", width=320
+        "Arranged as", list(VIEWS), "view", labels=VIEWS, usual="panels", width=320
     )
 if not chosen:
     page.link.write()
@@ -42,10 +42,10 @@ if view == "panels":
         only = where_choice(page, study)
     with controls():
         smooth = page.link.choose(
-            "Smoothing", list(SMOOTHING), "smooth", told=SMOOTHING, usual="0", width=220
+            "Smoothing", list(SMOOTHING), "smooth", labels=SMOOTHING, usual="0", width=220
         )
         band = page.link.choose(
-            "Band over seeds", list(BANDS), "band", told=BANDS, usual="range", width=220
+            "Band over seeds", list(BANDS), "band", labels=BANDS, usual="range", width=220
         )
         log_x = page.link.toggle("log x", "logx", first=True)
         log_y = page.link.toggle("log y", "logy")

@@ -18,9 +18,9 @@ from workbench.laws.predictors import paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
 from workbench.metrics import higher_is_better
 from workbench.report.law_sections import fits_section
-from workbench.viewing.cached_store import kept, metrics
+from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
-from workbench.viewing.fit_cache import ALL, Fitted, Wish, fit_now, remembered, steps
+from workbench.viewing.fit_cache import ALL, Fitted, Wish, cached_fit, fit_now, steps
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls, where_choice
 from workbench.viewing.text import note, notes, refusals, table
@@ -37,14 +37,16 @@ with controls():
     study = page.study(width=220)
     known = metrics(page.where, study)
     losses = [m for m in known if not higher_is_better(m)]
-    law = page.link.choose("Law", list(laws), "law", first="data_constrained", told=laws, width=360)
-    at = page.link.choose("Loss taken", list(AT), "at", told=AT, usual="final", width=200)
+    law = page.link.choose(
+        "Law", list(laws), "law", first="data_constrained", labels=laws, width=360
+    )
+    at = page.link.choose("Loss taken", list(AT), "at", labels=AT, usual="final", width=200)
 with controls():
     if losses:
         metric = page.link.choose("Metric", losses, "metric", width=180)
-    kept_runs = where_choice(page, study)
+    chosen_runs = where_choice(page, study)
     fixed = page.link.text(
-        "Parameters held", "fixed", placeholder="alpha=0.34, beta=0.28", width=240
+        "Fixed parameters", "fixed", placeholder="alpha=0.34, beta=0.28", width=240
     )
     resamples = page.link.slide(
         "Resamples", [0, 50, 100, 200, 500, 1000], "resamples", first=200, width=180
@@ -58,16 +60,16 @@ if not losses:
     note(f"Study {study} has no loss to fit yet.")
 else:
     wish = Wish(
-        study, metric, at, law, fixed, joint, two_stage, int(starts), int(resamples), kept_runs
+        study, metric, at, law, fixed, joint, two_stage, int(starts), int(resamples), chosen_runs
     )
-    fitted = remembered(page.where, wish)
+    fitted = cached_fit(page.where, wish)
     if st.button("Fit", type="primary", icon=":material/play_arrow:", disabled=fitted is not None):
         with refusals():
             fitted = fit_now(page.where, wish)
 
 
 def show(fitted: Fitted) -> None:
-    """Parameters, what to know of them, and pictures."""
+    """Show parameters, notes on them, and figures."""
     fits = fitted.fits
     if law == ALL:
         st.subheader("Tournament: predicting the runs of most compute", anchor=False)
@@ -106,7 +108,7 @@ else:
     with refusals():
         section = fits_section(page.where.results, study)
         if section is not None:
-            st.subheader("Fits kept in the store", anchor=False)
+            st.subheader("Fits in the store", anchor=False)
             table(section.rows)
             notes(section.text)
 
@@ -128,7 +130,7 @@ with refusals():
     own = fitted is not None and laws_from == OWN
     predictors = paired_predictors(fitted.fits) if fitted and own else published_predictors()
     source = wish.key(page.where) if own else PUBLISHED
-    answer = kept(
+    answer = cached(
         page.where, lambda: advise(predictors, unique, compute), "advice", source, unique, compute
     )
     st.metric("Train", name_of(str(answer["choice"])), border=True, width=260)

@@ -6,7 +6,7 @@ from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.table_rows import onset_table_row
 from workbench.figures import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.metrics import higher_is_better
-from workbench.viewing.cached_store import kept, metrics
+from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls, where_choice
@@ -57,8 +57,8 @@ if loss is not None:
         "The epoch of the lowest loss; a bound (>) where it has not risen since by more than noise."
     )
     with refusals():
-        found = kept(
+        onsets = cached(
             page.where, lambda: overfitting_onset(results, study, loss), "onset", study, loss
         )
-        table([onset_table_row(row) for row in found])
-        draw(page.where, lambda: onset_figure(found), "onset", study, loss)
+        table([onset_table_row(row) for row in onsets])
+        draw(page.where, lambda: onset_figure(onsets), "onset", study, loss)

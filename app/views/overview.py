@@ -1,4 +1,4 @@
-"""Overview: what there is, what goes on, what failed, and the newest curves."""
+"""Overview: the studies, the runs that train now, the failed ones, and the newest curves."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
 from workbench.viewing.text import note, plain, refusals, table
-from workbench.viewing.unfinished_runs import log_lines, lost, unfinished
+from workbench.viewing.unfinished_runs import ended_early, log_lines, unfinished
 
 SHARE = {"done": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
 
@@ -19,15 +19,17 @@ rows = spent(page.where)
 
 @st.fragment(run_every=2)
 def going_on() -> None:
-    """Runs that train now, from their folders."""
+    """Show the runs that train now, from their folders."""
     with refusals():
         now = [row for row in unfinished(page.where) if row["state"] == "running"]
         if not now:
             return
         st.subheader("Training now", anchor=False)
-        told = [{k: v for k, v in row.items() if k not in ("error", "state")} for row in now]
+        progress_rows = [
+            {k: v for k, v in row.items() if k not in ("error", "state")} for row in now
+        ]
         table(
-            told,
+            progress_rows,
             column_config={
                 "progress": st.column_config.ProgressColumn(
                     format="percent", min_value=0, max_value=1
@@ -37,9 +39,9 @@ def going_on() -> None:
 
 
 def failures() -> None:
-    """What ended before its time, with the last lines of its log."""
+    """Show the runs that ended early, with the last lines of their logs."""
     with refusals():
-        ended = [row for row in lost(unfinished(page.where)) if row["state"] != "cancelled"]
+        ended = [row for row in ended_early(unfinished(page.where)) if row["state"] != "cancelled"]
         if not ended:
             return
         st.subheader("Not finished", anchor=False)
@@ -70,7 +72,7 @@ going_on()
 st.subheader("Studies", anchor=False)
 table(rows, column_config=SHARE)
 if any(row["training FLOPs"] is None for row in rows):
-    note("Imported runs that tell no FLOPs are not counted in them.")
+    note("Imported runs without FLOPs are not counted in them.")
 
 with controls():
     study = page.study(width=220)

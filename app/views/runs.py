@@ -6,7 +6,7 @@ import streamlit as st
 
 from workbench.analysis.config_diff import configuration_diff
 from workbench.figures import curves_figure
-from workbench.viewing.cached_store import kept, metrics, runs, studies
+from workbench.viewing.cached_store import cached, metrics, runs, studies
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls
@@ -27,14 +27,14 @@ with controls():
     search = page.link.text("Search", "find", placeholder="mdlm 12800 failed", width=300)
 rows = runs(page.where, None if study == ALL else study)
 wanted = search.lower().split()
-found = [
+matching = [
     {name: row[name] for name in COLUMNS}
     for row in rows
     if all(word in " ".join(str(row[name]) for name in COLUMNS).lower() for word in wanted)
 ]
-told = [name for name in COLUMNS if any(row[name] is not None for row in found)]
-table([{name: row[name] for name in told} for row in found])
-note(f"{len(found):,} of {len(rows):,} runs.")
+filled_columns = [name for name in COLUMNS if any(row[name] is not None for row in matching)]
+table([{name: row[name] for name in filled_columns} for row in matching])
+note(f"{len(matching):,} of {len(rows):,} runs.")
 
 labels = {
     str(
@@ -44,7 +44,7 @@ labels = {
     for row in rows
 }
 picked = page.link.choose_many(
-    "Look at", list(labels), "run", first=[str(r["run_id"]) for r in found[:2]], told=labels,
+    "Look at", list(labels), "run", first=[str(r["run_id"]) for r in matching[:2]], labels=labels,
     placeholder="choose runs",
 )  # fmt: skip
 if not picked:
@@ -54,7 +54,7 @@ if not picked:
 if len(picked) > 1:
     st.subheader("How they differ", anchor=False)
     with refusals():
-        differences = kept(
+        differences = cached(
             page.where, lambda: configuration_diff(page.where.results, picked), "diff", picked
         )
         if differences:

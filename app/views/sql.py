@@ -6,8 +6,8 @@ import streamlit as st
 
 from workbench.figures.any_table import quick_figure, spans_decades
 from workbench.store import schema_rows
-from workbench.store.query_process import ROWS, TIME_S, query_apart
-from workbench.viewing.cached_store import kept
+from workbench.store.query_process import ROWS, TIME_S, query_in_subprocess
+from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
@@ -21,7 +21,7 @@ ORDER BY objective, unique_tokens, seed""",
     "Curves to plot": """SELECT tokens, value, objective, unique_tokens
 FROM curves WHERE metric = 'val_loss' AND unique_tokens < 1e9
 ORDER BY run_id, tokens""",
-    "Crossovers kept": """SELECT study, metric, axis, unique_tokens, status, crossover, last_x
+    "Crossovers stored": """SELECT study, metric, axis, unique_tokens, status, crossover, last_x
 FROM crossovers ORDER BY ALL""",
     "Runs by state": """SELECT study, state, count(*) AS runs
 FROM study_runs JOIN runs USING (run_id) GROUP BY ALL ORDER BY ALL""",
@@ -58,7 +58,7 @@ with schema:
 
 frame = None
 with refusals(), st.spinner("asking"):
-    frame = kept(page.where, lambda: query_apart(page.where.results, sql), "asked", sql)
+    frame = cached(page.where, lambda: query_in_subprocess(page.where.results, sql), "asked", sql)
 if frame is None:
     page.link.write()
     st.stop()

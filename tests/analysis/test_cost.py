@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.cost import cost_table_row, flops_to_best
 from workbench.errors import InputError
 from workbench.store import ingest

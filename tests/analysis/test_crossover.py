@@ -1,4 +1,4 @@
-"""Crossovers of studies: what is paired, averaged, bounded and told."""
+"""Crossovers of studies: what is paired, averaged, bounded and reported."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.crossover import (
     compare_curves,
     crossovers,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.errors import InputError
 from workbench.runs.folder import RunFolder

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.curves import Curve
 from workbench.analysis.effective_data import Question, effective_data, interval_of, read_off
 from workbench.analysis.pairing import SEED

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.next_run import next_runs
 from workbench.errors import InputError
 from workbench.store import ingest

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.outcomes import (
     outcome_table,
     outcome_table_row,

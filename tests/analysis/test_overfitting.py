@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.curves import Curve
 from workbench.analysis.overfitting import onset_of_run, onset_trends, overfitting_onset
 from workbench.errors import InputError

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import InstallPlugin
+from tests.made_runs import MakeRun
 from tests.plugins import objective_module
-from tests.store.conftest import MakeRun
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.pairing import distinguishing_keys

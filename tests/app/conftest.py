@@ -109,7 +109,7 @@ def start_server(results: Path, log: Path) -> Server:
 
 @pytest.fixture(scope="session")
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app on the trained quickstart; what it said is checked when it has gone."""
+    """The app on the trained quickstart; its log is checked after it has ended."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
     started = start_server(trained, log)
     yield started

@@ -107,10 +107,10 @@ def test_hovering_a_point_tells_its_value(server: Server, window: Any) -> None:
     window.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tip = window.locator("#vg-tooltip-element.visible")
     tip.wait_for()
-    told = tip.inner_text()
-    assert "val_loss" in told
-    assert "unique tokens" in told
-    assert re.search(r"\d\.\d", told)
+    text = tip.inner_text()
+    assert "val_loss" in text
+    assert "unique tokens" in text
+    assert re.search(r"\d\.\d", text)
 
 
 def _grow(results: Path, run: RunFolder, step: int) -> None:
@@ -199,12 +199,12 @@ def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
     reader.join()
     assert writer.returncode == 0, errors
     assert used >= 5
-    kept = query(
+    steps = query(
         results,
         "SELECT list(step ORDER BY step) AS steps FROM metrics "
         f"WHERE run_id = '{run.run_id}' AND metric = 'val_loss'",
     )["steps"][0].to_list()
-    assert kept == list(range(1, 61))
+    assert steps == list(range(1, 61))
 
 
 def test_a_dark_window_gets_dark_figures_in_the_same_colours(server: Server, browser: Any) -> None:

@@ -18,11 +18,11 @@ CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute
 
 
 def charts(page: AppTest) -> list[dict]:  # type: ignore[type-arg]
-    return [json.loads(one.proto.spec) for one in page.get("vega_lite_chart")]
+    return [json.loads(chart.proto.spec) for chart in page.get("vega_lite_chart")]
 
 
-def told(page: AppTest, name: str) -> list[str]:
-    """What the address says."""
+def in_address(page: AppTest, name: str) -> list[str]:
+    """The values of a name in the page's address."""
     value = page.query_params[name]
     return [value] if isinstance(value, str) else list(value)
 
@@ -58,7 +58,7 @@ def test_a_page_shows_a_dataset_as_it_shows_its_store(
     name: str, trained: Path, dataset: Path, open_page: OpenPage
 ) -> None:
     before = contents(dataset)
-    page, same = (open_page(name, one, study="quickstart") for one in (dataset, trained))
+    page, same = (open_page(name, results, study="quickstart") for results in (dataset, trained))
     assert not page.exception
     assert charts(page) == charts(same)
     assert contents(dataset) == before
@@ -84,7 +84,7 @@ def test_folders_without_a_store_say_how_to_make_one(own: Path, open_page: OpenP
     assert "ingest --rebuild" in page.code[0].value
 
 
-def test_a_damaged_store_is_told_in_words(own: Path, open_page: OpenPage) -> None:
+def test_a_damaged_store_is_described_in_words(own: Path, open_page: OpenPage) -> None:
     database_path(own).write_bytes(b"not a database" * 1000)
     page = open_page("overview", own)
     assert not page.exception
@@ -112,15 +112,15 @@ def test_a_link_sets_the_selection_and_the_address_tells_it(
     (spec,) = charts(page)
     assert spec["title"]["text"] == "quickstart: cloze_acc, val_loss"
     page.selectbox[1].select("flops").run()
-    assert told(page, "axis") == ["flops"]
-    assert told(page, "metric") == ["cloze_acc", "val_loss"]
+    assert in_address(page, "axis") == ["flops"]
+    assert in_address(page, "metric") == ["cloze_acc", "val_loss"]
     assert page.multiselect[0].value == ["cloze_acc", "val_loss"]
 
 
 def test_nonsense_in_a_link_is_left_aside(trained: Path, open_page: OpenPage) -> None:
     page = open_page("curves", trained, study="<b>none</b>", metric="x", axis="y", logx="maybe")
     assert not page.exception
-    assert told(page, "study") == ["quickstart"]
+    assert in_address(page, "study") == ["quickstart"]
 
 
 def test_choices_that_the_next_study_lacks_fall_back(trained: Path, open_page: OpenPage) -> None:
@@ -168,7 +168,7 @@ def test_names_and_labels_are_text_and_never_markup(tmp_path: Path, open_page: O
     import_runs(str(table), "nasty", results)
     page = open_page("runs", results)
     assert not page.exception
-    markdown = [one.value for one in [*page.markdown, *page.caption, *page.info]]
+    markdown = [element.value for element in [*page.markdown, *page.caption, *page.info]]
     assert not any("<b>" in text or ":red[" in text for text in markdown)
     assert nasty + "1" in page.dataframe[1].value.to_numpy().ravel().tolist()
 
@@ -189,10 +189,11 @@ def test_the_curves_drawn_are_at_most_twenty_thousand_points(
     import pyarrow as pa
 
     frames = [
-        pa.ipc.open_stream(io.BytesIO(one.data.data)).read_all() for one in chart.proto.datasets
+        pa.ipc.open_stream(io.BytesIO(dataset.data.data)).read_all()
+        for dataset in chart.proto.datasets
     ]
     assert sum(frame.num_rows for frame in frames) <= 20_000
-    assert max(max(frame["value"].to_pylist()) for frame in frames) == 6  # the spike is kept
+    assert max(max(frame["value"].to_pylist()) for frame in frames) == 6  # the spike is drawn
 
 
 def test_the_whole_app_has_every_page(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +222,8 @@ def test_a_fit_takes_only_the_runs_with_a_chosen_key(trained: Path, open_page: O
     )  # fmt: skip
     page.button[0].click().run()
     assert not page.exception
-    said = " ".join(str(one.value) for one in [*page.caption, *page.markdown, *page.error])
-    assert "only runs with training.objective = mdlm" in said.replace("\\", "")
+    text = " ".join(str(element.value) for element in [*page.caption, *page.markdown, *page.error])
+    assert "only runs with training.objective = mdlm" in text.replace("\\", "")
 
 
 def test_a_tournament_ranks_the_laws_that_could_be_fitted(

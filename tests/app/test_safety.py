@@ -15,7 +15,7 @@ from tests.app.conftest import OpenPage, Server
 from tests.store.test_query import HOSTILE
 from workbench.errors import InputError, WorkbenchError
 from workbench.store import database_path, query
-from workbench.store.query_process import query_apart
+from workbench.store.query_process import query_in_subprocess
 
 RUNAWAYS = (
     "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE (a.range * b.range) % 7 = 8",
@@ -30,7 +30,7 @@ def checksum(results: Path) -> str:
 
 def refusal(results: Path, sql: str) -> str:
     try:
-        answer = query_apart(results, sql)
+        answer = query_in_subprocess(results, sql)
     except InputError as error:
         return str(error)
     raise AssertionError(f"{sql} was answered: {answer}")
@@ -50,7 +50,7 @@ def test_hostile_statements_are_refused_and_the_store_stays(trained: Path) -> No
 def test_a_runaway_question_is_stopped_whatever_it_does(trained: Path, sql: str) -> None:
     before, began = checksum(trained), time.monotonic()
     with pytest.raises(InputError, match=r"^SQL: stopped"):
-        query_apart(trained, sql, time_limit=1.0)
+        query_in_subprocess(trained, sql, time_limit=1.0)
     assert time.monotonic() - began < 20
     assert checksum(trained) == before
     assert {path.name for path in trained.iterdir()} == {
@@ -58,11 +58,11 @@ def test_a_runaway_question_is_stopped_whatever_it_does(trained: Path, sql: str)
     }  # fmt: skip
 
 
-def test_a_question_apart_is_answered_as_any_other_up_to_its_rows(trained: Path) -> None:
+def test_a_query_in_a_subprocess_has_the_same_answer_up_to_its_rows(trained: Path) -> None:
     sql = "SELECT * FROM curves ORDER BY ALL"
-    assert query_apart(trained, sql).equals(query(trained, sql))
-    assert query_apart(trained, "FROM range(1000)", rows=10).height == 10
-    assert query_apart(trained, "DESCRIBE runs").height > 20
+    assert query_in_subprocess(trained, sql).equals(query(trained, sql))
+    assert query_in_subprocess(trained, "FROM range(1000)", rows=10).height == 10
+    assert query_in_subprocess(trained, "DESCRIBE runs").height > 20
 
 
 def test_the_page_says_plainly_what_it_refuses(trained: Path, open_page: OpenPage) -> None:
@@ -109,7 +109,7 @@ def test_the_app_does_without_torch(server: Server) -> None:
     assert done.stdout == "False\n", done.stderr
 
 
-def test_listening_for_others_is_told(tmp_path: Path) -> None:
+def test_listening_for_others_drops_the_allowed_hosts(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from workbench.cli import app
@@ -121,14 +121,16 @@ def test_listening_for_others_is_told(tmp_path: Path) -> None:
     assert done.exit_code == 2
 
 
-def test_a_store_that_others_keep_busy_is_told_as_such(trained: Path) -> None:
-    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
-    held = subprocess.Popen(
-        [sys.executable, "-c", hold, str(database_path(trained))],
+def test_a_store_that_others_keep_busy_is_called_busy(trained: Path) -> None:
+    script = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(database_path(trained))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert held.stdout is not None
-    assert held.stdout.readline().strip() == "held"
+    assert writer.stdout is not None
+    assert writer.stdout.readline().strip() == "open"
     with pytest.raises(WorkbenchError, match="still being written after 0 s"):
-        query_apart(trained, "SELECT 1", turn=0.3)
-    held.communicate("\n")
+        query_in_subprocess(trained, "SELECT 1", turn=0.3)
+    writer.communicate("\n")

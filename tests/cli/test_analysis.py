@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.analysis.conftest import make_run, results
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.store import ingest, query
-
-__all__ = ["make_run", "results"]
 
 AR = {s: 2.0 + abs(s - 100) / 100 for s in range(1, 400, 20)}
 DIFFUSION = {s: 5.0 - s / 120 for s in range(1, 400, 20)}
@@ -30,9 +27,9 @@ def study(results: Path, make_run: MakeRun) -> Path:
 
 
 def ask(*arguments: str | Path) -> str:
-    found = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    return found.stdout
+    done = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def ask_json(*arguments: str | Path) -> list[dict]:
@@ -57,16 +54,16 @@ def test_the_stricter_definition_is_never_earlier(study: Path) -> None:
         ask_json("crossover", "made", "--definition", definition, "--results", study)
         for definition in ("point", "best_so_far")
     )
-    for one, other in zip(point, strict, strict=True):
-        assert other["definition"] == "best_so_far"
-        assert other["crossover"] is None or other["crossover"] >= one["crossover"]
+    for row, stricter in zip(point, strict, strict=True):
+        assert stricter["definition"] == "best_so_far"
+        assert stricter["crossover"] is None or stricter["crossover"] >= row["crossover"]
 
 
-def test_a_stricter_answer_does_not_replace_the_kept_one(study: Path) -> None:
+def test_a_stricter_answer_does_not_replace_the_stored_one(study: Path) -> None:
     ask("crossover", "made", "--results", study)
-    kept = query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts()
+    stored = query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts()
     ask("crossover", "made", "--definition", "best_so_far", "--results", study)
-    assert query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts() == kept
+    assert query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts() == stored
 
 
 @pytest.mark.parametrize(
@@ -144,7 +141,7 @@ def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
     assert all(option["loss_ci95"] for option in document["options"])
 
 
-def test_fits_of_a_study_are_kept_for_sql(results: Path) -> None:
+def test_fits_of_a_study_are_stored_for_sql(results: Path) -> None:
     import_runs("reference", None, results)
     fixed = "E=1.0,A=400,alpha=0.34,beta=0.36"
     (ar, mdlm) = ask_json(
@@ -152,12 +149,12 @@ def test_fits_of_a_study_are_kept_for_sql(results: Path) -> None:
         "--resamples", "50", "--results", results,
     )  # fmt: skip
     assert (ar["objective_name"], mdlm["objective_name"]) == ("ar", "mdlm")
-    kept = query(results, "SELECT law, objective FROM fits ORDER BY objective").rows()
-    assert kept == [("chinchilla", "ar"), ("chinchilla", "mdlm")]
+    stored = query(results, "SELECT law, objective FROM fits ORDER BY objective").rows()
+    assert stored == [("chinchilla", "ar"), ("chinchilla", "mdlm")]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["crossover", "mad"], "did you mean 'made'"),
         (["crossover", "made", "--metric", "val_los"], "did you mean 'val_loss'"),
@@ -179,6 +176,6 @@ def test_fits_of_a_study_are_kept_for_sql(results: Path) -> None:
         (["import", "reference", "--column", "x"], "name=value"),
     ],
 )
-def test_wrong_arguments_are_named(study: Path, arguments: list[str], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_wrong_arguments_are_named(study: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         CliRunner().invoke(app, [*arguments, "--results", str(study)], catch_exceptions=False)

@@ -35,7 +35,7 @@ def test_a_pipe_gets_whole_lines_and_names_are_text(capsys: pytest.CaptureFixtur
     assert "[b]" in out
 
 
-def test_no_rows_are_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_rows_are_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     emit([], "table")
     assert capsys.readouterr().out == "(no rows)\n"
     emit([], "json")

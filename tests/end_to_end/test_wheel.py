@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,25 +25,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_wheel_carries_the_reference_curves(installed: Path, tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from workbench.importing.importer import import_runs;"
-        "print(import_runs('reference', None, Path('results')).runs)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed)},
-    )
-    assert done.stdout == "6\n", done.stderr
+Python = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_the_wheel_runs_the_quickstart_outside_the_checkout(
-    installed: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def python(installed: Path, tmp_path: Path) -> Python:
+    """Run Python with the wheel, in an empty folder."""
+
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
@@ -53,31 +42,37 @@ def test_the_wheel_runs_the_quickstart_outside_the_checkout(
             env={**os.environ, "PYTHONPATH": str(installed)},
         )
 
-    where = run("-c", "import workbench; print(workbench.__file__)")
+    return run
+
+
+def test_the_wheel_carries_the_reference_curves(python: Python) -> None:
+    code = (
+        "from pathlib import Path; from workbench.importing.importer import import_runs;"
+        "print(import_runs('reference', None, Path('results')).runs)"
+    )
+    done = python("-c", code)
+    assert done.stdout == "6\n", done.stderr
+
+
+def test_the_wheel_runs_the_quickstart_outside_the_checkout(
+    installed: Path, python: Python
+) -> None:
+    where = python("-c", "import workbench; print(workbench.__file__)")
     assert where.stdout.startswith(str(installed))
     short = ["--set", "training.total_tokens=20_480", "--set", "evaluation.points=2"]
     short += ["--set", "evaluation.tasks=[]"]
-    done = run("-m", "workbench.cli", "run", "quickstart", *short)
+    done = python("-m", "workbench.cli", "run", "quickstart", *short)
     assert done.returncode == 0, done.stderr
-    crossover = run("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
+    crossover = python("-m", "workbench.cli", "crossover", "quickstart", "--format", "json")
     assert crossover.returncode == 0, crossover.stderr
-    assert [row["group"]["unique_tokens"] for row in json.loads(crossover.stdout)] == [
-        12_800,
-        32_000,
-    ]
+    rows = json.loads(crossover.stdout)
+    assert [row["group"]["unique_tokens"] for row in rows] == [12_800, 32_000]
 
 
-def test_the_wheel_carries_the_app(installed: Path, tmp_path: Path) -> None:
+def test_the_wheel_carries_the_app(installed: Path, python: Python) -> None:
     code = (
         "from workbench.viewing.launch import main_script; main = main_script();"
         "print(main.exists(), len(list((main.parent / 'views').glob('*.py'))), main)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed)},
-    )
+    done = python("-c", code)
     assert done.stdout.startswith(f"True 8 {installed}"), done.stdout + done.stderr

@@ -45,8 +45,8 @@ def test_false_endings_are_held_out_text_of_other_documents(prepared: PreparedDa
         homes = {i for i, d in enumerate(documents) if bytes(question[0].astype(np.uint8)) in d}
         for option in question[1:]:
             ending = bytes(option[24:].astype(np.uint8))
-            found = {i for i, d in enumerate(documents) if ending in d}
-            assert found - homes, "a false ending comes from elsewhere"
+            sources = {i for i, d in enumerate(documents) if ending in d}
+            assert sources - homes, "a false ending comes from another document"
 
 
 def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:

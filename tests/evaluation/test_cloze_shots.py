@@ -31,17 +31,17 @@ def test_shots_are_whole_passages_of_the_questions_document(prepared: PreparedDa
     held_out = bytes(np.asarray(prepared.held_out(), dtype=np.uint8))
     documents = [held_out[a:b] for a, b in prepared.held_out_documents()]
     length = (64 - 3 * 2) // 4
-    for none, one, three in zip(made[0], made[1], made[3], strict=True):
-        assert none.number == one.number == three.number
-        for asked in (one, three):
-            np.testing.assert_array_equal(asked.context[-len(none.context) :], none.context)
-            for option, same in zip(asked.options, none.options, strict=True):
+    for zero, single, triple in zip(made[0], made[1], made[3], strict=True):
+        assert zero.number == single.number == triple.number
+        for asked in (single, triple):
+            np.testing.assert_array_equal(asked.context[-len(zero.context) :], zero.context)
+            for option, same in zip(asked.options, zero.options, strict=True):
                 np.testing.assert_array_equal(option, same)
-        assert len(three.context) + len(three.options[0]) <= 64
-        shown = bytes(three.context[: -len(none.context)].astype(np.uint8))
+        assert len(triple.context) + len(triple.options[0]) <= 64
+        shown = bytes(triple.context[: -len(zero.context)].astype(np.uint8))
         shots = [shown[i * (length + 2) :][:length] for i in range(3)]
-        assert bytes(one.context[:length].astype(np.uint8)) == shots[0]
-        question = bytes(np.concatenate([none.context, none.options[0]]).astype(np.uint8))
+        assert bytes(single.context[:length].astype(np.uint8)) == shots[0]
+        question = bytes(np.concatenate([zero.context, zero.options[0]]).astype(np.uint8))
         assert any(all(part in d for part in [question, *shots]) for d in documents)
 
 
@@ -50,8 +50,8 @@ def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:
         make_shot_questions(prepared, context=64, shots=[1], separator=SEPARATOR, count=9)
         for _ in range(2)
     )
-    for one, other in zip(first[1], again[1], strict=True):
-        np.testing.assert_array_equal(one.context, other.context)
+    for question, same in zip(first[1], again[1], strict=True):
+        np.testing.assert_array_equal(question.context, same.context)
 
 
 def test_too_many_shots_are_refused(prepared: PreparedData) -> None:

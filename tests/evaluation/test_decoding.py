@@ -6,8 +6,13 @@ from torch import Tensor, nn
 
 from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, logits, network, nll
 from workbench.evaluation.argmax import Likeliest
-from workbench.evaluation.decoding import DECODERS, block_by_block, in_surest_order
-from workbench.generation.choice import Randomness
+from workbench.evaluation.decoding import (
+    DECODERS,
+    block_by_block,
+    by_confidence,
+    in_surest_order,
+)
+from workbench.generation.choice import EQUALLY_SURE, Randomness
 from workbench.generation.incremental import GroupDecoder
 from workbench.generation.network import Network
 from workbench.generation.samplers import SAMPLERS
@@ -27,7 +32,7 @@ def model() -> nn.Module:
 
 
 class Asked:
-    """What a trainer's model answers, with all that was answered kept."""
+    """What a trainer's model answers, and a list of all its answers."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -52,7 +57,7 @@ def test_blocks_come_back_as_their_sampler_fills_them_at_no_temperature(
     objective = BlockDiffusion(
         VOCAB, block_size=size, schedule=SCHEDULES["linear"], weighting="elbo_t", seed=0
     )
-    found = block_by_block(Asked(model), EVERY_SEQUENCE, start, objective)
+    decoded = block_by_block(Asked(model), EVERY_SEQUENCE, start, objective)
     sampled_from = Network(
         VOCAB,
         L,
@@ -66,28 +71,43 @@ def test_blocks_come_back_as_their_sampler_fills_them_at_no_temperature(
     canvas = Canvas(masked, start, torch.arange(len(masked)))
     settings = Settings(temperature=0)
     filled = SAMPLERS["blocks"].fill(sampled_from, canvas, settings, Randomness(0))
-    assert torch.equal(found, filled.tokens_BL)
+    assert torch.equal(decoded, filled.tokens_BL)
 
 
 def test_any_order_takes_the_surest_place_of_what_is_left(model: nn.Module) -> None:
     objective, asked = AnyOrder(VOCAB, seed=0), Asked(model)
-    found = in_surest_order(asked, EVERY_SEQUENCE, PROMPT, objective)
-    assert torch.equal(found[:, :PROMPT], EVERY_SEQUENCE[:, :PROMPT])
-    assert (found < V).all()
+    decoded = in_surest_order(asked, EVERY_SEQUENCE, PROMPT, objective)
+    assert torch.equal(decoded[:, :PROMPT], EVERY_SEQUENCE[:, :PROMPT])
+    assert (decoded < V).all()
     assert len(asked.answers) == L - PROMPT
-    rank = torch.arange(L).repeat(len(found), 1)
-    sought = torch.ones_like(found, dtype=torch.bool)
+    rank = torch.arange(L).repeat(len(decoded), 1)
+    sought = torch.ones_like(decoded, dtype=torch.bool)
     sought[:, :PROMPT] = False
-    sure = torch.zeros(found.shape, dtype=torch.float64)
+    sure = torch.zeros(decoded.shape, dtype=torch.float64)
     for number, answer in enumerate(asked.answers):
         left = answer.log_p_BL.masked_fill(~sought, float("-inf"))
-        place = left.argmax(dim=1, keepdim=True)
-        assert torch.equal(found.gather(1, place), answer.token_BL.gather(1, place))
+        equally_sure = left >= left.amax(dim=1, keepdim=True) - EQUALLY_SURE
+        place = equally_sure.to(torch.uint8).argmax(dim=1, keepdim=True)  # the leftmost
+        assert torch.equal(decoded.gather(1, place), answer.token_BL.gather(1, place))
         sure.scatter_(1, place, left.gather(1, place))
         rank.scatter_(1, place, PROMPT + number)
         sought.scatter_(1, place, False)
     assert not sought.any()
     # What it was sure of is what training calls log p along the order that came about.
-    exact = -nll(model, objective.in_order(found, rank))
+    exact = -nll(model, objective.in_order(decoded, rank))
     assert torch.allclose(sure[:, PROMPT:], exact[:, PROMPT:], atol=1e-5)
     assert len({tuple(row) for row in rank.tolist()}) > 1, "orders depend on what is known"
+
+
+def test_the_leftmost_of_equally_sure_places_comes_first_however_it_is_rounded() -> None:
+    order: list[int] = []
+    rng = torch.Generator().manual_seed(0)
+
+    def ask(inputs_BL: Tensor) -> Likeliest:
+        order.append(int((inputs_BL == VOCAB.mask_id).to(torch.uint8).argmax()))
+        rounding = 0.1 * EQUALLY_SURE * torch.rand(inputs_BL.shape, generator=rng)
+        return Likeliest(torch.zeros_like(inputs_BL), rounding - 1)
+
+    objective = AnyOrder(VOCAB, seed=0)  # all that is asked of it is the vocabulary
+    by_confidence(ask, torch.zeros(1, 12, dtype=torch.int64), PROMPT, objective)
+    assert order == list(range(PROMPT, 12))

@@ -56,8 +56,8 @@ def test_a_token_has_the_mean_of_the_members_probabilities(models: list[RunModel
     rows = [Continuation(context, [token], 0) for token in range(models[0].vocab.n_tokens)]
     members = [np.exp(-nll(model, rows)) for model in models]
     assert not np.allclose(*members), "two seeds differ"
-    found = np.exp(-nll(ensemble(models, NAMES), rows))
-    np.testing.assert_allclose(found, np.mean(members, axis=0), rtol=1e-5)
+    averaged = np.exp(-nll(ensemble(models, NAMES), rows))
+    np.testing.assert_allclose(averaged, np.mean(members, axis=0), rtol=1e-5)
 
 
 def test_a_model_beside_itself_is_itself(models: list[RunModel]) -> None:
@@ -68,7 +68,7 @@ def test_a_model_beside_itself_is_itself(models: list[RunModel]) -> None:
 
 
 def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]:  # type: ignore[type-arg]
-    results = runs[0].path.parent.parent
+    results = runs[0].results
     names = [run.run_id for run in runs]
     options = ["--results", str(results), "--format", "json", "--device", "cpu"]
     done = CliRunner().invoke(app, ["eval", *names, *options, *arguments], catch_exceptions=False)
@@ -82,11 +82,11 @@ def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]: 
 def test_an_ensembles_loss_is_below_its_members_and_no_runs(seeds: list[RunFolder]) -> None:
     tasks = ["--tasks", "val_loss,cloze", "--questions", "16"]
     members = evaluated(seeds, *tasks, "--no-record")["val_loss"]
-    found = evaluated(seeds, *tasks, "--ensemble")
-    (together,) = found["val_loss"]
-    assert together["value"] < np.mean([one["value"] for one in members])
+    numbers = evaluated(seeds, *tasks, "--ensemble")
+    (together,) = numbers["val_loss"]
+    assert together["value"] < np.mean([member["value"] for member in members])
     assert together["run_id"] == "+".join(run.run_id for run in seeds)
-    assert found["cloze_acc"][0]["n"] == 16
+    assert numbers["cloze_acc"][0]["n"] == 16
     assert not any(run.evaluations_path.exists() for run in seeds)
 
 
@@ -95,9 +95,9 @@ def test_the_loss_of_a_checkpoint_is_the_one_that_training_recorded(
     study: Study, objective: str
 ) -> None:
     run = study[objective]
-    (found,) = evaluated([run], "--tasks", "val_loss", "--draws", "1", "--no-record")["val_loss"]
+    (alone,) = evaluated([run], "--tasks", "val_loss", "--draws", "1", "--no-record")["val_loss"]
     recorded = read_records(run.records_path).frame.filter(metric="val_loss")
-    assert found["value"] == pytest.approx(recorded.sort("step")["value"][-1], rel=1e-5)
+    assert alone["value"] == pytest.approx(recorded.sort("step")["value"][-1], rel=1e-5)
 
 
 def test_members_that_differ_in_more_than_seeds_are_refused(

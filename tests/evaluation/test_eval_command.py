@@ -1,4 +1,4 @@
-"""`workbench eval`: numbers of a checkpoint, kept beside what training recorded."""
+"""`workbench eval`: numbers of a checkpoint, saved beside what training recorded."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from workbench.store.read_records import read_records
 @pytest.fixture
 def results(study: Study, tmp_path: Path) -> Path:
     """A copy of the trained runs, ingested: finished runs are sealed."""
-    source = study["ar"].path.parent.parent
+    source = study["ar"].results
     target = tmp_path / "results"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.duckdb"))
     ingest(target)
@@ -54,18 +54,18 @@ def test_the_last_checkpoint_has_the_numbers_that_training_recorded(
 ) -> None:
     run = run_of(results, objective)
     asked = ["--tasks", "cloze", "--questions", "16", "--draws", "4"]
-    found = rows_of(evaluate(results, run.run_id[:6], *asked))
+    rows = rows_of(evaluate(results, run.run_id[:6], *asked))
     trained = read_records(run.records_path).frame.filter(step=12)
     for metric in ("cloze_acc", "cloze_nll_true", "cloze_nll_other"):
         (row,) = trained.filter(metric=metric).to_dicts()
-        assert found[metric]["value"] == pytest.approx(row["value"], rel=1e-5)
-        assert found[metric]["stderr"] == pytest.approx(row["stderr"], rel=1e-4)
-        assert (found[metric]["n"], found[metric]["step"]) == (16, 12)
+        assert rows[metric]["value"] == pytest.approx(row["value"], rel=1e-5)
+        assert rows[metric]["stderr"] == pytest.approx(row["stderr"], rel=1e-4)
+        assert (rows[metric]["n"], rows[metric]["step"]) == (16, 12)
     draws, kind = (1, "nll") if objective == "ar" else (4, "nelbo")
-    assert found["cloze_acc"]["estimator"] == f"{kind}/draws={draws}/seed=0/questions=16"
+    assert rows["cloze_acc"]["estimator"] == f"{kind}/draws={draws}/seed=0/questions=16"
 
 
-def test_numbers_are_kept_once_beside_the_records_of_training(results: Path) -> None:
+def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) -> None:
     run = run_of(results, "mdlm")
     sealed, trained = run.sealed_path.read_bytes(), run.records_path.read_bytes()
     asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--draws", "2", "--seed", "7"]
@@ -77,15 +77,15 @@ def test_numbers_are_kept_once_beside_the_records_of_training(results: Path) -> 
     assert (line["step"], line["tokens"], line["epoch"]) == (12, 6144, 3.0)
     sql = "SELECT metric, step, tokens, flops, value, stderr, n FROM metrics WHERE estimator = "
     sql += "'nelbo/draws=2/seed=7/questions=16' ORDER BY metric"
-    kept = query(results, sql).rows()
-    assert [row[0] for row in kept] == ["cloze_acc", "cloze_nll_other", "cloze_nll_true"]
-    assert all(None not in row for row in kept)
+    saved = query(results, sql).rows()
+    assert [row[0] for row in saved] == ["cloze_acc", "cloze_nll_other", "cloze_nll_true"]
+    assert all(None not in row for row in saved)
     count = "SELECT count(*) FROM metrics"
     before = query(results, count).item()
     assert ingest(results).records == 0, "nothing is new"
     ingest(results, rebuild=True)
     assert query(results, count).item() == before
-    assert query(results, sql).rows() == kept
+    assert query(results, sql).rows() == saved
 
 
 def test_a_store_that_cannot_be_written_costs_no_number(results: Path) -> None:
@@ -115,8 +115,8 @@ def test_runs_that_were_never_trained_to_the_end_can_be_asked_too(results: Path)
     run = run_of(results, "ar")
     steps = sorted(int(path.name[5:]) for path in run.checkpoint_dir.glob("step-*"))
     asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--checkpoint", str(steps[0])]
-    found = rows_of(evaluate(results, *asked, "--no-record"))
-    assert found["cloze_acc"]["step"] == steps[0] < 12
+    rows = rows_of(evaluate(results, *asked, "--no-record"))
+    assert rows["cloze_acc"]["step"] == steps[0] < 12
     assert not run.evaluations_path.exists()
 
 
@@ -184,5 +184,5 @@ def test_a_torn_line_costs_that_line_alone(results: Path) -> None:
     report = ingest(results, rebuild=True)
     assert len(report.problems) == 1
     assert "evaluations.jsonl, line 1: not a record" in report.problems[0]
-    kept = "SELECT count(*) FROM metrics WHERE estimator LIKE '%questions=16'"
-    assert query(results, kept).item() == 3
+    sql = "SELECT count(*) FROM metrics WHERE estimator LIKE '%questions=16'"
+    assert query(results, sql).item() == 3

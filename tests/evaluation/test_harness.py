@@ -133,27 +133,27 @@ def ask(opened: Opened, files: Path, *tasks: str, **options: Any) -> dict[str, A
     from workbench.evaluation.harness_tasks import ask_harness
 
     asked = EvalOptions(draws=4, harness=HarnessOptions(tasks, files), **options)
-    return {one.metric: one for one in ask_harness(opened, asked)}
+    return {number.metric: number for number in ask_harness(opened, asked)}
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdlm"])
 def test_the_harness_gives_our_numbers(study: Study, files: Path, objective: str) -> None:
     opened = open_run(study[objective], device="cpu", threads=1)
     tokenizer = opened.model.tokenizer
-    found = ask(opened, files, "local_hellaswag", "local_mmlu")
+    numbers = ask(opened, files, "local_hellaswag", "local_mmlu")
     hellaswag = in_tokens(read_hellaswag(files / "hellaswag.jsonl"), tokenizer)
     mmlu = in_tokens(
         read_mmlu(files / "mmlu.jsonl", files / "dev.jsonl", 2, form=LETTERS), tokenizer
     )
     ours, letters = (
-        score_choices(opened.scorer, some, context=32, draws=4, batch=64)
-        for some in (hellaswag, mmlu)
+        score_choices(opened.scorer, questions, context=32, draws=4, batch=64)
+        for questions in (hellaswag, mmlu)
     )
-    assert found["local_hellaswag_acc"].value == ours.accuracy().value
-    assert found["local_hellaswag_acc_norm"].value == ours.accuracy_norm().value
-    assert found["local_mmlu_acc"].value == letters.accuracy().value
-    assert found["local_hellaswag_acc"].n == 40
-    assert found["local_hellaswag_acc"].stderr == pytest.approx(
+    assert numbers["local_hellaswag_acc"].value == ours.accuracy().value
+    assert numbers["local_hellaswag_acc_norm"].value == ours.accuracy_norm().value
+    assert numbers["local_mmlu_acc"].value == letters.accuracy().value
+    assert numbers["local_hellaswag_acc"].n == 40
+    assert numbers["local_hellaswag_acc"].stderr == pytest.approx(
         ours.right_Q.std(ddof=1) / np.sqrt(40)
     )
     assert len({0.0, 1.0, ours.accuracy().value, ours.accuracy_norm().value}) == 4
@@ -173,21 +173,21 @@ def test_its_likelihoods_are_ours_to_the_last_bit_that_counts(
         Instance("loglikelihood", {}, (first.prompt, option), i, ("t", first.number, 1))
         for i, option in enumerate(first.options)
     ]
-    found = WorkbenchLM(opened, draws=4).loglikelihood(requests)
+    answers = WorkbenchLM(opened, draws=4).loglikelihood(requests)
     (question,) = in_tokens([first], opened.model.tokenizer)
     scores = score_choices(opened.scorer, [question], context=32, draws=4, batch=64)
     length = len(question.options[first.right])
-    assert -found[first.right][0] == pytest.approx(scores.nll_true_Q[0] * length, rel=1e-5)
-    assert [greedy for _, greedy in found] == [False] * 4
+    assert -answers[first.right][0] == pytest.approx(scores.nll_true_Q[0] * length, rel=1e-5)
+    assert [greedy for _, greedy in answers] == [False] * 4
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdlm"])
 def test_rolling_last_words_and_generation_run(study: Study, files: Path, objective: str) -> None:
     opened = open_run(study[objective], device="cpu", threads=1)
-    found = ask(opened, files, "local_text", "local_last_word", "local_generate", questions=4)
-    assert 0 < found["local_text_bits_per_byte"].value < 8
-    assert 0 <= found["local_last_word_acc"].value <= 1
-    assert 0 <= found["local_generate_exact_match"].value <= 1
+    numbers = ask(opened, files, "local_text", "local_last_word", "local_generate", questions=4)
+    assert 0 < numbers["local_text_bits_per_byte"].value < 8
+    assert 0 <= numbers["local_last_word_acc"].value <= 1
+    assert 0 <= numbers["local_generate_exact_match"].value <= 1
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdlm"])
@@ -202,19 +202,21 @@ def test_what_greedy_decoding_writes_is_known_as_greedy(study: Study, objective:
     (text,) = model._completer.complete(context, (), Writing(3), count=1, first=0)
     other = text[:-1] + ("z" if text[-1:] != "z" else "y")
     answers = [
-        model.loglikelihood([Instance("loglikelihood", {}, (context, one), 0, ("t", 0, 1))])[0]
-        for one in (text, other)
+        model.loglikelihood(
+            [Instance("loglikelihood", {}, (context, continuation), 0, ("t", 0, 1))]
+        )[0]
+        for continuation in (text, other)
     ]
     assert [greedy for _, greedy in answers] == [True, False]
 
 
-def test_its_numbers_are_kept_with_the_run(study: Study, files: Path, tmp_path: Path) -> None:
+def test_its_numbers_are_saved_with_the_run(study: Study, files: Path, tmp_path: Path) -> None:
     import shutil
 
     from typer.testing import CliRunner
 
     results = tmp_path / "results"
-    shutil.copytree(study["mdlm"].path.parent.parent, results)
+    shutil.copytree(study["mdlm"].results, results)
     arguments = ["--harness", "local_hellaswag", "--include-path", str(files), "--draws", "2"]
     arguments += ["--questions", "5", "--device", "cpu", "--results", str(results)]
     done = CliRunner().invoke(
@@ -224,8 +226,8 @@ def test_its_numbers_are_kept_with_the_run(study: Study, files: Path, tmp_path: 
     rows = {row["metric"]: row for row in json.loads(done.stdout)}
     assert rows["local_hellaswag_acc_norm"]["n"] == 5
     assert "/lm-eval=" in rows["local_hellaswag_acc_norm"]["estimator"]
-    kept = results / "runs" / study["mdlm"].run_id / "evaluations.jsonl"
-    assert "local_hellaswag_acc_norm" in kept.read_text()
+    saved = results / "runs" / study["mdlm"].run_id / "evaluations.jsonl"
+    assert "local_hellaswag_acc_norm" in saved.read_text()
 
 
 def test_unknown_and_unconfined_tasks_are_refused(study: Study, files: Path) -> None:

@@ -51,9 +51,9 @@ def test_ar_answers_have_the_chain_rules_likelihood(models: dict[str, RunModel])
     inputs = torch.tensor([[model.vocab.bos_id, *context, *answer[:-1]]])
     logits = model.model(inputs)[0, :, : model.vocab.n_tokens].double()
     expected = -torch.log_softmax(logits, dim=-1)[range(10, 16), answer].sum()
-    (found,) = scored(model, [Continuation(context, answer, 0)])
-    assert found.shape == (1,), "exact: one draw, whatever is asked for"
-    assert found[0] == pytest.approx(float(expected), rel=1e-5)
+    (nll,) = scored(model, [Continuation(context, answer, 0)])
+    assert nll.shape == (1,), "exact: one draw, whatever is asked for"
+    assert nll[0] == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdlm", "block", "aoar"])
@@ -97,10 +97,10 @@ def test_equal_options_of_a_question_differ_in_nothing(models: dict[str, RunMode
 
 def test_the_noise_of_a_comparison_cancels(models: dict[str, RunModel]) -> None:
     """Two options that differ in one letter: their difference is far less noisy than they are."""
-    one = text(12, 1)
-    other = one.copy()
+    option = text(12, 1)
+    other = option.copy()
     other[3] = 97 + (other[3] - 96) % 26
-    rows = [Continuation(text(9), each, n) for n in range(200) for each in (one, other)]
+    rows = [Continuation(text(9), each, n) for n in range(200) for each in (option, other)]
     nll = scored(models["mdlm"], rows, draws=2).mean(axis=1).reshape(200, 2)
     assert np.ptp(nll, axis=0).min() > 0
     assert (nll[:, 0] - nll[:, 1]).std() < 0.5 * nll[:, 0].std()
@@ -132,12 +132,12 @@ def test_ranks_share_the_batches_and_call_equally_often() -> None:
     def on(rank: int, ranks: int) -> tuple[np.ndarray, int]:
         scorer = Unigram(prices)
         scorer.ranks = (rank, ranks)
-        found = continuation_nll(scorer, rows, context=8, draws=1, batch=2)
-        return found, scorer.calls
+        nll = continuation_nll(scorer, rows, context=8, draws=1, batch=2)
+        return nll, scorer.calls
 
     alone, _ = on(0, 1)
     shares = [on(rank, 4) for rank in range(4)]
-    np.testing.assert_allclose(sum(found for found, _ in shares), alone)
+    np.testing.assert_allclose(sum(share for share, _ in shares), alone)
     assert len({calls for _, calls in shares}) == 1
 
 
@@ -158,8 +158,8 @@ def test_every_token_of_an_answer_is_scored_once(before: int, answer: int, conte
 def test_windows_score_every_token_of_a_text_once(length: int, context: int) -> None:
     rows = windows(np.arange(length), context=context, question=0)
     parts = pieces(rows, context=context)
-    found = np.concatenate([part.tokens[part.start :] for part in parts])
-    np.testing.assert_array_equal(found, np.arange(length))
+    scored_tokens = np.concatenate([part.tokens[part.start :] for part in parts])
+    np.testing.assert_array_equal(scored_tokens, np.arange(length))
     assert all(len(part.tokens) == min(context, length) for part in parts)
 
 

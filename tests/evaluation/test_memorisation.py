@@ -1,7 +1,5 @@
 """Memorisation: what a model has learnt by heart comes back, what it has not does not."""
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +13,13 @@ from workbench.evaluation.argmax import Likeliest
 from workbench.evaluation.audit import AuditOptions, audit_run
 from workbench.evaluation.decoding import by_confidence, left_to_right
 from workbench.evaluation.memorisation import memorisation_windows, suffix_tokens
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running import worker
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.base import Vocab
 
 VOCAB = Vocab(n_tokens=10, size=16, mask_id=10, bos_id=11)
 KNOWS_ITS_VOCABULARY = AnyOrder(VOCAB, seed=0)  # all that these two ask of an objective
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()
 
 
 class Copycat:
@@ -136,7 +128,7 @@ def test_larger_budgets_are_asked_for_the_same_windows(tmp_path: Path, corpus: P
     run = make_run(tmp_path, corpus)
     document = run.config_json()
     prepared = PreparedData.open(tmp_path / document["data"]["folder"])
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     found = []
     for unique in (640, 2048):
         data = config.data.model_copy(update={"unique_tokens": unique})

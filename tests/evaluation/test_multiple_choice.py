@@ -1,4 +1,4 @@
-"""Multiple choice: who is chosen, per token and per character, and what averages are over."""
+"""Multiple choice: the chosen option, per token and per character, and what averages are over."""
 
 import numpy as np
 import pytest

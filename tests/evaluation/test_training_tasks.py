@@ -1,7 +1,5 @@
 """`[evaluation]` with tasks from files: what they cost a run's identity, and what it records."""
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +14,6 @@ from workbench.recipe.task_names import TASK_DRAWS
 from workbench.running import worker
 from workbench.running.study import make_folders, run_study
 from workbench.store.read_records import read_records
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()  # titan's trainer turns it off for its process
 
 
 def recipe_with(tmp_path: Path, corpus: Path, evaluation: str, *overrides: str) -> Recipe:
@@ -67,10 +59,10 @@ def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective
         "hellaswag_acc_norm": 3, "hellaswag_nll_true": 3, "mmlu_acc": 2, "mmlu_1shot_acc": 2,
         "mmlu_continuation_acc_norm": 2,
     }.items():  # fmt: skip
-        found = records.filter(metric=metric)
-        assert found["step"].to_list() == [1, 4, 8, 12]
-        assert set(found["n"]) == {n}
-        assert found["value"].is_finite().all()
+        recorded = records.filter(metric=metric)
+        assert recorded["step"].to_list() == [1, 4, 8, 12]
+        assert set(recorded["n"]) == {n}
+        assert recorded["value"].is_finite().all()
     draws = 1 if objective == "ar" else TASK_DRAWS
     (estimator,) = set(records.filter(metric="mmlu_acc")["estimator"])
     assert f"/draws={draws}/file=" in estimator

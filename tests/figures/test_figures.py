@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws.fitting.conftest import law, made_table
-from tests.store import conftest
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun, run_maker
 from workbench import figures
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.crossover import crossovers
@@ -56,7 +55,7 @@ def also(run: Any, **metrics: float) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three budgets, of which one does not cross, with two seeds each; and the published curves."""
     results = tmp_path_factory.mktemp("figures") / "results"
-    make_run: MakeRun = conftest.make_run.__wrapped__(results)
+    make_run = run_maker(results)
     for unique, other in ((6_400, DIFFUSION), (12_800, DIFFUSION), (32_000, NEVER)):
         for seed in (0, 1):
             own = [f"data.unique_tokens={unique}", f"training.seed={seed}"]
@@ -144,7 +143,7 @@ def test_an_objective_has_one_colour_on_every_figure(every: dict[str, Figure]) -
                     assert colour == COLOURS["mdlm"], name
 
 
-def test_an_objective_from_elsewhere_looks_alike_beside_any_others() -> None:
+def test_an_unknown_objective_looks_alike_beside_any_others() -> None:
     alone = styles_of(["sedd"])["sedd"]
     assert styles_of(["ar", "mdlm", "sedd"])["sedd"] == alone
     many = styles_of(["ar", "mdlm", "sedd", "uniform", "block", "any-order"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.figures.test_figures import also, study
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.config_diff import configuration_diff
 from workbench.analysis.curves import load_curves
 from workbench.errors import InputError

@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from workbench.generation.choice import EQUALLY_SURE
 from workbench.generation.network import Network
 from workbench.training.noise import LINEAR, NoiseSchedule
 from workbench.training.objectives.base import Vocab
@@ -134,7 +135,8 @@ def ancestral_law(
 def confidence_law(
     table: Conditionals, steps: int, known: Text | None = None, span: Span | None = None
 ) -> Law:
-    """The exact distribution of `by_confidence` with the linear schedule."""
+    """The exact distribution of `by_confidence` with the linear schedule. Of places that are
+    equally sure, every choice is equally likely."""
     known, (begin, end) = _masked(table, known, span)
     law: Law = {}
 
@@ -146,11 +148,25 @@ def confidence_law(
         keep = len(masked) - int((end - begin) * (1 - (step + 1) / steps) + 0.5 + 1e-9)
         for drawn in itertools.product(range(V), repeat=len(masked)):
             sure = [float(table.p[seen][i][x]) for i, x in zip(masked, drawn, strict=True)]
-            best = sorted(range(len(masked)), key=lambda j: -sure[j])[:keep]
-            after = list(seen)
-            for j in best:
-                after[masked[j]] = drawn[j]
-            go(tuple(after), step + 1, chance * float(np.prod(sure)))
+            choices = _surest(np.log(sure), keep)
+            for best in choices:
+                after = list(seen)
+                for j in best:
+                    after[masked[j]] = drawn[j]
+                go(tuple(after), step + 1, chance * float(np.prod(sure)) / len(choices))
 
     go(known, 0, 1.0)
     return law
+
+
+def _surest(log_p: np.ndarray, keep: int) -> list[Text]:
+    """Every choice of the `keep` surest places: more than one where the last are equally sure."""
+    order = np.argsort(-log_p)
+    levels = np.split(order, np.flatnonzero(-np.diff(log_p[order]) > EQUALLY_SURE) + 1)
+    chosen: Text = ()
+    for level in levels:
+        if len(chosen) + len(level) > keep:
+            rest = itertools.combinations(map(int, level), keep - len(chosen))
+            return [chosen + some for some in rest]
+        chosen += tuple(map(int, level))
+    return [chosen]

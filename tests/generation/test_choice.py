@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.generation.choice import Randomness, draw, probabilities
+from workbench.generation.choice import EQUALLY_SURE, Randomness, draw, probabilities, surest_first
 
 logit_rows = st.lists(st.floats(-30, 30), min_size=4, max_size=12)
 N_TOKENS = 3
@@ -20,15 +20,15 @@ def test_the_nucleus_is_the_smallest_set_of_likeliest_tokens(
     n = len(logits) - 1
     full = probabilities(row, n, temperature=temperature)[0]
     cut = probabilities(row, n, temperature=temperature, top_p=top_p)[0]
-    kept = cut > 0
+    positive = cut > 0
     assert cut.sum().item() == pytest.approx(1)
-    assert full[kept].sum().item() >= top_p - 1e-9
-    if kept.sum() > 1:
-        assert full[kept].sum() - full[kept].min() < top_p + 1e-9
-    dropped = full[~kept]
+    assert full[positive].sum().item() >= top_p - 1e-9
+    if positive.sum() > 1:
+        assert full[positive].sum() - full[positive].min() < top_p + 1e-9
+    dropped = full[~positive]
     if len(dropped):
-        assert dropped.max() <= full[kept].min() + 1e-12
-    ratio = cut[kept] / full[kept]
+        assert dropped.max() <= full[positive].min() + 1e-12
+    ratio = cut[positive] / full[positive]
     assert torch.allclose(ratio, ratio[:1].expand_as(ratio))
 
 
@@ -63,11 +63,31 @@ def test_draws_have_their_frequencies_and_uniforms_their_resolution() -> None:
 
 def test_randomness_depends_on_its_seed_purpose_and_counters_alone() -> None:
     counter = torch.arange(64)
-    one = Randomness(1).token(counter, counter)
-    assert torch.equal(one[10:20], Randomness(1).token(counter[10:20], counter[10:20]))
+    uniform = Randomness(1).token(counter, counter)
+    assert torch.equal(uniform[10:20], Randomness(1).token(counter[10:20], counter[10:20]))
     for other in (
         Randomness(2).token(counter, counter),
         Randomness(1).order(counter, counter),
         Randomness(1).token(counter, counter + 1),
     ):
-        assert not torch.isclose(one, other).any()
+        assert not torch.isclose(uniform, other).any()
+
+
+def test_places_go_by_confidence_and_equally_sure_ones_by_the_draw() -> None:
+    tie = torch.tensor([[0.9, 0.1, 0.2, 0.8, 0.5, 0.4]], dtype=torch.float64)
+    sure = torch.tensor([[-1.0, -2.0, -2.0, -0.5, -2.0, -torch.inf]], dtype=torch.float64)
+    expected = [[3, 0, 1, 2, 4, 5]]
+    assert surest_first(sure, tie).tolist() == expected
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        rounded = sure + 0.1 * EQUALLY_SURE * torch.rand(sure.shape, generator=rng)
+        assert surest_first(rounded, tie).tolist() == expected
+        assert surest_first(rounded.float(), tie).tolist() == expected
+    apart = sure + torch.tensor([0.0, 0.0, 2.0, 0.0, 4.0, 0.0]) * EQUALLY_SURE
+    assert surest_first(apart, tie).tolist() == [[3, 0, 4, 2, 1, 5]]
+
+
+def test_places_that_are_not_sought_come_last() -> None:
+    sure = torch.tensor([[-torch.inf, -800.0, -torch.inf], [-torch.inf] * 3])
+    tie = torch.tensor([[0.5, 0.9, 0.1]]).expand(2, -1)
+    assert surest_first(sure, tie).tolist() == [[1, 2, 0], [2, 0, 1]]

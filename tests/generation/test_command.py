@@ -19,7 +19,7 @@ def ask(trained: TrainedRuns, objective: str, *arguments: str):
         "sample",
         run,
         "--results",
-        str(trained["ar"].path.parent.parent),
+        str(trained["ar"].results),
         "--device",
         "cpu",
         *arguments,
@@ -31,12 +31,12 @@ def ask(trained: TrainedRuns, objective: str, *arguments: str):
 def test_the_command_gives_text_on_stdout_and_speed_on_stderr(
     trained: TrainedRuns, objective: str
 ) -> None:
-    told = ask(trained, objective, "--prompt", "def ", "--seed", "3")
-    assert told.exit_code == 0
-    assert told.stdout.startswith("def ")
-    assert "tokens a second" in told.stderr
-    assert "tokens a second" not in told.stdout
-    assert ask(trained, objective, "--prompt", "def ", "--seed", "3").stdout == told.stdout
+    done = ask(trained, objective, "--prompt", "def ", "--seed", "3")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("def ")
+    assert "tokens a second" in done.stderr
+    assert "tokens a second" not in done.stdout
+    assert ask(trained, objective, "--prompt", "def ", "--seed", "3").stdout == done.stdout
 
 
 def test_the_json_has_a_row_a_text(trained: TrainedRuns, tmp_path: Path) -> None:
@@ -51,24 +51,25 @@ def test_the_json_has_a_row_a_text(trained: TrainedRuns, tmp_path: Path) -> None
     assert rows[0]["tokens_per_second"] > 0
 
 
-def test_a_window_is_said(trained: TrainedRuns) -> None:
-    told = ask(trained, "ar", "--tokens", "60", "--window", "8")
-    assert "made in 3 windows" in told.stderr
+def test_a_window_is_reported(trained: TrainedRuns) -> None:
+    done = ask(trained, "ar", "--tokens", "60", "--window", "8")
+    assert "made in 3 windows" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("objective", "name"), [(one, name) for one in OBJECTIVES for name in samplers_of(one)]
+    ("objective", "name"),
+    [(objective, name) for objective in OBJECTIVES for name in samplers_of(objective)],
 )
 def test_every_sampler_of_an_objective_can_be_named(
     trained: TrainedRuns, objective: str, name: str
 ) -> None:
     # The window of 32 bytes is left, blocks of 8 are begun in the middle.
     arguments = ("--sampler", name, "--prompt", "def value", "--tokens", "30", "--window", "5")
-    told = ask(trained, objective, *arguments, "--count", "2", "--format", "json")
-    rows = json.loads(told.stdout)
+    done = ask(trained, objective, *arguments, "--count", "2", "--format", "json")
+    rows = json.loads(done.stdout)
     assert {row["sampler"] for row in rows} == {name}
     assert all(row["tokens"] == 30 or row["ended"] for row in rows)
-    assert "forward passes" in told.stderr
+    assert "forward passes" in done.stderr
 
 
 REFUSED: dict[str, tuple[str, list[str], str]] = {
@@ -95,13 +96,13 @@ REFUSED: dict[str, tuple[str, list[str], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_an_objective_is_refused(trained: TrainedRuns, case: str) -> None:
-    objective, arguments, said = REFUSED[case]
-    with pytest.raises(InputError, match=said):
+    objective, arguments, message = REFUSED[case]
+    with pytest.raises(InputError, match=message):
         ask(trained, objective, *arguments)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--sampler", "ancestral"], "the objective ar, which takes ar"),
         (["--sampler", "anc"], "no such sampler"),
@@ -112,6 +113,8 @@ def test_what_does_not_fit_an_objective_is_refused(trained: TrainedRuns, case: s
         (["--device", "tpu"], "--device tpu: expected auto, cpu or cuda"),
     ],
 )
-def test_wrong_input_is_said(trained: TrainedRuns, arguments: list[str], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_input_is_refused_with_a_message(
+    trained: TrainedRuns, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         ask(trained, "ar", *arguments)

@@ -19,7 +19,9 @@ PROMPT = torch.tensor([0, 2, 1, 1])
 
 
 BLOCK = 4
-EVERY = [(sampler.name, one) for sampler in SAMPLERS.values() for one in sampler.objectives]
+EVERY = [
+    (sampler.name, objective) for sampler in SAMPLERS.values() for objective in sampler.objectives
+]
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +140,14 @@ def test_a_window_goes_on_from_the_last_tokens_alone(network) -> None:
     have = CONTEXT
     while have < 44:
         room = min(CONTEXT - window, 44 - have)
-        kept = long[have - window : have]
-        again = generate(network["ar"], sampler, kept, room, greedy).new_KN[0]
+        context = long[have - window : have]
+        again = generate(network["ar"], sampler, context, room, greedy).new_KN[0]
         assert torch.equal(long[have : have + room], again)
         have += room
 
 
 @pytest.mark.parametrize(
-    ("n_new", "window", "steps", "said"),
+    ("n_new", "window", "steps", "message"),
     [
         (13, None, None, r"--tokens 13.*16 tokens of context.*at most 12.*--window"),
         (13, 16, None, "--window 16: expected 1 to 15"),
@@ -155,10 +157,10 @@ def test_a_window_goes_on_from_the_last_tokens_alone(network) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(
-    n_new: int, window: int | None, steps: int | None, said: str, network
+    n_new: int, window: int | None, steps: int | None, message: str, network
 ) -> None:
     given = Settings(steps=steps)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         generate(network["mdlm"], SAMPLERS["ancestral"], PROMPT, n_new, given, window=window)
 
 

@@ -14,6 +14,9 @@ from workbench.training.objectives.base import Corrupted
 from workbench.training.objectives.block import block_view
 
 LENGTH = 48
+ROUNDING = 1e-4
+"""Of logits of ordinary size, which sums in another order move by up to 5e-6 on one processor and
+by more on another."""
 
 
 def build(*, qk_norm: bool = True, tied: bool = True) -> nn.Module:
@@ -37,7 +40,7 @@ def test_logits_are_those_of_the_full_forward_pass(prompt: int, qk_norm: bool) -
     parts += [decoder.extend_all(tokens[:, i : i + 1]) for i in range(prompt, LENGTH)]
     full = model(tokens)
     assert full.abs().max() > 1, "logits of ordinary size"
-    torch.testing.assert_close(torch.cat(parts, dim=1), full, atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.cat(parts, dim=1), full, atol=ROUNDING, rtol=0)
 
 
 def test_pieces_of_any_size_add_up() -> None:
@@ -46,7 +49,9 @@ def test_pieces_of_any_size_add_up() -> None:
     decoder = CachedDecoder(model, batch=2, length=LENGTH)
     last = [decoder.extend(piece) for piece in tokens.split([5, 1, 13, 20, 9], dim=1)]
     ends = torch.tensor([5, 6, 19, 39, 48]) - 1
-    torch.testing.assert_close(torch.stack(last, dim=1), model(tokens)[:, ends], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.stack(last, dim=1), model(tokens)[:, ends], atol=ROUNDING, rtol=0
+    )
 
 
 def test_more_inputs_than_room_are_refused() -> None:
@@ -74,15 +79,15 @@ def test_a_block_after_clean_ones_has_the_logits_of_the_two_stream_pass(
     view = block_view(length, size, clean.device)
     whole = logits(model, Corrupted(torch.cat([noisy, clean], dim=1), clean, None, view))
     decoder = GroupDecoder(model, batch=6, length=length, group=size)
-    have, some = 0, torch.tensor([1, 4])
+    have, row = 0, torch.tensor([1, 4])
     for first in range(min(read * size, length - size), length, size):
         end = first + size
         shown = torch.cat([clean[:, have:first], noisy[:, first:end]], dim=1)
-        found = decoder.predict(shown, torch.arange(have, end)[None])
-        torch.testing.assert_close(found, whole[:, first:end], atol=1e-5, rtol=0)
+        predicted = decoder.predict(shown, torch.arange(have, end)[None])
+        torch.testing.assert_close(predicted, whole[:, first:end], atol=ROUNDING, rtol=0)
         place = torch.arange(first, end)[None]
-        again = decoder.predict(noisy[some, first:end], place, some)
-        torch.testing.assert_close(again, found[some], atol=1e-5, rtol=0)
+        again = decoder.predict(noisy[row, first:end], place, row)
+        torch.testing.assert_close(again, predicted[row], atol=ROUNDING, rtol=0)
         have = first
 
 
@@ -101,9 +106,9 @@ def test_places_in_an_order_have_the_logits_of_the_two_stream_pass(known: int) -
         places = place[:, have : now + 1]
         shown = tokens.gather(1, places)
         shown[:, -1] = VOCAB.mask_id
-        found = decoder.predict(shown, places)[:, 0]
+        predicted = decoder.predict(shown, places)[:, 0]
         expected = whole[torch.arange(4), place[:, now]]
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(predicted, expected, atol=ROUNDING, rtol=0)
         have = now
 
 

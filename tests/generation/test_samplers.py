@@ -80,9 +80,9 @@ def test_ancestral_reaches_the_joint_as_steps_grow(schedule) -> None:
     for steps in (1, 4, 16, 32):
         times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
         chances = -np.diff(schedule.move_chance(times).numpy())
-        apart = sum(np.prod(chances[list(w)]) for w in itertools.permutations(range(steps), L))
+        distinct = sum(np.prod(chances[list(w)]) for w in itertools.permutations(range(steps), L))
         distances.append(distance(ancestral_law(TABLE, steps, schedule), law))
-        assert distances[-1] <= 1 - apart + 1e-12
+        assert distances[-1] <= 1 - distinct + 1e-12
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < distances[0] / 10
     drawn = sample("ancestral", TABLE.network(schedule), Settings(steps=500), n=4000)
@@ -222,7 +222,7 @@ def test_more_steps_than_tokens_take_no_more_passes_than_tokens(name: str) -> No
 def test_every_sampler_is_for_an_objective_that_exists_and_every_objective_has_one() -> None:
     for sampler in SAMPLERS.values():
         assert any(sampler.name in samplers_of(objective) for objective in OBJECTIVES)
-    defaults = {one: samplers_of(one)[0] for one in OBJECTIVES}
+    defaults = {objective: samplers_of(objective)[0] for objective in OBJECTIVES}
     assert defaults == {
         "ar": "ar",
         "mdlm": "ancestral",
@@ -238,6 +238,8 @@ def test_steps_are_shared_out_in_full(steps: int, sizes: list[int]) -> None:
     shares = spread(steps, sizes, "blocks")
     assert sum(shares) == steps
     assert min(shares) >= 1
-    assert all(abs(one - steps * n / sum(sizes)) <= 1 for one, n in zip(shares, sizes, strict=True))
+    assert all(
+        abs(share - steps * n / sum(sizes)) <= 1 for share, n in zip(shares, sizes, strict=True)
+    )
     if steps == sum(sizes):
         assert shares == sizes

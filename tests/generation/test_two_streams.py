@@ -2,6 +2,7 @@
 defines: real networks, every text enumerated through the objective's own two-stream pass."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,10 +52,11 @@ def sample(
     prompt: Text = (),
     *,
     length: int = L,
+    n: int = N,
 ) -> Tensor:
-    tokens = torch.full((N, length), VOCAB.mask_id)
+    tokens = torch.full((n, length), VOCAB.mask_id)
     tokens[:, : len(prompt)] = torch.tensor(prompt, dtype=torch.int64)
-    canvas = Canvas(tokens, len(prompt), torch.arange(N))
+    canvas = Canvas(tokens, len(prompt), torch.arange(n))
     return SAMPLERS[name].fill(net, canvas, settings, Randomness(settings.seed)).tokens_BL
 
 
@@ -133,6 +135,26 @@ def test_blocks_by_confidence_sample_what_their_rule_says(case: str, model: nn.M
     drawn = sample("blocks", seen_by_samplers(model, size=size), settings, prompt, length=length)
     law = block_law(BlockTable(model, size), spans, LINEAR, prompt, surest=True)
     assert agreement(drawn, law) > 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_network_that_rounds_otherwise_gives_the_same_texts(
+    temperature: float, model: nn.Module
+) -> None:
+    """All masked, it finds every place equally sure but for rounding."""
+
+    class Rounded(GroupDecoder):
+        def predict(self, *arguments: Tensor | None) -> Tensor:
+            exact = super().predict(*arguments)
+            return exact + 1e-6 * torch.randn(exact.shape, generator=generator)
+
+    exactly = seen_by_samplers(model, size=L)
+    rounding = replace(exactly, reader=lambda b, n: Rounded(model, batch=b, length=n, group=L))
+    generator = torch.Generator().manual_seed(0)
+    settings = Settings(temperature=temperature)
+    first = sample("blocks", exactly, settings, n=500)
+    assert torch.equal(sample("blocks", rounding, settings, n=500), first)
+    assert len(first.unique(dim=0)) > 1, "seeds choose"
 
 
 def test_blocks_of_one_token_sample_the_exact_likelihood(model: nn.Module) -> None:

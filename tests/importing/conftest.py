@@ -16,11 +16,6 @@ WriteTable = Callable[..., Path]
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
-@pytest.fixture
 def table(tmp_path: Path) -> WriteTable:
     """table(row, ..., header=...) writes a CSV file and gives its path."""
 

@@ -12,17 +12,17 @@ from workbench.importing.importer import import_runs
 GOOD = ROWS[0]
 
 
-def refused(source: object, results: Path, *said: str, **options: object) -> None:
-    """Importing fails, says all this, and leaves nothing behind."""
+def refused(source: object, results: Path, *message: str, **options: object) -> None:
+    """Importing fails with all these words, and writes nothing."""
     with pytest.raises(InputError) as caught:
         import_runs(str(source), options.pop("study", "s"), results, **options)  # type: ignore[arg-type]
-    for words in said:
+    for words in message:
         assert words in str(caught.value)
     assert not results.exists()
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("ar,1000,100,val_loss,100,low", ["value", "'low'", "not a number"]),
         ("ar,1000,100,val_loss,100,nan", ["value", "'nan'", "not finite"]),
@@ -45,23 +45,23 @@ def refused(source: object, results: Path, *said: str, **options: object) -> Non
     ],
 )
 def test_a_wrong_cell_is_named_with_its_row_and_line(
-    results: Path, table: WriteTable, row: str, said: list[str]
+    results: Path, table: WriteTable, row: str, message: list[str]
 ) -> None:
     path = table("ar,1000,100,val_loss,1,9", row, name="bad.csv")
-    refused(path, results, "bad.csv", "row 2 (line 3)", *said)
+    refused(path, results, "bad.csv", "row 2 (line 3)", *message)
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("ar,1000,100,val_loss,50,1,2", "line 3: 7 cells, and the header has 6"),
         ('ar,1000,100,val_loss,50,"1', "quotation mark"),
     ],
 )
 def test_a_line_that_is_no_row_is_named(
-    results: Path, table: WriteTable, row: str, said: str
+    results: Path, table: WriteTable, row: str, message: str
 ) -> None:
-    refused(table("ar,1000,100,val_loss,1,9", row), results, said)
+    refused(table("ar,1000,100,val_loss,1,9", row), results, message)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_row_that_is_there_twice_counts_once(results: Path, table: WriteTable)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.csv", b"", "empty"),
         ("a.csv", b"\n \n", "empty"),
@@ -131,12 +131,12 @@ def test_a_row_that_is_there_twice_counts_once(results: Path, table: WriteTable)
     ],
 )
 def test_a_file_that_is_no_table_is_named(
-    tmp_path: Path, results: Path, name: str, content: bytes | None, said: str
+    tmp_path: Path, results: Path, name: str, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    refused(path, results, name, said)
+    refused(path, results, name, message)
 
 
 def test_a_folder_without_event_files_is_named(tmp_path: Path, results: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_folder_without_event_files_is_named(tmp_path: Path, results: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"valeu": "loss"}, "unknown column valeu, did you mean 'value'?"),
         ({"value": "metrik"}, "has no column metrik, did you mean 'metric'?"),
@@ -154,9 +154,9 @@ def test_a_folder_without_event_files_is_named(tmp_path: Path, results: Path) ->
     ],
 )
 def test_a_mapping_that_does_not_fit_is_refused(
-    results: Path, table: WriteTable, columns: dict[str, str], said: str
+    results: Path, table: WriteTable, columns: dict[str, str], message: str
 ) -> None:
-    refused(table(), results, said, columns=columns)
+    refused(table(), results, message, columns=columns)
 
 
 @pytest.mark.parametrize("study", [None, "", ".hidden", "a/b", "a b", "x" * 101])

@@ -190,7 +190,9 @@ def test_a_trained_run_is_never_overwritten(results: Path, table: WriteTable) ->
     assert everything(results) == before
 
 
-def test_an_existing_study_keeps_what_its_recipe_said(results: Path, table: WriteTable) -> None:
+def test_an_existing_study_keeps_the_entries_of_its_recipe(
+    results: Path, table: WriteTable
+) -> None:
     folder = results / "studies"
     folder.mkdir(parents=True)
     study = {
@@ -241,7 +243,7 @@ def test_a_label_that_names_each_run_pairs_without_it(results: Path, table: Writ
     assert len(crossovers(results, "s", "val_loss", "tokens")) == 1
 
 
-def test_a_label_that_runs_need_to_be_told_apart_stays(results: Path, table: WriteTable) -> None:
+def test_a_label_that_distinguishes_runs_stays(results: Path, table: WriteTable) -> None:
     rows = [f"{row},{row.split(',')[0]}{i}" for row in ROWS for i in (1, 2)]
     report = import_runs(table(*rows, header=f"{HEADER},name"), "s", results)
     assert "make no pairs" in report.notes[0]
@@ -253,8 +255,8 @@ def test_flops_are_estimated_on_request_only_where_missing(
     rows = ["ar,1000,100,val_loss,100,5.0,7", "ar,1000,100,val_loss,200,4.0,"]
     path = table(*rows, header=f"{HEADER},flops")
     report = import_runs(path, "s", results, estimate_flops=True)
-    found = query(results, "SELECT flops FROM metrics ORDER BY tokens")["flops"].to_list()
-    assert found == [7.0, 6.0 * 1000 * 200]
+    flops = query(results, "SELECT flops FROM metrics ORDER BY tokens")["flops"].to_list()
+    assert flops == [7.0, 6.0 * 1000 * 200]
     assert "flops are estimated" in report.notes[0]
     assert "n_params" in list_runs(results)[0].provenance_json()["flops"]
 
@@ -309,8 +311,8 @@ def test_values_and_tokens_come_back_bit_for_bit(
     rows = [f"ar,1000,100,val_loss,{tokens},{value!r}" for tokens, value in points.items()]
     path.write_text("\n".join([HEADER, *rows]))
     import_runs(path, "s", folder)
-    found = query(folder, "SELECT tokens, value FROM metrics").rows()
-    assert dict(found) == points
+    stored = query(folder, "SELECT tokens, value FROM metrics").rows()
+    assert dict(stored) == points
 
 
 def test_a_million_rows_take_less_than_ten_seconds(tmp_path: Path, results: Path) -> None:

@@ -44,8 +44,8 @@ def write(source: Path) -> Write:
                     content = {"tensor": tensor_util.make_tensor_proto(value)}
                 else:
                     content = {"simple_value": value}
-                one = summary_pb2.Summary.Value(tag=tag, **content)
-                summary = summary_pb2.Summary(value=[one])
+                summary_value = summary_pb2.Summary.Value(tag=tag, **content)
+                summary = summary_pb2.Summary(value=[summary_value])
                 writer.add_event(event_pb2.Event(wall_time=at, step=step, summary=summary))
         writer.close()
 
@@ -80,9 +80,7 @@ def test_several_files_of_a_run_are_merged_and_the_later_one_stands(
     assert [row[::2] for row in curve(results)] == [(1, 6.0), (2, 9.0), (3, 4.0)]
 
 
-def test_tokens_from_the_last_step_are_said_to_be_so(
-    source: Path, results: Path, write: Write
-) -> None:
+def test_tokens_from_the_last_step_are_noted(source: Path, results: Path, write: Write) -> None:
     write("1b_2e_ar_1b", {"val_loss": {1: 6.0}, "train/loss": {4: 5.0}})
     report = import_runs(source, "tb", results)
     assert curve(results) == [(1, 500_000_000, 6.0)]
@@ -162,7 +160,7 @@ def test_importing_events_twice_changes_nothing(source: Path, results: Path, wri
     assert "nothing has changed" in import_runs(source, "tb", results).notes[-1]
 
 
-def test_runs_of_other_lengths_stay_apart(source: Path, results: Path, write: Write) -> None:
+def test_runs_of_other_lengths_stay_separate(source: Path, results: Path, write: Write) -> None:
     write("1b_2e_ar_1b", {"val_loss": {1: 6.0}})
     write("1b_4e_ar_1b", {"val_loss": {1: 6.0}})
     assert import_runs(source, "tb", results).runs == 2
@@ -176,7 +174,7 @@ def test_the_folder_of_one_run_can_be_imported_itself(
 
 
 @pytest.mark.parametrize(
-    ("scalars", "columns", "said"),
+    ("scalars", "columns", "message"),
     [
         ({"odd": {"val_loss": {1: 1.0}}}, {}, ["odd", "{unique}_{epochs}e_"]),
         ({"1b_2e_ar": {"val_loss": {1: 1.0}}}, {}, ["1b_2e_ar", "--column n_params=1e9"]),
@@ -212,13 +210,13 @@ def test_what_cannot_be_taken_is_refused_before_anything_is_written(
     write: Write,
     scalars: dict[str, dict[str, dict[int, float]]],
     columns: dict[str, str],
-    said: list[str],
+    message: list[str],
 ) -> None:
     for run, tags in scalars.items():
         write(run, tags)
     with pytest.raises(InputError) as caught:
         import_runs(source, "tb", results, columns=columns)
-    for words in said:
+    for words in message:
         assert words in str(caught.value)
     assert not results.exists()
 
@@ -266,7 +264,7 @@ def test_other_names_are_no_runs(name: str) -> None:
     assert parse_name(name) is None
 
 
-def test_total_and_active_parameters_are_told_apart() -> None:
+def test_total_and_active_parameters_are_distinguished() -> None:
     run = parse_name("1b_2e_ar_8b1a")
     assert run is not None
     assert run.labels["n_params_active"] == "1000000000"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.analysis.crossover import crossovers
 from workbench.laws.bracket import bracket
 from workbench.planning.plan import plan_study

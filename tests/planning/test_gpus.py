@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.store.conftest import MakeRun, make_run, results
+from tests.made_runs import MakeRun
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.planning.gpus import (
@@ -23,7 +23,6 @@ from workbench.runs.files import write_json
 from workbench.runs.folder import RunFolder
 from workbench.store import ingest
 
-__all__ = ["make_run", "results"]
 H100 = GPUS["h100"]
 PAPER = "recipes/paper/figure-03-size.toml"
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store import conftest
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun, run_maker
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.report.content import study_report
@@ -32,7 +31,7 @@ FIT = {
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("report") / "results"
-    make_run: MakeRun = conftest.make_run.__wrapped__(results)
+    make_run = run_maker(results)
     for unique in (12_800, 32_000):
         u = f"data.unique_tokens={unique}"
         make_run(f"a{unique}", AR, overrides=[u])

@@ -29,18 +29,13 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
 def train(
     *runs: RunFolder, jobs: int = 2, keep_going: bool = True, retry_failed: bool = False
 ) -> RunReport:
     return train_folders(
         "scripted",
         {run.run_id: run for run in runs},
-        runs[0].path.parent.parent,
+        runs[0].results,
         jobs=jobs,
         keep_going=keep_going,
         retry_failed=retry_failed,

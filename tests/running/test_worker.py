@@ -1,9 +1,7 @@
 """One run from its folder to its end, in this process."""
 
-import gc
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +14,6 @@ from workbench.running import worker
 from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import read_records
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()  # titan's trainer turns it off for its process
 
 
 def make_run(tmp_path: Path, corpus: Path, *overrides: str) -> RunFolder:

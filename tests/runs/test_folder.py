@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_the_old_status_and_says_so(run: RunFolder) -> None:
         with pytest.raises(WorkbenchError, match=os.strerror(errno.EFBIG)) as refused:
             run.write_status(step=8)
         with pytest.raises(WorkbenchError, match="cannot be"):
-            RunFolder.create(run.path.parent.parent, "ff", {"schema": 1, "x": "y" * 99}, {})
+            RunFolder.create(run.results, "ff", {"schema": 1, "x": "y" * 99}, {})
         with run.claim():
             assert run.is_claimed(), "a claim needs no room"
     finally:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests.disks import FULL, files_end_at, refused_at
-from tests.store.conftest import MakeRun, make_run, results
+from tests.made_runs import MakeRun
 from workbench import figures
 from workbench.data.preparation import _save, prepare
 from workbench.recipe import DataConfig
@@ -22,7 +22,6 @@ from workbench.runs.records import RecordWriter
 from workbench.store import ingest, keep_crossovers, query
 from workbench.store.read_records import read_records
 
-__all__ = ["make_run", "results"]
 COUNT = "SELECT count(*) AS n FROM metrics"
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 def checksum(folder: Path) -> str:
     """Of every file's name and content."""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        told.update(str(path.relative_to(folder)).encode())
-        told.update(path.read_bytes() if path.is_file() else b"")
-    return told.hexdigest()
+        digest.update(str(path.relative_to(folder)).encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
 
 
 FILES = (

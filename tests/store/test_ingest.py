@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query
@@ -61,7 +61,7 @@ def test_a_damaged_seal_is_reported_and_the_records_read(results: Path, make_run
     assert len(rows(results)) == 2
 
 
-def test_a_rebuild_restores_all_that_a_lost_store_held(results: Path, make_run: MakeRun) -> None:
+def test_a_rebuild_restores_everything_of_a_lost_store(results: Path, make_run: MakeRun) -> None:
     for name in "abc":
         make_run(name, {1: 5.0, 2: 4.0})
     ingest(results)
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_database_is_named(results: Path, make_run: MakeRun) -
 HOLD = """
 import sys, time, duckdb
 connection = duckdb.connect(sys.argv[1])
-print("held", flush=True)
+print("open", flush=True)
 time.sleep(float(sys.argv[2]))
 """
 
@@ -128,7 +128,7 @@ def hold(results: Path, seconds: float) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", HOLD, str(database_path(results)), str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "open\n"
     return process
 
 
@@ -166,17 +166,17 @@ def test_those_who_ask_all_the_time_keep_no_writer_out(results: Path, make_run: 
     command = [sys.executable, "-c", ASK_FOR_EVER, str(results)]
     asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     try:
-        for one in asking:
-            assert one.stdout is not None
-            assert one.stdout.readline() == "asked\n"
+        for reader in asking:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "asked\n"
         for number in range(5):
             make_run(f"b{number}", {1: 5.0})
             assert ingest(results, timeout=10.0).runs == 1
     finally:
-        for one in asking:
-            assert one.poll() is None, "a reader met an error"
-            one.kill()
-            one.wait()
+        for reader in asking:
+            assert reader.poll() is None, "a reader met an error"
+            reader.kill()
+            reader.wait()
 
 
 def test_damage_to_one_run_is_named_and_keeps_no_other_out(
@@ -200,10 +200,10 @@ def test_damage_to_one_run_is_named_and_keeps_no_other_out(
             path.write_text(content)
     (make_run("headless", {1: 5.0}).config_path).unlink()
     report = ingest(results)
-    told = "\n".join(report.problems)
+    problems = "\n".join(report.problems)
     for run, name in [*((n.partition(".")[0], n) for n in damaged), ("nested", "status.json"),
                       ("headless", "config.json")]:  # fmt: skip
-        assert f"{run}/{name}" in told, told
+        assert f"{run}/{name}" in problems, problems
     # A run is good without its provenance.
     assert {row[0] for row in rows(results)} == {"provenance", "sound"}
     assert query(results, "SELECT provenance FROM runs WHERE run_id = 'provenance'").item() is None

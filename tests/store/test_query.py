@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.store.conftest import run_maker
+from tests.made_runs import run_maker
 from tests.store.hostile import checksum, statements
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows

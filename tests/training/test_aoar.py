@@ -90,21 +90,21 @@ def test_what_comes_later_changes_no_bit() -> None:
 def test_orders_are_permutations_keyed_by_epoch_and_sample() -> None:
     tokens = torch.zeros(64, 8, dtype=torch.int64)
     seen = objective().corrupt(batch(tokens))
-    found = ranks(seen, 8)
-    assert (found.sort(1).values == torch.arange(8)).all()
-    assert len({tuple(r) for r in found.tolist()}) > 60
+    rank_BL = ranks(seen, 8)
+    assert (rank_BL.sort(1).values == torch.arange(8)).all()
+    assert len({tuple(r) for r in rank_BL.tolist()}) > 60
     part = objective().corrupt(batch(tokens[:16], first=16, size=64))
-    assert torch.equal(ranks(part, 8), found[16:32])
+    assert torch.equal(ranks(part, 8), rank_BL[16:32])
     twice = objective(samples=2).training_inputs(batch(tokens))
-    assert torch.equal(ranks(twice, 8)[:64], found), "the first presentation keeps its order"
-    assert not torch.equal(ranks(twice, 8)[64:], found)
+    assert torch.equal(ranks(twice, 8)[:64], rank_BL), "the first presentation keeps its order"
+    assert not torch.equal(ranks(twice, 8)[64:], rank_BL)
     assert (twice.weights_BL == 0.5).all()
 
 
 def test_every_order_is_as_likely() -> None:
     n = 24_000
-    found = ranks(objective().corrupt(batch(torch.zeros(n, L, dtype=torch.int64))), L)
-    _, counts = found.unique(dim=0, return_counts=True)
+    rank_BL = ranks(objective().corrupt(batch(torch.zeros(n, L, dtype=torch.int64))), L)
+    _, counts = rank_BL.unique(dim=0, return_counts=True)
     assert len(counts) == 24
     chi_square = ((counts - n / 24) ** 2 / (n / 24)).sum().item()
     assert chi_square < 49.7, "23 degrees of freedom, p = 0.001"
@@ -115,9 +115,9 @@ def test_validation_gives_every_place_every_rank_as_often() -> None:
     seen = objective().validation_inputs(
         torch.zeros(n, length, dtype=torch.int64), torch.arange(n), n
     )
-    found = ranks(seen, length)
+    rank_BL = ranks(seen, length)
     for place in range(length):
-        assert found[:, place].bincount(minlength=length).tolist() == [n // length] * length
+        assert rank_BL[:, place].bincount(minlength=length).tolist() == [n // length] * length
 
 
 @pytest.mark.parametrize("draws", [1, 4, 7, 16])
@@ -128,11 +128,11 @@ def test_an_answer_comes_after_its_context_in_orders_that_turn(draws: int) -> No
     seen_ranks = []
     for draw in range(draws):
         seen = objective().answer_inputs(tokens, start, question, draw, draws)
-        found = ranks(seen, length)
-        assert (found[:, :start].sort(1).values == torch.arange(start)).all()
-        assert (found[:3] == found[0]).all(), "options of a question share their order"
+        rank_BL = ranks(seen, length)
+        assert (rank_BL[:, :start].sort(1).values == torch.arange(start)).all()
+        assert (rank_BL[:3] == rank_BL[0]).all(), "options of a question share their order"
         assert torch.equal(seen.weights_BL[0], (torch.arange(length) >= start).float())
-        seen_ranks.append(found[0, start:])
+        seen_ranks.append(rank_BL[0, start:])
     orders = torch.stack(seen_ranks)
     for first in range(0, draws, 4):
         turn = orders[first : first + 4].tolist()

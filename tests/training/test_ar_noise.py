@@ -70,7 +70,7 @@ def test_the_auxiliary_loss_stands_beside_the_clean_one(samples: int) -> None:
     torch.testing.assert_close(both, clean + 0.25 * noisy)
 
 
-def test_the_estimator_tells_what_was_trained_on() -> None:
+def test_the_estimator_names_what_was_trained_on() -> None:
     assert Autoregressive(VOCAB).train_estimator == "nll"
     assert masked(0.1).train_estimator == "nll/input_mask=0.1"
     assert masked(0.1, samples=4).train_estimator == "nll/input_mask=0.1/samples=4"

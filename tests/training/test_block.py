@@ -8,10 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, batch, logits, network, nll, with_inputs
+from tests.training.toy import (
+    EVERY_SEQUENCE,
+    VOCAB,
+    L,
+    V,
+    batch,
+    logits,
+    mdlm,
+    network,
+    nll,
+    with_inputs,
+)
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.block import BlockDiffusion, block_view
-from workbench.training.objectives.mdlm import MaskedDiffusion
 
 WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
 
@@ -20,16 +30,6 @@ def block(size: int, weighting: str = "elbo_t", samples: int = 1) -> BlockDiffus
     return BlockDiffusion(
         VOCAB,
         block_size=size,
-        schedule=SCHEDULES["linear"],
-        weighting=weighting,
-        seed=0,
-        noise_samples=samples,
-    )
-
-
-def mdlm(weighting: str = "elbo_t", samples: int = 1) -> MaskedDiffusion:
-    return MaskedDiffusion(
-        VOCAB,
         schedule=SCHEDULES["linear"],
         weighting=weighting,
         seed=0,
@@ -74,7 +74,7 @@ def test_one_block_is_masked_diffusion_with_the_same_noise(
     tokens = EVERY_SEQUENCE[::5]
     n = len(tokens)
     plain = network(doubled=False)
-    ours, theirs = block(L, weighting, samples), mdlm(weighting, samples)
+    ours, theirs = block(L, weighting, samples), mdlm(samples, weighting)
     pairs = [(o.training_inputs(batch(tokens, step=2)) for o in (ours, theirs))]
     pairs.append(o.validation_inputs(tokens, torch.arange(n), n) for o in (ours, theirs))
     pairs.append(o.answer_inputs(tokens, 1, torch.arange(n), 2, 4) for o in (ours, theirs))
@@ -171,11 +171,11 @@ def test_each_place_of_a_block_has_every_stratum_once(
     assert counts.min() >= 1
     for b in range(n_blocks):
         # Stratum w of n gives a count within one of w S / n: sorted, they all fit.
-        found = counts[:, b].sort().values
+        ordered = counts[:, b].sort().values
         low = torch.arange(windows) * size // windows + 1
         high = ((torch.arange(windows) + 1) * size / windows).ceil().long()
-        assert (found >= low).all()
-        assert (found <= high).all()
+        assert (ordered >= low).all()
+        assert (ordered <= high).all()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

@@ -1,9 +1,8 @@
 """Runs on text that is more than one corpus: recorded, resumed, evaluated on other text."""
 
-import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from workbench.runs.folder import RunFolder
 from workbench.store import query
 from workbench.store.ingest import ingest
 from workbench.store.read_records import deduplicated, read_records
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()
 
 
 @pytest.fixture
@@ -103,8 +96,8 @@ def test_the_last_steps_learn_the_annealing_text(tmp_path: Path, corpus: Path) -
     losses = {}
     (tmp_path / "with").mkdir()
     (tmp_path / "without").mkdir()
-    for name, more in {"without": [], "with": [anneal]}.items():
-        run = make_run(tmp_path / name, corpus, extra, "training.objective=ar", *more)
+    for name, annealing in {"without": [], "with": [anneal]}.items():
+        run = make_run(tmp_path / name, corpus, extra, "training.objective=ar", *annealing)
         assert worker.main(run.path) == worker.FINISHED
         losses[name] = values(run, "val_loss@late")
     assert losses["with"][4] == losses["without"][4], "before the phase nothing differs"
@@ -142,12 +135,12 @@ def test_the_store_knows_tiers_and_second_sets(tmp_path: Path, corpus: Path) -> 
     )
     assert worker.main(run.path) == worker.FINISHED
     ingest(tmp_path)
-    found = query(
+    rows = query(
         tmp_path,
         """SELECT quality, metric, estimator FROM final JOIN runs USING (run_id)
            WHERE metric LIKE 'val_loss%' ORDER BY metric""",
     )
-    assert found.rows() == [("high", "val_loss", "nelbo"), ("high", "val_loss@play", "nelbo")]
+    assert rows.rows() == [("high", "val_loss", "nelbo"), ("high", "val_loss@play", "nelbo")]
 
 
 def test_too_short_a_second_set_is_refused_before_anything_starts(

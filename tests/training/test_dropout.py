@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.running.test_worker import make_run, values
 from tests.training.test_model import CONFIG
 from workbench.running import worker
-from workbench.training.dropout import DropoutKeys, dropout, kept, token_keys
+from workbench.training.dropout import DropoutKeys, dropout, keep_mask, token_keys
 from workbench.training.model import initialise, model_config
 
 POSITION = torch.arange(8)
@@ -21,7 +21,7 @@ TOKEN = torch.arange(16)
 @given(st.floats(0.01, 0.95))
 def test_the_share_dropped_is_p_and_the_mean_stays(p: float) -> None:
     keys = token_keys(0, 1, POSITION, TOKEN)
-    mask = kept(keys, 0, 64, p)
+    mask = keep_mask(keys, 0, 64, p)
     n = mask.numel()
     assert abs((~mask).float().mean().item() - p) < 5 * (p * (1 - p) / n) ** 0.5 + 1e-4
     out = dropout(torch.ones(8, 16, 64), keys, 0, p)
@@ -31,7 +31,7 @@ def test_the_share_dropped_is_p_and_the_mean_stays(p: float) -> None:
 
 def test_masks_of_steps_seeds_places_positions_and_tokens_are_independent() -> None:
     def draw(seed: int = 0, step: int = 1, place: int = 0) -> torch.Tensor:
-        return kept(token_keys(seed, step, POSITION, TOKEN), place, 62, 0.5).float()
+        return keep_mask(token_keys(seed, step, POSITION, TOKEN), place, 62, 0.5).float()
 
     base = draw()
     others = [draw(seed=1), draw(step=2), draw(place=1), base.roll(1, 0), base.roll(1, 1)]
@@ -43,7 +43,7 @@ def test_masks_of_steps_seeds_places_positions_and_tokens_are_independent() -> N
 
 @pytest.mark.parametrize(("ranks", "parts"), [(2, 1), (4, 2), (1, 4)])
 def test_ranks_draw_their_part_of_the_whole_mask(ranks: int, parts: int) -> None:
-    whole = kept(token_keys(3, 7, POSITION, TOKEN), 5, 30, 0.3)
+    whole = keep_mask(token_keys(3, 7, POSITION, TOKEN), 5, 30, 0.3)
     config = CONFIG.model_copy(update={"dropout": 0.3})
     model = model_config(config, seq_len=16, causal=True).build()
     for rank in range(ranks):
@@ -51,7 +51,7 @@ def test_ranks_draw_their_part_of_the_whole_mask(ranks: int, parts: int) -> None
             keys = DropoutKeys(model, seed=3, tensor_rank=part, tensor_ranks=parts)
             mine = POSITION.chunk(ranks)[rank]
             keys.update(7, mine, torch.zeros(len(mine), 16))
-            rows = kept(model.layers["0"].token_key_BL, 5, 30, 0.3)
+            rows = keep_mask(model.layers["0"].token_key_BL, 5, 30, 0.3)
             assert torch.equal(rows, whole.chunk(ranks)[rank].chunk(parts, 1)[part])
 
 
@@ -102,9 +102,9 @@ def test_micro_batches_and_recomputation_leave_the_numbers_of_dropout(
     none = make_run(tmp_path, corpus, "training.objective=ar")
     for run in (whole, parts, again, none):
         assert worker.main(run.path) == worker.FINISHED
-    one, four, twice = (values(run, "train_loss") for run in (whole, parts, again))
-    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
-    assert one == twice
-    assert abs(one[1] - values(none, "train_loss")[1]) > 1e-4
+    expected, added_up, repeated = (values(run, "train_loss") for run in (whole, parts, again))
+    assert max(abs(expected[step] - added_up[step]) for step in expected) < 1e-4
+    assert expected == repeated
+    assert abs(expected[1] - values(none, "train_loss")[1]) > 1e-4
     config = json.loads(whole.config_path.read_text())["config"]
     assert config["model"]["dropout"] == 0.2

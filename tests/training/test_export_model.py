@@ -14,7 +14,7 @@ from tests.disks import refused_at
 from tests.running.test_worker import make_run
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
 from workbench.training.export_model import export_model, load_exported
@@ -39,7 +39,7 @@ def snippet() -> dict[str, Any]:
 
 def trained_model(run: RunFolder, step: int) -> nn.Module:
     """The network as the run left it, without the export's detour."""
-    config = RunConfig.model_validate(run.config_json()["config"])
+    config = run_config(run.config_json())
     causal = config.training.objective == "ar"
     model = build_model(config.model, seq_len=config.data.seq_len, causal=causal)
     load_weights(model, run.checkpoint_dir / f"step-{step}")
@@ -96,9 +96,9 @@ def test_an_exported_model_of_two_streams_predicts_as_the_trained_one(
         trained = loaded.model(corrupted.inputs_BL, **corrupted.network_arguments())
         ours = load_exported(tmp_path / "out")
         assert torch.equal(ours(corrupted.inputs_BL, **corrupted.network_arguments()), trained)
-        found = snippet["logits"](config, weights, *taken)
-    assert found.shape == (3, 32, config["vocabulary"]["size"])
-    torch.testing.assert_close(found, trained, atol=1e-5, rtol=1e-5)
+        logits = snippet["logits"](config, weights, *taken)
+    assert logits.shape == (3, 32, config["vocabulary"]["size"])
+    torch.testing.assert_close(logits, trained, atol=1e-5, rtol=1e-5)
 
 
 def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, corpus: Path) -> None:
@@ -121,7 +121,7 @@ def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, cor
         export_model(run, tmp_path / "last", dtype="float32")
 
 
-def test_a_run_that_is_not_there_is_told(workbench: Workbench) -> None:
+def test_a_run_that_is_not_there_is_refused(workbench: Workbench) -> None:
     done = workbench("export", "model", "abc", "--out", "x")
     assert done.returncode == 2
     assert "no run abc" in done.stderr

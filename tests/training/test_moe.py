@@ -123,5 +123,5 @@ def test_a_mixture_trains_records_its_routers_and_adds_up_over_micro_batches(
     assert values(run, "moe_z").keys() == loss.keys()
     assert loss == values(again, "train_loss")
     assert values(strong, "moe_balance")[12] < values(run, "moe_balance")[12]
-    one, four = values(whole, "train_loss"), values(parts, "train_loss")
-    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
+    expected, added_up = values(whole, "train_loss"), values(parts, "train_loss")
+    assert max(abs(expected[step] - added_up[step]) for step in expected) < 1e-4

@@ -5,22 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.training.toy import VOCAB, V, batch
-from workbench.training.noise import SCHEDULES
+from tests.training.toy import V, batch, mdlm
 from workbench.training.objectives.base import repeated
-from workbench.training.objectives.mdlm import MaskedDiffusion
 
 WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
-
-
-def mdlm(samples: int, weighting: str = "elbo_t") -> MaskedDiffusion:
-    return MaskedDiffusion(
-        VOCAB,
-        schedule=SCHEDULES["linear"],
-        weighting=weighting,
-        seed=0,
-        noise_samples=samples,
-    )
 
 
 def test_times_are_stratified_over_all_draws_and_over_those_of_each_sequence() -> None:

@@ -1,9 +1,7 @@
 """Each objective trains, evaluates, stops and resumes through the worker, and is stored."""
 
-import gc
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +27,10 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    yield
-    gc.enable()  # titan's trainer turns it off for its process
-
-
-def make(tmp_path: Path, corpus: Path, kind: str, *more: str) -> RunFolder:
+def make(tmp_path: Path, corpus: Path, kind: str, *further_keys: str) -> RunFolder:
     tmp_path.mkdir(exist_ok=True)
     keys = [f"training.{key}" for key in KINDS[kind][0]]
-    return make_run(tmp_path, corpus, *keys, "training.checkpoint_every=4", *more)
+    return make_run(tmp_path, corpus, *keys, "training.checkpoint_every=4", *further_keys)
 
 
 def records(run: RunFolder) -> list[tuple[Any, ...]]:
@@ -72,11 +64,11 @@ def test_a_stopped_run_resumes_bit_for_bit_and_is_stored_with_its_estimator(
 
     _, train, validation = KINDS[kind]
     ingest(tmp_path / "whole")
-    found = query(
+    rows = query(
         tmp_path / "whole",
         "SELECT metric, estimator, value FROM metrics m JOIN runs USING (run_id) WHERE m.step = 12",
     )
-    stored = {row[0]: row[1:] for row in found.iter_rows()}
+    stored = {row[0]: row[1:] for row in rows.iter_rows()}
     draws = 1 if validation == "nll" else 4
     assert stored["train_loss"][0] == train
     assert stored["val_loss"][0] == validation
@@ -90,9 +82,9 @@ def test_micro_batches_add_up_to_the_batch(kind: str, tmp_path: Path, corpus: Pa
     parts = make(tmp_path, corpus, kind, "training.micro_batch_size=4")
     for run in (whole, parts):
         assert worker.main(run.path) == worker.FINISHED
-    one, four = values(whole, "train_loss"), values(parts, "train_loss")
-    assert one.keys() == four.keys()
-    assert max(abs(one[step] - four[step]) for step in one) < 1e-4
+    expected, added_up = values(whole, "train_loss"), values(parts, "train_loss")
+    assert expected.keys() == added_up.keys()
+    assert max(abs(expected[step] - added_up[step]) for step in expected) < 1e-4
 
 
 def test_bfloat16_takes_an_objectives_mask(tmp_path: Path, corpus: Path) -> None:
@@ -100,6 +92,6 @@ def test_bfloat16_takes_an_objectives_mask(tmp_path: Path, corpus: Path) -> None
     rough = make(tmp_path, corpus, "block", "training.dtype=bfloat16")
     for run in (exact, rough):
         assert worker.main(run.path) == worker.FINISHED
-    one, other = values(exact, "val_loss"), values(rough, "val_loss")
-    assert one[12] != other[12]
-    assert abs(one[12] - other[12]) < 0.05
+    float32, bfloat16 = values(exact, "val_loss"), values(rough, "val_loss")
+    assert float32[12] != bfloat16[12]
+    assert abs(float32[12] - bfloat16[12]) < 0.05

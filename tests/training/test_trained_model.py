@@ -40,15 +40,15 @@ def test_a_loaded_model_has_the_validation_loss_that_its_run_recorded(
     loaded = load_run_model(run, device="cpu")
     assert loaded.step == 12
     assert not loaded.model.training
-    prepared = PreparedData.open(run.path.parent.parent / run.config_json()["data"]["folder"])
+    prepared = PreparedData.open(run.results / run.config_json()["data"]["folder"])
     windows = validation_windows(prepared, loaded.config.data)
     draws = loaded.config.evaluation.validation_draws or 1
-    found = Validation(windows, batch=16, draws=draws).evaluate(as_trainer(loaded))
+    loss = Validation(windows, batch=16, draws=draws).evaluate(as_trainer(loaded))
     recorded = read_records(run.records_path).frame.filter(metric="val_loss", step=12)["value"][0]
-    assert found.value == pytest.approx(recorded, abs=1e-5)
+    assert loss.value == pytest.approx(recorded, abs=1e-5)
 
 
-def test_checkpoints_are_told_apart(trained: TrainedRuns) -> None:
+def test_a_checkpoint_is_loaded_by_its_step(trained: TrainedRuns) -> None:
     steps = sorted(int(p.name[5:]) for p in trained["ar"].checkpoint_dir.glob("step-*"))
     early = load_run_model(trained["ar"], device="cpu", step=steps[0]).model.state_dict()
     late = load_run_model(trained["ar"], device="cpu").model.state_dict()
@@ -58,7 +58,7 @@ def test_checkpoints_are_told_apart(trained: TrainedRuns) -> None:
 
 
 def test_runs_are_found_by_the_beginning_of_their_id(trained: TrainedRuns) -> None:
-    results, run = trained["ar"].path.parent.parent, trained["ar"]
+    results, run = trained["ar"].results, trained["ar"]
     assert find_run(results, run.run_id).path == run.path
     others = [r.run_id for r in trained.values() if r is not run]
     size = next(n for n in range(1, 13) if not any(o.startswith(run.run_id[:n]) for o in others))
@@ -66,7 +66,7 @@ def test_runs_are_found_by_the_beginning_of_their_id(trained: TrainedRuns) -> No
     with pytest.raises(InputError, match="there is no run zzz"):
         find_run(results, "zzz")
     with pytest.raises(InputError, match="there are no runs"):
-        find_run(results / "elsewhere", "zzz")
+        find_run(results / "empty", "zzz")
 
 
 def test_a_run_without_a_checkpoint_is_refused(trained: TrainedRuns) -> None:
@@ -121,13 +121,13 @@ DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_what_cannot_be_loaded_is_refused_with_its_reason(copied: RunFolder, kind: str) -> None:
-    damage, said = DAMAGE[kind]
+    damage, message = DAMAGE[kind]
     damage(copied)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_run_model(copied, device="cpu")
 
 
 def test_a_model_is_loaded_without_the_shards_of_its_data(copied: RunFolder) -> None:
-    assert not (copied.path.parent.parent / "data").exists()
+    assert not (copied.results / "data").exists()
     weights = load_run_model(copied, device="cpu", step=11).model.state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())

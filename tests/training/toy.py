@@ -10,7 +10,9 @@ from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.loss import token_nll
 from workbench.training.model import initialise, model_config
+from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.base import Corrupted, TokenBatch, Vocab
+from workbench.training.objectives.mdlm import MaskedDiffusion
 
 V, L = 3, 4
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
@@ -24,6 +26,16 @@ def network(*, doubled: bool, causal: bool = False, length: int = L) -> nn.Modul
     model.init_states()
     initialise(model, seed=0, std=0.4)
     return model.eval()
+
+
+def mdlm(samples: int, weighting: str = "elbo_t") -> MaskedDiffusion:
+    return MaskedDiffusion(
+        VOCAB,
+        schedule=SCHEDULES["linear"],
+        weighting=weighting,
+        seed=0,
+        noise_samples=samples,
+    )
 
 
 @torch.no_grad()

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves, require_axis
-from workbench.analysis.pairing import make_pairs, mean_curve, side_name
-from workbench.errors import InputError
+from workbench.analysis.pairing import compared_pairs, mean_curve, side_name
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import CompareConfig
 
 
 def flops_to_best(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
@@ -27,14 +25,7 @@ def flops_to_best(results: Path, study: str, metric: str) -> list[dict[str, Any]
         InputError: no such study or metric, no pairs, or runs without FLOPs.
     """
     loaded = load_curves(results, study, metric)
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides = (compare.baseline, compare.challenger)
-    pairs = make_pairs(loaded, *sides, compare.match)
-    if not pairs:
-        raise InputError(
-            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
-            "other keys. [compare] match in the recipe says which keys a pair shares."
-        )
+    sides, pairs = compared_pairs(loaded)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], "flops")
     rows = []
     for pair in pairs:

@@ -12,15 +12,14 @@ from workbench.analysis.pairing import (
     SEED,
     Pair,
     Side,
+    compared_pairs,
     make_pairs,
     mean_curve,
     seed_pairs,
-    side_name,
 )
 from workbench.errors import InputError
 from workbench.messages import pretty, suggestion
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import CompareConfig
 
 __all__ = [
     "Crossing",
@@ -74,14 +73,7 @@ def crossovers(
             f"Definitions: {', '.join(definitions)}."
         )
     loaded = load_curves(results, study, metric)
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
-    pairs = make_pairs(loaded, *sides, compare.match)
-    if not pairs:
-        raise InputError(
-            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
-            "other keys. [compare] match in the recipe says which keys a pair shares."
-        )
+    sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
     return [
         {

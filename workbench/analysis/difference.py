@@ -7,12 +7,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, load_curves
-from workbench.analysis.pairing import Side, make_pairs, side_name
+from workbench.analysis.pairing import Side, compared_pairs, side_name
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import CompareConfig
 
 At = Literal["last", "best"]
 _Z95 = 1.959964
@@ -50,14 +49,7 @@ def differences(
             f"--at {at}{suggestion(at, get_args(At)) or '.'} Known: {', '.join(get_args(At))}."
         )
     loaded = load_curves(results, study, metric, estimator=estimator)
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
-    pairs = make_pairs(loaded, *sides, compare.match)
-    if not pairs:
-        raise InputError(
-            f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
-            "other keys. [compare] match in the recipe says which keys a pair shares."
-        )
+    sides, pairs = compared_pairs(loaded, baseline, challenger)
     return [
         {
             "study": study,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, StudyCurves
+from workbench.errors import InputError
+from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
 
 SEED = "training.seed"
@@ -54,6 +56,26 @@ def make_pairs(
         for group in complete
     ]
     return sorted(pairs, key=lambda pair: order_of(pair.group))
+
+
+def compared_pairs(
+    loaded: StudyCurves, baseline: Side | None = None, challenger: Side | None = None
+) -> tuple[tuple[Side, Side], list[Pair]]:
+    """What a study compares, or what is asked for in its place, and the pairs of it.
+
+    Raises:
+        InputError: no two runs make a pair.
+    """
+    compare = CompareConfig.model_validate(loaded.compare)
+    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
+    pairs = make_pairs(loaded, *sides, compare.match)
+    if not pairs:
+        names = " and ".join(map(side_name, sides))
+        raise InputError(
+            f"study {loaded.study}: no runs of {names} share all other keys. [compare] match in "
+            "the recipe says which keys a pair shares."
+        )
+    return sides, pairs
 
 
 def shared_groups(

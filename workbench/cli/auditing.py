@@ -1,4 +1,4 @@
-"""The command that audits a corpus and what a run has learnt of it by heart."""
+"""The command that audits a corpus, and what a run has memorised of it."""
 
 import sys
 from pathlib import Path
@@ -67,9 +67,9 @@ def audit(
         return
     for corpus in corpora:
         drop = ("worst", "too_short")
-        rows = [{k: v for k, v in one.items() if k not in drop} for one in corpus["sets"]]
+        rows = [{k: v for k, v in audited.items() if k not in drop} for audited in corpus["sets"]]
         emit(rows, fmt)
-        _tell(corpus)
+        _print_details(corpus)
     if memorisation:
         emit(memorisation, fmt)
 
@@ -100,8 +100,8 @@ def _audit(
     return audit_run(find_run(results, target), results, AuditOptions(**options))
 
 
-def _tell(corpus: dict[str, Any]) -> None:
-    """For people, on stderr: what the corpus is, and the worst of each set."""
+def _print_details(corpus: dict[str, Any]) -> None:
+    """Print to stderr what the corpus is, and the worst texts of each set."""
     against = (
         "all training text"
         if corpus["scope"] == "pool"
@@ -113,17 +113,17 @@ def _tell(corpus: dict[str, Any]) -> None:
         f"{corpus['held_out_documents']:,} held out; compared with {against}.",
         file=sys.stderr,
     )
-    for one in corpus["sets"]:
-        if one["too_short"]:
+    for audited in corpus["sets"]:
+        if audited["too_short"]:
             print(
-                f"{one['set']}: {one['too_short']:,} of {one['n']:,} are shorter than an n-gram "
-                "and are not judged.",
+                f"{audited['set']}: {audited['too_short']:,} of {audited['n']:,} are shorter than "
+                "an n-gram and are not judged.",
                 file=sys.stderr,
             )
-        for text in one["worst"][:3]:
+        for text in audited["worst"][:3]:
             print(
-                f"{one['set']} {text['text']}: {text['overlap']:.0%} of {text['tokens']:,} tokens' "
-                f"n-grams, from {text['excerpt'][:60]!r} on, in {text['found_in']} at "
+                f"{audited['set']} {text['text']}: {text['overlap']:.0%} of {text['tokens']:,} "
+                f"tokens' n-grams, from {text['excerpt'][:60]!r} on, in {text['found_in']} at "
                 f"{text['position']:,}.",
                 file=sys.stderr,
             )

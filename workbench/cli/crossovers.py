@@ -36,7 +36,7 @@ def crossover(
     ] = "point",
     against: Annotated[
         str | None,
-        typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
+        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
     ] = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
@@ -45,7 +45,7 @@ def crossover(
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell where the challenger overtakes the baseline, and stays ahead."""
+    """Show where the challenger overtakes the baseline, and stays ahead."""
     from workbench.analysis.crossover import bound_note, crossovers, table_row
     from workbench.analysis.table_rows import trend_table_row
     from workbench.analysis.trends import crossover_trends
@@ -54,28 +54,28 @@ def crossover(
     from workbench.store import keep_crossovers
 
     sides = side("--baseline", baseline), side("--challenger", challenger)
-    found = crossovers(results, study, metric, str(axis), *sides, definition=definition)  # type: ignore[arg-type]
-    trends = crossover_trends(found, against) if against else []
+    rows = crossovers(results, study, metric, str(axis), *sides, definition=definition)  # type: ignore[arg-type]
+    trends = crossover_trends(rows, against) if against else []
     try:
         if definition == "point" and sides == (None, None):
-            keep_crossovers(results, found)
+            keep_crossovers(results, rows)
     except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not kept in the store: {error}", file=sys.stderr)
+        print(f"Note: not saved in the store: {error}", file=sys.stderr)
     if figure is not None:
         from workbench import figures
 
         figures.save(
-            figures.crossover_trend_figure(found, trends)
+            figures.crossover_trend_figure(rows, trends)
             if against
-            else figures.crossover_figure(results, study, metric, str(axis), found),
+            else figures.crossover_figure(results, study, metric, str(axis), rows),
             figure,
             save_data=with_data,
         )
     if against:
-        emit([trend_table_row(one) for one in trends], fmt, document=trends)
+        emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
-        emit([table_row(one) for one in found], fmt, document=found)
-    note = bound_note(found) if "loss" in metric or "bpb" in metric else None
+        emit([table_row(row) for row in rows], fmt, document=rows)
+    note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
     if note:
         print(f"Note: {note}", file=sys.stderr)
 
@@ -83,11 +83,11 @@ def crossover(
 @app.command("outcomes")
 def outcomes_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="What to tell.")] = "val_loss",
+    metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell the best and the last value of each configuration, over its seeds."""
+    """Show the best and the last value of each configuration, over its seeds."""
     from workbench.analysis.outcomes import (
         outcome_table,
         outcome_table_row,
@@ -96,12 +96,12 @@ def outcomes_(
     )
     from workbench.cli.output import emit
 
-    found = outcomes(results, study, metric)
+    rows = outcomes(results, study, metric)
     if fmt != Format.table:  # programs get the same columns always
-        emit([outcome_table_row(one) for one in found], fmt, document=found)
+        emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
-    emit(outcome_table(found), fmt)
-    if note := seeds_note(found):
+    emit(outcome_table(rows), fmt)
+    if note := seeds_note(rows):
         print(note, file=sys.stderr)
 
 
@@ -121,12 +121,12 @@ def difference_(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell how far the challenger is ahead at the end, with its interval over seeds."""
+    """Show how far the challenger is ahead at the end, with its interval over seeds."""
     from workbench.analysis.crossover import bound_note
     from workbench.analysis.difference import difference_table_row, differences
     from workbench.cli.output import emit
 
-    found = differences(
+    rows = differences(
         results,
         study,
         metric,
@@ -135,13 +135,13 @@ def difference_(
         baseline=side("--baseline", baseline),
         challenger=side("--challenger", challenger),
     )
-    emit([difference_table_row(one) for one in found], fmt, document=found)
-    used = {f"{one['estimators'][name]} ({name})" for one in found for name in one["estimators"]}
+    emit([difference_table_row(row) for row in rows], fmt, document=rows)
+    used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
     print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
-    if ("loss" in metric or "bpb" in metric) and bound_note(found):
+    if ("loss" in metric or "bpb" in metric) and bound_note(rows):
         print(
             "Note: NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as "
-            "good as told here.",
+            "good as shown here.",
             file=sys.stderr,
         )
 
@@ -156,18 +156,18 @@ def effective(
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell how many unique tokens AR would need to match diffusion."""
+    """Show how many unique tokens AR would need to match diffusion."""
     from workbench.analysis.effective_data import effective_data
     from workbench.analysis.table_rows import effective_table_row
     from workbench.cli.output import emit
 
-    found = effective_data(results, study, metric, at)  # type: ignore[arg-type]
+    rows = effective_data(results, study, metric, at)  # type: ignore[arg-type]
     if figure is not None:
         from workbench.figures import effective_data_figure, save
 
-        save(effective_data_figure(found), figure, save_data=with_data)
-    emit([effective_table_row(one) for one in found], fmt, document=found)
-    for note in dict.fromkeys(one["note"] for one in found if one["note"]):
+        save(effective_data_figure(rows), figure, save_data=with_data)
+    emit([effective_table_row(row) for row in rows], fmt, document=rows)
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         print(f"Note: {note}.", file=sys.stderr)
 
 
@@ -177,22 +177,22 @@ def overfitting(
     metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
     against: Annotated[
         str | None,
-        typer.Option("--against", help="Tell the trend along a key, such as unique_tokens."),
+        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
     ] = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell at which epoch each configuration starts to overfit."""
+    """Show at which epoch each configuration starts to overfit."""
     from workbench.analysis.overfitting import onset_trends, overfitting_onset
     from workbench.analysis.table_rows import onset_table_row, trend_table_row
     from workbench.cli.output import emit
 
-    found = overfitting_onset(results, study, metric)
+    rows = overfitting_onset(results, study, metric)
     if against:
-        trends = onset_trends(found, against)
-        emit([trend_table_row(one) for one in trends], fmt, document=trends)
+        trends = onset_trends(rows, against)
+        emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
-        emit([onset_table_row(one) for one in found], fmt, document=found)
+        emit([onset_table_row(row) for row in rows], fmt, document=rows)
 
 
 @app.command("next")
@@ -203,12 +203,12 @@ def next_(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell which run would sharpen the crossover most for its FLOPs."""
+    """Show which run would sharpen the crossover most for its FLOPs."""
     from workbench.analysis.next_run import next_row, next_runs
     from workbench.cli.output import emit
 
-    found = next_runs(results, study, metric, str(axis))
-    emit([next_row(one) for one in found], fmt, document=found)
+    rows = next_runs(results, study, metric, str(axis))
+    emit([next_row(row) for row in rows], fmt, document=rows)
     print(
         "Widths are of the 95 % interval, as a factor between its ends. The first line shrinks "
         "it most per FLOP.",

@@ -75,12 +75,12 @@ def eval_(
         typer.Option("--ensemble", help="All runs as one model that averages their probabilities."),
     ] = False,
     record: Annotated[
-        bool, typer.Option("--record/--no-record", help="Whether the run keeps the numbers.")
+        bool, typer.Option("--record/--no-record", help="Whether to save the numbers with the run.")
     ] = True,
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Measure a run's checkpoint on tasks, and keep the numbers with the run."""
+    """Measure a run's checkpoint on tasks, and save the numbers with the run."""
     from workbench.cli.output import emit
     from workbench.evaluation.complete import Writing
     from workbench.evaluation.evaluate import evaluate_runs

@@ -11,7 +11,7 @@ from workbench.cli.options import RESULTS, ResultsOption
 from workbench.cli.root import app
 
 export_app = typer.Typer(
-    help="Take models and numbers elsewhere.", no_args_is_help=True, rich_markup_mode=None
+    help="Write models and numbers for other programs.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(export_app, name="export")
 

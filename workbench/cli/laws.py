@@ -57,7 +57,7 @@ def fit(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Fit a scaling law, and tell how far the fit can be trusted."""
+    """Fit a scaling law, and show how far the fit can be trusted."""
     from workbench.cli.output import emit
     from workbench.laws.fitting.fit import fit_law
     from workbench.laws.fitting.result import parameter_rows, summary
@@ -81,27 +81,27 @@ def fit(
     else:
         fits = fit_law(chosen, losses, options)
         rows = parameter_rows(fits)
-        lines = [line for one in fits for line in summary(one)]
-    document = [one.row() for one in fits]
+        lines = [line for fitted in fits for line in summary(fitted)]
+    document = [fitted.row() for fitted in fits]
     if figures is not None:
         from workbench.figures import save_fits
 
         lines += save_fits(fits, figures, figure_format)
     if study is not None:
-        _keep(results, study, document)
+        _save(results, study, document)
     emit(rows, fmt, document=document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)
 
 
-def _keep(results: Path, study: str, fits: list[dict[str, object]]) -> None:
+def _save(results: Path, study: str, fits: list[dict[str, object]]) -> None:
     from workbench.errors import WorkbenchError
     from workbench.store import keep_fits
 
     try:
         keep_fits(results, study, fits)
     except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not kept in the store: {error}", file=sys.stderr)
+        print(f"Note: not saved in the store: {error}", file=sys.stderr)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def advise(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Tell which objective, size and epochs promise the lowest loss."""
+    """Show which objective, size and epochs promise the lowest loss."""
     from workbench.cli.output import emit
     from workbench.laws.advice import advice_lines, advice_rows, advise
     from workbench.laws.predictors import published_predictors, study_predictors
@@ -179,12 +179,12 @@ def flops(
     if (size is None) == (study is None):
         raise InputError("give one of --size NAME and --study NAME.")
     if study is not None:
-        found = flops_to_best(results, study, metric)
+        rows = flops_to_best(results, study, metric)
         if figure is not None:
             from workbench.figures import save, training_flops_figure
 
-            save(training_flops_figure(found), figure, save_data=with_data)
-        emit([cost_table_row(row) for row in found], fmt, document=found)
+            save(training_flops_figure(rows), figure, save_data=with_data)
+        emit([cost_table_row(row) for row in rows], fmt, document=rows)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:

@@ -35,7 +35,7 @@ ResultsOption = Annotated[
 
 
 def _source(given: str | Path) -> Path:
-    """A folder, as the default is one already; a URL as the folder that mirrors it."""
+    """Return a given folder, and of a URL the folder that mirrors it."""
     if isinstance(given, Path) or "://" not in given:
         return Path(given)
     from workbench.store.parquet.mirror import mirrored

@@ -65,7 +65,7 @@ def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | No
 
 
 def _records(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    """Rows below each other, for a terminal that is too narrow for them beside each other."""
+    """Print rows as lists of keys and values, for a terminal too narrow for a table."""
     margin = max(len(name) for name in names)
     for row in rows:
         print()

@@ -47,7 +47,7 @@ def main() -> NoReturn:
     except WorkbenchError as error:
         _fail(error, 1)
     except BrokenPipeError:
-        # The reader of our output has left; nobody is there to be told.
+        # The reader of our output has left: an error message would reach nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:

@@ -51,11 +51,11 @@ def import_(
     study: Annotated[str | None, typer.Option("--study", help="The study to add them to.")] = None,
     column: ColumnOption = None,
     estimate_flops: Annotated[
-        bool, typer.Option("--estimate-flops", help="Where none are told, take 6 N D.")
+        bool, typer.Option("--estimate-flops", help="Where none are given, take 6 N D.")
     ] = False,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Bring in curves from elsewhere, marked as such."""
+    """Import curves that were not made here, marked as such."""
     from workbench.importing.importer import import_runs
 
     report = import_runs(

@@ -6,7 +6,7 @@ __all__ = ["PreparedData", "find_prepared", "prepare"]
 
 
 def __getattr__(name: str) -> object:
-    """`prepare` brings the writing half along only when it is asked for."""
+    """Import `prepare`, and with it the writing half, only when it is used."""
     if name == "prepare":
         from workbench.data.preparation import prepare
 

@@ -30,7 +30,7 @@ class Corpus(Protocol):
         ...
 
     def signature(self) -> str:
-        """Changes when the source does; cheap, so it looks at sizes and times, not at text."""
+        """Return a text that changes with the source's sizes and times; no document is read."""
         ...
 
 

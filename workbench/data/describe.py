@@ -56,7 +56,7 @@ def _mixture_text(parts: list[dict[str, Any]]) -> str:
 
 
 def _short(corpus: str) -> str:
-    """The last part of a path: JSON has all of it."""
+    """Return the last part of a path; JSON has all of it."""
     return corpus.rstrip("/").rpartition("/")[2] or corpus
 
 

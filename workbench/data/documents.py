@@ -122,7 +122,7 @@ def read_documents(
 
 
 def _scorer(data: DataConfig) -> Scorer | None:
-    """What scores documents as they are read; None where nothing does, or a file has scores."""
+    """Return what scores documents as they are read; None where nothing does, or a file."""
     if not is_tiered(data) or data.quality_scores is not None:
         return None
     if data.quality_score is not None:

@@ -58,7 +58,7 @@ class SetAudit:
     worst: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
-        """For a table."""
+        """Return the audit as a row of a table."""
         return {
             "set": self.set,
             "n": self.n,
@@ -70,7 +70,7 @@ class SetAudit:
         }
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the audit as a JSON object."""
         return {**self.row(), "too_short": self.too_short, "worst": self.worst}
 
 

@@ -77,7 +77,7 @@ def open_validation_set(validation_set: ValidationSet, data: DataConfig) -> Text
 
 
 def signature(sources: list[TextSource], data: DataConfig) -> str:
-    """Changes when one of the sources does, or the file of their scores."""
+    """Return a text that changes when one of the sources does, or the file of their scores."""
     signatures = [source.corpus.signature() for source in sources]
     if data.quality_scores is not None:
         try:
@@ -155,7 +155,7 @@ def _source_request(source: Any, data: DataConfig) -> dict[str, Any]:
 
 
 def _place(corpus: str) -> str:
-    """A path in full: the same request from any folder."""
+    """Return a path in full, so that a request is the same from any folder."""
     if corpus == "python-stdlib" or corpus.startswith("hf:") or corpus_plugin(corpus):
         return corpus
     return str(Path(corpus).expanduser().absolute())

@@ -98,7 +98,7 @@ class JsonTokenizer:
 
 
 def load_tokenizer(spec: str) -> Tokenizer:
-    """`bytes`, or the path of a `tokenizer.json`."""
+    """Load the tokenizer of `[data] tokenizer`: `bytes`, or the path of a `tokenizer.json`."""
     return ByteTokenizer() if spec == "bytes" else JsonTokenizer(Path(spec))
 
 
@@ -110,7 +110,7 @@ def vocabulary_of(spec: str) -> Vocabulary | None:
 
 
 def train_bpe(texts: Iterator[str], vocab_size: int, out: Path) -> int:
-    """Train byte-level BPE and write a `tokenizer.json`; returns its number of tokens.
+    """Train byte-level BPE, write a `tokenizer.json` and return its number of tokens.
 
     Args:
         texts: pieces of training text.

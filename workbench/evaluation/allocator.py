@@ -1,4 +1,4 @@
-"""Memory that forward passes on the host free is kept for the next one.
+"""Memory that a forward pass on the host frees stays with the process, for the next one.
 
 glibc hands large blocks back to the kernel as soon as they are free, and every thread's arena
 trims itself: each forward pass then meets its megabytes page by page again, a fifth of the
@@ -15,8 +15,8 @@ _MMAP_MOST = 1 << 25  # glibc refuses a higher one
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep what this process frees, up to 512 MB, in one arena for all
-    threads. Libraries other than glibc are left as they are."""
+    """Ask the C library not to return what this process frees, up to 512 MB, and to use one arena
+    for all threads; libraries other than glibc are left as they are."""
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_ARENA_MAX, 1)

@@ -37,7 +37,7 @@ def likeliest(trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None
 
 
 def _of_shards(logits_BLV: Tensor, n_tokens: int) -> Likeliest:
-    """The same where tensor parallelism has left each rank one slice of the vocabulary."""
+    """As `likeliest`, where tensor parallelism has left each rank one slice of the vocabulary."""
     group = current_spmd_mesh().get_group("tp")
     local = logits_BLV.shape[-1]
     first = torch.distributed.get_rank(group) * local

@@ -1,4 +1,4 @@
-"""`workbench audit`: of a recipe's corpora, and of what a run gives back of its training text."""
+"""`workbench audit`: of a recipe's corpora, and of the training text that a run memorised."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from workbench.evaluation.memorisation import (
     suffix_tokens,
 )
 from workbench.planning.plan import plan_study
-from workbench.recipe import Recipe, RunConfig
+from workbench.recipe import Recipe, RunConfig, run_config
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import deduplicated, read_records
 from workbench.training.checkpoints import saved_steps
@@ -37,7 +37,7 @@ from workbench.training.trained_model import as_trainer, load_run_model
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What to look for. None: what suits the tokenizer and the windows."""
+    """What to look for; where None, a value that suits the tokenizer and the windows."""
 
     scope: str | None = None
     """pool: all training text; unique: the unique windows."""
@@ -58,23 +58,23 @@ def audit_recipe(recipe: Recipe, results: Path, options: AuditOptions) -> list[d
     from workbench.planning.prepare import prepare_study
 
     scope = options.scope or "pool"
-    found: dict[Any, dict[str, Any]] = {}
+    audits: dict[Any, dict[str, Any]] = {}
     prepare_study(recipe, results)
     for run in plan_study(recipe, results).runs:
         assert run.prepared is not None
-        told = {} if scope == "unique" else {"unique_tokens": 1, "seed": 0}
-        key = (run.config.data.model_copy(update=told), run.config.evaluation.tasks)
-        if key not in found:
-            found[key] = _audit_corpus(
+        not_decisive = {} if scope == "unique" else {"unique_tokens": 1, "seed": 0}
+        key = (run.config.data.model_copy(update=not_decisive), run.config.evaluation.tasks)
+        if key not in audits:
+            audits[key] = _audit_corpus(
                 run.config, run.prepared, run.validation_extra, scope, options
             )
-    return list(found.values())
+    return list(audits.values())
 
 
 def audit_run(
     run: RunFolder, results: Path, options: AuditOptions
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(the corpus as this run saw it, what each of its checkpoints gives back).
+    """Audit the corpus as this run saw it, and what each of the run's checkpoints memorised.
 
     Raises:
         InputError: the run is imported, has no checkpoint, or its data is gone.
@@ -82,11 +82,11 @@ def audit_run(
     document = run.config_json()
     if document.get("imported") is True:
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     prepared = PreparedData.open(results / document["data"]["folder"])
     extra = {
-        name: PreparedData.open(results / one["folder"])
-        for name, one in document["data"].get("validation_extra", {}).items()
+        name: PreparedData.open(results / validation_set["folder"])
+        for name, validation_set in document["data"].get("validation_extra", {}).items()
     }
     corpus = _audit_corpus(config, prepared, extra, options.scope or "unique", options)
     return [corpus], _memorised(run, config, prepared, options)
@@ -118,7 +118,7 @@ def _audit_corpus(
         "exact_duplicates_removed": manifest["duplicates_removed"],
         "held_out_documents": manifest["held_out_documents"],
         "threshold": options.threshold,
-        "sets": [one.document() for one in sets],
+        "sets": [audited_set.document() for audited_set in sets],
     }
 
 
@@ -131,7 +131,7 @@ def _audit_questions(
     questions = make_questions(prepared, seq_len=config.data.seq_len, count=count)
     true_QL = questions.tokens_QOL[:, 0]
     ending_QA = np.ascontiguousarray(true_QL[:, questions.answer_start :])
-    found = []
+    audits = []
     for name, tokens, width in (
         ("cloze questions", true_QL, n),
         ("cloze answers", ending_QA, ending_QA.shape[1]),
@@ -139,14 +139,14 @@ def _audit_questions(
         texts = Texts.of_rows(np.ascontiguousarray(tokens))
         audited = audit_texts(name, texts, blocks, config.data, width, threshold)
         longest = longest_common(texts, blocks) / tokens.shape[1]
-        found.append(replace(audited, longest=float(longest.mean())))
-    return found
+        audits.append(replace(audited, longest=float(longest.mean())))
+    return audits
 
 
 def _memorised(
     run: RunFolder, config: RunConfig, prepared: PreparedData, options: AuditOptions
 ) -> list[dict[str, Any]]:
-    """Rows of every checkpoint that is kept, after what was measured during training."""
+    """Rows of what was measured during training, then of every checkpoint on disk."""
     suffix = options.suffix or suffix_tokens(config.data.seq_len)
     if suffix >= config.data.seq_len:
         raise InputError(f"--suffix {suffix}: windows have {config.data.seq_len} tokens.")
@@ -164,7 +164,7 @@ def _memorised(
             ("training", windows.training_NL),
             (HELD_OUT, windows.held_out_NL),
         ):
-            found = measure(trainer, windows_NL, suffix=suffix, batch=batch)
+            memorised = measure(trainer, windows_NL, suffix=suffix, batch=batch)
             tokens = step * config.tokens_per_step
             draws = trainer.objective.answer_draws(DRAWS)
             rows.append(
@@ -173,12 +173,12 @@ def _memorised(
                     "epoch": tokens / config.data.unique_tokens,
                     "set": name,
                     "n": len(windows_NL),
-                    "memorised_share": found.share.value if found.share else None,
-                    "stderr": found.share.stderr if found.share else None,
-                    "memorised_tokens": found.tokens.value if found.tokens else None,
-                    "suffix_nll": found.nll.value,
+                    "memorised_share": memorised.share.value if memorised.share else None,
+                    "stderr": memorised.share.stderr if memorised.share else None,
+                    "memorised_tokens": memorised.tokens.value if memorised.tokens else None,
+                    "suffix_nll": memorised.nll.value,
                     "suffix": suffix,
-                    "decoding": found.decoding,
+                    "decoding": memorised.decoding,
                     "estimator": f"{trainer.objective.validation_estimator}/draws={draws}",
                     "source": "checkpoint",
                 }

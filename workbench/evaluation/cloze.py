@@ -75,7 +75,7 @@ def another(rng: np.random.Generator, documents: np.ndarray, home: int) -> int:
 
 
 def as_questions(questions: Questions) -> list[Question]:
-    """The same for `score_choices`, in the order and under the numbers they were made."""
+    """Return the questions for `score_choices`, in their order and numbered by it."""
     start = questions.answer_start
     return [
         Question(tokens_OL[0, :start], list(tokens_OL[:, start:]), right=0, number=number)

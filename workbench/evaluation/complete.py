@@ -35,7 +35,7 @@ class Completer(Protocol):
     def complete(
         self, prompt: str, stop: tuple[str, ...], writing: Writing, *, count: int, first: int
     ) -> list[str]:
-        """`count` texts after the prompt, each up to the first of the marks.
+        """Return `count` texts after the prompt, each up to the first of the marks.
 
         Args:
             first: number of the first text: each number of a seed is a text of its own.
@@ -59,7 +59,9 @@ class RunCompleter:
     def complete(
         self, prompt: str, stop: tuple[str, ...], writing: Writing, *, count: int, first: int
     ) -> list[str]:
-        """A prompt and text that exceed the model's context are written in windows, each seeing
+        """Write `count` texts after the prompt, each up to the first of the marks.
+
+        Where prompt and text exceed the model's context, they are written in windows, each seeing
         the last half context of what is before it.
 
         Raises:
@@ -71,7 +73,7 @@ class RunCompleter:
     def tokens(
         self, prompt_P: torch.Tensor, writing: Writing, *, count: int, first: int
     ) -> torch.Tensor:
-        """[count, max_new] the new tokens, whatever they are. Raises as `complete` does."""
+        """Return [count, max_new], all new tokens, not cut at a mark. Raises as `complete` does."""
         objective = self.model.config.training.objective
         sampler = choose_sampler(writing.sampler, objective)
         settings = Settings(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from workbench.evaluation.argmax import Likeliest
+from workbench.generation.choice import surest_first
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.base import Objective, View
 from workbench.training.objectives.block import BlockDiffusion, block_view
@@ -92,8 +93,12 @@ def _masked_from(start: int, tokens_BL: Tensor, mask_id: int) -> Tensor:
 
 
 def _fill_the_surest(found_BL: Tensor, answer: Likeliest, sought_BL: Tensor) -> Tensor:
-    """Set one of each row's sought places; returns which, [B, 1]."""
-    place_B1 = answer.log_p_BL.masked_fill(~sought_BL, -math.inf).argmax(dim=1, keepdim=True)
+    """Set one of each row's sought places, the leftmost of those that are equally sure; returns
+    which, [B, 1]."""
+    length = sought_BL.shape[1]
+    left_first_BL = (torch.arange(length, device=sought_BL.device) / length).expand_as(sought_BL)
+    sure_BL = answer.log_p_BL.masked_fill(~sought_BL, -math.inf)
+    place_B1 = surest_first(sure_BL, left_first_BL)[:, :1]
     found_BL.scatter_(1, place_B1, answer.token_BL.gather(1, place_B1))
     return place_B1
 

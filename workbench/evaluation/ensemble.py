@@ -40,7 +40,9 @@ class Ensemble(nn.Module):
 
 def mean_of_members(logits: Sequence[Tensor], n_tokens: int) -> Tensor:
     """[..., n_tokens] log of the mean of the members' probabilities, from logits [..., V]."""
-    log_p = [torch.log_softmax(one[..., :n_tokens].float(), dim=-1) for one in logits]
+    log_p = [
+        torch.log_softmax(member_logits[..., :n_tokens].float(), dim=-1) for member_logits in logits
+    ]
     return torch.logsumexp(torch.stack(log_p), dim=0) - math.log(len(log_p))
 
 
@@ -62,10 +64,10 @@ def ensemble(models: Sequence[RunModel], names: Sequence[str]) -> RunModel:
         different = sorted(
             key for key in keys.keys() | theirs.keys() if keys.get(key) != theirs.get(key)
         )
-        if more := [key for key in different if key not in _MAY_DIFFER]:
+        if forbidden := [key for key in different if key not in _MAY_DIFFER]:
             raise InputError(
-                f"--ensemble: runs {names[0]} and {name} differ in {', '.join(more)}. Members may "
-                f"differ in {', '.join(_MAY_DIFFER)} alone."
+                f"--ensemble: runs {names[0]} and {name} differ in {', '.join(forbidden)}. Members "
+                f"may differ in {', '.join(_MAY_DIFFER)} alone."
             )
-    together = Ensemble([model.model for model in models], first.vocab.n_tokens)
-    return replace(first, model=together.eval())
+    averaged = Ensemble([model.model for model in models], first.vocab.n_tokens)
+    return replace(first, model=averaged.eval())

@@ -1,4 +1,4 @@
-"""`workbench eval`: tasks asked of a trained run's checkpoint, their numbers kept with the run."""
+"""`workbench eval`: tasks asked of a trained run's checkpoint, their numbers saved with the run."""
 
 import math
 import sys
@@ -30,14 +30,14 @@ def evaluate_runs(
     record: bool = True,
     together: bool = False,
 ) -> list[dict[str, Any]]:
-    """Ask tasks of runs and keep the answers, run by run: rows for people and programs.
+    """Ask tasks of runs, save the answers run by run, and return them as rows.
 
     Args:
         names: run ids, or beginnings of them.
         step: a checkpoint's; None for the newest.
         record: append to the runs' evaluations, and bring the store up to date.
         together: ask all runs as one model that averages their probabilities. The numbers are no
-            run's, and no run keeps them.
+            run's, and are not saved.
 
     Raises:
         InputError: no such run or checkpoint, or a task that cannot be made.
@@ -45,25 +45,25 @@ def evaluate_runs(
     """
     rows = []
     runs = [find_run(results, name) for name in names]
-    # What cannot be done is said before a model is loaded.
+    # What cannot be done is refused before a model is loaded.
     programs = [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
     if together and len(runs) < 2:
         raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
     record = record and not together
-    for some in [runs] if together else [[run] for run in runs]:
-        opened = open_run(*some, step=step, device=device, threads=options.threads)
-        found: list[Evaluated] = []
+    for group in [runs] if together else [[run] for run in runs]:
+        opened = open_run(*group, step=step, device=device, threads=options.threads)
+        answers: list[Evaluated] = []
         for ask in _asking(opened, options, programs):
-            found += ask()
+            answers += ask()
         if record:
-            record_evaluations(opened.run, opened.model.step, found)
-        rows += [_row(opened, one) for one in found]
+            record_evaluations(opened.run, opened.model.step, answers)
+        rows += [_row(opened, answer) for answer in answers]
     if record:
         try:
             ingest(results, run_ids=[run.run_id for run in runs])
         except WorkbenchError as error:  # the numbers are with their runs, and here
             print(
-                f"Note: kept with the runs, and not in the store yet: {error} `workbench ingest` "
+                f"Note: saved with the runs, and not in the store yet: {error} `workbench ingest` "
                 "brings the numbers in.",
                 file=sys.stderr,
             )
@@ -113,11 +113,11 @@ def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator
     """Numbers of one task scored by likelihood."""
     count = len(next(iter(task.questions.values())))
     began = time.perf_counter()
-    found = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
+    answers = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
     seconds = time.perf_counter() - began
     draws = opened.scorer.objective.answer_draws(options.draws)
-    for one in found:
-        yield evaluated(name, one, options, draws=draws, seconds=seconds)
+    for measured in answers:
+        yield evaluated(name, measured, options, draws=draws, seconds=seconds)
 
 
 def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
@@ -139,8 +139,8 @@ def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
         ("val_bpb", 1 / (math.log(2) * prepared.bytes_per_token)),
     ):
         stderr = None if loss.stderr is None else loss.stderr * scale
-        one = Measured(metric, Estimate(loss.value * scale, stderr, loss.n), estimator)
-        yield evaluated(VALIDATION, one, options, draws=draws, seconds=seconds)
+        measured = Measured(metric, Estimate(loss.value * scale, stderr, loss.n), estimator)
+        yield evaluated(VALIDATION, measured, options, draws=draws, seconds=seconds)
 
 
 def _pass_task(name: str, options: EvalOptions) -> PassTask:
@@ -155,20 +155,22 @@ def _pass_task(name: str, options: EvalOptions) -> PassTask:
 def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterator[Evaluated]:
     """pass@k of one benchmark of programs."""
     began = time.perf_counter()
-    found = [Measured(*one) for one in task.ask(RunCompleter(opened.model), options.passing)]
+    answers = [
+        Measured(*number) for number in task.ask(RunCompleter(opened.model), options.passing)
+    ]
     seconds = time.perf_counter() - began
-    for one in found:
-        yield evaluated(task.name, one, options, draws=None, seconds=seconds)
+    for measured in answers:
+        yield evaluated(task.name, measured, options, draws=None, seconds=seconds)
 
 
-def _row(opened: Opened, one: Evaluated) -> dict[str, Any]:
+def _row(opened: Opened, answer: Evaluated) -> dict[str, Any]:
     return {
         "run_id": "+".join(opened.members),
         "objective": opened.model.config.training.objective,
         "step": opened.model.step,
-        "metric": one.metric,
-        "value": one.value,
-        "stderr": one.stderr,
-        "n": one.n,
-        "estimator": one.estimator,
+        "metric": answer.metric,
+        "value": answer.value,
+        "stderr": answer.stderr,
+        "n": answer.n,
+        "estimator": answer.estimator,
     }

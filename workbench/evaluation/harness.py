@@ -36,9 +36,11 @@ class WorkbenchLM(LM):
     def __init__(
         self, opened: "Opened", *, draws: int = 32, seed: int = 0, writing: Writing | None = None
     ) -> None:
-        """Args:
-        draws: masks a continuation, where likelihoods are bounds.
-        writing: how text is generated, where a task does not say.
+        """Make a harness model of an opened run.
+
+        Args:
+            draws: masks a continuation, where likelihoods are bounds.
+            writing: how text is generated, where a task does not say.
         """
         super().__init__()
         self.opened = opened
@@ -59,24 +61,24 @@ class WorkbenchLM(LM):
         Greedy decoding is only tried where a document has one continuation: where it has several,
         they are options, and only their likelihoods are compared.
         """
-        pairs = encode_pairs(self.opened.model.tokenizer, [one.args for one in requests])
+        pairs = encode_pairs(self.opened.model.tokenizer, [request.args for request in requests])
         numbers = _numbers(requests)
         rows = [
             Continuation(context, answer, number)
             for (context, answer), number in zip(pairs, numbers, strict=True)
         ]
         nll_R = self._nll(rows)
-        alone = Counter(
-            (one.task_name, number) for one, number in zip(requests, numbers, strict=True)
+        continuations = Counter(
+            (request.task_name, number) for request, number in zip(requests, numbers, strict=True)
         )
         return [
-            (-float(nll), alone[one.task_name, row.question] == 1 and self._greedy(row))
-            for one, row, nll in zip(requests, rows, nll_R, strict=True)
+            (-float(nll), continuations[request.task_name, row.question] == 1 and self._greedy(row))
+            for request, row, nll in zip(requests, rows, nll_R, strict=True)
         ]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood of each text, in windows of the model's context."""
-        texts = [one.args[0] for one in requests]
+        texts = [request.args[0] for request in requests]
         rows: list[Continuation] = []
         of_text: list[int] = []
         encoded = self.opened.model.tokenizer.encode(texts)
@@ -90,8 +92,8 @@ class WorkbenchLM(LM):
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Text after each context, up to the first of the task's marks."""
         written = []
-        for one, number in zip(requests, _numbers(requests), strict=True):
-            context, asked = one.args
+        for request, number in zip(requests, _numbers(requests), strict=True):
+            context, asked = request.args
             until = asked.get("until") or []
             stop = (until,) if isinstance(until, str) else tuple(until)
             writing = self._writing(asked)
@@ -134,5 +136,8 @@ class WorkbenchLM(LM):
 
 
 def _numbers(requests: list[Any]) -> list[int]:
-    """A number for each request's document: options of one share theirs."""
-    return [place if one.doc_id is None else int(one.doc_id) for place, one in enumerate(requests)]
+    """A number for each request's document, which the options of a question share."""
+    return [
+        place if request.doc_id is None else int(request.doc_id)
+        for place, request in enumerate(requests)
+    ]

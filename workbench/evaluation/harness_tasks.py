@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness asked of a trained run, their numbers as ours are kept."""
+"""Tasks of lm-evaluation-harness asked of a trained run, their numbers recorded as ours are."""
 
 import math
 import os
@@ -66,14 +66,14 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
         ) from None
     assert report is not None
     seconds = time.perf_counter() - began
-    for one in measured(report, opened, options):
+    for number in measured(report, opened, options):
         draws = opened.scorer.objective.answer_draws(options.draws)
-        yield evaluated("lm-eval", one, options, draws=draws, seconds=seconds)
+        yield evaluated("lm-eval", number, options, draws=draws, seconds=seconds)
 
 
 def _manager(asked: "HarnessOptions") -> "TaskManager":
-    """The harness's index of tasks: of the given folder alone where that has them all, since its
-    own thousands of files take seconds to read."""
+    """Return the harness's index of tasks: of the given folder alone where that has them all, since
+    the harness's own thousands of files take seconds to read."""
     from lm_eval.tasks import TaskManager
 
     if asked.include is not None:
@@ -87,24 +87,24 @@ def _manager(asked: "HarnessOptions") -> "TaskManager":
 
 
 def _mentioned(tasks: Iterable[str], include: Path | None) -> set[str]:
-    """Tasks whose names stand in any file of the harness, or of a folder.
+    """Return the tasks whose names occur in any file of the harness, or of a folder.
 
-    To search these for a name takes a second, to index them 20: too long for a slip of the pen.
+    To search these for a name takes a second, to index them 20: too long for a mistyped name.
     """
     import lm_eval.tasks
 
-    left, found = set(tasks), set[str]()
+    remaining, mentioned = set(tasks), set[str]()
     own = Path(lm_eval.tasks.__file__).parent
     for folder in [include, own] if include else [own]:
         for path in folder.rglob("*yaml*"):
-            if not left:
-                return found
+            if not remaining:
+                return mentioned
             with suppress(OSError):
                 content = path.read_bytes()
-                here = {name for name in left if name.encode() in content}
-                found |= here
-                left -= here
-    return found
+                here = {name for name in remaining if name.encode() in content}
+                mentioned |= here
+                remaining -= here
+    return mentioned
 
 
 def _refuse_unless(known: Collection[str], tasks: Iterable[str]) -> None:

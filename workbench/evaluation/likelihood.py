@@ -55,25 +55,28 @@ def pieces(rows: Sequence[Continuation], *, context: int) -> list[Piece]:
 
     An answer that fits is scored whole, after as much of its context's end as there is room
     for. A longer one is scored half a window at a time, each half after the half before: by the
-    chain rule their NLLs add up, each told less than the whole context.
+    chain rule their NLLs add up, though each sees less than the whole context.
     """
-    found = []
-    for row, one in enumerate(rows):
-        answer = np.asarray(one.answer, dtype=np.int64)
-        before = np.asarray(one.context, dtype=np.int64)
+    cut = []
+    for row, continuation in enumerate(rows):
+        answer = np.asarray(continuation.answer, dtype=np.int64)
+        before = np.asarray(continuation.context, dtype=np.int64)
         whole = len(answer) <= context
         stride = len(answer) if whole else max(1, context // 2)
         text = np.concatenate([before, answer])
         for first in range(len(before), len(text), stride or 1):
             last = min(first + stride, len(text))
             start = max(0, last - context) if whole else max(0, first - (context - stride))
-            found.append(Piece(text[start:last], first - start, row, one.question))
-    return found
+            cut.append(Piece(text[start:last], first - start, row, continuation.question))
+    return cut
 
 
 def windows(tokens: Tokens, *, context: int, question: int) -> list[Continuation]:
-    """A whole text in windows, each token scored once: all but the last window from their
-    beginning, as `val_loss` is, and the last after as much as fits of what is before it."""
+    """Cut a whole text into windows in which each token is scored once.
+
+    All but the last are scored from their beginning, as `val_loss` is, and the last after as much
+    as fits of what is before it.
+    """
     return [
         Continuation(tokens[:first], tokens[first : first + context], question + number)
         for number, first in enumerate(range(0, len(tokens), context))
@@ -112,12 +115,12 @@ def continuation_nll(
     rank, ranks = scorer.ranks
     draws = scorer.objective.answer_draws(draws)
     nll = torch.zeros(len(rows) * draws, dtype=torch.float64, device=scorer.device)
-    every = _batches(scorer, pieces(rows, context=context), draws, seed, batch)
-    mine = _share(every, rank, ranks)
+    all_batches = _batches(scorer, pieces(rows, context=context), draws, seed, batch)
+    mine = _share(all_batches, rank, ranks)
 
-    def score(one: tuple[_Batch, bool]) -> tuple[Tensor, Tensor]:
-        mini, counts = one
-        return mini.place_B, scorer.nll(mini.corrupted) * float(counts)
+    def score(turn: tuple[_Batch, bool]) -> tuple[Tensor, Tensor]:
+        mini_batch, counts = turn
+        return mini_batch.place_B, scorer.nll(mini_batch.corrupted) * float(counts)
 
     for place_B, nll_B in _in_threads(score, mine, scorer.threads):
         nll.index_add_(0, place_B, nll_B)
@@ -125,10 +128,15 @@ def continuation_nll(
     return nll_RD
 
 
-def _share(every: Iterator[_Batch], rank: int, ranks: int) -> Iterator[tuple[_Batch, bool]]:
-    """This rank's batches. Collectives need as many calls on every rank, so one that runs out
-    passes a batch again that does not count."""
-    for turn in iter(lambda: [one for _, one in zip(range(ranks), every, strict=False)], []):
+def _share(all_batches: Iterator[_Batch], rank: int, ranks: int) -> Iterator[tuple[_Batch, bool]]:
+    """Yield this rank's batches, and whether each counts.
+
+    Collectives need as many calls on every rank, so a rank that has no batch left passes another
+    one again, which does not count.
+    """
+    for turn in iter(
+        lambda: [batch for _, batch in zip(range(ranks), all_batches, strict=False)], []
+    ):
         yield turn[min(rank, len(turn) - 1)], rank < len(turn)
 
 
@@ -143,8 +151,8 @@ def _batches(
     gathered: list[tuple[Corrupted, Tensor]] = []
     for _, same_length in groupby(sorted(parts, key=shape), key=lambda part: len(part.tokens)):
         for start, group in groupby(same_length, key=lambda part: part.start):
-            for one in _noised(scorer, list(group), start, draws, seed, batch):
-                gathered.append(one)
+            for noised in _noised(scorer, list(group), start, draws, seed, batch):
+                gathered.append(noised)
                 if sum(len(place_B) for _, place_B in gathered) >= batch:
                     yield _joined(gathered)
                     gathered = []
@@ -156,7 +164,7 @@ def _batches(
 def _noised(
     scorer: Scorer, parts: list[Piece], start: int, draws: int, seed: int, batch: int
 ) -> Iterator[tuple[Corrupted, Tensor]]:
-    """Pieces of one shape under each draw's noise, all draws of a few pieces after one another."""
+    """Yield pieces of one shape under each draw's noise, all draws of a few pieces in a row."""
     device = scorer.device
     # All draws of a few continuations lie in one batch, rather than few draws of many.
     at_once = max(1, batch // draws)
@@ -176,10 +184,10 @@ def _noised(
         for row in range(0, len(chunk), at_once):
             rows = slice(row, row + at_once)
             for draw, corrupted in enumerate(noised):
-                yield _some_rows(corrupted, rows), place_B[rows] + draw
+                yield _rows_of(corrupted, rows), place_B[rows] + draw
 
 
-def _some_rows(corrupted: Corrupted, rows: slice) -> Corrupted:
+def _rows_of(corrupted: Corrupted, rows: slice) -> Corrupted:
     weights = corrupted.weights_BL
     return Corrupted(
         corrupted.inputs_BL[rows],
@@ -192,19 +200,25 @@ def _some_rows(corrupted: Corrupted, rows: slice) -> Corrupted:
 def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
     """One batch out of several."""
 
-    some = [corrupted for corrupted, _ in parts]
-    weights = [one.weights_BL for one in some if one.weights_BL is not None]
+    corrupted_parts = [corrupted for corrupted, _ in parts]
+    weights = [
+        corrupted.weights_BL for corrupted in corrupted_parts if corrupted.weights_BL is not None
+    ]
     joined = Corrupted(
-        torch.cat([one.inputs_BL for one in some]),
-        torch.cat([one.targets_BL for one in some]),
+        torch.cat([corrupted.inputs_BL for corrupted in corrupted_parts]),
+        torch.cat([corrupted.targets_BL for corrupted in corrupted_parts]),
         torch.cat(weights) if weights else None,
-        _joined_views(some),
+        _joined_views(corrupted_parts),
     )
     return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 
 
 def _joined_views(parts: list[Corrupted]) -> View | None:
-    views = [(one.view, len(one.inputs_BL)) for one in parts if one.view is not None]
+    views = [
+        (corrupted.view, len(corrupted.inputs_BL))
+        for corrupted in parts
+        if corrupted.view is not None
+    ]
     if not views:
         return None
     first = views[0][0]

@@ -2,7 +2,7 @@
 
 Asked for a letter, as the paper does and as `mmlu` of lm-evaluation-harness, or for the text of
 the answer, as its `mmlu_continuation`: models that have not learnt to answer with letters still
-tell texts apart.
+prefer the right text.
 """
 
 from collections import defaultdict
@@ -15,8 +15,8 @@ from workbench.evaluation.question_files import (
     TextQuestion,
     field_of,
     index_of,
+    not_empty,
     read_jsonl,
-    some,
     texts_of,
 )
 
@@ -28,7 +28,7 @@ class MmluForm:
     kind: str
     """What the first line calls the questions."""
     before: str
-    """Stands before each question."""
+    """Comes before each question."""
     listed: bool
     """Whether the choices are listed, and letters are the options."""
 
@@ -85,7 +85,7 @@ def read_mmlu(
                 group=row.subject,
             )
         )
-    return some(questions, path)
+    return not_empty(questions, path)
 
 
 def _read(line: dict[str, Any], form: MmluForm, where: str) -> _Row:

@@ -27,7 +27,7 @@ class Question:
     characters: Sequence[int] = ()
     """Length of each option's text, where scores are wanted per character."""
     group: str = ""
-    """What averages are taken over: a subject, say."""
+    """What averages are taken over, such as a subject."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,25 @@ def score_choices(
 ) -> ChoiceScores:
     """Answer every question with the model as it stands. Arguments as `continuation_nll`."""
     rows = [
-        Continuation(one.context, option, one.number) for one in questions for option in one.options
+        Continuation(question.context, option, question.number)
+        for question in questions
+        for option in question.options
     ]
     nll_RD = continuation_nll(scorer, rows, context=context, draws=draws, seed=seed, batch=batch)
     nll_R = nll_RD.mean(axis=1)
     right_Q, right_norm_Q, true_Q, other_Q = np.empty((4, len(questions)))
-    ends = np.cumsum([len(one.options) for one in questions])
-    for number, (one, nll_O) in enumerate(zip(questions, np.split(nll_R, ends[:-1]), strict=True)):
-        right_Q[number] = _chosen(nll_O, one.right)
+    ends = np.cumsum([len(question.options) for question in questions])
+    for number, (question, nll_O) in enumerate(
+        zip(questions, np.split(nll_R, ends[:-1]), strict=True)
+    ):
+        right_Q[number] = _chosen(nll_O, question.right)
         right_norm_Q[number] = (
-            _chosen(nll_O / one.characters, one.right) if one.characters else np.nan
+            _chosen(nll_O / question.characters, question.right) if question.characters else np.nan
         )
-        per_token_O = nll_O / [max(1, len(option)) for option in one.options]
-        true_Q[number] = per_token_O[one.right]
-        other_Q[number] = np.delete(per_token_O, one.right).mean()
-    groups = np.array([one.group for one in questions])
+        per_token_O = nll_O / [max(1, len(option)) for option in question.options]
+        true_Q[number] = per_token_O[question.right]
+        other_Q[number] = np.delete(per_token_O, question.right).mean()
+    groups = np.array([question.group for question in questions])
     return ChoiceScores(right_Q, right_norm_Q, true_Q, other_Q, groups)
 
 

@@ -49,8 +49,10 @@ class EvalOptions:
     harness: HarnessOptions = field(default_factory=HarnessOptions)
 
     def __post_init__(self) -> None:
-        """Raises:
-        InputError: a task or a file of an unknown name, or a number that makes no sense.
+        """Check the names and the numbers.
+
+        Raises:
+            InputError: a task or a file of an unknown name, or a number that makes no sense.
         """
         known = (VALIDATION, *TASKS, *PROGRAM_TASKS)
         if not self.tasks and not self.harness.tasks:
@@ -94,7 +96,7 @@ class Opened:
             InputError: its shards are gone.
         """
         folder = self.run.config_json()["data"]["folder"]
-        return PreparedData.open(self.run.path.parent.parent / folder)
+        return PreparedData.open(self.run.results / folder)
 
 
 def open_run(
@@ -115,15 +117,15 @@ def open_run(
 
 
 def evaluated(
-    name: str, one: Measured, options: EvalOptions, *, draws: int | None, seconds: float
+    name: str, measured: Measured, options: EvalOptions, *, draws: int | None, seconds: float
 ) -> Evaluated:
-    """A task's number as it is kept."""
+    """A task's number as it is recorded."""
     return Evaluated(
-        metric=one.metric,
-        value=one.estimate.value,
-        stderr=one.estimate.stderr,
-        n=one.estimate.n,
-        estimator=one.estimator,
+        metric=measured.metric,
+        value=measured.estimate.value,
+        stderr=measured.estimate.stderr,
+        n=measured.estimate.n,
+        estimator=measured.estimator,
         task=name,
         draws=draws,
         seed=options.seed,
@@ -145,7 +147,7 @@ def _plugin_details(task: str, options: EvalOptions) -> dict[str, Any]:
 
 
 def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:
-    """Where files lie and what they hold."""
+    """Return the path and the digest of each file."""
     return {
         name: {"path": str(path.absolute()), "sha256": digest(path)} for name, path in files.items()
     }

@@ -1,4 +1,4 @@
-"""Logits of a few positions only: of a question with its context, few positions are answered.
+"""Logits of a few positions only: of a question with its context, few are needed.
 
 Shape suffixes: B sequences, T inputs a sequence, N positions in all, D width, V vocabulary.
 """
@@ -14,10 +14,10 @@ from workbench.training.objectives.base import Corrupted
 
 
 class Predictions:
-    """What a loaded network predicts, without logits of the positions that nobody asks for."""
+    """What a loaded network predicts at chosen positions, without logits of the others."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._members = [_Decoder(one) for one in members_of(model)]
+        self._members = [_Decoder(member) for member in members_of(model)]
         self._model = model
 
     def logits(self, corrupted: Corrupted, row_N: Tensor, position_N: Tensor) -> Tensor:

@@ -74,8 +74,8 @@ def digest(path: Path) -> str:
 
 def field_of(row: dict[str, Any], name: str, kind: type, where: str) -> Any:
     if not isinstance(row.get(name), kind):
-        found = f"{name} = {row[name]!r}" if name in row else f"no {name}"
-        raise InputError(f"{where}: {found}; expected {name} to be a {kind.__name__}.")
+        instead = f"{name} = {row[name]!r}" if name in row else f"no {name}"
+        raise InputError(f"{where}: {instead}; expected {name} to be a {kind.__name__}.")
     return row[name]
 
 
@@ -101,8 +101,10 @@ def index_of(value: Any, options: int, name: str, where: str) -> int:
 
 
 def read_hellaswag(path: Path, limit: int | None = None) -> list[TextQuestion]:
-    """Raises:
-    InputError: a line is not such a question, or there is none.
+    """Read the questions of a HellaSwag file.
+
+    Raises:
+        InputError: a line is not such a question, or there is none.
     """
     questions = []
     for number, (where, row) in enumerate(read_jsonl(path)):
@@ -118,7 +120,7 @@ def read_hellaswag(path: Path, limit: int | None = None) -> list[TextQuestion]:
                 characters=tuple(max(1, len(ending)) for ending in endings),
             )
         )
-    return some(questions, path)
+    return not_empty(questions, path)
 
 
 def _hellaswag_context(row: dict[str, Any], where: str) -> str:
@@ -129,12 +131,13 @@ def _hellaswag_context(row: dict[str, Any], where: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without the marks that WikiHow's pages left in the text."""
+    """Remove the marks that WikiHow's pages left in the text."""
     text = text.strip().replace(" [title]", ". ")
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def some(questions: list[TextQuestion], path: Path) -> list[TextQuestion]:
+def not_empty(questions: list[TextQuestion], path: Path) -> list[TextQuestion]:
+    """Return a file's questions, or raise where it has none."""
     if not questions:
         raise InputError(f"{path}: no questions in it.")
     return questions
@@ -143,12 +146,15 @@ def some(questions: list[TextQuestion], path: Path) -> list[TextQuestion]:
 def encode_pairs(
     tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(context, continuation) in tokens. Spaces at the context's end go to the continuation, and
-    a token that spans the border is the continuation's."""
+    """Encode pairs of a context and a continuation.
+
+    Spaces at the context's end go to the continuation, and a token that spans the border is the
+    continuation's.
+    """
     moved = []
     for context, continuation in pairs:
-        kept = context.rstrip()
-        moved.append((kept, context[len(kept) :] + continuation))
+        stripped = context.rstrip()
+        moved.append((stripped, context[len(stripped) :] + continuation))
     wholes = tokenizer.encode([context + continuation for context, continuation in moved])
     contexts = tokenizer.encode([context for context, _ in moved])
     return [
@@ -159,19 +165,19 @@ def encode_pairs(
 
 def in_tokens(questions: Sequence[TextQuestion], tokenizer: Tokenizer) -> list[Question]:
     """The questions for `score_choices`."""
-    pairs = [(one.prompt, option) for one in questions for option in one.options]
+    pairs = [(question.prompt, option) for question in questions for option in question.options]
     encoded = iter(encode_pairs(tokenizer, pairs))
-    found = []
-    for one in questions:
-        parts = [next(encoded) for _ in one.options]
-        found.append(
+    encoded_questions = []
+    for question in questions:
+        parts = [next(encoded) for _ in question.options]
+        encoded_questions.append(
             Question(
                 context=parts[0][0],
                 options=[answer for _, answer in parts],
-                right=one.right,
-                number=one.number,
-                characters=one.characters,
-                group=one.group,
+                right=question.right,
+                number=question.number,
+                characters=question.characters,
+                group=question.group,
             )
         )
-    return found
+    return encoded_questions

@@ -77,9 +77,11 @@ class ModelScorer:
     ranks = (0, 1)
 
     def __init__(self, run: RunModel, *, threads: int = 1) -> None:
-        """Args:
-        threads: forward passes at once, each on one core. Which batches there are does not
-            depend on it, so neither does any bit of an answer.
+        """Take a loaded run.
+
+        Args:
+            threads: forward passes at once, each on one core. Which batches there are does not
+                depend on it, so neither does any bit of an answer.
         """
         self.run = run
         self.trainer = as_trainer(run)

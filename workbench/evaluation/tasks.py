@@ -54,8 +54,10 @@ class TaskInputs:
     """Sequences in one forward pass."""
 
     def file(self, name: str) -> Path:
-        """Raises:
-        InputError: it was not given.
+        """The path of a file of questions.
+
+        Raises:
+            InputError: it was not given.
         """
         if name not in self.files:
             raise InputError(
@@ -75,7 +77,7 @@ class Task:
     inputs: TaskInputs
     notes: tuple[str, ...] = ()
     marks: str = ""
-    """What else tells the numbers apart: goes into their estimator."""
+    """Added to the numbers' estimator, where it is not a function of the rest."""
 
     def ask(self, scorer: Scorer, *, marks: str = "") -> Iterator[Measured]:
         """Measure the model as it stands.
@@ -133,24 +135,24 @@ def _hellaswag(inputs: TaskInputs) -> Task:
 
 
 def _mmlu(inputs: TaskInputs) -> Task:
-    """Which letter? (Hendrycks et al. 2021)"""
+    """Ask for the letter of the answer (Hendrycks et al. 2021)."""
     return _mmlu_as(inputs, "mmlu", LETTERS, ("acc",))
 
 
 def _mmlu_continuation(inputs: TaskInputs) -> Task:
-    """Which text? Models that are too small to answer with letters still tell texts apart."""
+    """Ask for the text of the answer, which models too small for letters may still prefer."""
     return _mmlu_as(inputs, "mmlu_continuation", TEXTS, ("acc_norm", "acc"))
 
 
 def _mmlu_as(inputs: TaskInputs, name: str, form: MmluForm, measures: tuple[str, ...]) -> Task:
     path, dev = inputs.file("mmlu"), inputs.files.get("mmlu_dev")
-    found = {
+    texts = {
         f"{name}_{shots}shot" if shots else name: read_mmlu(
             path, dev, shots, form=form, limit=inputs.questions
         )
         for shots in inputs.shots
     }
-    return _from_texts(inputs, found, measures, path)
+    return _from_texts(inputs, texts, measures, path)
 
 
 def _from_texts(
@@ -160,16 +162,19 @@ def _from_texts(
     path: Path,
 ) -> Task:
     tokenizer = inputs.tokenizer()
-    questions = {stem: in_tokens(some, tokenizer) for stem, some in texts.items()}
+    questions = {stem: in_tokens(of_stem, tokenizer) for stem, of_stem in texts.items()}
     notes = tuple(
-        note for stem, some in questions.items() if (note := _cut(stem, some, inputs.context))
+        note for stem, of_stem in questions.items() if (note := _cut(stem, of_stem, inputs.context))
     )
     return Task(questions, measures, inputs, notes, marks=f"/file={digest(path)[:8]}")
 
 
 def _cut(stem: str, questions: list[Question], context: int) -> str | None:
-    """What does not fit the model, said once."""
-    longest = [len(one.context) + max(len(option) for option in one.options) for one in questions]
+    """Return a note where questions do not fit the model's context, or None."""
+    longest = [
+        len(question.context) + max(len(option) for option in question.options)
+        for question in questions
+    ]
     beyond = sum(length > context for length in longest)
     if not beyond:
         return None

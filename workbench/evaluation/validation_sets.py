@@ -1,6 +1,6 @@
 """Second validation sets: the same estimate on other text, such as text of another domain.
 
-A loss that rises on the training domain's held-out text may still fall elsewhere, and the order
+A loss that rises on the training domain's held-out text may still fall on other text, and the order
 of two models may differ (arXiv 2511.03276, section 5, which reports both).
 """
 
@@ -26,10 +26,10 @@ def validation_set_tasks(config: RunConfig, run: RunFolder) -> list[TrainingTask
     """
     folders = run.config_json()["data"].get("validation_extra", {})
     tasks = []
-    for one in config.data.validation_extra or ():
-        data = PreparedData.open(run.path.parent.parent / folders[one.name]["folder"])
-        assert one.tokens is not None
-        tasks.append(_task(config, one.name, one.tokens, data))
+    for validation_set in config.data.validation_extra or ():
+        data = PreparedData.open(run.results / folders[validation_set.name]["folder"])
+        assert validation_set.tokens is not None
+        tasks.append(_task(config, validation_set.name, validation_set.tokens, data))
     return tasks
 
 

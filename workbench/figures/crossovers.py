@@ -136,8 +136,8 @@ def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataF
 def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
     x, y = mean_curve(curves, axis)
     x, y = x[x > 0], y[x > 0]  # a logarithm has no place for the start
-    keep = thinned(x, y, limit)
-    return x[keep], y[keep]
+    chosen = thinned(x, y, limit)
+    return x[chosen], y[chosen]
 
 
 def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:

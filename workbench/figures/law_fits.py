@@ -11,17 +11,14 @@ from workbench.figures.axes import linear_axis, log_axis
 from workbench.figures.theme import (
     FAINT,
     INK,
-    OTHERS,
-    SHAPES,
     Figure,
-    Style,
     colour_of,
     finished,
     heading,
     name_of,
     series_channels,
+    series_styles,
     short,
-    styles_of,
 )
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.result import Fit
@@ -71,14 +68,8 @@ def _channels(rows: pl.DataFrame) -> tuple[Any, Any]:
     """Colour and shape of fits: their objectives', where each fit has another objective."""
     fits = rows.group_by("fit", maintain_order=True).agg(pl.col("objective").first())
     names, objectives = fits["fit"].to_list(), fits["objective"].to_list()
-    if None not in objectives and len(set(objectives)) == len(names):
-        known = styles_of(objectives)
-        styles = [known[objective] for objective in objectives]
-    else:
-        palette = (INK, *OTHERS[:4])
-        styles = [Style(palette[i % 5], [1, 0], SHAPES[i % len(SHAPES)]) for i in range(len(names))]
     legend = alt.Legend(orient="bottom", columns=1, offset=8) if len(names) > 1 else None
-    colour, _, shape = series_channels(names, styles, field="fit:N")
+    colour, _, shape = series_channels(names, series_styles(objectives), field="fit:N")
     colour.legend = shape.legend = legend
     return colour, shape
 

@@ -176,8 +176,8 @@ def _by_numbers(text: str) -> list[tuple[int, float, str]]:
 
 def legend_name(family: Family, published: bool = False) -> str:
     """An objective, and whether its numbers are published or imported ones."""
-    whose = "published" if published else "imported" if family.imported else ""
-    return ", ".join(part for part in (name_of(family.objective), whose) if part)
+    origin = "published" if published else "imported" if family.imported else ""
+    return ", ".join(part for part in (name_of(family.objective), origin) if part)
 
 
 def measures(loaded: dict[str, list[Family]]) -> list[str]:

@@ -42,8 +42,8 @@ class Family:
     def series(self, metric: str, published: bool = False) -> str:
         """The name in a legend: objective, what a loss measures, and whether it was imported."""
         text = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
-        whose = "published" if published else "imported" if self.imported else ""
-        return f"{text}, {whose}" if whose else text
+        origin = "published" if published else "imported" if self.imported else ""
+        return f"{text}, {origin}" if origin else text
 
 
 def families(

@@ -1,6 +1,6 @@
 """What all figures share: colours, names, words, the look, and how they are saved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,16 @@ def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
         taken.add(place)
         styles[objective] = Style(OTHERS[place], list(DASHES[place + 2]), SHAPES[place + 2])
     return styles
+
+
+def series_styles(objectives: Sequence[str | None]) -> list[Style]:
+    """The styles of series: of their objectives, where each series has another one."""
+    named = [objective for objective in objectives if objective]
+    if len(set(named)) == len(objectives):
+        styles = styles_of(named)
+        return [styles[objective] for objective in named]
+    palette = (INK, *OTHERS[:4])
+    return [Style(palette[i % 5], [1, 0], SHAPES[i % len(SHAPES)]) for i in range(len(objectives))]
 
 
 def palette(count: int) -> list[Style]:

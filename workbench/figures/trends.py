@@ -14,7 +14,6 @@ from workbench.figures.bounds import bounded_marks, places_of
 from workbench.figures.theme import (
     AXIS_TITLES,
     FAINT,
-    INK,
     KEY_NAMES,
     OTHERS,
     SHAPES,
@@ -25,6 +24,7 @@ from workbench.figures.theme import (
     name_of,
     place_text,
     series_channels,
+    series_styles,
     short,
     styles_of,
 )
@@ -115,14 +115,8 @@ def _series_names(trends: list[dict[str, Any]]) -> list[str]:
 
 def _channels(names: list[str], trends: list[dict[str, Any]]) -> tuple[Any, Any]:
     objectives = [str(trend["group"].get("objective", "")) for trend in trends]
-    if len(set(objectives)) == len(names) and all(objectives):
-        known = styles_of(objectives)
-        styles = [known[objective] for objective in objectives]
-    else:
-        palette = (INK, *OTHERS[:4])
-        styles = [Style(palette[i % 5], [1, 0], SHAPES[i % len(SHAPES)]) for i in range(len(names))]
     legend = alt.Legend(orient="bottom", columns=1, symbolType="circle", offset=8)
-    colour, _, shape = series_channels(names, styles, legend=legend)
+    colour, _, shape = series_channels(names, series_styles(objectives), legend=legend)
     if len(names) == 1:
         colour.legend = None
         return colour, shape

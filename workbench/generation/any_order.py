@@ -1,4 +1,4 @@
-"""Sampling of any-order AR models: one place after another, in an order of one's own.
+"""Sampling of any-order AR models: one place after another, in an order drawn or given.
 
 Shape suffixes: B sequences, L tokens a sequence, N inputs at once.
 """

@@ -25,14 +25,14 @@ class Completions:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """What was made and how fast: for stderr."""
+        """Describe what was made and how fast: for stderr."""
         made = self.generated
-        said = (
+        cost = (
             f"{made.new_KN.numel()} tokens in {made.seconds:.2f} s: "
             f"{made.tokens_per_second:.0f} tokens a second, {made.passes:.4g} forward passes of "
             f"the model a text ({self.sampler}, {self.device}, float32)."
         )
-        return "\n".join((*self.notes, said))
+        return "\n".join((*self.notes, cost))
 
 
 def read_prompt(text: str, file: Path | None) -> str:
@@ -97,13 +97,13 @@ def complete(
     rows = []
     for number, new_N in enumerate(made.new_KN.tolist()):
         ended = eod in new_N
-        kept = new_N[: new_N.index(eod)] if ended else new_N
+        text_N = new_N[: new_N.index(eod)] if ended else new_N
         rows.append(
             {
                 "sample": number,
                 "prompt": prompt,
-                "text": model.tokenizer.decode(kept),
-                "tokens": len(kept),
+                "text": model.tokenizer.decode(text_N),
+                "tokens": len(text_N),
                 "ended": ended,
                 "sampler": sampler.name,
                 **({"sampler_numbers": sampler.numbers} if sampler.numbers else {}),

@@ -19,7 +19,7 @@ meant (None for all), to logits [R, N, V]. Spans come from left to right."""
 
 
 def whole_sequences(network: Network) -> Denoise:
-    """For a model that sees all places at once."""
+    """Return how to ask a model that sees all places at once."""
 
     def denoise(tokens_BL: Tensor, span: Span, row_R: Tensor | None = None) -> Tensor:
         shown = tokens_BL if row_R is None else tokens_BL[row_R]
@@ -31,8 +31,8 @@ def whole_sequences(network: Network) -> Denoise:
 class BlockByBlock:
     """For a model that was trained on blocks: it sees the block and the clean ones before it.
 
-    Clean blocks are read once and kept. Places of the block that lie beyond the text are shown
-    as MASK, as they are in training until they are drawn: it is as if they were drawn last.
+    Clean blocks are read once, into the cache. Places of the block that lie beyond the text are
+    shown as MASK, as they are in training until they are drawn: it is as if they were drawn last.
     """
 
     def __init__(self, network: Network, tokens_BL: Tensor) -> None:
@@ -44,7 +44,7 @@ class BlockByBlock:
         self._read = 0
 
     def __call__(self, tokens_BL: Tensor, span: Span, row_R: Tensor | None = None) -> Tensor:
-        """A span must lie in one block."""
+        """Return logits of a span, which must lie in one block."""
         batch, length = tokens_BL.shape
         first = span[0] // self._size * self._size
         end = first + self._size
@@ -62,5 +62,5 @@ class BlockByBlock:
 
 
 def denoiser(network: Network, tokens_BL: Tensor) -> Denoise:
-    """The one that fits the model."""
+    """Return the way to ask that fits the model."""
     return BlockByBlock(network, tokens_BL) if network.block_size else whole_sequences(network)

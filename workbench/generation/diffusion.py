@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from workbench.generation.choice import Randomness, draw, probabilities
+from workbench.generation.choice import Randomness, draw, probabilities, surest_first
 from workbench.generation.denoising import Denoise, Span, denoiser, whole_sequences
 from workbench.generation.network import Network
 from workbench.generation.settings import Canvas, Filled, Settings, spread
@@ -99,8 +99,9 @@ def by_confidence(
     """Low-confidence remasking (LLaDA, arXiv 2502.09992, algorithm 5): every step draws all
     masked tokens and keeps those that the model finds likeliest.
 
-    How many stay masked follows the noise schedule. The order depends on what is drawn, so this
-    is no sample of the model, at any number of steps: it favours likely text.
+    How many stay masked follows the noise schedule. Of places that are equally sure, chance
+    chooses. The order depends on what is drawn, so this is no sample of the model, at any number
+    of steps: it favours likely text.
     """
     tokens_BL = canvas.tokens_BL.clone()
     steps = settings.steps or canvas.length - canvas.start
@@ -165,11 +166,12 @@ def _fill_by_confidence(
         step_11 = torch.full((1, 1), step, device=tokens_BL.device)
         drawn_N = draw(p_NV, randomness.token(sample_B1, place_1R, step_11)[masked_BR])
         # Confidence is the model's own probability, whatever the temperature.
-        sure_N = probabilities(logits_NV, n_tokens).gather(-1, drawn_N[:, None])[:, 0]
+        log_p_NV = logits_NV[..., :n_tokens].double().log_softmax(dim=-1)
         drawn_BR = region_BR.masked_scatter(masked_BR, drawn_N)
-        sure_BR = torch.full_like(region_BR, -1.0, dtype=torch.float64)
-        sure_BR = sure_BR.masked_scatter(masked_BR, sure_N)
-        surest_BK = sure_BR.argsort(dim=1, descending=True, stable=True)[:, : n_masked - n_next]
+        sure_BR = torch.full_like(region_BR, -math.inf, dtype=torch.float64)
+        sure_BR = sure_BR.masked_scatter(masked_BR, log_p_NV.gather(-1, drawn_N[:, None])[:, 0])
+        tie_BR = randomness.order(sample_B1, place_1R, step_11)
+        surest_BK = surest_first(sure_BR, tie_BR)[:, : n_masked - n_next]
         region_BR.scatter_(1, surest_BK, drawn_BR.gather(1, surest_BK))
         masked_BR = masked_BR.scatter(1, surest_BK, torch.zeros_like(surest_BK, dtype=torch.bool))
         n_masked = n_next

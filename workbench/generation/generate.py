@@ -72,7 +72,7 @@ def generate(
     pieces = _pieces(len(prompt_P), n_new, network.context, window)
     begun = time.perf_counter()
     parts, passes = [], 0.0
-    longest = max(kept + new for kept, new in pieces)
+    longest = max(before + new for before, new in pieces)
     asked = 1 if sampler.one_by_one else network.block_size or longest
     at_once = _at_once(network, asked)
     for start in range(first, first + count, at_once):
@@ -90,7 +90,7 @@ def generate(
 
 
 def _pieces(n_prompt: int, n_new: int, context: int, window: int | None) -> list[tuple[int, int]]:
-    """(tokens kept, tokens added) of each window."""
+    """Return the number of tokens before and of tokens to add, for each window."""
     if n_new < 1:
         raise InputError(f"--tokens {n_new}: expected 1 or more.")
     if n_prompt + n_new <= context:
@@ -108,9 +108,9 @@ def _pieces(n_prompt: int, n_new: int, context: int, window: int | None) -> list
         )
     pieces, have = [], n_prompt
     while have < n_prompt + n_new:
-        kept = have if have <= window else window
-        new = min(context - kept, n_prompt + n_new - have)
-        pieces.append((kept, new))
+        before = have if have <= window else window
+        new = min(context - before, n_prompt + n_new - have)
+        pieces.append((before, new))
         have += new
     return pieces
 
@@ -135,12 +135,12 @@ def _complete(
         shares = spread(settings.steps, [new for _, new in pieces], "windows")
     tokens_KL = prompt_P.to(network.device).expand(len(sample_K), -1)
     passes = 0.0
-    for number, (kept, new) in enumerate(pieces):
-        offset = tokens_KL.shape[1] - kept
+    for number, (before, new) in enumerate(pieces):
+        offset = tokens_KL.shape[1] - before
         masks = tokens_KL.new_full((len(sample_K), new), network.vocab.mask_id)
-        canvas = Canvas(torch.cat([tokens_KL[:, offset:], masks], dim=1), kept, sample_K, offset)
+        canvas = Canvas(torch.cat([tokens_KL[:, offset:], masks], dim=1), before, sample_K, offset)
         here = settings if shares is None else settings.with_steps(shares[number])
         filled = sampler.fill(network, canvas, here, randomness)
-        tokens_KL = torch.cat([tokens_KL, filled.tokens_BL[:, kept:]], dim=1)
+        tokens_KL = torch.cat([tokens_KL, filled.tokens_BL[:, before:]], dim=1)
         passes += filled.passes
     return tokens_KL, passes

@@ -1,7 +1,7 @@
 """Decoding with a KV cache, over the weights of titan's Qwen3 decoder.
 
 Titan's attention (0.3.0) computes every position anew on each call. Here the same modules are
-called for the new inputs alone, with the keys and values of earlier ones kept: logits are those
+called for the new inputs alone, with the keys and values of earlier ones cached: logits are those
 of the full forward pass, up to rounding.
 
 Shape suffixes: B sequences, R of them, N new inputs, S inputs so far, G inputs a group, H heads,
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class _Reading:
-    """New inputs: where they stand, and which of them each attends to beside the kept ones."""
+    """New inputs: their places, and which of them each attends to beside the cached ones."""
 
     place_BN: Tensor
     """First dimension 1 where all sequences share it."""
@@ -26,17 +26,19 @@ class _Reading:
     """None: all, unless `causal`."""
     causal: bool
     row_R: Tensor | None
-    """The sequences that are meant, where not all are: of these nothing is kept."""
+    """The sequences that are read, where not all are: of these nothing is cached."""
 
 
 class _Cache:
-    """One batch of sequences of equal length, with the keys and values of what was kept."""
+    """One batch of sequences of equal length, with the keys and values cached so far."""
 
     def __init__(self, model: nn.Module, *, batch: int, length: int) -> None:
-        """Args:
-        model: a `Qwen3Model` in evaluation mode.
-        batch: sequences.
-        length: inputs that each can have at most.
+        """Allocate an empty cache.
+
+        Args:
+            model: a `Qwen3Model` in evaluation mode.
+            batch: sequences.
+            length: inputs that each can have at most.
         """
         decoder: Any = model
         self._model = decoder
@@ -59,11 +61,13 @@ class _Cache:
         place_BN: Tensor,
         *,
         group: int = 1,
-        keep: int,
+        n_cached: int,
         row_R: Tensor | None = None,
     ) -> Tensor:
-        """[B, N, D] of new inputs in groups: each sees all that is kept, its own group and the
-        groups before it. The first `keep` of them are kept."""
+        """Return [B, N, D] of new inputs in groups, and cache the first `n_cached` of them.
+
+        Each input sees everything in the cache, its own group and the groups before it.
+        """
         start, end = self._seen, self._seen + tokens_BN.shape[1]
         if end > self._keys.shape[3]:
             raise ValueError(f"{end} inputs in a cache for {self._keys.shape[3]}")
@@ -75,7 +79,7 @@ class _Cache:
             hidden_BND = hidden_BND + attended_BND
             feed_forward = layer.moe if layer.moe_enabled else layer.feed_forward
             hidden_BND = hidden_BND + feed_forward(layer.ffn_norm(hidden_BND))
-        self._seen += keep
+        self._seen += n_cached
         return hidden_BND
 
     def _attend(self, number: int, layer: Any, hidden_BND: Tensor, reading: _Reading) -> Tensor:
@@ -87,8 +91,8 @@ class _Cache:
         k_BHNE, v_BHNE = k_BNHE.transpose(1, 2), v_BNHE.transpose(1, 2)
         out_BHNE = F.scaled_dot_product_attention(
             q_BNHE.transpose(1, 2),
-            self._with_kept(self._keys[number], k_BHNE, reading.row_R),
-            self._with_kept(self._values[number], v_BHNE, reading.row_R),
+            self._with_cached(self._keys[number], k_BHNE, reading.row_R),
+            self._with_cached(self._values[number], v_BHNE, reading.row_R),
             attn_mask=reading.visible_NS,
             is_causal=reading.causal,
             scale=attention.scaling,
@@ -97,17 +101,17 @@ class _Cache:
         out_BND: Tensor = attention.wo(out_BHNE.transpose(1, 2).flatten(2))
         return out_BND
 
-    def _with_kept(self, kept: Tensor, new_BHNE: Tensor, row_R: Tensor | None) -> Tensor:
+    def _with_cached(self, cache: Tensor, new_BHNE: Tensor, row_R: Tensor | None) -> Tensor:
         """Keys or values so far and the new ones."""
         start, end = self._seen, self._seen + new_BHNE.shape[2]
         if row_R is not None:
-            return torch.cat([kept[row_R, :, :start], new_BHNE], dim=2)
-        kept[:, :, start:end] = new_BHNE
-        return kept[:, :, :end]
+            return torch.cat([cache[row_R, :, :start], new_BHNE], dim=2)
+        cache[:, :, start:end] = new_BHNE
+        return cache[:, :, :end]
 
 
 def _visible(start: int, end: int, group: int, device: torch.device) -> tuple[Tensor | None, bool]:
-    """What inputs `start` to `end` see of all: as a mask, or as "causal" where that says it."""
+    """What inputs `start` to `end` see of all: as a mask, or as "causal" where that is enough."""
     new = end - start
     if new <= group:
         return None, False
@@ -135,38 +139,42 @@ class CachedDecoder(_Cache):
     def _append(self, tokens_BN: Tensor) -> Tensor:
         new = tokens_BN.shape[1]
         place_1N = torch.arange(self._seen, self._seen + new, device=tokens_BN.device)[None, :]
-        return self._hidden(tokens_BN, place_1N, keep=new)
+        return self._hidden(tokens_BN, place_1N, n_cached=new)
 
 
 class GroupDecoder(_Cache):
     """Reads groups of tokens, with a model of two streams (objectives `block` and `aoar`).
 
     What the second stream is in training, clean tokens of earlier blocks or of lower rank, is
-    kept here; the first stream, in which tokens are sought, is one group at a time and is not.
+    cached here; the first stream, in which tokens are sought, is one group at a time and is not.
     """
 
     def __init__(self, model: nn.Module, *, batch: int, length: int, group: int) -> None:
-        """Args:
-        group: the block size; 1 for any-order AR.
+        """Allocate an empty cache.
+
+        Args:
+            group: the block size; 1 for any-order AR.
         """
         super().__init__(model, batch=batch, length=length)
         self._group = group
 
     @torch.no_grad()
     def predict(self, tokens_BN: Tensor, place_BN: Tensor, row_R: Tensor | None = None) -> Tensor:
-        """Append clean groups, and give logits of one more, which is not kept.
+        """Append clean groups, and return logits of one more, which is not cached.
 
         Args:
             tokens_BN: clean groups in order, then one with MASK where a token is sought.
             place_BN: places in the sequence; first dimension 1 where all share them.
-            row_R: indices of the sequences that are meant, where not all are. Then there must
-                be nothing to append.
+            row_R: indices of the sequences to read, where not all. Then there must be nothing
+                to append.
 
         Returns:
             [B, G, V] of the last group; [R, G, V] with `row_R`.
         """
-        keep = tokens_BN.shape[1] - self._group
-        if keep and row_R is not None:
+        n_cached = tokens_BN.shape[1] - self._group
+        if n_cached and row_R is not None:
             raise ValueError("some sequences alone cannot append")
-        hidden = self._hidden(tokens_BN, place_BN, group=self._group, keep=keep, row_R=row_R)
-        return self._logits(hidden[:, keep:])
+        hidden = self._hidden(
+            tokens_BN, place_BN, group=self._group, n_cached=n_cached, row_R=row_R
+        )
+        return self._logits(hidden[:, n_cached:])

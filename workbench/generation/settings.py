@@ -77,7 +77,7 @@ Fill = Callable[[Network, Canvas, Settings, Randomness], Filled]
 
 
 def spread(steps: int, sizes: list[int], what: str) -> list[int]:
-    """Share out `steps` in proportion to `sizes`, at least one each.
+    """Divide `steps` in proportion to `sizes`, at least one each.
 
     Raises:
         InputError: there are fewer steps than sizes.

@@ -1,1 +1,1 @@
-"""Curves that were made elsewhere, as run folders that compare like trained ones."""
+"""Importing curves of other software as run folders, which compare like trained runs."""

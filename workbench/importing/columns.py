@@ -11,7 +11,7 @@ from workbench.messages import suggestion
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers: which ones are allowed."""
+    """Which numbers are allowed in a column."""
 
     whole: bool = False
     rounded: bool = False
@@ -54,7 +54,7 @@ NUMBERS: dict[str, Number] = {
 TEXTS = ("objective", "metric", "estimator", "size", "quality")
 KNOWN = (*NUMBERS, *TEXTS)
 REQUIRED = ("objective", "n_params", "unique_tokens", "metric", "total_tokens", "value")
-# What tells one run from another, the labels aside.
+# The columns that distinguish runs, besides the labels.
 RUN_LEVEL = (
     "objective", "n_params", "unique_tokens", "seed", "size", "quality", "dropout", "input_mask",
     "lr", "weight_decay",
@@ -71,7 +71,7 @@ def literal(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """Which of the file's columns is which of ours."""
+    """The file's columns by our names."""
 
     theirs: dict[str, str]
     """Our name -> the file's."""
@@ -79,19 +79,19 @@ class ColumnMap:
     """Our name -> the number that stands for a column that the file lacks."""
     labels: list[str]
     left_out: list[str]
-    """Columns with a name of ours for which another was named."""
+    """Columns that have a name of ours, but another column was given for it."""
 
 
-def map_columns(origin: str, found: list[str], wanted: Mapping[str, str]) -> ColumnMap:
+def map_columns(origin: str, columns: list[str], wanted: Mapping[str, str]) -> ColumnMap:
     """Decide what each column of a file is.
 
     Args:
         origin: the file, for messages.
-        found: the file's columns.
-        wanted: our name -> the file's, or a number that holds for every row.
+        columns: the file's columns.
+        wanted: our name -> the file's, or a number for every row.
 
     Raises:
-        InputError: a required column is missing, or `wanted` names one that is not there.
+        InputError: a required column is missing, or the file does not have one of `wanted`.
     """
     theirs: dict[str, str] = {}
     constants: dict[str, str] = {}
@@ -101,38 +101,38 @@ def map_columns(origin: str, found: list[str], wanted: Mapping[str, str]) -> Col
                 f"--column {ours}={name}: unknown column {ours}{suggestion(ours, KNOWN) or '.'} "
                 f"Columns are {', '.join(KNOWN)}; any other labels the run under its own name."
             )
-        if name in found:
+        if name in columns:
             theirs[ours] = name
         elif ours in NUMBERS and ours != "value" and literal(name) is not None:
             constants[ours] = name
         else:
             raise InputError(
                 f"--column {ours}={name}: {origin} has no column {name}"
-                f"{suggestion(name, found) or '.'} It has {', '.join(found)}."
+                f"{suggestion(name, columns) or '.'} It has {', '.join(columns)}."
             )
-    for name in found:
+    for name in columns:
         if name in KNOWN and name not in wanted:
             theirs.setdefault(name, name)
     missing = [name for name in REQUIRED if name not in theirs and name not in constants]
     if missing:
-        raise InputError(_missing(origin, missing, found, theirs.values()))
+        raise InputError(_missing(origin, missing, columns, theirs.values()))
     used = set(theirs.values())
-    rest = [name for name in found if name not in used]
+    rest = [name for name in columns if name not in used]
     left_out = [name for name in rest if name in KNOWN]
     return ColumnMap(theirs, constants, [n for n in rest if n not in KNOWN], left_out)
 
 
-def _missing(origin: str, missing: list[str], found: list[str], used: Iterable[str]) -> str:
-    spare = [name for name in found if name not in set(used)]
+def _missing(origin: str, missing: list[str], columns: list[str], used: Iterable[str]) -> str:
+    spare = [name for name in columns if name not in set(used)]
     lines = []
     for name in missing:
         near = suggestion(name, spare)
         lines.append(f"{origin}: the column {name} is missing{near or '.'}")
     example = f"--column {missing[0]}={spare[0] if spare else 'NAME'}"
     lines.append(
-        f"The file has {', '.join(found)}. Needed are {', '.join(REQUIRED)}. "
+        f"The file has {', '.join(columns)}. Needed are {', '.join(REQUIRED)}. "
         f"Name a column that is called otherwise: {example}."
     )
-    if len(found) == 1 and any(mark in found[0] for mark in ";\t"):
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
         lines.append("Columns must be separated by commas.")
     return "\n".join(lines)

@@ -21,14 +21,14 @@ class Events:
     notes: list[str] = field(default_factory=list)
 
     def add(self, tag: str, step: int, wall_time: float, value: float) -> None:
-        """Keep a value; of several at one step, the one that was written last stands."""
+        """Add a value; of several at one step, the one that was written last counts."""
         steps = self.scalars.setdefault(tag, {})
         if step not in steps or wall_time >= steps[step][0]:
             steps[step] = (wall_time, value)
 
 
 def find_folders(source: Path) -> list[Path]:
-    """Every folder under a source that holds event files.
+    """Every folder under a source that has event files.
 
     Raises:
         InputError: there is none.

@@ -1,4 +1,4 @@
-"""Writing imported runs as run folders, beside the trained ones and like them."""
+"""Writing imported runs as run folders, like those of trained runs."""
 
 import time
 from pathlib import Path
@@ -15,8 +15,10 @@ _TIME = "imported_at"
 
 
 def check_folders(results: Path, runs: list[ImportedRun]) -> None:
-    """Raises:
-    InputError: a run was trained here under the same id.
+    """Check that no trained run would be overwritten.
+
+    Raises:
+        InputError: a run was trained here under the same id.
     """
     for run in runs:
         folder = RunFolder(results / "runs" / run.run_id)
@@ -31,7 +33,7 @@ def write_run(results: Path, run: ImportedRun) -> bool:
     """Make or replace an imported run's folder.
 
     Returns:
-        whether anything was written: an equal run stays as it is.
+        Whether anything was written; an equal run is not changed.
 
     Raises:
         WorkbenchError: the disk is full or the folder cannot be written.
@@ -84,7 +86,7 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
 
 
 def _write_records(path: Path, records: pl.DataFrame) -> None:
-    """Complete or not at all."""
+    """Write records as Parquet in one step."""
     try:
         with replacing(path) as temporary:
             records.write_parquet(temporary)

@@ -1,4 +1,4 @@
-"""Which points make one run, what it is called, and what its folder says."""
+"""Grouping points into runs, with their ids and the documents of their folders."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ class ImportedRun:
 
     @property
     def step(self) -> int:
-        """The last step, 0 where the source tells none."""
+        """The last step, 0 where the source has no steps."""
         return int(self.config["derived"]["steps"] or 0)
 
 
@@ -45,10 +45,10 @@ def make_runs(points: Points, study: str, *, estimate_flops: bool) -> list[Impor
     """Group points into runs, in the order of their first points.
 
     Args:
-        estimate_flops: take 6 FLOPs a parameter and token where the source tells none.
+        estimate_flops: estimate 6 FLOPs for each parameter and token where the source has none.
 
     Raises:
-        InputError: so many runs that a label must differ from point to point.
+        InputError: there are so many runs that some label must differ from point to point.
     """
     columns = [*RUN_LEVEL, *points.labels]
     _check_number(points, columns)
@@ -59,9 +59,9 @@ def make_runs(points: Points, study: str, *, estimate_flops: bool) -> list[Impor
     if estimate_flops and frame["flops"].has_nulls():
         estimate = 6.0 * pl.col("n_params").cast(float) * tokens.cast(float)
         frame = frame.with_columns(flops=pl.coalesce("flops", estimate))
-        said = "6 x n_params x tokens, where the source tells none"
-        provenance = {**provenance, "flops": said}
-        points.notes.append(f"flops are estimated: {said}.")
+        estimate_text = "6 x n_params x tokens, where the source tells none"
+        provenance = {**provenance, "flops": estimate_text}
+        points.notes.append(f"flops are estimated: {estimate_text}.")
     groups = frame.group_by(columns, maintain_order=True)
     return [_run(rows, points.labels, study, provenance) for _, rows in groups]
 
@@ -118,7 +118,7 @@ def _derived(rows: pl.DataFrame, first: dict[str, Any]) -> dict[str, Any]:
     return {
         "n_params": first["n_params"],
         "n_params_non_embedding": None,
-        # Here, not in the configuration: where a curve ends is no reason not to pair it.
+        # Not in the configuration, since curves that end at different tokens still make pairs.
         "total_tokens": tokens,
         "steps": rows["step"].max(),
         "epochs": tokens / first["unique_tokens"],

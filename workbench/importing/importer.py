@@ -1,4 +1,4 @@
-"""Import: curves that were made elsewhere, kept as run folders and compared like trained ones."""
+"""Import: curves of other software, written as run folders and compared like trained runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from workbench.runs.files import check_writable
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import holds. `notes` say what was left out, derived or estimated."""
+    """Counts of an import. `notes` list what was left out, derived or estimated."""
 
     runs: int
     records: int
@@ -32,9 +32,9 @@ def import_runs(
     columns: Mapping[str, str] | None = None,
     estimate_flops: bool = False,
 ) -> ImportReport:
-    """Import curves into a study: everything that a source holds, or nothing.
+    """Import all curves of a source into a study; if one is wrong, none is imported.
 
-    A run's id follows from the study and what tells the run from others: importing a file again
+    A run's id is a hash of the study and the keys that distinguish its runs: importing a file again
     changes nothing, and importing it after it has changed replaces its runs.
 
     Args:
@@ -43,7 +43,7 @@ def import_runs(
         study: its name; "reference" by default for the shipped curves.
         columns: our column name -> the source's, where they differ. A number stands for a
             column that the source lacks.
-        estimate_flops: where the source tells no FLOPs, take 6 a parameter and token.
+        estimate_flops: where the source has no FLOPs, estimate 6 for each parameter and token.
 
     Raises:
         InputError: the source is wrong. Nothing has been written.
@@ -60,8 +60,8 @@ def import_runs(
     check_writable(results)
     changed = sum(write_run(results, run) for run in runs)
     run_ids = [run.run_id for run in runs]
-    said = (QUESTION, SOURCE) if shipped else ("", f"imported from {Path(source).name}")
-    pairing = join_study(results, study, run_ids, *said)
+    description = (QUESTION, SOURCE) if shipped else ("", f"imported from {Path(source).name}")
+    pairing = join_study(results, study, run_ids, *description)
     from workbench.store import ingest
 
     problems = ingest(results, run_ids=run_ids).problems

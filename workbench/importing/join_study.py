@@ -20,8 +20,10 @@ _NEVER_SHARED = ("training.objective", "training.seed", "model.size")
 
 
 def check_name(study: str | None) -> str:
-    """Raises:
-    InputError: no name, or one that no study can have.
+    """The name of a study, checked.
+
+    Raises:
+        InputError: there is no name, or no study can have it.
     """
     if study is None:
         raise InputError("--study is missing: name the study that the runs belong to.")
@@ -39,7 +41,7 @@ def study_path(results: Path, study: str) -> Path:
 
 
 def read_study(results: Path, study: str) -> dict[str, Any] | None:
-    """The study as it is on disk, or None.
+    """The study's document on disk, or None.
 
     Raises:
         InputError: the file is not a study.
@@ -60,14 +62,14 @@ def read_study(results: Path, study: str) -> dict[str, Any] | None:
 def join_study(
     results: Path, study: str, run_ids: list[str], question: str, source: str
 ) -> list[str]:
-    """Add imported runs to a study, made where there is none. What a recipe said of it stays.
+    """Add imported runs to a study, which is created if needed. A recipe's entries stay.
 
     Args:
         question: what a new study asks.
         source: where a new study's runs come from.
 
     Returns:
-        what has to be said of how the runs are paired.
+        Notes on how the runs are paired.
     """
     before = read_study(results, study)
     document = before or {"name": study, "question": question, "source": source, "recipe": ""}
@@ -96,8 +98,8 @@ def _configs(results: Path, run_ids: Iterable[str]) -> list[dict[str, Any]]:
 def pairing(configs: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """The keys that an AR run and the diffusion run beside it share, and notes.
 
-    A key of which the two objectives have no value in common, such as the name of the run, pairs
-    nothing. It is left out, unless several runs of one objective would then stand for one.
+    A key of which the two objectives have no value in common, such as the name of the run, makes no
+    pairs. It is left out, unless several runs of one objective could then not be distinguished.
     """
     match = sorted({key for config in configs for key in config} - set(_NEVER_SHARED))
     notes = []
@@ -107,8 +109,8 @@ def pairing(configs: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
             continue
         never = f"{key} is never the same for {BASELINE} and {CHALLENGER}"
         without = [name for name in match if name != key]
-        told = {_told_apart(config, without) for config in configs}
-        if len(told) == len({_told_apart(config, match) for config in configs}):
+        groups = {_group_of(config, without) for config in configs}
+        if len(groups) == len({_group_of(config, match) for config in configs}):
             match = without
             notes.append(f"{never}: runs are paired without it.")
         else:
@@ -120,5 +122,5 @@ def _values(configs: list[dict[str, Any]], key: str, objective: str) -> set[Any]
     return {c.get(key) for c in configs if c.get("training.objective") == objective}
 
 
-def _told_apart(config: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
+def _group_of(config: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
     return tuple(config.get(key) for key in ("training.objective", "training.seed", *keys))

@@ -1,4 +1,4 @@
-"""From a file's cells to points: typed, checked, and refused as a whole where one is wrong."""
+"""From a file's cells to points: typed and checked; one wrong cell refuses the whole file."""
 
 import re
 from collections.abc import Mapping
@@ -43,7 +43,8 @@ def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
         wanted: our column name -> the file's, where they differ; or a number for every row.
 
     Raises:
-        InputError: names the file, the column, the row and how to mend it.
+        InputError: a cell or a column is wrong. The message names file, column and row, and how to
+            mend it.
     """
     mapping = map_columns(str(table.path), table.columns, wanted)
     checker = _Checker(table, mapping)
@@ -90,7 +91,7 @@ def _text(cells: pl.Series) -> pl.Series:
 
 
 class _Checker:
-    """Types one column after the other, and says where the first wrong cell is."""
+    """Types one column after the other, with an error on the first wrong cell."""
 
     def __init__(self, table: RawTable, mapping: ColumnMap) -> None:
         self.table = table
@@ -114,7 +115,7 @@ class _Checker:
         texts = _text(cells)
         return (self._objective(texts) if name == "objective" else texts).alias(name)
 
-    def _refuse(self, name: str, cells: pl.Series, bad: pl.Series, said: str) -> None:
+    def _refuse(self, name: str, cells: pl.Series, bad: pl.Series, problem: str) -> None:
         bad = bad.fill_null(False)
         if not bad.any():
             return
@@ -124,9 +125,9 @@ class _Checker:
         theirs = self.mapping.theirs.get(name, name)
         called = theirs if theirs == name else f"{theirs} ({name})"
         shown = "" if cell is None else f" {cell!r}"
-        more = f" The same in rows below it: {bad.sum() - 1:,}." if bad.sum() > 1 else ""
+        rest = f" The same in rows below it: {bad.sum() - 1:,}." if bad.sum() > 1 else ""
         place = self.table.where(self.table.frame[ROW][first])
-        raise InputError(f"{self.table.path}: column {called}, {place}:{shown} {said}.{more}")
+        raise InputError(f"{self.table.path}: column {called}, {place}:{shown} {problem}.{rest}")
 
     def _number(self, name: str, cells: pl.Series, allowed: Number) -> pl.Series:
         given = cells.is_not_null()
@@ -147,7 +148,7 @@ class _Checker:
                 self._refuse(name, cells, outside(bound), wrong)
         if allowed.type == pl.Float64:
             return floats
-        # Text such as 1e9 is no integer to the cast, and large integers are no exact floats.
+        # The cast does not read text such as 1e9 as an integer; floats lose digits of large ones.
         numbers = floats.round() if allowed.rounded else floats
         self._refuse(name, cells, (numbers != numbers.floor()) | (numbers >= 2.0**63), wrong)
         whole = numbers.cast(pl.Int64, strict=False)
@@ -174,35 +175,37 @@ class _Checker:
             near = suggestion(name, aliases)
             known = ", ".join(OBJECTIVES)
             self.notes.append(
-                f"objective {name}, which is none of {known}, is imported{near or '.'}"
+                f"objective {name} is imported as it is: none of {known}{near or '.'}"
             )
         return texts.replace_strict(names, return_dtype=pl.String)
 
     def losses(self, frame: pl.DataFrame) -> None:
-        """Refuse what no loss can be."""
+        """Refuse negative losses."""
         bad = negative_losses(frame)
         self._refuse("value", frame["value"], bad, "is negative, and its metric is a loss")
 
 
 def negative_losses(frame: pl.DataFrame) -> pl.Series:
-    """Which points are below zero where that cannot be."""
+    """Which points are negative although their metric is a loss."""
     return (frame["value"] < 0) & frame["metric"].str.contains(_NEVER_NEGATIVE)
 
 
 def _without_empty(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    kept = frame.filter(pl.col("value").is_not_null())
-    return kept, frame.height - kept.height
+    filled = frame.filter(pl.col("value").is_not_null())
+    return filled, frame.height - filled.height
 
 
 def _without_repetition(
     frame: pl.DataFrame, labels: list[str], table: RawTable
 ) -> tuple[pl.DataFrame, int]:
-    """Raises:
-    InputError: two rows give one point different values.
+    """The rows without those that repeat another, and their number.
+
+    Raises:
+        InputError: two rows give one point different values.
     """
-    kept = frame.unique(pl.exclude(ROW), keep="first", maintain_order=True)
+    distinct = frame.unique(pl.exclude(ROW), keep="first", maintain_order=True)
     point = [*RUN_LEVEL, *labels, "metric", "total_tokens", "estimator"]
-    clash = kept.filter(pl.struct(point).is_duplicated())
+    clash = distinct.filter(pl.struct(point).is_duplicated())
     if not clash.is_empty():
         first = clash.row(0, named=True)
         same = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(first[name])) for name in point)
@@ -211,6 +214,6 @@ def _without_repetition(
         raise InputError(
             f"{table.path}: {places} give different values for one point: "
             f"{first['objective']}, {first['metric']} at {first['total_tokens']:,} tokens. Leave "
-            "one out, or add a column that tells their runs apart, such as seed."
+            "one out, or add a column that distinguishes their runs, such as seed."
         )
-    return kept, frame.height - kept.height
+    return distinct, frame.height - distinct.height

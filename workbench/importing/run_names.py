@@ -1,4 +1,4 @@
-"""What the name of a TensorBoard run says: `{unique}_{epochs}e_{objective}[_{size}][_{tag}]`."""
+"""Parsing the name of a TensorBoard run: `{unique}_{epochs}e_{objective}[_{size}][_{tag}]`."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ class RunName:
     size: str | None
     n_params: int | None
     labels: dict[str, str]
-    """What else tells the run from others; the epochs do: they shape the learning rate."""
+    """Further keys that distinguish the run, such as the planned epochs, on which the learning rate
+    depends."""
 
     @property
     def total_tokens(self) -> int:
@@ -47,7 +48,7 @@ def count(text: str) -> int:
 
 
 def parse_name(path: str) -> RunName | None:
-    """The run that a folder's path names, or None where no part of it has the form.
+    """Parse a folder's path; None where no part of it has the form of a run's name.
 
     The innermost part that has it is the name; the folders around it become a label.
     """

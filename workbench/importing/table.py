@@ -1,4 +1,4 @@
-"""Reading a table file as it stands: CSV as text, Parquet in its own types."""
+"""Reading a table file without interpreting it: CSV as text, Parquet in its own types."""
 
 import csv
 import hashlib
@@ -16,7 +16,7 @@ _PARQUET_MARK = b"PAR1"
 
 @dataclass(frozen=True)
 class RawTable:
-    """A file's cells, none of them judged yet. `ROW` holds each row's place in the file."""
+    """A file's cells, not checked yet. Column `ROW` is each row's position in the file."""
 
     path: Path
     sha256: str
@@ -38,7 +38,8 @@ def read_table(path: Path) -> RawTable:
     """The cells of a .csv or .parquet file.
 
     Raises:
-        InputError: no such file, another kind of file, not UTF-8, damaged, or without rows.
+        InputError: there is no such file, or it is of another kind, not UTF-8, damaged, or without
+            rows.
     """
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Which TensorBoard tag is which of our metrics."""
+"""Mapping TensorBoard tags to our metrics."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _SAMPLES = {
     "samples", "consumed_samples", "consumed-samples", "consumed_train_samples",
     "steps-vs-samples_y=samples,x=steps",
 }  # fmt: skip
-# Logged against samples or tokens: what such a tag calls a step is none.
+# Logged against samples or tokens: the steps of such a tag are not optimizer steps.
 _OTHER_AXIS = re.compile(r"[ _-]vs\.?[ _-](samples|tokens)")
 
 
@@ -50,25 +50,25 @@ def _plain(tag: str) -> str:
     return re.sub(r"[\s/]+", "_", tag.strip().lower()).strip("_")
 
 
-def assign_tags(folder: str, found: list[str], wanted: Mapping[str, str]) -> Tags:
+def assign_tags(folder: str, tags: list[str], wanted: Mapping[str, str]) -> Tags:
     """Decide what each tag of a run is.
 
     Args:
         folder: the run, for messages.
-        wanted: our name -> the tag, where the user told it.
+        wanted: our name -> the tag, where the user gave one.
 
     Raises:
-        InputError: two tags for one metric, and nothing says which is meant.
+        InputError: two tags have the same metric, and `wanted` does not choose one.
     """
     chosen = Tags()
-    told = {tag: name for name, tag in wanted.items() if tag in found}
-    for tag in sorted(found):
+    given = {tag: name for name, tag in wanted.items() if tag in tags}
+    for tag in sorted(tags):
         plain = _plain(tag)
         count = plain.removeprefix("train_").removeprefix("training_")
-        if told.get(tag) == "total_tokens":
+        if given.get(tag) == "total_tokens":
             chosen.tokens = tag
-        elif tag in told:
-            _add(chosen, folder, tag, told[tag])
+        elif tag in given:
+            _add(chosen, folder, tag, given[tag])
         elif count in _TOKENS:
             chosen.tokens = chosen.tokens or tag
         elif count in _SAMPLES:
@@ -76,7 +76,7 @@ def assign_tags(folder: str, found: list[str], wanted: Mapping[str, str]) -> Tag
         elif _OTHER_AXIS.search(tag):
             chosen.notes.append(f"tags against samples or tokens are left out, such as {tag}.")
             continue
-        elif metric_name(tag) in wanted and wanted[metric_name(tag)] in found:
+        elif metric_name(tag) in wanted and wanted[metric_name(tag)] in tags:
             chosen.notes.append(f"the tag {tag} is left out: --column gave another.")
         else:
             _add(chosen, folder, tag, metric_name(tag))

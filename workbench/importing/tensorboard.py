@@ -1,4 +1,4 @@
-"""TensorBoard event folders as points: one run a folder, its name says which."""
+"""TensorBoard event folders as points: each folder is a run, described by its name."""
 
 import math
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ def read_events(source: Path, wanted: Mapping[str, str]) -> Points:
     """Read every run below a folder.
 
     The tokens of a point come from the run's own count where it logged one, else from
-    `tokens_per_step`, else from its last step, taken for the end of the run that its name tells.
+    `tokens_per_step`, else from its last step, which is taken for the end of the run in its name.
 
     Args:
         wanted: a metric's name -> its tag, `total_tokens` -> the tag that counts tokens; or
             n_params, seed, tokens_per_step, tokens_per_sample -> a number.
 
     Raises:
-        InputError: no event files, or names, tags or values that cannot be taken.
+        InputError: there are no event files, or names, tags or values cannot be used.
     """
     constants, tags = _split(wanted)
     folders = find_folders(source)
@@ -62,12 +62,12 @@ def read_events(source: Path, wanted: Mapping[str, str]) -> Points:
         "columns": dict(wanted),
     }
     if guessed:
-        said = (
+        explanation = (
             "tokens are counted back from the last step, taken for the end that the run's name "
             "tells; a run that was cut short is misplaced. --column tokens_per_step=N is exact"
         )
-        provenance["tokens"] = {"said": said, "runs": guessed}
-        notes.append(f"{len(guessed)} of {len(folders)} runs: {said}.")
+        provenance["tokens"] = {"said": explanation, "runs": guessed}
+        notes.append(f"{len(guessed)} of {len(folders)} runs: {explanation}.")
     return _points(source, frames, names, provenance, list(dict.fromkeys(notes)))
 
 
@@ -91,7 +91,7 @@ def _split(wanted: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]
 
 
 def _relative(source: Path, folder: Path) -> str:
-    """A run's name: its folder, seen from the source; the source's own name for the source."""
+    """A run's name: its folder relative to the source, or the source's own name."""
     return source.resolve().name if folder == source else folder.relative_to(source).as_posix()
 
 
@@ -102,7 +102,7 @@ def _names(
     wrong = [_relative(source, folder) for folder, name in names.items() if name is None]
     if wrong:
         raise InputError(
-            f"{source}: folders whose names do not tell the run: {_some(wrong)}. "
+            f"{source}: folders whose names do not describe a run: {_first_names(wrong)}. "
             f"Expected {FORM}. Rename them, or import from a folder that holds only such runs."
         )
     known = {folder: name for folder, name in names.items() if name is not None}
@@ -111,29 +111,29 @@ def _names(
         other = first.setdefault(repr(name).lower(), folder)
         if other != folder:
             raise InputError(
-                f"{source}: {_relative(source, other)} and {_relative(source, folder)} tell the "
-                "same run. Add a tag to the name of one of them."
+                f"{source}: {_relative(source, other)} and {_relative(source, folder)} describe "
+                "the same run. Add a tag to the name of one of them."
             )
     sizeless = [_relative(source, f) for f, name in known.items() if name.n_params is None]
     if sizeless and "n_params" not in constants:
         raise InputError(
-            f"{source}: names without a model size: {_some(sizeless)}. Give the number of "
+            f"{source}: names without a model size: {_first_names(sizeless)}. Give the number of "
             "parameters, such as --column n_params=1e9."
         )
     return known
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+def _first_names(names: list[str]) -> str:
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + rest
 
 
-def _check_wanted(source: Path, tags: Mapping[str, str], found: set[str]) -> None:
+def _check_wanted(source: Path, tags: Mapping[str, str], known: set[str]) -> None:
     for ours, theirs in tags.items():
-        if theirs not in found:
+        if theirs not in known:
             raise InputError(
                 f"--column {ours}={theirs}: no run in {source} has the tag {theirs}"
-                f"{suggestion(theirs, found) or '.'} Tags: {', '.join(sorted(found)) or 'none'}."
+                f"{suggestion(theirs, known) or '.'} Tags: {', '.join(sorted(known)) or 'none'}."
             )
 
 
@@ -193,8 +193,10 @@ def _tokens(
 def _interpolated(
     events: Events, tag: str, scale: float, steps: "np.ndarray[Any, Any]"
 ) -> "np.ndarray[Any, Any]":
-    """A count at any step: a line between the logged ones, from 0 and beyond the last at the
-    pace up to it."""
+    """A count at any step, linear between the logged ones.
+
+    It starts at 0, and continues after the last logged step at the average pace up to it.
+    """
     logged = {0: 0.0} | {step: value for step, (_, value) in events.scalars[tag].items()}
     x = np.array(sorted(logged), dtype=float)
     y = np.array([logged[int(step)] for step in x]) * scale

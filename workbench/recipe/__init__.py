@@ -5,6 +5,7 @@ from workbench.recipe.loading import (
     canonical_json,
     load_recipe,
     recipe_folder,
+    run_config,
     shipped_recipes,
 )
 from workbench.recipe.models import (
@@ -37,5 +38,6 @@ __all__ = [
     "load_recipe",
     "objective_facts",
     "recipe_folder",
+    "run_config",
     "shipped_recipes",
 ]

@@ -56,6 +56,11 @@ def recipe_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "recipes"
 
 
+def run_config(document: dict[str, Any]) -> RunConfig:
+    """What the recipe says of one run, from the run's parsed `config.json`."""
+    return RunConfig.model_validate(document["config"])
+
+
 def shipped_recipes() -> list[str]:
     """Names that `load_recipe` takes in place of a path."""
     folder = recipe_folder()

@@ -52,7 +52,7 @@ def _script() -> str:
 
 
 def _own_ids(svg: str, prefix: str) -> str:
-    """Each drawing counts its clipping paths from 1; on one page their names must differ."""
+    """Prefix the ids in a drawing, since all drawings number their clipping paths from 1."""
     return svg.replace(' id="', f' id="{prefix}').replace("url(#", f"url(#{prefix}")
 
 

@@ -28,10 +28,10 @@ ORDER BY objective, n_params, unique_tokens, seed, run_id"""
             f"{unfinished} of {len(rows)} runs have not finished: numbers and bounds may change."
         )
     imported = sum(row["origin"] == "imported" for row in rows)
-    whose = f" {imported} imported: their numbers were made elsewhere." if imported else ""
+    origin = f" {imported} imported: their numbers come from other software." if imported else ""
     return Section(
         "Runs",
-        text=(f"{len(rows)} runs: {counts}.{whose}" if rows else "No runs yet.",),
+        text=(f"{len(rows)} runs: {counts}.{origin}" if rows else "No runs yet.",),
         rows=tuple(_shown_columns(rows)),
         sql=(sql,),
     )

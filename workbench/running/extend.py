@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.data import PreparedData
 from workbench.errors import InputError, WorkbenchError
 from workbench.planning.plan import run_spec, validation_sets
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins, plugin_origins
 from workbench.running.run_report import RunReport
 from workbench.running.study import train_folders
@@ -65,7 +65,7 @@ def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
 
 
 def _config(run: RunFolder) -> RunConfig:
-    return RunConfig.model_validate(run.config_json()["config"])
+    return run_config(run.config_json())
 
 
 def _check(parent: RunFolder, total_tokens: int) -> None:

@@ -37,7 +37,7 @@ class Launcher(Protocol):
         ...
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Workers that ended, waiting up to `timeout` seconds for news.
+        """Return workers that ended, waiting up to `timeout` seconds for news.
 
         Raises:
             WorkbenchError: no worker can be started here at all.
@@ -49,5 +49,5 @@ class Launcher(Protocol):
         ...
 
     def close(self) -> None:
-        """End what is left."""
+        """End every worker that is left."""
         ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.recipe.ranks import laid_out
 from workbench.running.background_ingest import BackgroundIngest
 from workbench.running.compiled_kinds import kind_of
@@ -20,14 +20,13 @@ from workbench.running.local import LocalLauncher
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
 from workbench.running.slots import Slot, Slots, make_slots
-from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.folder import ENDED, ENDED_EARLY, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
 
 _LOOK_EVERY_S = 0.25
 _RESTARTS = 2  # of a worker that a signal from outside ended
 _CLAIMED, _STOPPED = 3, 143  # exit statuses of a worker
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: a scheduler's warning
-_UNWANTED_ENDS = ("failed", "diverged", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Orchestrator:
         allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
-        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        configs = {i: run_config(d) for i, d in documents.items()}
         self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
@@ -94,9 +93,9 @@ class Orchestrator:
         state = folder.status().state
         if state == "finished":
             self.report.skipped.append(run_id)
-        elif state in _UNWANTED_ENDS and not retry_failed:
+        elif state in ENDED_EARLY and not retry_failed:
             self.report.add(run_id, state)
-        elif state in _UNWANTED_ENDS:
+        elif state in ENDED_EARLY:
             try:
                 folder.plan_again()
                 self.queue.append(run_id)
@@ -188,7 +187,7 @@ class Orchestrator:
             self.trained_by_others.add(run_id)
             return False
         status = folder.status()
-        if status.state == "finished" or status.state in _UNWANTED_ENDS:
+        if status.state in ENDED:
             self._note_own_end(run_id, status)
             return False
         return True
@@ -203,7 +202,7 @@ class Orchestrator:
         if status.state != "finished" and (code == _CLAIMED or folder.is_claimed()):
             self.progress.say(f"waiting    {self.labels[run_id]}: another process trains it")
             self.trained_by_others.add(run_id)
-        elif status.state == "finished" or status.state in _UNWANTED_ENDS:
+        elif status.state in ENDED:
             self._note_own_end(run_id, status)
         elif self.stopping or code == _STOPPED:
             self.report.add(run_id, "interrupted")

@@ -72,7 +72,7 @@ class Progress:
         self.views[run_id].status = status
 
     def tick(self) -> None:
-        """Where there is no terminal, say now and then how far everything is."""
+        """Print a progress line now and then, where there is no terminal."""
         now = time.monotonic()
         if self._live is None and now - self._last_plain >= _PLAIN_EVERY_S:
             self._last_plain = now

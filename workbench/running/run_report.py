@@ -32,7 +32,7 @@ class RunReport:
         ids.append(run_id)
 
     def summary(self) -> str:
-        """One sentence for people."""
+        """Return the counts as one sentence."""
         counts = counted(
             ("finished", self.finished),
             ("already finished", self.skipped),

@@ -69,7 +69,7 @@ def node(run_dir: str, nodes: int, ranks_per_node: int, port: int) -> None:
 
 
 def rank(agent_pid: int, run_dir: Path) -> int:
-    """One rank: the worker, with its exit status."""
+    """Run the worker as one rank, and return its exit status."""
     # Before the imports: they take seconds, and the agent may end meanwhile.
     die_with_parent(agent_pid)
     code: int = importlib.import_module(WORKER_MODULE).main(run_dir)

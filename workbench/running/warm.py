@@ -171,7 +171,7 @@ class WarmParent:
             os._exit(code)
 
     def train(self, run_dir: Path) -> int:
-        """In the child: one run, what it prints in its log."""
+        """In the child: train one run, with what it prints in its log."""
         log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -182,7 +182,7 @@ class WarmParent:
         return code
 
     def next_run(self, orders: int, finished: int) -> Path | None:
-        """In a worker that has finished: report it, and wait for a next run; None at the end."""
+        """In a worker that has finished: report it, and return its next run, or None at the end."""
         gc.enable()  # titan collects by itself, and only while it trains
         gc.collect()
         if hasattr(self.worker_module, "rest"):
@@ -222,7 +222,7 @@ class WarmParent:
 
 
 def main() -> None:
-    """`python -m workbench.running.warm PARENT_PID`."""
+    """Serve requests: `python -m workbench.running.warm PARENT_PID`."""
     die_with_parent(int(sys.argv[1]))
     # Ctrl-C reaches the whole group: the orchestrator decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

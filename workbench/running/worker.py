@@ -26,7 +26,7 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins
 from workbench.recipe.ranks import laid_out
 from workbench.runs.folder import RunFolder
@@ -137,9 +137,9 @@ def _device_name(device: str) -> str:
 
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    config = laid_out(RunConfig.model_validate(document["config"]), ranks)
+    config = laid_out(run_config(document), ranks)
     check_plugins(config, ("objectives", "tasks"), f"run {run.run_id}")
-    prepared = PreparedData.open(run.path.parent.parent / document["data"]["folder"])
+    prepared = PreparedData.open(run.results / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
     precision = resolve_precision(config)
@@ -164,7 +164,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
 
 
 def _join_process_group(device: str) -> None:
-    """One rank needs no rendezvous and opens no port; several take torchrun's environment."""
+    """Join the ranks: one needs no rendezvous and no port, several take torchrun's environment."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == world_size:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

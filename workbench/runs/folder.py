@@ -19,9 +19,12 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.runs.files import read_json, write_json
 from workbench.runs.lock import Holder, RunLock
 
-STATES = (
-    "planned", "submitted", "running", "interrupted", "finished", "failed", "diverged", "cancelled",
-)  # fmt: skip
+GOES_ON = ("planned", "submitted", "running", "interrupted")
+"""States of a run that trains, or that `workbench run` starts or resumes."""
+ENDED_EARLY = ("failed", "diverged", "cancelled")
+"""States of a run that only `workbench retry` or `--retry-failed` starts again."""
+ENDED = ("finished", *ENDED_EARLY)
+STATES = (*GOES_ON, *ENDED)
 CONFIG_SCHEMA = 1
 
 
@@ -58,6 +61,11 @@ class RunFolder:
         self.lock_path = path / "lock"
         self.cancel_path = path / "cancel"
         self._lock = RunLock(self.lock_path, path.name)
+
+    @property
+    def results(self) -> Path:
+        """The results folder that the run is in."""
+        return self.path.parent.parent
 
     @property
     def run_id(self) -> str:
@@ -171,13 +179,13 @@ class RunFolder:
         asked to stop for good, and has stopped unfinished, is cancelled.
         """
         status = self.stored_status()
-        if status.state not in ("planned", "submitted", "running", "interrupted"):
+        if status.state not in GOES_ON:
             return status
         if self.is_claimed():
             return status
         # It may have ended between the two looks.
         status = self.stored_status()
-        if status.state in ("planned", "submitted", "running", "interrupted"):
+        if status.state in GOES_ON:
             if self.cancel_path.exists():
                 return replace(status, state="cancelled")
             if status.state == "running":
@@ -194,7 +202,7 @@ class RunFolder:
         self.cancel_path.touch()
 
     def plan_again(self, state: str = "planned") -> None:
-        """Forget an end that was not the wanted one, so that the run is started again.
+        """Reset the state of a run that did not finish, so that it is started again.
 
         Args:
             state: planned, or submitted to a scheduler.

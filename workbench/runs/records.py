@@ -17,7 +17,7 @@ FIELDS = ("step", "tokens", "epoch", "flops", "metric", "value", "stderr", "n", 
 
 
 def _number(value: float | None) -> float | None:
-    """JSON has no NaN or infinity, and a missing value is null."""
+    """Return the value, or None where it is not finite: JSON has no NaN or infinity."""
     return value if value is not None and math.isfinite(value) else None
 
 

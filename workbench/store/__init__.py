@@ -1,4 +1,4 @@
-"""The store: a DuckDB file made from run folders, and questions to it."""
+"""The store: a DuckDB file made from run folders, and queries of it."""
 
 from workbench.store.answers import keep_crossovers, keep_fits
 from workbench.store.connection import database_path

@@ -1,4 +1,4 @@
-"""Answers worked out from the store, kept in it for SQL and for other programs."""
+"""Writing answers into the store, for SQL and for other programs."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ from workbench.store.parquet.layout import is_dataset
 
 
 def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float = 10.0) -> None:
-    """Replace a study's crossovers of one metric and axis by newly computed ones. A dataset keeps
-    what its store kept.
+    """Replace a study's crossovers of one metric and axis by newly computed ones.
+
+    A dataset is not changed.
 
     Args:
         rows: what `analysis.crossover.crossovers` returned.
@@ -45,8 +46,7 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
 def keep_fits(
     results: Path, study: str, fits: list[dict[str, Any]], *, timeout: float = 10.0
 ) -> None:
-    """Replace a study's fits of the same laws by newly computed ones. A dataset keeps what its
-    store kept.
+    """Replace a study's fits of the same laws by newly computed ones. A dataset is not changed.
 
     Args:
         fits: rows as `workbench fit` writes them.

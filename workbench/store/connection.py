@@ -1,4 +1,4 @@
-"""Opening the store: briefly, with patience, and locked down for readers."""
+"""Opening the store: for a short time, waiting for others, and locked down for readers."""
 
 import fcntl
 import os
@@ -25,11 +25,11 @@ READ_ONLY = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "memory_limit": "4GB",
-    "temp_directory": "",  # what does not fit into memory is refused, not spilled beside the store
+    "temp_directory": "",  # what does not fit into memory fails instead of using the disk
 }
-# Of a connection. DuckDB would draw its bar between an answer's lines, terminal or not.
+# The last statements that configure a reader. DuckDB would draw its progress bar into the output.
 LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
-_SETTLING = threading.Lock()
+_CONFIGURING = threading.Lock()
 
 
 def database_path(results: Path) -> Path:
@@ -43,16 +43,16 @@ def _is_locked(error: BaseException) -> bool:
 def connect(
     path: Path, *, read_only: bool, timeout: float = 10.0, memory: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """A connection, waited for while another process writes.
+    """Connect to the store, after waiting while another process writes.
 
-    DuckDB lets one process write and then no other process in, so everybody is brief.
+    While one process writes, DuckDB lets no other process in, so connections should be short.
 
     Args:
-        memory: for a reader, as "1GB": the same for all readers of a process.
+        memory: a reader's memory limit, such as "1GB"; the same for all readers of a process.
 
     Raises:
-        WorkbenchError: still locked after `timeout` seconds.
-        InputError: not a database.
+        WorkbenchError: the store is still locked after `timeout` seconds.
+        InputError: the file is not a database.
     """
 
     @retry(
@@ -65,14 +65,14 @@ def connect(
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
             reader = duckdb.connect(str(path), read_only=True, config=dict(config))
-            _settle(reader)
+            _lock_configuration(reader)
             return reader
         if not path.exists():
-            _make(path)
+            _create(path)
         return duckdb.connect(str(path))
 
     try:
-        with _turn(path.parent, timeout, writer=not read_only):
+        with _writers_first(path.parent, timeout, writer=not read_only):
             return attempt()
     except duckdb.IOException as error:
         if _is_locked(error):
@@ -87,19 +87,21 @@ def connect(
         ) from None
 
 
-def _settle(reader: duckdb.DuckDBPyConnection) -> None:
-    """Lock a reader's configuration. Readers of one process at one time share it, as the app's
-    sessions do: what the first has locked, none can and none needs to lock again."""
-    with _SETTLING:
+def _lock_configuration(reader: duckdb.DuckDBPyConnection) -> None:
+    """Lock a reader's configuration.
+
+    Simultaneous readers of one process share it, as the app's sessions do: after the first has
+    locked it, the others cannot and need not.
+    """
+    with _CONFIGURING:
         setting = reader.execute("SELECT current_setting('lock_configuration')").fetchone()
         if setting is None or setting[0] in (False, "false"):
             for statement in LAST:
                 reader.execute(statement)
 
 
-def _make(path: Path) -> None:
-    """An empty store, whole or not at all: what a full disk or a kill leaves of one, nobody can
-    open.
+def _create(path: Path) -> None:
+    """Create an empty store in one step, since nobody could open one that was left half written.
 
     Raises:
         WorkbenchError: the folder cannot be written.
@@ -116,12 +118,12 @@ def _make(path: Path) -> None:
 
 
 @contextmanager
-def _turn(folder: Path, timeout: float, *, writer: bool) -> Iterator[None]:
-    """A writer's place in front of the store: readers who come later wait until it is in, since
-    otherwise somebody reads at every moment that it tries.
+def _writers_first(folder: Path, timeout: float, *, writer: bool) -> Iterator[None]:
+    """Make readers that come later wait until a waiting writer has opened the store.
 
-    A lock on the folder, so that there is no file more. Where a file system has none, or the wait
-    is over, one tries without.
+    Otherwise some reader might have the store open whenever the writer tries. The lock is on the
+    folder, so that no further file is needed. Without locks in the file system, or after `timeout`
+    seconds, the block runs without the lock.
     """
     try:
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -153,12 +155,12 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store to write to, made where it is missing, checked where it is not. One transaction:
-    all of it lands, or nothing.
+    """Open the store for writing in one transaction; it is created if it is missing.
 
     Raises:
-        InputError: the store was made by a newer workbench; it is left as it is.
-        WorkbenchError: the disk is full, say; the store is left as it was.
+        InputError: the store was made by a newer workbench. It is not changed.
+        WorkbenchError: it cannot be written, for example because the disk is full. It is not
+            changed.
     """
     with connect(path, read_only=False, timeout=timeout) as connection:
         check_version(connection, path)
@@ -187,8 +189,10 @@ def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raises:
-    InputError: a newer schema, or tables that are not ours.
+    """Check that the database is a store that this version can read.
+
+    Raises:
+        InputError: the schema is newer, or the tables are not a workbench's.
     """
     tables = _tables(connection)
     if not tables:

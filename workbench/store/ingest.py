@@ -23,7 +23,7 @@ _RUNS_AT_ONCE = 2_000
 
 @dataclass
 class IngestReport:
-    """What an ingest did. `problems` names what it could not read and left out."""
+    """What an ingest did. `problems` lists what it could not read and left out."""
 
     runs: int = 0
     records: int = 0
@@ -39,16 +39,17 @@ def ingest(
 ) -> IngestReport:
     """Bring the store up to date with the run folders.
 
-    Idempotent: a run's rows are replaced as a whole when its files have changed, a million records
-    at a time. Deleting the store loses nothing, and an ingest that was killed goes on where it was.
+    It is idempotent: a run's rows are replaced as a whole when its files have changed, a million
+    records at a time. Deleting the store loses nothing, and an ingest that was killed continues
+    where it stopped.
 
     Args:
-        rebuild: make a new store from all folders, and put it in the old one's place.
-        run_ids: look at these runs only.
+        rebuild: make a new store from all folders, and replace the old one by it.
+        run_ids: read only these runs.
         timeout: seconds to wait while another process writes.
 
     Raises:
-        InputError: no such results folder, or a store of a newer schema.
+        InputError: there is no such results folder, or the store has a newer schema.
         WorkbenchError: the disk is full, or the store stayed locked.
     """
     if not results.is_dir():
@@ -61,8 +62,10 @@ def ingest(
         report = _ingest(results, target, runs, timeout)
         if rebuild:
             with connect(target, read_only=False) as made:
-                made.execute("CHECKPOINT")  # closing leaves in the log what finds no room
-            with _held(path, timeout):
+                made.execute(
+                    "CHECKPOINT"
+                )  # closing would leave in the log what does not fit on the disk
+            with _write_lock(path, timeout):
                 os.replace(target, path)
         return report
     except OSError as error:
@@ -79,9 +82,12 @@ def ingest(
 
 
 @contextmanager
-def _held(path: Path, timeout: float) -> Iterator[None]:
-    """Nobody writes the store meanwhile: another's log of changes would be left beside a store
-    that it does not belong to."""
+def _write_lock(path: Path, timeout: float) -> Iterator[None]:
+    """Keep other writers out of the store during the block.
+
+    Otherwise another writer's log of changes could be left beside a store to which it does not
+    belong.
+    """
     try:
         old = connect(path, read_only=False, timeout=timeout) if path.exists() else None
     except InputError:
@@ -112,8 +118,10 @@ def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) 
 def _batches(
     runs: list[RunFolder], known: dict[str, str], report: IngestReport
 ) -> Iterator[list[RunRows]]:
-    """Runs together as long as their records fit into memory. They are read before the store is
-    opened: others wait while it is."""
+    """Batches of runs whose records fit into memory together.
+
+    They are read before the store is opened, since others have to wait while it is open.
+    """
     batch: list[RunRows] = []
     records = 0
     for run in runs:

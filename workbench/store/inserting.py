@@ -1,4 +1,4 @@
-"""Putting runs and studies into the store, many at a time: a statement costs more than a row."""
+"""Inserting runs and studies into the store, many with one statement, which is faster."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _METRICS = [column.name for column in METRICS.columns]
 
 
 def replace_runs(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]) -> None:
-    """Replace the rows of these runs, and the records of those that bring some."""
+    """Replace the rows of these runs, and the records of those that were read anew."""
     _replace_rows(connection, batch)
     changed = [rows for rows in batch if rows.records is not None]
     if not changed:
@@ -26,7 +26,7 @@ def replace_runs(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]
     known = connection.execute(
         "SELECT run_id FROM ingested WHERE run_id IN (SELECT unnest(?))", [ids]
     ).fetchall()
-    if known:  # a scan of all metrics, which new runs need not pay for
+    if known:  # deleting scans all metrics, which new runs do not need
         old = [row[0] for row in known]
         connection.execute("DELETE FROM metrics WHERE run_id IN (SELECT unnest(?))", [old])
         connection.execute("DELETE FROM ingested WHERE run_id IN (SELECT unnest(?))", [old])
@@ -44,7 +44,7 @@ def replace_runs(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]
 
 
 def _replace_rows(connection: duckdb.DuckDBPyConnection, batch: Sequence[RunRows]) -> None:
-    """Those of the runs that changed: a store that is as it was is not written."""
+    """Replace the rows of those runs that changed, so that an unchanged store is not written."""
     frame = pl.DataFrame([rows.run for rows in batch], schema=_RUNS)
     there = connection.sql(
         "FROM runs WHERE run_id IN (SELECT unnest(?))", params=[frame["run_id"].to_list()]
@@ -65,7 +65,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFra
 
 
 def replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[str, Any]]) -> None:
-    """Replace the rows of these studies, and what they list."""
+    """Replace the rows of these studies, and their lists of runs."""
     for study in studies:
         name = study["name"]
         connection.execute("DELETE FROM studies WHERE study = ?", [name])

@@ -1,4 +1,4 @@
-"""Questions to the store: one statement, read-only, without files or network."""
+"""Queries of the store: one statement, read-only, without files or network."""
 
 import re
 import threading
@@ -34,30 +34,31 @@ def query(
         results: a results folder, or a dataset that `workbench export parquet` wrote.
         timeout: seconds to wait for a writer to finish.
         time_limit: seconds that the statement may run.
-        rows: the most to answer; all where None.
+        rows: the largest number of rows to return; all where None.
         memory: see `connect`.
 
     Raises:
-        InputError: no store yet, wrong SQL, more than one statement, or anything but a question.
+        InputError: there is no store yet, or the SQL is wrong, is more than one statement, or is
+            not a SELECT.
     """
     before = None
     for _ in range(_ATTEMPTS):
         try:
-            # A dataset's file may go between two looks into the folder: then all is asked again.
+            # A dataset's file may be replaced during the query: then the query is repeated.
             before = state_of(results) if is_dataset(results) else None
-            return _ask(results, sql, timeout, time_limit, rows, memory)
+            return _answer(results, sql, timeout, time_limit, rows, memory)
         except InputError:
             if before is None or before == state_of(results):
                 raise
-    return _ask(results, sql, timeout, time_limit, rows, memory)
+    return _answer(results, sql, timeout, time_limit, rows, memory)
 
 
-def _ask(
+def _answer(
     results: Path, sql: str, timeout: float, time_limit: float, rows: int | None, memory: str | None
 ) -> pl.DataFrame:
     try:
         with _open(results, timeout, memory) as connection:
-            statement = _only_question(connection, sql)
+            statement = _single_select(connection, sql)
             stopper = threading.Timer(time_limit, connection.interrupt)
             stopper.daemon = True
             stopper.start()
@@ -66,7 +67,7 @@ def _ask(
                 return answer.pl() if rows is None else answer.limit(rows).pl()
             finally:
                 stopper.cancel()
-                # A thread that winds up while the interpreter ends can take the process along.
+                # A thread that still runs when the interpreter exits can crash the process.
                 stopper.join()
     except duckdb.InterruptException:
         raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
@@ -96,7 +97,7 @@ def _open(
     return connection
 
 
-def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
@@ -106,7 +107,7 @@ def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.St
     statement = statements[0]
     kind = _type_of(statement)
     if kind == duckdb.StatementType.EXPLAIN:
-        # EXPLAIN ANALYZE carries out what it explains, and a dataset's files may be opened.
+        # EXPLAIN ANALYZE executes its statement, which may then open a dataset's files.
         kind = _explained(connection, sql)
     if kind not in _ALLOWED:
         raise InputError(
@@ -119,15 +120,15 @@ def _only_question(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.St
 def _type_of(statement: duckdb.Statement) -> duckdb.StatementType | None:
     try:
         return statement.type
-    except ValueError:  # one that DuckDB's own bindings have no name for: UPDATE EXTENSIONS
+    except ValueError:  # a type that DuckDB's own bindings have no name for: UPDATE EXTENSIONS
         return None
 
 
 def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.StatementType | None:
     """The type of the one statement behind EXPLAIN."""
-    found = _EXPLAIN.match(sql)
+    match = _EXPLAIN.match(sql)
     try:
-        statements = connection.extract_statements(sql[found.end() :]) if found else []
+        statements = connection.extract_statements(sql[match.end() :]) if match else []
     except duckdb.Error:
         statements = []
     if len(statements) != 1:
@@ -136,5 +137,5 @@ def _explained(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
 
 
 def literal(text: str) -> str:
-    """A string in SQL."""
+    """A text as a string literal in SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,7 +1,7 @@
-"""Questions in a process of their own: for SQL that strangers may write.
+"""Queries in a process of their own, for SQL from untrusted users.
 
-DuckDB's own limits hold between the steps of a plan. One call of a function that makes gigabytes
-knows neither time nor memory; a process can be ended whatever it does.
+DuckDB checks its limits between the steps of a plan. A single call of a function that makes
+gigabytes exceeds both time and memory unchecked; a process can always be ended.
 """
 
 import io
@@ -17,16 +17,17 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.store.query import query
 
 TIME_S = 10.0
-"""Less than writers wait for: a study that trains loses nothing to a long question."""
+"""Seconds that a query may run: less than writers wait, so that a long query never makes a write of
+a running study fail."""
 ROWS = 200_000
 _MEMORY = "1GB"
-_NOT_ASKED = 3
+_STORE_UNAVAILABLE = 3
 _PROCESS_BYTES = 6 * 2**30  # of addresses, of which most are never touched
 _TURN_S = 20.0  # to wait for a turn among writers
 _STARTING_S = 10.0  # for the imports, on a busy machine
 
 
-def query_apart(
+def query_in_subprocess(
     results: Path,
     sql: str,
     *,
@@ -34,14 +35,14 @@ def query_apart(
     rows: int = ROWS,
     turn: float = _TURN_S,
 ) -> pl.DataFrame:
-    """The first rows of the answer to one SELECT, worked out by another process.
+    """The first rows of the answer to one SELECT, computed by another process.
 
     Args:
         time_limit: seconds that the statement may run.
         turn: seconds to wait for a writer to finish.
 
     Raises:
-        InputError: as `query`, or out of time or memory.
+        InputError: as `query`, or the statement needs too much time or memory.
         WorkbenchError: as `query`.
     """
     command = [sys.executable, "-m", "workbench.store.query_process", str(results)]
@@ -58,20 +59,20 @@ def query_apart(
         raise InputError(f"SQL: stopped after {time_limit:.0f} s.") from None
     if done.returncode == 0:
         return pl.read_ipc(io.BytesIO(done.stdout))
-    told = done.stderr.decode(errors="replace")
-    if done.returncode == _NOT_ASKED:
-        raise WorkbenchError(told.strip().splitlines()[-1])
+    message = done.stderr.decode(errors="replace")
+    if done.returncode == _STORE_UNAVAILABLE:
+        raise WorkbenchError(message.strip().splitlines()[-1])
     if done.returncode == 2:
-        # What follows are hints at settings, which are locked here, or a bar of progress before.
-        raise InputError(told[told.rfind("SQL: ") :].partition("\n\n")[0].strip())
+        # Left out: a progress bar before the message, and hints at locked settings after it.
+        raise InputError(message[message.rfind("SQL: ") :].partition("\n\n")[0].strip())
     raise InputError(f"SQL: stopped: it needs more than the {_MEMORY} of memory allowed here.")
 
 
 def _main(results: str, time_limit: str, rows: str, turn: str) -> int:
     answers = os.dup(1)
-    os.dup2(2, 1)  # a progress bar must not come between
+    os.dup2(2, 1)  # so that no progress bar gets into the answer
     resource.setrlimit(resource.RLIMIT_AS, (_PROCESS_BYTES, _PROCESS_BYTES))
-    # The kernel ends the process where DuckDB does not listen to its timer.
+    # The kernel ends the process if DuckDB does not react to its timer.
     seconds = int(float(time_limit) * (os.cpu_count() or 1)) + 5
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:
@@ -84,14 +85,14 @@ def _main(results: str, time_limit: str, rows: str, turn: str) -> int:
             memory=_MEMORY,
         )
     except InputError as error:
-        told = str(error)
-        if "Out of Memory" in told:
-            told = f"SQL: stopped: it needs more than the {_MEMORY} of memory allowed here."
-        print(told, file=sys.stderr)
+        message = str(error)
+        if "Out of Memory" in message:
+            message = f"SQL: stopped: it needs more than the {_MEMORY} of memory allowed here."
+        print(message, file=sys.stderr)
         return 2
     except WorkbenchError as error:  # the store is busy, or damaged
         print(" ".join(str(error).split()), file=sys.stderr)
-        return _NOT_ASKED
+        return _STORE_UNAVAILABLE
     buffer = io.BytesIO()
     frame.write_ipc(buffer)
     with os.fdopen(answers, "wb") as file:

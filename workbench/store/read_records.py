@@ -22,7 +22,7 @@ RECORD_SCHEMA = pl.Schema(
         "estimator": pl.String,
     }
 )
-# A step has one number of tokens, and tokens tell points apart whose step is not known.
+# A step has one number of tokens; tokens distinguish points whose step is not known.
 _KEY = ["metric", "step", "tokens", "estimator"]
 
 
@@ -38,8 +38,8 @@ class Reading:
 def read_records(path: Path, offset: int = 0) -> Reading:
     """The complete lines of `records.jsonl` from a byte offset on.
 
-    A torn last line is left for later: its writer may still be writing it. A damaged line in the
-    middle is named and left out, and every good line around it is kept.
+    An incomplete last line is left for later: its writer may still be writing it. A damaged line
+    before that is reported and left out; the lines around it are read.
     """
     with open(path, "rb") as file:
         file.seek(offset)
@@ -82,11 +82,13 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
 
 
 def empty_records() -> pl.DataFrame:
-    """No records, with their columns."""
+    """A table of records without rows."""
     return pl.DataFrame(schema=RECORD_SCHEMA)
 
 
 def deduplicated(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row a (metric, step, tokens, estimator): a resumed run writes again what came after its
-    checkpoint, and the later line stands."""
+    """One row for each metric, step, tokens and estimator: the last one written.
+
+    A resumed run writes again what came after its checkpoint.
+    """
     return frame.unique(_KEY, keep="last", maintain_order=True)

@@ -1,4 +1,4 @@
-"""One run as the store wants it: its row, and its records where they have changed."""
+"""One run as rows of the store: its own row, and its records if they have changed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from workbench.store.schema import RUNS
 
 @dataclass(frozen=True)
 class RunRows:
-    """What `read_run` found."""
+    """A run's row and records, as `read_run` returns them."""
 
     run: dict[str, Any]
     source: str
@@ -30,10 +30,10 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     """Read a run; seal its records first, if it has finished.
 
     Args:
-        known: the source that the store has read it from last.
+        known: the source from which the store last read the run.
 
     Raises:
-        InputError: a file is damaged beyond use.
+        InputError: a file is damaged so that the run cannot be read.
         KeyError, TypeError, AttributeError: the configuration is not one of a run.
     """
     problems: list[str] = []
@@ -41,12 +41,12 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     if row["state"] == "finished" and not run.sealed_path.exists():
         problems += _seal(run)
     path = run.sealed_path if run.sealed_path.exists() else run.records_path
-    files = [one for one in (path, run.evaluations_path) if one.exists()]
+    files = [file for file in (path, run.evaluations_path) if file.exists()]
     if not files:
         if row["state"] == "finished":
             problems.append(f"{run.records_path} is missing, though the run has finished.")
         return RunRows(row, "", None, problems)
-    source = "+".join(_signature(one) for one in files)
+    source = "+".join(_signature(file) for file in files)
     if source == known:
         return RunRows(row, source, None, problems)
     records = _read_trained(run, path, problems) if path in files else empty_records()
@@ -72,7 +72,7 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
                 raise InputError(
                     f"{path}: cannot be read ({error}); the run is left out. Import it again."
                 ) from None
-            # The JSONL stays beside it for the whole of a trained run's life.
+            # A trained run always has the JSON lines beside the sealed file.
             problems.append(f"{path}: cannot be read ({error}); read records.jsonl instead.")
     reading = read_records(run.records_path)
     problems += reading.problems
@@ -80,7 +80,7 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
 
 
 def _seal(run: RunFolder) -> list[str]:
-    """Write a finished run's records as Parquet, complete or not at all."""
+    """Write a finished run's records as Parquet in one step; returns the problems found."""
     if not run.records_path.exists():
         return []
     reading = read_records(run.records_path)
@@ -147,7 +147,7 @@ def _provenance(run: RunFolder, problems: list[str]) -> str | None:
     except InputError as error:
         if os.path.lexists(run.provenance_path):
             problems.append(str(error))
-        return None  # the numbers are good without
+        return None  # the numbers can be used without it
 
 
 _PYTHON: dict[str, tuple[type, ...]] = {
@@ -156,7 +156,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def _checked(run: RunFolder, row: dict[str, Any]) -> dict[str, Any]:
-    """The row, if the store can hold it: one value of a wrong type would keep all others out."""
+    """The row, checked: one value of a wrong type would make the whole insert fail."""
     for column in RUNS.columns:
         value = row[column.name]
         if column.type == "BIGINT" and isinstance(value, float) and value.is_integer():

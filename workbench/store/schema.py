@@ -157,7 +157,7 @@ VIEWS: dict[str, tuple[str, str]] = {
 
 
 def create_statements() -> list[str]:
-    """Everything that makes an empty store."""
+    """The SQL statements that make an empty store."""
     statements = []
     for table in TABLES:
         statements.append(table.ddl)
@@ -185,7 +185,7 @@ def _quoted(text: str) -> str:
 
 
 def schema_rows() -> list[dict[str, str]]:
-    """One row a column, for people."""
+    """The schema as table rows, one for each column and view."""
     rows = [
         {
             "table": table.name,

@@ -82,7 +82,7 @@ class StoppableCheckpoints(CheckpointManager):
 
 
 def cause(error: BaseException) -> str:
-    """What went wrong on the first rank that it went wrong on.
+    """Return the error of the first rank that failed.
 
     DCP wraps the errors of all ranks in a CheckpointException, which is no Exception.
     """

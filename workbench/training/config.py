@@ -28,14 +28,14 @@ from workbench.training.trainer import NoTokenizer, StudyTrainer
 
 @dataclass(frozen=True)
 class Precision:
-    """Where a run computes, and in what."""
+    """The device that a run computes on, and its dtype."""
 
     device: str
     dtype: str
 
 
 def resolve_precision(config: RunConfig) -> Precision:
-    """`auto` is a GPU in bfloat16 where there is one, else the CPU in float32."""
+    """Return device and dtype: `auto` is a GPU in bfloat16 if any, else the CPU in float32."""
     device = config.training.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

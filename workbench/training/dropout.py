@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from workbench.training.hashing import hash_bits, stream_key
 
-_LANE_BITS = 16
-_LANES = 64 // _LANE_BITS
-_LEVELS = 1 << _LANE_BITS
+_CHANNEL_BITS = 16
+_CHANNELS_A_HASH = 64 // _CHANNEL_BITS
+_LEVELS = 1 << _CHANNEL_BITS
 
 
 def token_keys(seed: int, step: int, position_B: Tensor, token_L: Tensor) -> Tensor:
@@ -26,13 +26,13 @@ def token_keys(seed: int, step: int, position_B: Tensor, token_L: Tensor) -> Ten
     return hash_bits(stream_key("dropout", seed), step_, position_B[:, None], token_L[None, :])
 
 
-def kept(key_BL: Tensor, place: int, width: int, p: float) -> Tensor:
-    """[B, L, width] true with probability 1 - p, rounded to 1 in 65,536.
+def keep_mask(key_BL: Tensor, place: int, width: int, p: float) -> Tensor:
+    """Return [B, L, width], true (keep) with probability 1 - p, rounded to 1 in 65,536.
 
     Four channels share the 64 bits of one hash: a mask costs a quarter of as many uniforms.
     """
-    lane = torch.arange(-(-width // _LANES), device=key_BL.device)
-    bits = hash_bits(key_BL[..., None], lane + (place << 32))
+    quartet = torch.arange(-(-width // _CHANNELS_A_HASH), device=key_BL.device)
+    bits = hash_bits(key_BL[..., None], quartet + (place << 32))
     return bits.view(torch.int16)[..., :width] >= _dropped_levels(p) - _LEVELS // 2
 
 
@@ -43,17 +43,19 @@ def _dropped_levels(p: float) -> int:
 def dropout(x_BLD: Tensor, key_BL: Tensor, place: int, p: float) -> Tensor:
     """Zero each activation with probability p and scale the others: the mean stays."""
     scale = _LEVELS / (_LEVELS - _dropped_levels(p))
-    return x_BLD * (kept(key_BL, place, x_BLD.shape[-1], p) * scale).to(x_BLD.dtype)
+    return x_BLD * (keep_mask(key_BL, place, x_BLD.shape[-1], p) * scale).to(x_BLD.dtype)
 
 
 class DropoutKeys:
     """Hands a step's token keys to the layers that drop. Does nothing where none does."""
 
     def __init__(self, model: nn.Module, *, seed: int, tensor_rank: int, tensor_ranks: int) -> None:
-        """Args:
-        model: holds blocks with a `dropout` above 0.
-        tensor_rank: which part of the sequence this rank's residual stream is, out of
-            `tensor_ranks`; 0 of 1 without sequence parallelism.
+        """Find the layers of a model that drop.
+
+        Args:
+            model: holds blocks with a `dropout` above 0.
+            tensor_rank: which part of the sequence this rank's residual stream is, out of
+                `tensor_ranks`; 0 of 1 without sequence parallelism.
         """
         self.seed = seed
         self.tensor_rank = tensor_rank
@@ -61,7 +63,7 @@ class DropoutKeys:
         self.blocks = [m for m in model.modules() if getattr(m, "dropout", 0.0) > 0]
 
     def update(self, step: int, position_B: Tensor, inputs: Tensor) -> None:
-        """Call before each forward pass in training.
+        """Set the keys of a batch's tokens. Call before each forward pass in training.
 
         Args:
             position_B: places in the global batch.

@@ -32,8 +32,8 @@ from workbench.training.trainer import StudyTrainer
 def dry_run(config: RunConfig) -> Held:
     """Build, shard and step a run's model on the meta device, over as many ranks as it asks for.
 
-    Once a process: torch and titan remember the meshes of the first layout. From elsewhere, call
-    `workbench.planning.sharding.dry_runs`, which starts one for each.
+    Once a process: torch and titan remember the meshes of the first layout.
+    `workbench.planning.sharding.dry_runs` starts a process for each layout.
 
     Args:
         config: resolved, its vocabulary known: see `plan_study`.
@@ -81,7 +81,7 @@ def _fake_ranks(world_size: int) -> Iterator[None]:
 
 
 def _sharded(trainer: StudyTrainer.Config, world_size: int) -> nn.Module:
-    """As `torchtitan.trainer.Trainer.__init__` does it, up to where memory would be taken."""
+    """Build the sharded model as titan's `Trainer` does, up to where memory would be taken."""
     from torchtitan.distributed import ParallelDims
     from torchtitan.distributed.utils import set_spmd_backend
 
@@ -122,5 +122,5 @@ def _local_bytes(tensors: Iterable[Tensor]) -> int:
 
 
 if __name__ == "__main__":
-    held = dry_run(RunConfig.model_validate_json(sys.stdin.read()))
-    print(json.dumps(asdict(held)))
+    memory = dry_run(RunConfig.model_validate_json(sys.stdin.read()))
+    print(json.dumps(asdict(memory)))

@@ -63,7 +63,7 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
             os.rename(building, out)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in its own way
+    except (OSError, SafetensorError) as error:  # safetensors' own is for a full disk
         reason = getattr(error, "strerror", None) or error
         raise WorkbenchError(f"{out}: cannot be written: {reason}.") from error
     return loaded.step
@@ -125,7 +125,7 @@ def load_exported(folder: Path) -> nn.Module:
         ModelConfig.model_validate(description["config"]["model"]),
         seq_len=description["seq_len"],
         causal=description["architecture"]["causal"],
-        # Folders of before there were two streams do not tell their number.
+        # Folders from before there were two streams do not have their number.
         doubled=description["architecture"].get("streams", 1) == 2,
     )
     if description["architecture"]["tied"]:

@@ -1,6 +1,6 @@
 """Counter-based random numbers: a uniform is a pure function of its key.
 
-A generator has a state, and a state has to be kept, restored and kept apart between ranks.
+A generator has a state, which has to be saved, restored and be another on each rank.
 A hash has none: the mask of token 17 of sample 3 in epoch 5 is the same on any rank, on any
 number of ranks and after any resume, and a whole batch is drawn without a Python loop.
 
@@ -25,7 +25,7 @@ _MULTIPLIER_2 = _signed(0x94D049BB133111EB)
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Logical shift: `>>` on int64 copies the sign bit, so mask it away."""
+    """Shift logically: `>>` on int64 copies the sign bit, so mask it away."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 

@@ -28,7 +28,7 @@ def token_nll(logits_BLV: Tensor, targets_BL: Tensor, n_tokens: int) -> Tensor:
 def sharded_token_nll(
     logits_BLV: Tensor, targets_BL: Tensor, n_tokens: int, vocab_size: int
 ) -> Tensor:
-    """The same where tensor parallelism has left each rank one slice of the vocabulary."""
+    """As `token_nll`, where tensor parallelism has left each rank one slice of the vocabulary."""
     group = current_spmd_mesh().get_group("tp")
     local = logits_BLV.shape[-1]
     first = torch.distributed.get_rank(group) * local

@@ -196,7 +196,7 @@ def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> n
 
 
 def _settle_compiled_code(layers: int) -> None:
-    """Let the same run meet the same compiled code, whatever its process has run before."""
+    """Give the same run the same compiled code, whatever its process has run before."""
     # With dropout a layer's number is part of its code: so many versions of one function, for
     # training, validation and tasks each. Beyond 8 torch gives up on a model that has to be whole.
     config = torch._dynamo.config

@@ -169,7 +169,7 @@ class RouterState:
 
     @classmethod
     def of(cls, sums: Tensor) -> "RouterState":
-        """From `Router.sums` of each layer, added over passes and ranks: [layers, 2 E + 3]."""
+        """Return the state from [layers, 2 E + 3] `Router.sums`, added over passes and ranks."""
         experts = (sums.shape[1] - 3) // 2
         chosen, probability, rest = sums.double().cpu().split([experts, experts, 3], dim=1)
         entropy, z, tokens = rest.T
@@ -188,10 +188,12 @@ class Routers:
     def __init__(
         self, model: nn.Module, reduce: Callable[[Tensor], Tensor] | None, *, tensor_ranks: int = 1
     ) -> None:
-        """Args:
-        reduce: sums a tensor over data-parallel ranks, in place; None for one rank.
-        tensor_ranks: tensor-parallel ranks, which all route the same tokens. Titan adds their
-            gradients of the router up, so each contributes its share of the losses.
+        """Find the routers of a model.
+
+        Args:
+            reduce: sums a tensor over data-parallel ranks, in place; None for one rank.
+            tensor_ranks: tensor-parallel ranks, which all route the same tokens. Titan adds their
+                gradients of the router up, so each contributes its share of the losses.
         """
         self.tensor_ranks = tensor_ranks
         self.routers = [m for m in model.modules() if isinstance(m, Router)]
@@ -201,8 +203,10 @@ class Routers:
             router.reduce = reduce
 
     def before_pass(self, tokens: Tensor) -> None:
-        """Args:
-        tokens: positions that all passes and ranks of this step put through the model.
+        """Set how much each token counts in the routers' losses.
+
+        Args:
+            tokens: positions that all passes and ranks of this step put through the model.
         """
         weight = 1.0 / (tokens.float() * self.tensor_ranks) if self.routers else None
         for router in self.routers:
@@ -216,10 +220,10 @@ class Routers:
         self.sums = sums if self.sums is None else self.sums + sums
 
     def end_step(self, *, measure: bool) -> RouterState | None:
-        """Forget the step's counts. All ranks must call it alike.
+        """Return what the step's counts say, and reset them. All ranks must call it alike.
 
         Returns:
-            with `measure` and in a mixture of experts, what they say.
+            None without `measure`, and in a dense model.
         """
         sums, self.sums = self.sums, None
         if sums is None or not measure:

@@ -86,14 +86,14 @@ class RecordingMetrics(MetricsProcessor):
         self.data_loading_times.clear()
 
     def log_routers(self, step: int, state: RouterState) -> None:
-        """What the routers of a mixture of experts did with this step's batch."""
+        """Record what the routers of a mixture of experts did with this step's batch."""
         self.sink.write(step, "moe_balance", state.balance)
         self.sink.write(step, "moe_z", state.z)
         self.sink.write(step, "moe_max_load", state.max_load)
         self.sink.write(step, "moe_entropy", state.entropy)
 
     def log_speed(self, step: int) -> None:
-        """Tokens a second over the training steps since the last call, all ranks together."""
+        """Record tokens a second over the training steps since the last call, of all ranks."""
         if self.train_seconds > 0:
             self.sink.write(step, "tokens_per_second", self.train_tokens / self.train_seconds)
         self.train_seconds, self.train_tokens = 0.0, 0

@@ -1,4 +1,4 @@
-"""The word to stop, as a worker hears it."""
+"""The signal to stop, as a worker receives it."""
 
 import signal
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class StopSignal:
-    """Remembers a SIGTERM, or the SIGUSR1 that srun passes on, until the step at hand is done."""
+    """Remembers a SIGTERM, or the SIGUSR1 that srun passes on, until the current step is done."""
 
     requested: bool = False
     _previous: dict[int, Any] = field(default_factory=dict, repr=False)

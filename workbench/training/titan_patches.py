@@ -65,7 +65,7 @@ def use_device(device_type: str) -> None:
 
 
 def skip_final_sleep() -> None:
-    """`Trainer.train` sleeps 2 s at its end "for other ranks to complete".
+    """Remove the 2 s that `Trainer.train` sleeps at its end "for other ranks to complete".
 
     Our ranks leave through a barrier, and in a sweep of small runs 2 s a run is most of the
     overhead. Titan's trainer module calls `time.perf_counter`, `time.monotonic` and `time.sleep`.
@@ -79,7 +79,7 @@ def skip_final_sleep() -> None:
 
 
 def force_sum_reduction(model: torch.nn.Module) -> None:
-    """gloo has no averaging reduction (torch 2.15): FSDP2 must sum and divide by itself."""
+    """Make FSDP2 sum and divide by itself: gloo has no averaging reduction (torch 2.15)."""
     from torch.distributed.fsdp import FSDPModule
 
     for module in model.modules():

@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
-from workbench.recipe import ModelConfig, RunConfig, objective_facts
+from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
@@ -73,7 +73,7 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     document = run.config_json()
     if run.is_imported():
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
-    config = RunConfig.model_validate(document["config"])
+    config = run_config(document)
     check_plugins(config, ("objectives",), f"run {run.run_id}")
     step = checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
@@ -109,8 +109,8 @@ def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
             f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."
         )
     if step is not None and step not in steps:
-        kept = ", ".join(map(str, steps))
-        raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {kept}.")
+        saved = ", ".join(map(str, steps))
+        raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {saved}.")
     return steps[-1] if step is None else step
 
 
@@ -195,7 +195,7 @@ def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer
     """The tokenizer, checked against the one that made the shards where they are still here."""
     tokenizer = load_tokenizer(config.data.tokenizer)
     try:
-        prepared = PreparedData.open(run.path.parent.parent / data_folder)
+        prepared = PreparedData.open(run.results / data_folder)
     except InputError:
         prepared = None
     if prepared is not None and prepared.manifest["request"]["tokenizer"] != tokenizer.identity:

@@ -45,7 +45,7 @@ class NoTokenizer(BaseTokenizer):
 
 @dataclass
 class Hooks:
-    """What the worker hangs on a trainer."""
+    """The worker's callbacks, which the trainer calls."""
 
     evaluate: Callable[[int], None]
     """Called after each step in `evaluation_steps`, before that step's checkpoint."""
@@ -159,7 +159,7 @@ class StudyTrainer(Trainer):
         """Whether to stop after this step: on several ranks, when any of them was asked to."""
         if self.parallel_dims.world_size == 1:
             return self.hooks.stop_requested()
-        # Ranks hear a signal at different steps and must agree; asking costs a collective.
+        # Ranks receive a signal at different steps and must agree; asking costs a collective.
         if not self._stopping and self.metrics_processor.should_log(self.step):
             asked = torch.tensor(float(self.hooks.stop_requested()), device=self.device)
             torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)

@@ -69,10 +69,12 @@ class Validation:
     """The held-out windows of a run and the noise they are seen through."""
 
     def __init__(self, windows_NL: np.ndarray, *, batch: int, draws: int) -> None:
-        """Args:
-        windows_NL: int64 [N, L] held-out windows.
-        batch: windows a rank scores in one forward pass.
-        draws: noise draws a window, for objectives with noise.
+        """Take the windows to the host's memory.
+
+        Args:
+            windows_NL: int64 [N, L] held-out windows.
+            batch: windows a rank scores in one forward pass.
+            draws: noise draws a window, for objectives with noise.
         """
         self.windows_NL = torch.from_numpy(windows_NL)
         self.batch = batch

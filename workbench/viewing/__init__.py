@@ -1,3 +1,4 @@
-"""What the pages of the app share: reading, choosing, drawing. The pages themselves are scripts in
-`app/`; they add selection, and no science.
+"""What the pages of the app share: reading the store, choosing runs, drawing figures.
+
+The pages are scripts in `app/`; they select what to show, and compute nothing themselves.
 """

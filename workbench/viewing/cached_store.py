@@ -1,4 +1,4 @@
-"""What the pages read: read-only questions to the store, remembered until it changes."""
+"""Read-only queries of the store, cached until the store changes."""
 
 import atexit
 import json
@@ -42,7 +42,7 @@ def results_folder() -> Path:
 
 
 def stamp_of(results: Path) -> str:
-    """Equal as long as nobody has written the store, or the dataset."""
+    """A text that changes whenever the store or the dataset is written."""
     _follow(str(results))
     path = results / MARKER if is_dataset(results) else database_path(results)
     try:
@@ -54,14 +54,14 @@ def stamp_of(results: Path) -> str:
 
 @st.cache_data(ttl=_MIRROR_S, show_spinner=False)
 def _follow(results: str) -> None:
-    """Where the folder mirrors a dataset that lies elsewhere, fetch what is new, now and then."""
+    """Fetch what is new if the folder mirrors a remote dataset, at most once a minute."""
     from workbench.store.parquet.mirror import refresh
 
     refresh(Path(results))
 
 
 def source() -> Source:
-    """The results folder, or the shipped curves while it holds nothing."""
+    """The results folder, or the shipped curves while it has no study."""
     results = results_folder()
     stamp = stamp_of(results)
     if stamp != "none":
@@ -73,7 +73,7 @@ def source() -> Source:
 
 @st.cache_resource(show_spinner=False)
 def _shipped() -> Path:
-    """The paper's curves in a store of their own, for as long as the app runs."""
+    """A temporary store with the paper's curves, removed when the app ends."""
     from workbench.importing.importer import import_runs
 
     folder = Path(tempfile.mkdtemp(prefix="workbench-app-"))
@@ -83,38 +83,40 @@ def _shipped() -> Path:
 
 
 @st.cache_resource(max_entries=96, show_spinner=False)
-def _kept(key: str, _make: Callable[[], Any]) -> Any:
+def _cached(key: str, _make: Callable[[], Any]) -> Any:
     return _make()
 
 
-def kept(where: Source, make: Callable[[], T], *key: Any) -> T:
-    """`make()`, worked out once for each key and state of the store. What it gives is shared by
-    all sessions: nobody changes it."""
+def cached(where: Source, make: Callable[[], T], *key: Any) -> T:
+    """`make()`, called once for each key and state of the store.
+
+    All sessions share the value, so no caller may change it.
+    """
     parts = [str(where.results), where.stamp, *key]
-    found: T = _kept(json.dumps(parts, default=str), make)
-    return found
+    value: T = _cached(json.dumps(parts, default=str), make)
+    return value
 
 
 def ask(where: Source, sql: str) -> pl.DataFrame:
-    """One question, remembered.
+    """A query's answer, cached.
 
     Raises:
         WorkbenchError: as `store.query`.
     """
-    return kept(where, lambda: query(where.results, sql), "sql", sql)
+    return cached(where, lambda: query(where.results, sql), "sql", sql)
 
 
 def loader(where: Source) -> Callable[[Path, str, str], StudyCurves]:
-    """Curves as the store has them, each metric read once."""
+    """A `load_curves` that reads each metric of a study once."""
 
     def load(results: Path, study: str, metric: str) -> StudyCurves:
-        return kept(where, lambda: load_curves(results, study, metric), "curves", study, metric)
+        return cached(where, lambda: load_curves(results, study, metric), "curves", study, metric)
 
     return load
 
 
 def studies(where: Source) -> list[dict[str, Any]]:
-    """Name, question and source of every study, that with the newest numbers first."""
+    """Name, question and source of every study, trained ones before imported ones."""
     return ask(
         where,
         """SELECT study, question, source, compare,
@@ -125,7 +127,7 @@ def studies(where: Source) -> list[dict[str, Any]]:
 
 
 def spent(where: Source) -> list[dict[str, Any]]:
-    """For every study its runs by state, and the tokens and FLOPs spent so far."""
+    """For every study, its runs by state, and the tokens and FLOPs spent so far."""
     return ask(
         where,
         """WITH spent AS (
@@ -144,13 +146,13 @@ def spent(where: Source) -> list[dict[str, Any]]:
 
 
 def metrics(where: Source, study: str) -> list[str]:
-    """A study's metrics, the one that studies compare first."""
-    found = ask(
+    """A study's metrics, validation losses first."""
+    names = ask(
         where,
         f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
             WHERE study = {literal(study)} AND value IS NOT NULL ORDER BY metric""",
     )["metric"].to_list()
-    return sorted(found, key=lambda name: (name != "val_loss", not name.startswith("val_"), name))
+    return sorted(names, key=lambda name: (name != "val_loss", not name.startswith("val_"), name))
 
 
 def runs(where: Source, study: str | None = None) -> list[dict[str, Any]]:
@@ -165,7 +167,7 @@ def runs(where: Source, study: str | None = None) -> list[dict[str, Any]]:
 
 def differing(where: Source, study: str) -> dict[str, list[Any]]:
     """The configuration keys that differ between a study's runs, and their values in order."""
-    return kept(where, lambda: _differing(runs(where, study)), "differing", study)
+    return cached(where, lambda: _differing(runs(where, study)), "differing", study)
 
 
 def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -177,13 +179,13 @@ def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
         for key, value in run_keys(row).items():
             values.setdefault(key, set()).add(json.dumps(value))
     usual = ("training.objective", "data.unique_tokens", "n_params")
-    told = [key for key in values if len(values[key]) > 1]
-    told.sort(key=lambda key: (usual.index(key) if key in usual else len(usual), key))
-    return {key: [json.loads(v) for v in sorted(values[key], key=by_number)] for key in told}
+    varying = [key for key in values if len(values[key]) > 1]
+    varying.sort(key=lambda key: (usual.index(key) if key in usual else len(usual), key))
+    return {key: [json.loads(v) for v in sorted(values[key], key=by_number)] for key in varying}
 
 
 def read_ahead() -> None:
-    """Read what the first page will ask for, while the browser is still loading."""
+    """Read into the cache what the first page needs, while the browser is still loading."""
     where = source()
     names = [str(row["study"]) for row in studies(where)]
     if names:

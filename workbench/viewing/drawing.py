@@ -13,7 +13,7 @@ import streamlit as st
 from workbench.figures import Figure, save
 from workbench.figures.dark import darkened
 from workbench.figures.panel_width import fitted
-from workbench.viewing.cached_store import Source, kept
+from workbench.viewing.cached_store import Source, cached
 from workbench.viewing.page_width import page_width
 from workbench.viewing.text import refusals
 
@@ -23,11 +23,11 @@ _TYPES = {
 
 
 def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
-    """Draw a figure, made once for each key and state of the store, or say why there is none."""
+    """Draw a figure, made once for each key and state of the store, or the reason why not."""
     with refusals():
-        figure = kept(where, make, "figure", *key)
+        figure = cached(where, make, "figure", *key)
         width, dark = page_width(), is_dark()
-        spec = kept(where, lambda: shown(figure, width, dark), "spec", width, dark, *key)
+        spec = cached(where, lambda: shown(figure, width, dark), "spec", width, dark, *key)
         name = "-".join(str(part) for part in key)
         with st.container(horizontal=False, gap="xxsmall"):
             st.vega_lite_chart(spec, theme=None, width="content", key=f"figure {name}")
@@ -35,17 +35,17 @@ def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
 
 
 def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
-    """A figure as the page shows it: as wide as that, in its font, on its background."""
+    """A figure's specification for the page: its width, its font and its background."""
     spec = fitted(figure.to_dict(), width)
     look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
     spec["config"] = {**spec.get("config", {}), **look}
-    spec["autosize"] = {"type": "pad"}  # sizes are those of panels, whatever stands around them
+    spec["autosize"] = {"type": "pad"}  # sizes are those of panels, without axes and titles
     spec["datasets"] = {name: _compact(rows) for name, rows in spec["datasets"].items()}
     return darkened(spec) if dark else spec
 
 
 def _compact(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A data set as columns, repeated words as numbers: what Streamlit sends as it stands."""
+    """A data set as a table with categories, which Streamlit sends in fewer bytes."""
     frame = pl.DataFrame(rows, infer_schema_length=None)
     return frame.with_columns(pl.col(pl.String).cast(pl.Categorical))
 

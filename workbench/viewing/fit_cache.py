@@ -1,4 +1,4 @@
-"""Fits as the page of laws asks for them: with a bar of progress, and remembered."""
+"""Fits for the page of scaling laws: with a progress bar, and cached."""
 
 import json
 from collections import OrderedDict
@@ -16,12 +16,12 @@ from workbench.laws.request import fit_options, get_law, get_table
 from workbench.viewing.cached_store import Source
 
 ALL = "all"
-_KEPT = 24
+_MOST_FITS = 24
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to fit, to what, and how: as the options of `workbench fit`."""
+    """What to fit, to which losses, and how: the options of `workbench fit`."""
 
     study: str
     metric: str
@@ -40,7 +40,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Fits, and why laws are missing."""
+    """Fits, and for each law that could not be fitted the reason."""
 
     fits: list[Fit]
     missing: list[str]
@@ -51,13 +51,13 @@ def _memory() -> OrderedDict[str, Fitted]:
     return OrderedDict()
 
 
-def remembered(where: Source, wish: Wish) -> Fitted | None:
-    """The same fit, if somebody has had it made since the store changed."""
+def cached_fit(where: Source, wish: Wish) -> Fitted | None:
+    """The same fit, if it was made since the store changed last; else None."""
     return _memory().get(wish.key(where))
 
 
 def fit_now(where: Source, wish: Wish) -> Fitted:
-    """Fit, and show how far it is.
+    """Fit, with a progress bar meanwhile.
 
     Raises:
         WorkbenchError: as `workbench fit`.
@@ -90,7 +90,7 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
         bar.empty()
     memory = _memory()
     memory[wish.key(where)] = fitted
-    while len(memory) > _KEPT:
+    while len(memory) > _MOST_FITS:
         memory.popitem(last=False)
     return fitted
 
@@ -98,10 +98,10 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
 def _pairs(text: str) -> dict[str, str]:
     from workbench.messages import pairs
 
-    return pairs("Held", [text] if text.strip() else None)
+    return pairs("Fixed parameters", [text] if text.strip() else None)
 
 
 def steps(low: int, high: int, each: tuple[float, ...] = (1, 2, 5)) -> list[float]:
-    """Round numbers over decades: what a logarithmic slider stops at."""
+    """Round numbers over decades: the stops of a logarithmic slider."""
     values: list[Any] = [float(f"{step * 10.0**k:g}") for k in range(low, high) for step in each]
     return [*values, 10.0**high]

@@ -32,14 +32,14 @@ def app_command(address: str, port: int, *, browser: bool) -> list[str]:
     command = [sys.executable, "-m", "workbench.viewing.serve", "run", str(main_script())]
     command += [part for name, value in options.items() for part in (f"--{name}", value)]
     if address in LOCAL:
-        # Another site's page must not reach it under a name of its own (DNS rebinding).
+        # Another site's page must not reach the server under its own host name (DNS rebinding).
         for host in LOCAL:
             command += ["--server.allowedHosts", host]
     return command
 
 
 def start_app(results: Path, address: str, port: int, *, browser: bool) -> NoReturn:
-    """Become the app's server; signals go straight to it."""
+    """Replace this process by the app's server, which then gets its signals."""
     environment = {**os.environ, "WORKBENCH_RESULTS": str(results.resolve())}
     command = app_command(address, port, browser=browser)
     os.execve(command[0], command, environment)

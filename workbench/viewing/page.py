@@ -1,4 +1,4 @@
-"""A page from its head on: where results are, the study, what to do where there are none."""
+"""The head of a page: results folder, study, and what to do where there are no results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,35 +33,36 @@ _STYLE = f"<style>.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
 
 @dataclass(frozen=True)
 class Page:
-    """What a page starts from."""
+    """The store and the selection of a page."""
 
     where: Source
     link: Link
 
-    def study(self, **more: Any) -> str:
+    def study(self, **widget: Any) -> str:
         """The study to look at; it stays chosen from page to page."""
         names = [str(row["study"]) for row in studies(self.where)]
         last = st.session_state.get(_STUDY)
-        study = self.link.choose("Study", names, "study", first=last, **more)
+        study = self.link.choose("Study", names, "study", first=last, **widget)
         st.session_state[_STUDY] = study
         return study
 
-    def metric(self, study: str, *, only: Sequence[str] | None = None, **more: Any) -> str:
+    def metric(self, study: str, *, only: Sequence[str] | None = None, **widget: Any) -> str:
         """A metric of a study, the held-out loss at first."""
         known = metrics(self.where, study) if only is None else list(only)
         if not known:
             stop(f"Study {study} has no metric yet that this page can show.")
-        return self.link.choose("Metric", known, "metric", **more)
+        return self.link.choose("Metric", known, "metric", **widget)
 
-    def axis(self, **more: Any) -> str:
-        return self.link.choose("Along", list(AXES), "axis", told=AXES, usual="tokens", **more)
+    def axis(self, **widget: Any) -> str:
+        """The axis to draw along."""
+        return self.link.choose("Along", list(AXES), "axis", labels=AXES, usual="tokens", **widget)
 
 
 def begin(title: str, about: str, *, live: bool = True) -> Page:
-    """The head of a page. Ends it here where the store cannot be read.
+    """Draw the head of a page, and end the page if the store cannot be read.
 
     Args:
-        live: draw the page again whenever the store changes.
+        live: whether to draw the page again whenever the store changes.
     """
     icon = str(main_script().parent / "icon.svg")
     st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
@@ -84,8 +85,10 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
 
 @st.fragment(run_every=REFRESH_S)
 def _watch() -> None:
-    """Look whether the store has changed, and draw the page again if it has: a fragment, so that
-    looking costs nothing, and selection and scroll stay."""
+    """Draw the page again if the store has changed.
+
+    This is a fragment: the check draws nothing, so that selection and scroll position stay.
+    """
     now = stamp_of(results_folder())
     if st.session_state.setdefault("stamp seen", now) != now:
         st.session_state["stamp seen"] = now
@@ -93,7 +96,7 @@ def _watch() -> None:
 
 
 def stop(text: str) -> None:
-    """Nothing more to show on this page, and why."""
+    """End the page with a text on why there is nothing to show."""
     st.info(plain(text), icon=":material/info:")
     st.stop()
 
@@ -115,4 +118,4 @@ def _nothing_yet(where: Source) -> None:
         )
         st.code(f"workbench run quickstart --results {results}", language="bash")
         if database_path(results).exists():
-            st.caption("The store is there, but holds no study.")
+            st.caption("The store exists, but has no study.")

@@ -6,27 +6,27 @@ MARGIN = 48
 """Pixels that the page's style leaves free on each side."""
 _KEY = "width of the page"
 USUAL = 1160
-"""Of a window of 1280 pixels: taken until the browser has told."""
+"""Pixels in a window of 1280 pixels: assumed until the browser has reported its width."""
 
 _SCRIPT = """
 export default function ({ data, setStateValue }) {
   const page = document.querySelector('[data-testid="stMain"]')
   if (!page) return
-  let told = data.width
+  let reported = data.width
   let waiting = null
-  const tell = () => {
+  const report = () => {
     const width = Math.floor((page.clientWidth - data.margin) / 40) * 40
-    if (width > 0 && width !== told) {
-      told = width
+    if (width > 0 && width !== reported) {
+      reported = width
       setStateValue('width', width)
     }
   }
   const observer = new ResizeObserver(() => {
     clearTimeout(waiting)
-    waiting = setTimeout(tell, 150)
+    waiting = setTimeout(report, 150)
   })
   observer.observe(page)
-  tell()
+  report()
   return () => observer.disconnect()
 }
 """
@@ -34,15 +34,15 @@ _measure = st.components.v2.component("workbench_width", js=_SCRIPT)
 
 
 def watch_width() -> None:
-    """Ask the browser; what it answers draws the page again where it is news."""
-    found = _measure(
+    """Ask the browser for the page's width; a new width draws the page again."""
+    answer = _measure(
         key="width",
         data={"width": page_width(), "margin": 2 * MARGIN},
         on_width_change=lambda: None,
         width=1,
         height=1,
     )
-    width = getattr(found, "width", None)
+    width = getattr(answer, "width", None)
     if isinstance(width, int | float) and width > 0:
         st.session_state[_KEY] = int(width)
 

@@ -1,4 +1,4 @@
-"""Choosing runs by the keys that tell them apart."""
+"""Choosing runs by the keys in which they differ."""
 
 import json
 from typing import Any
@@ -13,25 +13,25 @@ NONE = "none"
 
 
 def key_choice(
-    page: Page, label: str, study: str, name: str, *, none: str, **more: Any
+    page: Page, label: str, study: str, name: str, *, none: str, **widget: Any
 ) -> str | None:
     """A configuration key that differs within the study, or none."""
     keys = list(differing(page.where, study))
-    chosen = page.link.choose(label, [NONE, *keys], name, told={NONE: none}, usual=NONE, **more)
+    chosen = page.link.choose(label, [NONE, *keys], name, labels={NONE: none}, usual=NONE, **widget)
     return None if chosen == NONE else chosen
 
 
 def where_choice(page: Page, study: str) -> dict[str, list[Any]]:
-    """Values of keys to keep runs by; everything where nothing is chosen."""
+    """The values of keys by which runs are filtered; no filter where nothing is chosen."""
     keys = differing(page.where, study)
     options = {
         f"{key}={json.dumps(value)}": (key, value)
         for key, values in keys.items()
         for value in values
     }
-    told = {option: key_text(key, value) for option, (key, value) in options.items()}
+    labels = {option: key_text(key, value) for option, (key, value) in options.items()}
     picked = page.link.choose_many(
-        "Only runs with", list(options), "where", told=told, placeholder="all runs", width=340,
+        "Only runs with", list(options), "where", labels=labels, placeholder="all runs", width=340,
     )  # fmt: skip
     chosen: dict[str, list[Any]] = {}
     for option in picked:

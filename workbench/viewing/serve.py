@@ -1,4 +1,4 @@
-"""Streamlit's server, with what pages need imported before the first of them can be opened."""
+"""Streamlit's server, which imports what pages need before the first of them can be opened."""
 
 import logging
 import sys
@@ -17,10 +17,10 @@ def _import() -> None:
 
 
 def _read() -> None:
-    """Read the store while the first browser loads. Whatever is wrong with it, a page tells."""
+    """Read the store while the first browser loads. Errors are left to the pages to show."""
     from workbench.viewing.cached_store import read_ahead
 
-    # Streamlit warns of a memory used outside any page: here that is the purpose.
+    # Streamlit warns of a cache used outside any page: here that is the purpose.
     quiet = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     level, quiet.level = quiet.level, logging.ERROR
     try:
@@ -36,7 +36,7 @@ def main() -> None:
     importing.start()
     from streamlit.web import cli
 
-    # Whoever opens a page would wait for it, while the server is seen to be there.
+    # Without this a page opened early would wait for the imports.
     importing.join()
     threading.Thread(target=_read, daemon=True).start()
     sys.exit(cli.main(prog_name="workbench app"))

@@ -18,13 +18,13 @@ _WHOLE = 16  # rows that are shown without scrolling
 
 
 def plain(text: object) -> str:
-    """Text that Markdown shows as it stands."""
+    """Text escaped so that Markdown shows it unchanged."""
     return _MARKUP.sub(r"\\\1", str(text))
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Say what cannot be shown, and go on with what can."""
+    """Show an error of the block as a message, and go on with the page."""
     try:
         yield
     except WorkbenchError as error:
@@ -38,13 +38,13 @@ def note(text: str) -> None:
 
 def notes(lines: Iterable[str | None]) -> None:
     """Remarks, each once and on a line of its own."""
-    told = dict.fromkeys(line for line in lines if line)
-    if told:
-        st.caption("  \n".join(plain(line) for line in told))
+    unique_lines = dict.fromkeys(line for line in lines if line)
+    if unique_lines:
+        st.caption("  \n".join(plain(line) for line in unique_lines))
 
 
-def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any) -> Any:
-    """Rows for people: whole numbers with separators, others with five digits, all else as text."""
+def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **options: Any) -> Any:
+    """Draw rows as a table: whole numbers with separators, others with five digits, else text."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     data = {name: _column([row.get(name) for row in rows]) for name in columns}
     numbers = {
@@ -52,10 +52,15 @@ def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **more: Any
         for name, series in data.items()
         if series.dtype.is_numeric()
     }
-    config = {**numbers, **more.pop("column_config", {})}
-    more.setdefault("height", "content" if len(rows) <= _WHOLE else 420)
+    config = {**numbers, **options.pop("column_config", {})}
+    options.setdefault("height", "content" if len(rows) <= _WHOLE else 420)
     return st.dataframe(
-        pl.DataFrame(data), key=key, hide_index=True, column_config=config, placeholder="", **more
+        pl.DataFrame(data),
+        key=key,
+        hide_index=True,
+        column_config=config,
+        placeholder="",
+        **options,
     )
 
 
@@ -71,7 +76,7 @@ def _column(values: list[Any]) -> pl.Series:
             series = pl.Series(values, dtype=pl.Float64)
             # Tokens between two evaluations: nobody asks for a fraction of them.
             return series.round(0) if min(abs(v) for v in known) >= 1000 else series
-        # A browser's table refuses numbers that it cannot hold to the last digit.
+        # A browser's table refuses numbers that it cannot represent to the last digit.
         texts = [None if v is None else f"{v:.3E}".replace("E+", "E") for v in values]
         return pl.Series(texts, dtype=pl.String)
     return pl.Series([None if v is None else pretty(v) for v in values], dtype=pl.String)

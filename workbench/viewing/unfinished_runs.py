@@ -1,29 +1,27 @@
-"""Runs that have not finished, straight from their folders: the store hears of them later."""
+"""Runs that have not finished, read from their folders, which are ahead of the store."""
 
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED_EARLY, RunFolder
 from workbench.runs.studies import studies_of
 from workbench.viewing.cached_store import Source, runs
-
-_LOST = ("failed", "diverged", "interrupted", "cancelled")
 
 
 def unfinished(where: Source) -> list[dict[str, Any]]:
     """Every run that is not finished yet: its study, state, progress from 0 to 1, and folder."""
     stored = {str(row["run_id"]): row for row in runs(where)}
-    found = []
+    rows = []
     for study, run_ids in studies_of(where.results).items():
         for run_id in run_ids:
             if stored.get(run_id, {}).get("state") == "finished":
                 continue
             folder = RunFolder(where.results / "runs" / run_id)
             try:
-                found.append(_row(study, folder))
+                rows.append(_row(study, folder))
             except InputError:
-                continue  # half made, or gone
-    return found
+                continue  # incomplete, or deleted
+    return rows
 
 
 def _row(study: str, folder: RunFolder) -> dict[str, Any]:
@@ -44,9 +42,9 @@ def _row(study: str, folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def lost(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that ended before they were finished, and will not go on by themselves."""
-    return [row for row in rows if row["state"] in _LOST]
+def ended_early(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that ended before they were finished, and do not go on by themselves."""
+    return [row for row in rows if row["state"] in ("interrupted", *ENDED_EARLY)]
 
 
 def log_lines(where: Source, run_id: str, count: int = 15) -> str:

@@ -111,10 +111,10 @@ def test_ten_gigabytes_of_memory_are_refused(confinement: Confinement) -> None:
     assert run(confinement, "x = bytearray(10 * 2**30)").why == "MemoryError"
     source = """
         import mmap
-        kept = []
+        mapped = []
         while True:
-            kept.append(mmap.mmap(-1, 2**26))
-            kept[-1].write(b"x" * 2**26)
+            mapped.append(mmap.mmap(-1, 2**26))
+            mapped[-1].write(b"x" * 2**26)
     """
     assert not run(confinement, source).passed
     # What a mapping leaves behind is not counted as memory of the process.

@@ -77,7 +77,7 @@ def test_mbpp_shows_solved_problems_first(tmp_path: Path) -> None:
         "here is your task: Write a function to double a number. Your code should pass these "
         "tests:\n\nassert double(2) == 4\nassert double(0) == 0\n[BEGIN]\n"
     )
-    assert [one.name for one in read_mbpp(path, shots=0)] == ["MBPP/11"]
+    assert [problem.name for problem in read_mbpp(path, shots=0)] == ["MBPP/11"]
     with pytest.raises(InputError, match="1 problems are too few for 3 shots"):
         read_mbpp(written(tmp_path / "few.jsonl", MBPP), shots=3)
 
@@ -104,7 +104,7 @@ def test_wrong_problems_are_named(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """Writes what it is told, and remembers what it was asked."""
+    """Writes the given texts, and remembers what it was asked."""
 
     def __init__(self, texts: list[str]) -> None:
         self.texts = texts

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.minimise import Minima
+from workbench.laws.fitting.problem import Problem
 from workbench.laws.law import Law, Rows
 from workbench.laws.registry import LAWS
 
@@ -48,6 +51,17 @@ def made_table(
         compute=6 * n * d,
         objective=None if objective is None else np.array([objective] * len(n)),
     )
+
+
+def best_or_lost(problem: Problem, found: Minima) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which starts ended at the best objective, and which in a term that has vanished.
+
+    A term that is a thousand times smaller than another has no slope left to bring it back. A
+    start that passes near such a place may end there on one processor and not on another.
+    """
+    best = found.objective <= found.objective.min() * (1 + 1e-5)
+    terms = problem.law.terms(found.theta, problem.rows, False)[0].mean(axis=1)
+    return best, np.ptp(terms, axis=1) > np.log(1000)
 
 
 @pytest.fixture(scope="session")

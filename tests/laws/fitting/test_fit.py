@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from tests.laws.fitting.conftest import law, made_table
+from tests.laws.fitting.conftest import best_or_lost, law, made_table
 from workbench.errors import InputError
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
@@ -62,12 +62,15 @@ def test_the_search_goes_beyond_the_published_minimum(published_runs: LossTable)
     assert any("83m32b100m" in check and "83m60b100m" in check for check in fit.checks)
 
 
-def test_every_start_of_240_rows_ends_at_one_objective() -> None:
+@pytest.mark.parametrize("seed", [3, 10, 13])
+def test_starts_of_240_rows_end_at_the_best_objective_or_lose_a_term(seed: int) -> None:
     table = made_table("chinchilla", noise=0.005, sizes=10).take(np.arange(240))
     problem = make_problem(law("chinchilla"), table, FAST)
-    minima = minimise(problem, draw_starts(problem, 200, seed=3))
+    minima = minimise(problem, draw_starts(problem, 200, seed=seed), max_iterations=1500)
     assert minima.converged.all()
-    assert np.ptp(minima.objective) <= 1e-5 * minima.objective.min()
+    best, lost = best_or_lost(problem, minima)
+    assert (best | lost).all()
+    assert best.mean() > 0.95
 
 
 def test_no_other_optimiser_finds_less() -> None:
@@ -160,7 +163,7 @@ def test_shared_exponents_are_one_for_both_objectives() -> None:
     assert mdlm.params["E"] == pytest.approx(2.0, rel=0.02)
 
 
-def test_objectives_are_fitted_apart_unless_joined() -> None:
+def test_objectives_are_fitted_separately_unless_joined() -> None:
     table = two_objectives(0.002)
     separate = fit_law(law("chinchilla"), table, FAST)
     joined = fit_law(law("chinchilla"), table, FitOptions(joint=True, resamples=0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from tests.laws.fitting.conftest import law, made_table
+from tests.laws.fitting.conftest import best_or_lost, law, made_table
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import Problem
@@ -64,27 +64,27 @@ def bad_starts(problem: Problem, factor: float) -> Floats:
     return np.column_stack([size[:, 0], size[:, 1] + alpha * n, size[:, 2] + beta * d, alpha, beta])
 
 
-def test_each_of_a_hundred_bad_starts_ends_at_one_objective() -> None:
+@pytest.mark.parametrize(("factor", "most"), [(3.0, 0.95), (30.0, 0.8)])
+def test_bad_starts_end_at_the_best_objective_or_lose_a_term(factor: float, most: float) -> None:
+    """That some lose a term is what many starts are for."""
     problem = noisy_problem()
-    best = search(problem, FitOptions())[0].objective
-    minima = minimise(problem, bad_starts(problem, 3.0))
+    least = search(problem, FitOptions())[0].objective
+    minima = minimise(problem, bad_starts(problem, factor), max_iterations=1500)
     assert minima.converged.all()
-    assert minima.objective == pytest.approx(best, rel=1e-5)
+    assert minima.objective.min() == pytest.approx(least, rel=1e-9)
+    best, lost = best_or_lost(problem, minima)
+    assert (best | lost).all()
+    assert best.mean() > most
 
 
-def test_starts_out_of_all_proportion_end_there_or_lose_a_term() -> None:
-    """A term that vanishes has no slope left to bring it back. This is what many starts are
-    for."""
+def test_no_start_rests_where_a_fresh_one_would_descend() -> None:
+    """Rounding moves a start as far as these starts are apart."""
     problem = noisy_problem()
-    best = search(problem, FitOptions())[0].objective
-    minima = minimise(problem, bad_starts(problem, 30.0), max_iterations=1500)
-    assert minima.converged.all()
-    assert (minima.objective >= best * (1 - 1e-9)).all()
-    there = minima.objective <= best * (1 + 1e-5)
-    terms = law("chinchilla").terms(minima.theta, problem.rows, False)[0].mean(axis=1)
-    lost = np.ptp(terms, axis=1) > np.log(1000)
-    assert (there | lost).all()
-    assert there.sum() > 80
+    starts = np.repeat(bad_starts(problem, 30.0), 4, axis=0)
+    starts *= 1 + 1e-12 * np.random.default_rng(0).standard_normal(starts.shape)
+    minima = minimise(problem, starts, max_iterations=1500)
+    again = minimise(problem, minima.theta, max_iterations=1500)
+    assert (again.objective >= minima.objective * (1 - 1e-6)).all()
 
 
 def test_no_start_of_the_corners_makes_it_loop_or_warn() -> None:

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import MakeRun, make_run, results
+from tests.made_runs import MakeRun
 from workbench.errors import InputError
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.request import get_table, wanted
 from workbench.store import ingest
-
-__all__ = ["make_run", "results"]
 
 
 @pytest.fixture

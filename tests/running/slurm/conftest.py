@@ -55,8 +55,3 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers without torch: see `scripted_worker`."""
     for name, value in SCRIPTED.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"

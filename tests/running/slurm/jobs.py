@@ -1,6 +1,5 @@
 """Scripted runs in the queue, and waiting for what becomes of them."""
 
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,19 +17,15 @@ def submit_runs(*runs: RunFolder, retry_failed: bool = False, **settings: Any) -
     return submit_folders(
         "scripted",
         {run.run_id: run for run in runs},
-        results_of(runs[0]),
+        runs[0].results,
         SlurmConfig.model_validate(settings),
         retry_failed=retry_failed,
     )
 
 
-def results_of(run: RunFolder) -> Path:
-    return run.path.parent.parent
-
-
 def element_of(run: RunFolder) -> Element:
     """The task that a run was submitted in last."""
-    return newest_elements(submissions(results_of(run)))[run.run_id]
+    return newest_elements(submissions(run.results))[run.run_id]
 
 
 def task_log(run: RunFolder) -> str:

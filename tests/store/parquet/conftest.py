@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import MakeRun, make_run, results
+from tests.made_runs import MakeRun
 from workbench.store import ingest
-
-__all__ = ["make_run", "results"]
 
 
 @pytest.fixture

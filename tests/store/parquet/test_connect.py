@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.store.conftest import run_maker
+from tests.made_runs import run_maker
 from tests.store.hostile import checksum
 from tests.store.parquet.conftest import fill_store
 from tests.store.test_query import HOSTILE
@@ -15,7 +15,7 @@ from workbench.cli import app
 from workbench.errors import InputError
 from workbench.store import keep_crossovers, keep_fits, query
 from workbench.store.parquet.export import export_parquet
-from workbench.store.query_process import query_apart
+from workbench.store.query_process import query_in_subprocess
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ INTO_THE_DATASET = [
 @pytest.mark.parametrize("sql", HOSTILE + INTO_THE_DATASET)
 def test_anything_but_one_question_is_refused(sql: str, refusing: Path) -> None:
     before = checksum(refusing)
-    one = next(refusing.rglob("part-0.parquet"))
+    part = next(refusing.rglob("part-0.parquet"))
     with pytest.raises(InputError, match=r"^SQL: "):
-        query(refusing, sql.replace("D/", f"{refusing}/").replace("F'", f"{one}'"))
+        query(refusing, sql.replace("D/", f"{refusing}/").replace("F'", f"{part}'"))
     assert checksum(refusing) == before
     assert not list(Path("/tmp").glob("stolen*"))
 
@@ -73,7 +73,7 @@ def test_explanations_of_questions_are_given(dataset: Path) -> None:
 
 def test_the_app_asks_a_dataset_in_a_process_of_its_own(store: Path, dataset: Path) -> None:
     sql = "SELECT * FROM curves ORDER BY ALL"
-    assert query_apart(dataset, sql).equals(query(store, sql))
+    assert query_in_subprocess(dataset, sql).equals(query(store, sql))
 
 
 def test_a_dataset_is_found_through_a_link_and_in_a_folder_of_any_name(
@@ -97,7 +97,7 @@ def test_asking_leaves_no_file_open(dataset: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_dataset_of_more_files_than_may_be_open_is_told(dataset: Path) -> None:
+def test_a_dataset_of_more_files_than_may_be_open_names_the_limit(dataset: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open(os.devnull, os.O_RDONLY)  # the lowest: what is open above it stays
     os.close(free)
@@ -132,14 +132,14 @@ def test_reading_commands_take_a_dataset(
         ["overfitting", "made"],
         ["flops", "--study", "made"],
     ):
-        told = [
+        results = [
             CliRunner().invoke(app, [*arguments, "--format", "json", option, place])
             for option, place in (
                 ("--results", str(store)), ("--from", str(dataset)), ("--from", url),
             )
         ]  # fmt: skip
-        assert [one.exit_code for one in told] == [0, 0, 0], (arguments, told[1].output)
-        assert told[0].stdout == told[1].stdout == told[2].stdout
+        assert [result.exit_code for result in results] == [0, 0, 0], (arguments, results[1].output)
+        assert results[0].stdout == results[1].stdout == results[2].stdout
     page = tmp_path / "made.html"
     done = CliRunner().invoke(app, ["report", "made", "--from", str(dataset), "--out", str(page)])
     assert done.exit_code == 0, done.output

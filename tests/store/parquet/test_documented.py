@@ -16,8 +16,8 @@ BEST = """SELECT r.objective, r.unique_tokens, r.seed, b.value AS best, b.epoch
 
 
 def blocks(language: str, holding: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    return [block for block in found if holding in block]
+    all_blocks = re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    return [block for block in all_blocks if holding in block]
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def beside(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_duckdb_alone_answers_as_the_store(beside: Path) -> None:
-    best, one, key = blocks("sql", "dataset/")
+    best, of_run, key = blocks("sql", "dataset/")
     assert duckdb.sql(best).pl().rows() == query(beside, BEST).rows()
     expected = query(
         beside,
         "SELECT step, value FROM metrics WHERE run_id = 'c' AND metric = 'val_loss' ORDER BY step",
     )
     assert expected.height == 3
-    assert duckdb.sql(one.replace("RUN_ID", "c")).pl().rows() == expected.rows()
+    assert duckdb.sql(of_run.replace("RUN_ID", "c")).pl().rows() == expected.rows()
     assert duckdb.sql(key).pl().rows() == [("made", "32", 4), ("other", "32", 1)]
 
 
@@ -52,7 +52,9 @@ def test_every_table_and_column_that_the_document_names_is_there(beside: Path) -
     assert {name for name, _ in rows} == {
         "metrics", "runs", "studies", "study_runs", "fits", "crossovers",
     }  # fmt: skip
-    for table, told in rows:
+    for table, description in rows:
         there = set(query(beside, f"DESCRIBE {table}")["column_name"]) | {"objective", "bucket"}
-        named = {word for part in re.findall(r"`([^`]*)`", told) for word in part.split(", ")}
+        named = {
+            word for part in re.findall(r"`([^`]*)`", description) for word in part.split(", ")
+        }
         assert named - {"...", "run_id"} <= there, table

@@ -13,7 +13,7 @@ import fsspec
 import polars as pl
 import pytest
 
-from tests.store.conftest import MakeRun
+from tests.made_runs import MakeRun
 from tests.store.parquet.conftest import files
 from workbench.errors import InputError, WorkbenchError
 from workbench.store import ingest, query
@@ -143,16 +143,16 @@ def test_an_export_killed_anywhere_leaves_a_dataset_to_read_and_to_mend(
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr
-        found = query(out, "FROM metrics").rows()
-        assert {row[:2] + row[5:7] for row in found} <= known
-        assert len(found) == len(set(found)), "a number is there twice"
+        rows = query(out, "FROM metrics").rows()
+        assert {row[:2] + row[5:7] for row in rows} <= known
+        assert len(rows) == len(set(rows)), "a number is there twice"
         seen = query(out, "SELECT run_id FROM runs ANTI JOIN metrics USING (run_id)")
         assert seen.is_empty(), "a run is listed without its numbers"
         if list(out.glob("metrics/*/*/*.parquet")):  # as another engine sees it
-            assert pl.scan_parquet(out / "metrics/**/*.parquet").collect().height == len(found)
+            assert pl.scan_parquet(out / "metrics/**/*.parquet").collect().height == len(rows)
         export_parquet(store, str(out))
         assert everything(out) == everything(store)
-        assert not list(out.rglob(".*")), "what the killed one had begun is gone"
+        assert not list(out.rglob(".*")), "partial files of the killed export are gone"
     assert after > 5, "nothing was killed"
 
 
@@ -165,15 +165,15 @@ def test_two_exports_at_once_end_with_the_store(store: Path, tmp_path: Path) -> 
     )
     command = [sys.executable, "-c", code, str(store), str(out)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for one in both:
-        assert one.wait(timeout=120) == 0, one.stderr and one.stderr.read()
+    for process in both:
+        assert process.wait(timeout=120) == 0, process.stderr and process.stderr.read()
     assert everything(out) == everything(store)
     assert export_parquet(store, str(out)).written == 0
 
 
 def test_an_export_waits_for_another_and_not_for_ever(store: Path, tmp_path: Path) -> None:
     place = Place(str(tmp_path / "out"))
-    with place.alone(1.0), pytest.raises(WorkbenchError, match="another export"):
+    with place.exclusive(1.0), pytest.raises(WorkbenchError, match="another export"):
         export_parquet(store, str(tmp_path / "out"), timeout=0.3)
 
 
@@ -227,15 +227,15 @@ def test_a_url_holds_the_same_dataset_and_is_mirrored(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     url = f"{scheme}://{tmp_path}/bucket/team"
     export_parquet(store, url)
-    kept = mirrored(url)
-    assert everything(kept) == everything(store)
-    before = files(kept)
+    mirror = mirrored(url)
+    assert everything(mirror) == everything(store)
+    before = files(mirror)
     assert files(mirrored(url)) == before, "nothing new is fetched"
     shutil.rmtree(store / "runs" / "c")
     ingest(store, rebuild=True)
     assert export_parquet(store, url).removed == 1
     assert everything(mirrored(url)) == everything(store)
-    unchanged = files(kept)
+    unchanged = files(mirror)
     path = metrics_path("mdlm", bucket_of("b"))
     assert unchanged[path] == before[path], "what stayed as it was is not fetched again"
     assert metrics_path("ar", bucket_of("c")) not in unchanged
@@ -247,9 +247,9 @@ def test_a_mirror_that_was_damaged_is_made_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     url = f"memory://{tmp_path}/again"
     export_parquet(store, url)
-    kept = mirrored(url)
-    (kept / "runs" / "part-0.parquet").unlink()
-    (kept / "_mirror.json").write_text("{")
+    mirror = mirrored(url)
+    (mirror / "runs" / "part-0.parquet").unlink()
+    (mirror / "_mirror.json").write_text("{")
     assert everything(mirrored(url)) == everything(store)
     with pytest.raises(InputError, match="no dataset there"):
         mirrored(f"memory://{tmp_path}/nothing")
@@ -283,7 +283,7 @@ def test_what_is_no_dataset_of_this_store_is_left_alone(
     assert files(out) == before
 
 
-def test_a_foreign_file_is_told_and_kept(store: Path, tmp_path: Path) -> None:
+def test_a_foreign_file_is_reported_and_not_removed(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_parquet(store, str(out))
     foreign = out / "metrics" / "mine.parquet"

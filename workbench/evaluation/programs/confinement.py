@@ -54,7 +54,7 @@ os._exit(0)
 
 
 class CannotConfine(WorkbenchError):
-    """This machine cannot confine a program, so none is run. Says what is missing."""
+    """This machine cannot confine a program, so none is run; the message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Confinement:
 
 
 def confine(limits: Limits | None = None, *, packages: Sequence[str] = ()) -> Confinement:
-    """A confinement that has been tried.
+    """Return a confinement that a probe has tried.
 
     Raises:
         CannotConfine: with what is missing here.
@@ -139,10 +139,10 @@ def _places(packages: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tupl
             binds.append((library, library))
     binds += [(path, path) for path in _FILES if os.path.exists(path)]
     for name in packages:
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
             raise CannotConfine(f"programs need the package {name}, which is not installed here.")
-        folder = Path(found.origin).parent
+        folder = Path(spec.origin).parent
         for path in (folder, folder.with_name(f"{name}.libs")):  # where wheels put libraries
             if path.is_dir():
                 binds.append((str(path), f"{_PACKAGES}/{path.name}"))
@@ -174,7 +174,7 @@ def _run(confinement: Confinement, source: str) -> Outcome:
 def _talk(
     confinement: Confinement, mountpoint: str, given: IO[bytes], output: IO[bytes]
 ) -> tuple[dict[str, Any], bool]:
-    """Start the jail, say who is who in it, and hear how the program ended."""
+    """Start the jail, map its user ids, and return its report and whether the program passed."""
     token = secrets.token_hex(16).encode()
     pipes = {name: os.pipe() for name in ("control", "report", "token", "verdict")}
     ours = [pipes["control"][1], pipes["report"][0], pipes["verdict"][0]]
@@ -200,7 +200,7 @@ def _talk(
             report = _follow(process.pid, control=ours[0], report=ours[1])
             return report, "error" not in report and _read_now(ours[2]) == token
         finally:
-            os.close(ours.pop(0))  # the guard hears it, and kills what still runs
+            os.close(ours.pop(0))  # the guard sees it close, and kills what still runs
             try:
                 process.wait(_PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -225,7 +225,7 @@ def _follow(pid: int, *, control: int, report: int) -> dict[str, Any]:
 
 
 def _read_now(fd: int) -> bytes:
-    """What lies in a pipe, without waiting for more."""
+    """Return what is in a pipe, without waiting for more."""
     os.set_blocking(fd, False)
     try:
         return os.read(fd, 64)
@@ -237,8 +237,8 @@ def _line(reports: IO[bytes]) -> dict[str, Any]:
     line = reports.readline()
     if not line:
         return {"error": "the jail ended before it said how"}
-    found: dict[str, Any] = json.loads(line)
-    return found
+    document: dict[str, Any] = json.loads(line)
+    return document
 
 
 def _spec(
@@ -253,7 +253,7 @@ def _spec(
         "folder_bytes": confinement.limits.file_bytes,
         "privileged": os.geteuid() == 0,
         "command": [_python(), "-I", "-S", "-B", "-X", "utf8", "-c", _RUNNER],
-        # Without threads, a linear-algebra library has to be told so.
+        # There are no threads: a linear-algebra library must not try to start any.
         "environment": {"OPENBLAS_NUM_THREADS": "1"} if confinement.packages else {},
         "control_fd": control,
         "report_fd": report,
@@ -264,7 +264,7 @@ def _spec(
 
 
 def _map_ids(pid: int) -> str | None:
-    """Tell the kernel who is who in the jail; returns what went wrong."""
+    """Map the jail's user ids to those outside, and return what went wrong, or None."""
     folder = Path(f"/proc/{pid}")
     try:
         if os.geteuid() == 0:

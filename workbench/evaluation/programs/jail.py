@@ -1,4 +1,4 @@
-"""The jail: makes a confined place, runs one program in it, and tells how it ended.
+"""The jail: makes a confined place, runs one program in it, and reports how it ended.
 
 Started by `confinement.py` as `python -I -S jail.py SPEC`, and stands alone: nothing of the
 workbench is importable here. SPEC is JSON, see `_spec` there. It is the guard, outside the place,
@@ -51,7 +51,10 @@ def check(result: int, what: str) -> None:
 def mount(
     source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
 ) -> None:
-    encoded = [None if one is None else os.fsencode(one) for one in (source, target, kind, data)]
+    encoded = [
+        None if argument is None else os.fsencode(argument)
+        for argument in (source, target, kind, data)
+    ]
     check(LIBC.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount {target}")
 
 
@@ -62,7 +65,7 @@ class MountAttr(ctypes.Structure):
 
 
 def make_read_only(path: str) -> None:
-    """A mount and all below it."""
+    """Make a mount and all below it read-only."""
     attr = MountAttr(ATTR_RDONLY | ATTR_NOSUID, 0, 0, 0)
     size = ctypes.sizeof(attr)
     result = LIBC.syscall(
@@ -72,7 +75,7 @@ def make_read_only(path: str) -> None:
 
 
 def build_place(spec: Spec) -> None:
-    """A file system of its own: what is bound, read-only; an empty folder to write to."""
+    """Enter a file system of its own: what is bound, read-only; an empty folder to write to."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     root = spec["mountpoint"]
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
@@ -99,7 +102,7 @@ def build_place(spec: Spec) -> None:
 
 
 def drop_privileges(spec: Spec) -> None:
-    """Become nobody, for good."""
+    """Become the user nobody, without a way back."""
     if spec["privileged"]:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -131,7 +134,7 @@ def limit(spec: Spec) -> None:
 
 
 def hand_over(spec: Spec, error_fd: int) -> None:
-    """0 is the source, 1 and 2 the output, 3 the token, 4 the verdict; 5 closes with exec."""
+    """Number the descriptors: 0 source, 1 and 2 output, 3 token, 4 verdict; 5 closes with exec."""
     # First out of the way of each other.
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (spec["token_fd"], spec["verdict_fd"])]
     error = fcntl.fcntl(error_fd, fcntl.F_DUPFD, 64)
@@ -142,14 +145,14 @@ def hand_over(spec: Spec, error_fd: int) -> None:
 
 
 def become_program(spec: Spec, error_fd: int) -> None:
-    """The child: process 1 of its namespace, soon the program."""
+    """In the child, process 1 of its namespace: confine this process and become the program."""
     os.setsid()
     hand_over(spec, error_fd)
     LIBC.sethostname(b"jail", 4)
     build_place(spec)
     os.chdir(spec["folder"])
     drop_privileges(spec)
-    # The last wish is forgotten when privileges change, so it is told now.
+    # The kernel forgets the signal at the parent's death when privileges change: set it now.
     check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the guard")
     limit(spec)
     seccomp.refuse_system_calls(LIBC)
@@ -157,7 +160,7 @@ def become_program(spec: Spec, error_fd: int) -> None:
 
 
 def guard(child: int, spec: Spec) -> dict[str, Any]:
-    """Wait for the child's end, and bring it about when time is over or nobody waits any more."""
+    """Wait for the child's end, and kill it when its time is over or nobody waits any more."""
     ended = os.pidfd_open(child)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -173,12 +176,12 @@ def guard(child: int, spec: Spec) -> dict[str, Any]:
 def main() -> None:
     spec = json.loads(sys.argv[1])
 
-    def tell(**what: Any) -> None:
+    def report(**what: Any) -> None:
         os.write(spec["report_fd"], (json.dumps(what) + "\n").encode())
 
     try:
         check(LIBC.unshare(NAMESPACES), "make namespaces")
-        tell(step="map")  # only a process outside can say who is who inside
+        report(step="map")  # only a process outside can map the user ids
         if os.read(spec["control_fd"], 1) != b"g":
             return
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -193,9 +196,9 @@ def main() -> None:
         os.close(write_end)
         result = guard(child, spec)
         failure = os.read(read_end, 4096).decode(errors="replace")
-        tell(**({"error": failure} if failure else result))
+        report(**({"error": failure} if failure else result))
     except OSError as error:
-        tell(error=str(error))
+        report(error=str(error))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ class PassOptions:
     writing: Writing = field(default_factory=Writing)
 
     def __post_init__(self) -> None:
-        """Raises:
-        InputError: fewer attempts than an estimate needs, or attempts that are all the same.
+        """Check the numbers.
+
+        Raises:
+            InputError: fewer attempts than an estimate needs, or attempts that are all the same.
         """
         if not self.at or min(self.at) < 1 or max(self.at) > self.attempts:
             raise InputError(
@@ -47,7 +49,7 @@ class PassTask:
     confinement: Confinement
     shots: int
     mark: str
-    """Tells files apart."""
+    """The beginning of the digest of its file."""
 
     def ask(
         self, completer: Completer, options: PassOptions
@@ -83,7 +85,7 @@ class PassTask:
 
 
 def pass_task(name: str, path: Path, *, shots: int | None, limit: int | None) -> PassTask:
-    """Read a benchmark's problems and find out whether programs can be confined here.
+    """Read a benchmark's problems and check that programs can be confined here.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -92,7 +94,7 @@ def pass_task(name: str, path: Path, *, shots: int | None, limit: int | None) ->
     count = DEFAULT_SHOTS[name] if shots is None else shots
     problems = PROBLEMS[name](path, shots=count, limit=limit)
     uses_numpy = any(
-        "import numpy" in one.tests or "import numpy" in one.before for one in problems
+        "import numpy" in problem.tests or "import numpy" in problem.before for problem in problems
     )
     confinement = confine(packages=("numpy",) if uses_numpy else ())
     return PassTask(name, problems, confinement, count, digest(path)[:8])

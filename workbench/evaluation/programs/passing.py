@@ -65,8 +65,11 @@ def count_passing(
             completions = complete(problem)
             assert len(completions) == attempts
             running.append(
-                [pool.submit(confinement.run, problem.program(one)) for one in completions]
+                [
+                    pool.submit(confinement.run, problem.program(completion))
+                    for completion in completions
+                ]
             )
-        outcomes = [[future.result() for future in some] for some in running]
-    passed = np.array([sum(one.passed for one in some) for some in outcomes])
+        outcomes = [[future.result() for future in of_problem] for of_problem in running]
+    passed = np.array([sum(outcome.passed for outcome in of_problem) for of_problem in outcomes])
     return PassCounts(attempts, passed, outcomes)

@@ -6,25 +6,25 @@ It tries from inside what must not be possible, and passes only where none of it
 PROBE = """
 import ctypes, json, os, resource, socket, sys
 
-found = []
+possible = []
 
 def impossible(what, attempt):
     try:
         attempt()
     except (OSError, RuntimeError, ValueError):
         return
-    found.append(what)
+    possible.append(what)
 
-def must(what, held):
-    if not held:
-        found.append(what)
+def must(what, holds):
+    if not holds:
+        possible.append(what)
 
 must("running as a user with rights", os.getuid() == os.geteuid() == os.getgid() == 65534)
 must("having groups", set(os.getgroups()) <= {65534})
 must("seeing other processes", os.getpid() == 1 and os.getppid() == 0)
 must("seeing the environment", not set(os.environ) - {"OPENBLAS_NUM_THREADS", "LC_CTYPE"})
 must("seeing other files", not os.path.exists("/home") and not os.path.exists("/etc/passwd"))
-must("working elsewhere", os.getcwd() == "/work" and os.listdir() == [])
+must("working in another folder", os.getcwd() == "/work" and os.listdir() == [])
 impossible("opening a socket", lambda: socket.socket())
 impossible("starting a process", os.fork)
 impossible("starting a thread", lambda: __import__("threading").Thread(target=int).start())
@@ -45,8 +45,8 @@ must("having capabilities", libc.capget(header, sets) == 0 and not any(sets))
 with open("probe", "w") as file:
     file.write("its own folder is writable")
 os.remove("probe")
-for what in found:
+for what in possible:
     print("possible: " + what)
 sys.stdout.flush()
-assert not found
+assert not possible
 """

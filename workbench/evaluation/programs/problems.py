@@ -22,9 +22,9 @@ class Problem:
     name: str
     prompt: str
     before: str
-    """Stands before a completion in the program that is run."""
+    """Comes before a completion in the program that is run."""
     tests: str
-    """Stands after it."""
+    """Comes after it."""
     stop: tuple[str, ...]
     """A completion ends before the first of these."""
     reference: str
@@ -42,8 +42,10 @@ _MBPP_STOP = ("\n[DONE]", "[DONE]", "\n```")
 
 
 def read_humaneval(path: Path, *, shots: int = 0, limit: int | None = None) -> list[Problem]:
-    """Raises:
-    InputError: a line is not such a problem, or there is none.
+    """Read the problems of a HumanEval file.
+
+    Raises:
+        InputError: a line is not such a problem, or there is none.
     """
     if shots:
         raise InputError(f"humaneval with {shots} shots: its problems are given without examples.")
@@ -64,24 +66,26 @@ def read_humaneval(path: Path, *, shots: int = 0, limit: int | None = None) -> l
                 reference=str(row.get("canonical_solution", "")),
             )
         )
-    return _some(problems, path)
+    return _not_empty(problems, path)
 
 
 def read_mbpp(path: Path, *, shots: int = 3, limit: int | None = None) -> list[Problem]:
-    """Problems after `shots` solved ones. MBPP keeps its problems 1 to 10 for that (section 2.1
-    of its paper); where the file does not have them, its first ones, which are then not asked.
+    """Read the problems of an MBPP file, each after `shots` solved ones.
+
+    MBPP reserves its problems 1 to 10 for that (section 2.1 of its paper); where the file does not
+    have them, its first ones are taken, and then not asked.
 
     Raises:
         InputError: a line is not such a problem, or too few are left.
     """
     rows = [_mbpp(row, where) for where, row in read_jsonl(path)]
-    kept = [row for row in rows if row.number is not None and row.number <= 10]
-    examples = (kept if len(kept) >= shots else rows)[:shots]
+    reserved = [row for row in rows if row.number is not None and row.number <= 10]
+    examples = (reserved if len(reserved) >= shots else rows)[:shots]
     if len(examples) < shots or len(rows) <= len(examples):
         raise InputError(f"{path}: {len(rows)} problems are too few for {shots} shots.")
-    shown = "".join(f"{one.prompt}{one.code.rstrip()}\n[DONE]\n\n" for one in examples)
-    asked = [row for row in rows if row not in kept and row not in examples]
-    return _some(
+    shown = "".join(f"{example.prompt}{example.code.rstrip()}\n[DONE]\n\n" for example in examples)
+    asked = [row for row in rows if row not in reserved and row not in examples]
+    return _not_empty(
         [
             Problem(
                 name=row.name,
@@ -127,7 +131,7 @@ def _mbpp(row: dict[str, Any], where: str) -> _MbppRow:
     )
 
 
-def _some(problems: list[Problem], path: Path) -> list[Problem]:
+def _not_empty(problems: list[Problem], path: Path) -> list[Problem]:
     if not problems:
         raise InputError(f"{path}: no problems in it.")
     return problems

@@ -31,7 +31,7 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
         raise InputError(
             f"{table.source}{who}: {rows} of {distinct} distinct configuration"
             f"{'' if distinct == 1 else 's'}: {law} has {needs} free parameters and needs more "
-            "than that. Add runs, or hold parameters with --fixed."
+            "than that. Add runs, or fix parameters with --fixed."
         )
     if np.ptp(table.loss) == 0:
         raise InputError(

@@ -10,19 +10,22 @@ one array operation.
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.laws.fitting.problem import Problem
+from workbench.laws.fitting.problem import Derivatives, Problem
 from workbench.laws.law import Floats
 
 _ELEMENTS = 3_000_000  # of the largest array of one batch
 _WORTH_A_THREAD = 300_000  # elements; with less, threads mostly wait for the interpreter's lock
 _TOLERANCE = 1e-12  # relative decrease of an iteration that counts as none
-_COARSE = 1e-4  # the same, where the objective is known to be far from the minimum
-_IDLE = 4  # such iterations in a row before it has converged
+_COARSE = 1e-4  # the same where it is known to be far from the minimum
+_IDLE = 4  # such iterations in a row before it comes to rest
+_DAMPING = 1e-2  # of the first step
+_PROMISED = 1e-6  # relative decrease that an undamped step promises where a rest is no minimum
+_FRESH_STEPS = 2  # how often a start that rests too early gets its first damping back
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,9 @@ def _descend(
 ) -> Minima:
     theta = np.clip(starts, low, high)
     value = problem.objective(theta, counts)
-    damping = np.full(len(theta), 1e-2)
+    damping = np.full(len(theta), _DAMPING)
     idle = np.zeros(len(theta), dtype=int)
+    fresh = np.full(len(theta), _FRESH_STEPS)
     for _ in range(max_iterations):
         active = np.flatnonzero((idle < _IDLE) & np.isfinite(value))
         if not len(active) or stop.is_set():
@@ -135,6 +139,16 @@ def _descend(
             small & better | stuck, idle[active] + 1, np.where(better, 0, idle[active])
         )
         damping[active] = np.clip(damping[active] * np.where(better, 0.2, 6.0), 1e-9, 1e10)
+        # Steps can be small because the damping has grown, not because a minimum is near: near
+        # the end of a range, or where a term has almost vanished. Which starts pass such a place
+        # hangs on rounding, so none may end there.
+        resting = active[(idle[active] >= _IDLE) & (fresh[active] > 0)]
+        if len(resting):
+            own = None if counts is None else counts[resting]
+            promised = _promised(problem, theta[resting], own, low[resting], high[resting])
+            early = resting[promised > _PROMISED * value[resting]]
+            damping[early], idle[early] = _DAMPING, 0
+            fresh[early] -= 1
     return Minima(theta, value, idle >= _IDLE)
 
 
@@ -147,23 +161,46 @@ def _steps(
     damping: Floats,
 ) -> list[Floats]:
     """Two candidates for the next theta, both within the bounds."""
+    derivatives, at_bound = _slopes(problem, theta, counts, low, high)
+    return [
+        np.clip(theta + _damped_step(derivatives, curvature, at_bound, damping), low, high)
+        for curvature in (derivatives.majoriser, derivatives.newton)
+    ]
+
+
+def _promised(
+    problem: Problem, theta: Floats, counts: Floats | None, low: Floats, high: Floats
+) -> Floats:
+    """The decrease (S,) that the majoriser's quadratic promises for a step that is not damped."""
+    derivatives, at_bound = _slopes(problem, theta, counts, low, high)
+    step = _damped_step(derivatives, derivatives.majoriser, at_bound, np.full(len(theta), 1e-9))
+    return -0.5 * np.einsum("sq,sq->s", derivatives.gradient, step)
+
+
+def _slopes(
+    problem: Problem, theta: Floats, counts: Floats | None, low: Floats, high: Floats
+) -> tuple[Derivatives, NDArray[np.bool_]]:
+    """Derivatives, and which parameters a bound holds: their gradient is set to 0."""
     with np.errstate(all="ignore"):
         derivatives = problem.derivatives(theta, counts)
     at_bound = (theta <= low) & (derivatives.gradient >= 0) | (theta >= high) & (
         derivatives.gradient <= 0
     )
-    gradient = np.where(at_bound, 0.0, derivatives.gradient)
+    return replace(derivatives, gradient=np.where(at_bound, 0.0, derivatives.gradient)), at_bound
+
+
+def _damped_step(
+    derivatives: Derivatives, curvature: Floats, at_bound: NDArray[np.bool_], damping: Floats
+) -> Floats:
+    """-(curvature + damping)^-1 gradient, (S, q), in units of the majoriser's diagonal, so that
+    damping means the same to every parameter."""
     diagonal = np.einsum("sqq->sq", derivatives.majoriser)
     scale = np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True)) + 1e-300
-    candidates = []
-    for curvature in (derivatives.majoriser, derivatives.newton):
-        # In units of the majoriser's diagonal, so that damping means the same to every parameter.
-        root = np.sqrt(scale)
-        system = curvature / (root[:, :, None] * root[:, None, :])
-        system = np.where(at_bound[:, :, None] | at_bound[:, None, :], 0.0, system)
-        system = np.nan_to_num(system)
-        q = np.arange(theta.shape[1])
-        system[:, q, q] += damping[:, None] + at_bound
-        step = -np.linalg.solve(system, (gradient / root)[..., None])[..., 0] / root
-        candidates.append(np.clip(theta + np.nan_to_num(step), low, high))
-    return candidates
+    root = np.sqrt(scale)
+    system = curvature / (root[:, :, None] * root[:, None, :])
+    system = np.where(at_bound[:, :, None] | at_bound[:, None, :], 0.0, system)
+    system = np.nan_to_num(system)
+    q = np.arange(at_bound.shape[1])
+    system[:, q, q] += damping[:, None] + at_bound
+    step = -np.linalg.solve(system, (derivatives.gradient / root)[..., None])[..., 0] / root
+    return np.nan_to_num(step)

@@ -12,6 +12,7 @@ from workbench.laws.fitting.starts import draw_starts
 from workbench.laws.law import Floats
 
 SUBSAMPLE = 1500  # rows that starts are tried on where a table has many more
+_ITERATIONS = 1500  # few starts need more than 100; one that has not converged is no minimum
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def search(problem: Problem, options: FitOptions) -> list[Minimum]:
     if problem.n > 2 * SUBSAMPLE:
         rng = np.random.default_rng(options.seed)
         small = problem.take(np.sort(rng.choice(problem.n, SUBSAMPLE, replace=False)))
-    ends = minimise(small, starts)
+    ends = minimise(small, starts, max_iterations=_ITERATIONS)
     minima = _distinct(ends.theta, ends.objective, small)
     if not minima:
         raise WorkbenchError(

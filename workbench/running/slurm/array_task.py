@@ -31,7 +31,7 @@ _PATIENCE_S = 60.0  # for runs that somebody else trains
 
 
 def supervise(folder: Path, number: int) -> int:
-    """Keep the child, pass signals on, and requeue the job where that is wanted."""
+    """Start the child, pass signals on, and requeue the job where that is wanted."""
     die_with_parent(os.getppid())  # slurmstepd: no worker outlives its step
     warned: list[int] = []
     terminated: list[int] = []
@@ -159,12 +159,13 @@ def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
 
 def _give_up_at_the_limit(run: "RunFolder", submission: "Submission") -> None:
     """Write down that a run was started too often to be started again."""
+    from workbench.runs.folder import ENDED
     from workbench.runs.lock import AlreadyClaimed
 
     before = submission.attempts.get(run.run_id, 0)
     limit = submission.settings.max_attempts
     status = run.status()
-    if status.state in ("finished", "failed", "diverged", "cancelled"):
+    if status.state in ENDED:
         return
     if status.attempts - before < limit:
         return

@@ -19,7 +19,7 @@ class SlurmRefusal(WorkbenchError):
 
 
 def slurm(*command: str, given: str | None = None, patience: float = _PATIENCE_S) -> str:
-    """What one of Slurm's commands prints.
+    """Run one of Slurm's commands and return what it prints.
 
     Args:
         given: its standard input.

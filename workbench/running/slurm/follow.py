@@ -9,18 +9,17 @@ import time
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import RunConfig
+from workbench.recipe import run_config
 from workbench.running.background_ingest import BackgroundIngest
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
 from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import newest_elements, submissions
 from workbench.running.slurm.submit import Submitted, submit_folders
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED, RunFolder
 
 _LOOK_EVERY_S = 2.0
 _RESUBMISSIONS = 3  # of what Slurm lost or let fail, without an error of the run itself
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 _NOT_AGAIN = ("CANCELLED", "COMPLETED", "DEADLINE", "REVOKED")  # somebody's will, or given up
 
 
@@ -43,11 +42,13 @@ def follow(done: Submitted, results: Path) -> RunReport:
 
 
 class _Follower:
+    """The loop that looks at runs and jobs until every run is at an end."""
+
     def __init__(self, done: Submitted, results: Path) -> None:
         self.results, self.done = results, done
         self.folders = {i: RunFolder(results / "runs" / i) for i in done.all_runs}
         documents = {i: run.config_json() for i, run in self.folders.items()}
-        configs = {i: RunConfig.model_validate(d["config"]) for i, d in documents.items()}
+        configs = {i: run_config(d) for i, d in documents.items()}
         self.labels = {i: label(i, documents[i], configs[i]) for i in self.folders}
         self.report = RunReport(done.name, skipped=list(done.skipped))
         self.left = {i for i in self.folders if i not in done.skipped}
@@ -90,7 +91,7 @@ class _Follower:
             status = self.folders[run_id].stored_status()
             before = self.progress.views[run_id].status.state
             self.progress.update(run_id, status)
-            if status.state in _ENDS:
+            if status.state in ENDED:
                 self._note_end(run_id)
             elif status.state == "running" and before != "running":
                 self.progress.started(run_id)
@@ -128,7 +129,7 @@ class _Follower:
             status = run.status()  # it may have ended since
             if status.state == "cancelled":
                 run.write_status(state="cancelled")
-            if status.state in _ENDS:
+            if status.state in ENDED:
                 continue
             how = queue.of(element) if element is not None else None
             if how is not None and how.state in _NOT_AGAIN:

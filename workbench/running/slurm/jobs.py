@@ -9,9 +9,8 @@ from workbench.running.slurm.commands import SlurmRefusal, slurm
 from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import Element, newest_elements, submissions
 from workbench.runs.files import each
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import ENDED, RunFolder
 
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number
 
 
@@ -34,7 +33,7 @@ class Jobs:
             print(f"Warning: the runs' Slurm jobs are not shown: {error}", file=sys.stderr)
 
     def columns(self, run_id: str, state: str) -> dict[str, Any]:
-        """What a run's row says of its job; nothing where no run was ever submitted."""
+        """Return the columns about a run's job; none where no run was ever submitted."""
         if not self._any:
             return {}
         element = self._newest.get(run_id)
@@ -42,7 +41,7 @@ class Jobs:
         if element is None:
             return row
         row["job"] = element.job
-        if self._queue is None or state in _ENDS:
+        if self._queue is None or state in ENDED:
             return row
         job = self._queue.of(element)
         if job is None:
@@ -88,7 +87,7 @@ def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
 
 
 def _is_over(results: Path, run_id: str) -> bool:
-    return RunFolder(results / "runs" / run_id).status().state in _ENDS
+    return RunFolder(results / "runs" / run_id).status().state in ENDED
 
 
 def _scancel(elements: list[Element]) -> None:
@@ -111,7 +110,7 @@ def _scancel(elements: list[Element]) -> None:
 
 
 def ranges(numbers: list[int]) -> str:
-    """0-3,7 for 0, 1, 2, 3, 7."""
+    """Return numbers in Slurm's notation: 0-3,7 for 0, 1, 2, 3, 7."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):
         if parts and number == parts[-1][1] + 1:

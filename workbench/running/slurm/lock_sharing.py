@@ -1,4 +1,4 @@
-"""Whether a lock on one node is seen on the others: it keeps a run from being trained twice."""
+"""Check that a lock of one node is seen on the others: it prevents training a run twice."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def _mount_of(path: str, lines: list[str]) -> tuple[str, str, set[str]] | None:
 
 
 def _local_locks(kind: str, options: set[str]) -> str | None:
-    """The option of a network file system that makes flock a node's own matter."""
+    """Return the mount option of a network file system that makes flock local to a node."""
     local = {
         "nfs": ("local_lock=all", "local_lock=flock", "nolock"),
         "nfs4": ("local_lock=all", "local_lock=flock", "nolock"),

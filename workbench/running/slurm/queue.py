@@ -39,7 +39,7 @@ class Queue:
     """From sacct, where there is accounting."""
 
     def of(self, element: Element) -> JobState | None:
-        """Where a task stands; None where it has left the queue and nobody knows how."""
+        """Return a task's state; None where it has left the queue and nobody knows how."""
         job = self.jobs.get(element.job)
         if job is None and element.submission.created > self.asked:
             return JobState("PENDING")  # submitted since
@@ -51,7 +51,7 @@ class Queue:
 
 
 def ask(results: Path, all_submissions: list[Submission], *, fresh: bool = False) -> Queue:
-    """Where the jobs of open submissions stand.
+    """Return the states of the jobs of open submissions.
 
     Args:
         fresh: ask whatever the age of the last answer: for a command that acts on it.

@@ -66,6 +66,6 @@ def _directives(array: Array, settings: SlurmConfig, name: str) -> list[str]:
 
 
 def _quoted(value: object) -> str:
-    """sbatch reads quotes as a shell does."""
+    """Quote a value for sbatch, which reads quotes as a shell does."""
     text = str(value)
     return f'"{text}"' if any(c in text for c in " &|*()[]#") else text

@@ -126,7 +126,7 @@ class Element:
 
     @property
     def job(self) -> str:
-        """As squeue, sacct and scancel call it."""
+        """Its id, as squeue, sacct and scancel have it."""
         return f"{self.array_job}_{self.index}"
 
 

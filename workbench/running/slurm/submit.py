@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.recipe import Recipe, RunConfig
+from workbench.recipe import Recipe, run_config
 from workbench.recipe.slurm import SlurmConfig
 from workbench.running.run_report import counted
 from workbench.running.slurm.lock_sharing import check_locks_are_shared
@@ -30,10 +30,8 @@ from workbench.running.slurm.submissions import (
 )
 from workbench.running.study import check_request, prepared_folders
 from workbench.runs.files import check_writable, each
-from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.folder import ENDED, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
-
-_ENDS = ("finished", "failed", "diverged", "cancelled")
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Submitted:
         return [*self.submitted, *self.queued, *self.training, *self.skipped, *self.left_out]
 
     def summary(self) -> str:
-        """One or two sentences for people."""
+        """Return the counts as one or two sentences."""
         counts = counted(
             ("submitted", self.submitted),
             ("in the queue already", self.queued),
@@ -139,10 +137,7 @@ def submit_folders(
         queue = ask(results, all_submissions, fresh=True) if all_submissions else Queue(0.0, {}, {})
         wanted = _wanted(trained, all_submissions, queue, done, retry_failed=retry_failed)
         if wanted:
-            configs = [
-                (run_id, RunConfig.model_validate(run.config_json()["config"]))
-                for run_id, run in wanted.items()
-            ]
+            configs = [(run_id, run_config(run.config_json())) for run_id, run in wanted.items()]
             arrays = make_arrays(configs, settings, largest_array())
             attempts = _attempts_before(wanted, all_submissions if goes_on else [])
             done.submission = Submission.new(results, name, settings, arrays, attempts)
@@ -168,7 +163,7 @@ def _wanted(
         status, element = run.status(), newest.get(run_id)
         if status.state == "finished":
             done.skipped.append(run_id)
-        elif status.state in _ENDS:
+        elif status.state in ENDED:
             if retry_failed:
                 wanted[run_id] = run
             else:
@@ -236,5 +231,5 @@ def _close(all_submissions: list[Submission], results: Path) -> None:
             if element.submission.name == submission.name
         ]
         states = (RunFolder(results / "runs" / run_id) for run_id in mine)
-        if all(not run.config_path.exists() or run.status().state in _ENDS for run in states):
+        if all(not run.config_path.exists() or run.status().state in ENDED for run in states):
             replace(submission, state=CLOSED).save()

@@ -1,4 +1,4 @@
-"""A dataset behind the store's own tables and views, in a connection that reaches nothing else."""
+"""A dataset as the store's tables and views, in a connection without access to other files."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import duckdb
 from workbench.errors import InputError
 from workbench.store.connection import LAST, READ_ONLY
 from workbench.store.parquet.layout import MARKER, METRICS, PARTS, SMALL, check_marker, table_path
-from workbench.store.parquet.open_files import HeldFiles, cannot_be_read
+from workbench.store.parquet.open_files import OpenFiles, cannot_be_read
 from workbench.store.schema import TABLES, VIEWS, Table
 
 
@@ -18,10 +18,10 @@ from workbench.store.schema import TABLES, VIEWS, Table
 def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the store's tables and views over the files of a dataset.
 
-    It may read those files and no other; what it may not do with them, `query` refuses before.
+    It can read those files and no others; `query` refuses statements that are not SELECTs.
 
     Raises:
-        InputError: damaged, or written by a newer workbench.
+        InputError: the dataset is damaged, or written by a newer workbench.
     """
     folder = folder.resolve()
     try:
@@ -31,53 +31,53 @@ def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.
     locked = dict(READ_ONLY) | ({"memory_limit": memory} if memory else {})
     shut = locked.pop("enable_external_access")  # once the files are known
     with ExitStack() as stack, duckdb.connect(":memory:", config=dict(locked)) as connection:
-        held = HeldFiles(stack)
+        files = OpenFiles(stack)
         try:
-            _make_tables(connection, folder, held)
-            connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, held.names))}]")
+            _create_views(connection, folder, files)
+            connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files.names))}]")
             for statement in (f"SET enable_external_access = {shut}", *LAST):
                 connection.execute(statement)
         except duckdb.Error as error:
-            raise InputError(cannot_be_read(folder, held.named(error))) from None
+            raise InputError(cannot_be_read(folder, files.named(error))) from None
         try:
             yield connection
         except duckdb.Error as error:
-            told = held.named(error)
-            if told == str(error).partition("\n")[0]:
-                raise  # of no file of ours
-            raise InputError(cannot_be_read(folder, told)) from None
+            message = files.named(error)
+            if message == str(error).partition("\n")[0]:
+                raise  # the error is not about one of our files
+            raise InputError(cannot_be_read(folder, message)) from None
 
 
 def state_of(folder: Path) -> list[tuple[str, int, int]]:
-    """Every file of a dataset, and what changes when it is replaced."""
-    found = []
+    """Every file of a dataset with its inode and time, which change when it is replaced."""
+    files = []
     for path in _parts_of(folder) + [folder / table_path(name) for name in SMALL]:
         with suppress(OSError):
             stat = path.stat()
-            found.append((str(path), stat.st_ino, stat.st_mtime_ns))
-    return found
+            files.append((str(path), stat.st_ino, stat.st_mtime_ns))
+    return files
 
 
 def _parts_of(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
 
 
-def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path, held: HeldFiles) -> None:
+def _create_views(connection: duckdb.DuckDBPyConnection, folder: Path, files: OpenFiles) -> None:
     """Create views for all tables.
 
     Raises:
-        InputError: a file is missing that the runs have their numbers in.
+        InputError: a file with numbers of the runs is missing.
     """
-    # Before the folder is looked through: an export writes the numbers first, then the runs.
-    _check_parts(connection, folder, held)
+    # Checked before the files are listed: an export writes the numbers first, then the runs.
+    _check_parts(connection, folder, files)
     for table in TABLES:
         if table.name == METRICS:
-            found = _parts_of(folder)
+            paths = _parts_of(folder)
         elif table.name in SMALL:
-            found = [path for path in [folder / table_path(table.name)] if path.exists()]
+            paths = [path for path in [folder / table_path(table.name)] if path.exists()]
         else:
             continue
-        names = [held.hold(path) for path in found]
+        names = [files.open(path) for path in paths]
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, names)}")
         connection.execute(f"COMMENT ON VIEW {table.name} IS {_literal(table.comment)}")
     for name, (comment, query) in VIEWS.items():
@@ -85,15 +85,15 @@ def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path, held: Held
         connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
 
 
-def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, held: HeldFiles) -> None:
+def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, files: OpenFiles) -> None:
     runs = folder / table_path("runs")
     if not runs.exists():
-        return  # the first export has not come so far
-    found = connection.execute(
+        return  # the first export has not written them yet
+    parts = connection.execute(
         "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
-        [held.hold(runs), PARTS],
+        [files.open(runs), PARTS],
     ).fetchone()
-    missing = [one for one in json.loads(found[0]) if not (folder / one).exists()] if found else []
+    missing = [p for p in json.loads(parts[0]) if not (folder / p).exists()] if parts else []
     if missing:
         raise InputError(
             f"{folder / missing[0]} is missing, with {len(missing)} in all that hold numbers. "

@@ -1,4 +1,4 @@
-"""What the store holds, cut into the files of a dataset."""
+"""The contents of the store, cut into the files of a dataset."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from workbench.store.parquet.layout import DIGEST, FORMAT, SMALL, bucket_of, met
 from workbench.store.schema import METRICS
 
 _ROW_GROUP = 65_536
-# Runs and metrics lie together, so that a reader of one metric skips the others.
+# Sorted by metric and run, so that a reader of one metric skips the others.
 _ORDER = ["metric", "run_id", "step", "tokens", "estimator"]
 
 
@@ -30,13 +30,15 @@ class Part:
 
     @property
     def digest(self) -> str:
-        told = "".join(f"{run_id}\t{source}\n" for run_id, source in sorted(self.sources.items()))
-        return hashlib.sha256(f"{FORMAT}\n{told}".encode()).hexdigest()
+        sources = "".join(
+            f"{run_id}\t{source}\n" for run_id, source in sorted(self.sources.items())
+        )
+        return hashlib.sha256(f"{FORMAT}\n{sources}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The store at one moment, its numbers only as a list of what there is."""
+    """The store at one moment: small tables, and for the numbers only a list of parts."""
 
     parts: dict[str, Part]
     tables: dict[str, pl.DataFrame]
@@ -66,11 +68,11 @@ def _reading(results: Path, timeout: float) -> Iterator[duckdb.DuckDBPyConnectio
 
 
 def list_contents(results: Path, *, timeout: float) -> Contents:
-    """What a dataset of this store would hold.
+    """The contents that a dataset of this store has.
 
     Raises:
-        InputError: no store, or one of a newer schema.
-        WorkbenchError: it stayed locked.
+        InputError: there is no store, or it has a newer schema.
+        WorkbenchError: the store stayed locked.
     """
     with _reading(results, timeout) as connection:
         tables = {name: connection.sql(f"FROM {name} ORDER BY ALL").pl() for name in SMALL}
@@ -79,14 +81,14 @@ def list_contents(results: Path, *, timeout: float) -> Contents:
 
 def _parts(connection: duckdb.DuckDBPyConnection, run_ids: list[str] | None) -> dict[str, Part]:
     chosen = "" if run_ids is None else "WHERE run_id IN (SELECT unnest(?))"
-    found = connection.execute(
+    run_rows = connection.execute(
         f"""SELECT run_id, objective, source, rows
             FROM (SELECT run_id, count(*) AS rows FROM metrics {chosen} GROUP BY run_id)
             JOIN runs USING (run_id) JOIN ingested USING (run_id) ORDER BY run_id""",
         [] if run_ids is None else [run_ids],
     ).fetchall()
     parts: dict[str, Part] = {}
-    for run_id, objective, source, rows in found:
+    for run_id, objective, source, rows in run_rows:
         path = metrics_path(objective, bucket_of(run_id))
         part = parts.setdefault(path, Part(path))
         part.sources[run_id] = source
@@ -97,8 +99,10 @@ def _parts(connection: duckdb.DuckDBPyConnection, run_ids: list[str] | None) -> 
 def read_parts(
     results: Path, parts: Iterable[Part], *, timeout: float
 ) -> Iterator[tuple[Part, pl.DataFrame]]:
-    """The numbers of some parts as the store holds them now, with what they were made from: a run
-    may have gone on since the parts were listed."""
+    """The numbers that parts have in the store now, with their current sources.
+
+    A run may have continued since the parts were listed.
+    """
     wanted = {part.path for part in parts}
     run_ids = [run_id for part in parts for run_id in part.sources]
     columns = ", ".join(f'"{column.name}"' for column in METRICS.columns)
@@ -118,11 +122,11 @@ def read_parts(
             yield now[path], rows.sort(_ORDER)
 
 
-def as_parquet(frame: pl.DataFrame, digest: str, more: dict[str, str]) -> bytes:
-    """A table as the bytes of a file that says what it was made from.
+def as_parquet(frame: pl.DataFrame, digest: str, metadata: dict[str, str]) -> bytes:
+    """A table as the bytes of a Parquet file, with its digest in the metadata.
 
     Args:
-        more: what else its metadata says.
+        metadata: further entries of the metadata.
     """
     buffer = io.BytesIO()
     frame.write_parquet(
@@ -130,13 +134,13 @@ def as_parquet(frame: pl.DataFrame, digest: str, more: dict[str, str]) -> bytes:
         compression="zstd",
         row_group_size=_ROW_GROUP,
         statistics=True,
-        metadata={DIGEST: digest, **more},
+        metadata={DIGEST: digest, **metadata},
     )
     return buffer.getvalue()
 
 
-def digest_of(frame: pl.DataFrame, more: dict[str, str]) -> str:
-    """A hash of a small table's rows, and of what else its file says."""
+def digest_of(frame: pl.DataFrame, metadata: dict[str, str]) -> str:
+    """A hash of a small table's rows and of the further metadata of its file."""
     buffer = io.BytesIO()
     frame.write_ipc(buffer)
-    return hashlib.sha256(f"{FORMAT}\n{more}".encode() + buffer.getvalue()).hexdigest()
+    return hashlib.sha256(f"{FORMAT}\n{metadata}".encode() + buffer.getvalue()).hexdigest()

@@ -1,4 +1,4 @@
-"""Export: the store as a Parquet dataset, as often as one likes, only what changed."""
+"""Export: the store as a Parquet dataset. Repeated exports write only what changed."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _ROWS_AT_ONCE = 2_000_000  # about 1 GB of memory
 
 @dataclass
 class ExportReport:
-    """What an export did, in files. `foreign` are Parquet files that no export has written."""
+    """Numbers of files of an export. `foreign` are Parquet files that no export has written."""
 
     written: int = 0
     unchanged: int = 0
@@ -45,47 +45,47 @@ class ExportReport:
 def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> ExportReport:
     """Make a dataset equal to the store.
 
-    Numbers are written before the tables that list their runs: a run that `runs` tells of has its
-    numbers, whenever the export ends. Files of runs that the store no longer has go last.
+    Numbers are written before the tables that list their runs: a run in `runs` has its numbers,
+    even if the export is interrupted. Files of runs that the store no longer has are removed last.
 
     Args:
         location: a folder, or a URL that fsspec knows.
         timeout: seconds to wait for a writer of the store, and for another export.
 
     Raises:
-        InputError: no store; or the place holds something else, another store's runs, or a dataset
-            of a newer workbench. Nothing is written.
-        WorkbenchError: it cannot be written, or stayed locked.
+        InputError: there is no store, or the place has other files, another store's runs, or a
+            dataset of a newer workbench. Nothing is written.
+        WorkbenchError: the place cannot be written, or stayed locked.
     """
     contents = list_contents(results, timeout=timeout)
     place = Place(location)
-    _refuse_strange(place)
-    with place.alone(timeout):
-        listed = _refuse_strange(place)
+    _refuse_other_files(place)
+    with place.exclusive(timeout):
+        listed = _refuse_other_files(place)
         report = ExportReport(runs=len(contents.run_ids))
-        found = place.each(lambda path: _digest(place, path), [p for p in listed if is_ours(p)])
+        digests = place.each(lambda path: _digest(place, path), [p for p in listed if is_ours(p)])
         report.foreign = [p for p in listed if p.endswith(".parquet") and not is_ours(p)]
-        _refuse_another_store(place, found, contents)
+        _refuse_another_store(place, digests, contents)
         if MARKER not in listed:
             _put_marker(place)
-        _write_metrics(results, place, contents, found, report, timeout)
+        _write_metrics(results, place, contents, digests, report, timeout)
         for name, frame in contents.tables.items():
-            more = {PARTS: json.dumps(sorted(contents.parts))} if name == "runs" else {}
-            digest = digest_of(frame, more)
-            if found.get(table_path(name)) == digest:
+            metadata = {PARTS: json.dumps(sorted(contents.parts))} if name == "runs" else {}
+            digest = digest_of(frame, metadata)
+            if digests.get(table_path(name)) == digest:
                 report.unchanged += 1
                 continue
-            place.put(table_path(name), as_parquet(frame, digest, more))
+            place.put(table_path(name), as_parquet(frame, digest, metadata))
             report.written += 1
-        for path in set(found) - set(contents.parts) - set(map(table_path, contents.tables)):
+        for path in set(digests) - set(contents.parts) - set(map(table_path, contents.tables)):
             place.remove(path)
             report.removed += 1
         if report.written or report.removed:
-            _put_marker(place)  # what readers look at to see whether anything is new
+            _put_marker(place)  # by which readers see whether anything is new
     return report
 
 
-def _refuse_strange(place: Place) -> dict[str, str]:
+def _refuse_other_files(place: Place) -> dict[str, str]:
     listed = place.files()
     if MARKER in listed:
         check_marker(place.read(MARKER), place.location)
@@ -97,9 +97,9 @@ def _refuse_strange(place: Place) -> dict[str, str]:
     return listed
 
 
-def _refuse_another_store(place: Place, found: dict[str, str | None], contents: Contents) -> None:
+def _refuse_another_store(place: Place, digests: dict[str, str | None], contents: Contents) -> None:
     path = table_path("runs")
-    if not found.get(path):
+    if not digests.get(path):
         return
     with place.opened(path) as file:
         there = set(pl.read_parquet(file, columns=["run_id"])["run_id"].to_list())
@@ -116,12 +116,12 @@ def _put_marker(place: Place) -> None:
 
 
 def _digest(place: Place, path: str) -> str | None:
-    """What a file says it was made from; None where it is damaged, or gone."""
+    """The digest in a file's metadata; None where the file is damaged or missing."""
     try:
         with place.opened(path) as file:
             metadata = pq.read_metadata(file)
         return (metadata.metadata or {}).get(DIGEST.encode(), b"").decode() or None
-    except Exception:  # whatever a file system or a damaged file makes of it: it is written anew
+    except Exception:  # file systems and damaged files raise all kinds; the file is written anew
         return None
 
 
@@ -129,25 +129,25 @@ def _write_metrics(
     results: Path,
     place: Place,
     contents: Contents,
-    found: dict[str, str | None],
+    digests: dict[str, str | None],
     report: ExportReport,
     timeout: float,
 ) -> None:
-    changed = [part for part in contents.parts.values() if found.get(part.path) != part.digest]
+    changed = [part for part in contents.parts.values() if digests.get(part.path) != part.digest]
     report.unchanged += len(contents.parts) - len(changed)
-    for some in _chunks(changed):
-        for part, frame in read_parts(results, some, timeout=timeout):
+    for chunk in _chunks(changed):
+        for part, frame in read_parts(results, chunk, timeout=timeout):
             place.put(part.path, as_parquet(frame, part.digest, {}))
             report.written += 1
 
 
 def _chunks(parts: list[Part]) -> Iterator[list[Part]]:
-    """Parts together as long as their rows fit into memory."""
-    some: list[Part] = []
+    """Lists of parts whose rows fit into memory together."""
+    chunk: list[Part] = []
     for part in parts:
-        if some and sum(one.rows for one in some) + part.rows > _ROWS_AT_ONCE:
-            yield some
-            some = []
-        some.append(part)
-    if some:
-        yield some
+        if chunk and sum(p.rows for p in chunk) + part.rows > _ROWS_AT_ONCE:
+            yield chunk
+            chunk = []
+        chunk.append(part)
+    if chunk:
+        yield chunk

@@ -1,4 +1,4 @@
-"""Where a dataset lies: a folder, or whatever fsspec reaches by a URL."""
+"""The place of a dataset: a folder, or whatever fsspec reaches by a URL."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from workbench.errors import InputError, WorkbenchError
 T = TypeVar("T")
 _LOCK = "_lock"
 _AT_ONCE = 16  # requests to an object store, where each takes tens of milliseconds
-# What the clients that fsspec loads raise for themselves; they are not always installed.
+# The packages of fsspec's clients, by protocol; they are not always installed.
 _PACKAGES = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -34,12 +34,17 @@ def is_url(location: str) -> bool:
 
 
 class Place:
-    """Files by their path relative to a root. A file is there whole or not at all: locally it is
-    written beside and renamed; an object store shows an object when its upload has ended."""
+    """Files by their path relative to a root.
+
+    No reader sees a partial file: locally a file is written beside its place and renamed; an object
+    store shows an object only after its upload.
+    """
 
     def __init__(self, location: str) -> None:
-        """Raises:
-        InputError: no such protocol, or its package is not installed.
+        """Connect to a location.
+
+        Raises:
+            InputError: there is no such protocol, or its package is not installed.
         """
         self.location = location.rstrip("/") or "/"
         try:
@@ -60,8 +65,8 @@ class Place:
         return f"{self.root}/{path}"
 
     @contextmanager
-    def _told(self, path: str) -> Iterator[None]:
-        """Whatever a client raises, named by file: each raises errors of its own."""
+    def _named_errors(self, path: str) -> Iterator[None]:
+        """Turn any error in the block, whatever client raises it, into one that names the file."""
         try:
             yield
         except WorkbenchError:
@@ -71,28 +76,28 @@ class Place:
             raise WorkbenchError(f"{self.location}/{path}: {reason}.") from error
 
     def files(self) -> dict[str, str]:
-        """Every file below, and what changes whenever the file does."""
-        with self._told(""):
+        """Every file below the root, with a fingerprint that changes whenever the file does."""
+        with self._named_errors(""):
             self.fs.invalidate_cache()
             try:
-                found = self.fs.find(self.root, detail=True)
+                files = self.fs.find(self.root, detail=True)
             except FileNotFoundError:
                 return {}
         start = len(self.root) + 1
-        return {name[start:]: _fingerprint(info) for name, info in found.items()}
+        return {name[start:]: _fingerprint(info) for name, info in files.items()}
 
     def read(self, path: str) -> bytes:
         """A file's content.
 
         Raises:
-            WorkbenchError: missing, or cannot be read.
+            WorkbenchError: the file is missing, or cannot be read.
         """
-        with self._told(path):
+        with self._named_errors(path):
             return bytes(self.fs.cat_file(self._full(path)))
 
     @contextmanager
     def opened(self, path: str) -> Iterator[Any]:
-        """A file to read parts of."""
+        """Open a file to read parts of it."""
         with self.fs.open(self._full(path), "rb") as file:
             yield file
 
@@ -100,10 +105,10 @@ class Place:
         """Write a file, or replace it, in one step.
 
         Raises:
-            WorkbenchError: it cannot be written; what was there is there still.
+            WorkbenchError: the file cannot be written. An old file stays as it is.
         """
         full = self._full(path)
-        with self._told(path):
+        with self._named_errors(path):
             if not self.is_local:
                 self.fs.pipe_file(full, content)
                 return
@@ -121,7 +126,7 @@ class Place:
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there; and locally the folders that it leaves empty."""
-        with self._told(path):
+        with self._named_errors(path):
             try:
                 self.fs.rm_file(self._full(path))
             except FileNotFoundError:
@@ -134,15 +139,17 @@ class Place:
                         return
 
     def each(self, work: Callable[[str], T], paths: Iterable[str]) -> dict[str, T]:
-        """`work` for every path, several at once."""
+        """Call `work` for every path, several at once; returns the results by path."""
         paths = list(paths)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return dict(zip(paths, pool.map(work, paths), strict=True))
 
     @contextmanager
-    def alone(self, timeout: float) -> Iterator[None]:
-        """Keep other exports out, where the file system has locks. An object store has none: there
-        the last writer of a file wins, and the next export mends what it left behind.
+    def exclusive(self, timeout: float) -> Iterator[None]:
+        """Keep other exports out during the block, where the file system has locks.
+
+        An object store has none: there the last writer of a file wins, and the next export repairs
+        what is inconsistent.
 
         Raises:
             WorkbenchError: another export went on for longer than `timeout` seconds.
@@ -150,7 +157,7 @@ class Place:
         if not self.is_local:
             yield
             return
-        with self._told(_LOCK):
+        with self._named_errors(_LOCK):
             Path(self.root).mkdir(parents=True, exist_ok=True)
             lock = open(self._full(_LOCK), "ab")  # noqa: SIM115 - closed below
         with lock:
@@ -185,7 +192,7 @@ def _wait_for(lock: Any, location: str, timeout: float) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what a killed export had begun to write: whoever holds the lock is alone."""
+    """Remove the partial files of killed exports; the caller has the lock."""
     for pattern in (".part-0.parquet.*", "._*.json.*"):
         for left in root.rglob(pattern):
             left.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The dataset's layout: which file holds what. docs/results.md tells it to people.
+"""The dataset's layout: which file has what. docs/results.md describes it.
 
 ```
 _workbench.json                                     format, tables, columns and what they mean
@@ -6,10 +6,10 @@ runs/part-0.parquet                                 and studies, study_runs, fit
 metrics/objective=ar/bucket=17/part-0.parquet       the numbers of the runs of one bucket
 ```
 
-A run's numbers lie in one file, whose name never changes: replacing it is one step, so that whoever
-lists the files sees every number once, whatever happens to the writer. A file for each run would be
-10,000 small files; one for all would be written again for every number. 64 buckets an objective
-bound both: the files, and what one changed run costs.
+A run's numbers are in one file, whose name never changes. It is replaced in one step, so that
+whoever lists the files sees every number once, even if the writer is killed. A file for each run
+would be 10,000 small files; one for all would be written again for every number. 64 buckets an
+objective bound both: the number of files, and what one changed run costs.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ SMALL = tuple(
 )
 """Tables of one file each."""
 DIGEST = "workbench.digest"
-"""Key of a file's own metadata: a hash of what it was made from. A file that says so itself cannot
+"""Key of a file's own metadata: a hash of what it was made from. In the file itself it cannot
 disagree with a list of files that another writer has left."""
 PARTS = "workbench.parts"
-"""Key of the metadata of `runs`: the files that hold the numbers of those runs, as JSON."""
+"""Key of the metadata of `runs`: the files with the numbers of those runs, as JSON."""
 NO_OBJECTIVE = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for NULL
 
 _OURS = re.compile(
@@ -44,18 +44,18 @@ _OURS = re.compile(
 
 
 def bucket_of(run_id: str) -> int:
-    """The first eight hexadecimal digits of the id's MD5, modulo 64: any engine can work it out."""
+    """The first eight hexadecimal digits of the id's MD5, modulo 64; any engine can compute it."""
     return int(hashlib.md5(run_id.encode()).hexdigest()[:8], 16) % BUCKETS
 
 
 def metrics_path(objective: str | None, bucket: int) -> str:
-    """Of a file of numbers, relative to the dataset."""
+    """The path of a file of numbers, relative to the dataset."""
     value = NO_OBJECTIVE if objective is None else quote(objective, safe="")
     return f"{METRICS}/objective={value}/bucket={bucket}/part-0.parquet"
 
 
 def table_path(table: str) -> str:
-    """Of a small table's file, relative to the dataset."""
+    """The path of a small table's file, relative to the dataset."""
     return f"{table}/part-0.parquet"
 
 
@@ -65,12 +65,12 @@ def is_ours(path: str) -> bool:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder holds a dataset that `workbench export parquet` wrote."""
+    """Whether a folder is a dataset that `workbench export parquet` wrote."""
     return (folder / MARKER).is_file()
 
 
 def marker() -> dict[str, Any]:
-    """What `_workbench.json` says."""
+    """The content of `_workbench.json`."""
     return {
         "format": FORMAT,
         "schema": SCHEMA_VERSION,
@@ -81,18 +81,20 @@ def marker() -> dict[str, Any]:
 
 
 def check_marker(content: bytes, where: str) -> None:
-    """Raises:
-    InputError: damaged, or written by a newer workbench.
+    """Check that this version can read a dataset, by its `_workbench.json`.
+
+    Raises:
+        InputError: the file is damaged, or written by a newer workbench.
     """
     try:
         document = json.loads(content)
-        found = int(document["format"]), int(document["schema"])
+        versions = int(document["format"]), int(document["schema"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{where}/{MARKER}: cannot be read ({error!r}). Remove this one file and export again."
         ) from None
-    if found[0] > FORMAT or found[1] > SCHEMA_VERSION:
+    if versions[0] > FORMAT or versions[1] > SCHEMA_VERSION:
         raise InputError(
-            f"{where}: written by a newer workbench (format {found[0]}, schema {found[1]}; this "
-            f"one knows {FORMAT} and {SCHEMA_VERSION}). Upgrade it. Nothing was changed."
+            f"{where}: written by a newer workbench (format {versions[0]}, schema {versions[1]}; "
+            f"this one knows {FORMAT} and {SCHEMA_VERSION}). Upgrade it. Nothing was changed."
         )

@@ -1,4 +1,4 @@
-"""A dataset of an object store, kept on this machine: only what changed is fetched again."""
+"""A copy on this machine of a dataset in an object store: only what changed is fetched again."""
 
 import hashlib
 import json
@@ -13,17 +13,17 @@ _LIST = "_mirror.json"
 
 
 def mirror_folder(url: str) -> Path:
-    """Where a URL's dataset is kept: below `$XDG_CACHE_HOME`, `~/.cache` by default."""
+    """The folder of a URL's copy: below `$XDG_CACHE_HOME`, `~/.cache` by default."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "workbench" / "datasets" / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def mirrored(url: str) -> Path:
-    """A folder that equals the dataset of a URL.
+    """Bring the copy of a URL's dataset up to date; returns its folder.
 
     Raises:
-        InputError: no dataset is there, or its package is not installed.
-        WorkbenchError: it cannot be reached, or not be kept here.
+        InputError: there is no dataset, or the package for the URL is not installed.
+        WorkbenchError: the URL cannot be reached, or the copy cannot be written.
     """
     there = Place(url)
     listed = there.files()
@@ -36,17 +36,17 @@ def mirrored(url: str) -> Path:
     folder = mirror_folder(url)
     here = Place(str(folder))
     wanted = {path: mark for path, mark in listed.items() if is_ours(path)}
-    with here.alone(timeout=600.0):
-        kept = _kept(folder)
+    with here.exclusive(timeout=600.0):
+        fetched = _fetched_files(folder)
         stale = [
-            p for p, mark in wanted.items() if kept.get(p) != mark or not (folder / p).exists()
+            p for p, mark in wanted.items() if fetched.get(p) != mark or not (folder / p).exists()
         ]
-        # As an export writes: numbers first, and last what is no longer there.
-        for some in (
+        # In the order of an export: numbers first, and removals last.
+        for paths in (
             [path for path in stale if path.startswith(METRICS)],
             [path for path in stale if not path.startswith(METRICS)],
         ):
-            here.each(lambda path: here.put(path, there.read(path)), some)
+            here.each(lambda path: here.put(path, there.read(path)), paths)
         gone = [path for path in here.files() if is_ours(path) and path not in wanted]
         for path in gone:
             here.remove(path)
@@ -56,7 +56,7 @@ def mirrored(url: str) -> Path:
     return folder
 
 
-def _kept(folder: Path) -> dict[str, str]:
+def _fetched_files(folder: Path) -> dict[str, str]:
     try:
         return dict(json.loads((folder / _LIST).read_text())["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -72,11 +72,11 @@ def mirror_url(folder: Path) -> str | None:
 
 
 def refresh(folder: Path) -> None:
-    """Fetch what has changed since, where a folder is a mirror; what was fetched stays usable."""
+    """Fetch what has changed, if a folder is a mirror; if that fails, the old files stay usable."""
     url = mirror_url(folder)
     if url is None:
         return
     try:
         mirrored(url)
     except WorkbenchError:
-        return  # out of reach for now: what is here is shown
+        return  # out of reach for now: the files of the last fetch are used

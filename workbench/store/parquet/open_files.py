@@ -1,7 +1,7 @@
-"""Files as they were when they were opened, whatever comes in their place meanwhile.
+"""Open files that stay the same while other files replace them.
 
 DuckDB opens a Parquet file once for its footer and again for its pages. An export that replaces the
-file between the two makes it read the pages of one file where the footer of another says: with luck
+file between the two makes it read pages of the new file at the places of the old footer: with luck
 an error, without it wrong numbers.
 """
 
@@ -12,38 +12,41 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-# Linux opens the very file behind a descriptor anew; elsewhere /dev/fd hands the descriptor on.
+# Linux opens the file behind a descriptor anew; on other systems /dev/fd shares the descriptor.
 _DESCRIPTORS = Path("/proc/self/fd")
 if not _DESCRIPTORS.is_dir():
     _DESCRIPTORS = Path("/dev/fd")
 
 
-def cannot_be_read(path: Path, told: str) -> str:
-    """A file or folder of a dataset and what was told of it, and how to mend it."""
-    if os.strerror(errno.EMFILE) in told:
-        return f"{path}: cannot be read: {told} Raise the limit: `ulimit -n 4096`."
+def cannot_be_read(path: Path, message: str) -> str:
+    """The message that a file or folder of a dataset cannot be read, and how to mend it."""
+    if os.strerror(errno.EMFILE) in message:
+        return f"{path}: cannot be read: {message} Raise the limit: `ulimit -n 4096`."
     return (
-        f"{path}: cannot be read: {told} Export the store again: only what is missing or damaged "
-        "is written."
+        f"{path}: cannot be read: {message} Export the store again: only what is missing or "
+        "damaged is written."
     )
 
 
-class HeldFiles:
-    """Open files, by names that lead to them and to no later ones of the same path."""
+class OpenFiles:
+    """Open files, with names that lead to them and not to later files of the same path."""
 
     def __init__(self, stack: ExitStack) -> None:
-        """Args:
-        stack: what closes the files.
+        """Start without files.
+
+        Args:
+            stack: closes the files when it ends.
         """
         self._stack = stack
         self._names: dict[Path, str] = {}
 
-    def hold(self, path: Path) -> str:
-        """A name under which any thread of this process can open the file as it was when this was
-        first asked.
+    def open(self, path: Path) -> str:
+        """Open a file; returns a name by which any thread of this process can open the same file.
+
+        Later calls return the same name, even if the path has another file by then.
 
         Raises:
-            InputError: it cannot be opened.
+            InputError: the file cannot be opened.
         """
         if path in self._names:
             return self._names[path]
@@ -61,9 +64,9 @@ class HeldFiles:
         return list(self._names.values())
 
     def named(self, error: Exception) -> str:
-        """What an error says in its first line, with the files' own paths."""
-        told = str(error).partition("\n")[0]
+        """The first line of an error, with the files' paths instead of their names here."""
+        message = str(error).partition("\n")[0]
         # The longest first: .../fd/12 is no part of .../fd/123.
-        for path, name in sorted(self._names.items(), key=lambda one: len(one[1]), reverse=True):
-            told = told.replace(name, str(path))
-        return told
+        for path, name in sorted(self._names.items(), key=lambda pair: len(pair[1]), reverse=True):
+            message = message.replace(name, str(path))
+        return message
