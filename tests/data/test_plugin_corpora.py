@@ -13,7 +13,7 @@ from workbench.recipe import DataConfig
 
 MODULE = """
 from workbench.data.readers import Piece
-from workbench.recipe.plugins import CorpusPlugin
+from workbench.recipe.declarations import CorpusPlugin
 
 DECLARED = CorpusPlugin(numbers={numbers}, code="{module}:Tales")
 

@@ -12,7 +12,7 @@ from workbench.evaluation.tasks import TASKS, Measured, TaskInputs
 from workbench.training.validation import Estimate
 
 MODULE = """
-from workbench.recipe.plugins import TaskPlugin
+from workbench.recipe.declarations import TaskPlugin
 
 DECLARED = TaskPlugin(numbers=5, code="quizzer:make", files=("quiz",))
 

@@ -8,7 +8,7 @@ from workbench.generation.samplers import SAMPLERS, choose_sampler, sampler_labe
 from workbench.generation.settings import Settings
 
 MODULE = """
-from workbench.recipe.plugins import SamplerPlugin
+from workbench.recipe.declarations import SamplerPlugin
 
 DECLARED = SamplerPlugin(
     numbers=4, code="chooser:fill", objectives=("mdlm", "extra"), reads=("steps",)

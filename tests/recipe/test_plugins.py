@@ -12,17 +12,18 @@ from workbench.data.corpora import open_corpus
 from workbench.errors import InputError
 from workbench.planning.plan import plan_study, run_id_of
 from workbench.recipe import RunConfig, canonical_json, load_recipe, shipped_recipes
+from workbench.recipe.declarations import LawPlugin, Plugin, TaskPlugin
 from workbench.recipe.json_schema import plugin_problems, recipe_schema
 from workbench.recipe.objectives import OBJECTIVES, display_name, foreign_keys
-from workbench.recipe.plugins import LawPlugin, Plugin, Plugins, TaskPlugin
+from workbench.recipe.plugins import Plugins
 from workbench.recipe.plugins_used import check_plugins, plugin_origins
 
 TASK = """
-from workbench.recipe.plugins import TaskPlugin
+from workbench.recipe.declarations import TaskPlugin
 DECLARED = TaskPlugin(numbers=3, code="not_there:make", files=("quiz",), shots={shots})
 """
 CORPUS = """
-from workbench.recipe.plugins import CorpusPlugin
+from workbench.recipe.declarations import CorpusPlugin
 DECLARED = CorpusPlugin(numbers={numbers}, code="not_there:open_it")
 """
 BROKEN = "import a_package_that_nobody_has\n"

@@ -16,7 +16,8 @@ from typing import Protocol, cast
 from workbench.data.readers import READERS, Piece, read_text, score_of, whole
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.recipe.plugins import CorpusPlugin, Installed
+from workbench.recipe.declarations import CorpusPlugin
+from workbench.recipe.plugins import Installed
 from workbench.recipe.plugins_used import CORPUS_PLUGINS, corpus_plugin
 
 _SKIPPED = {"test", "tests", "idlelib", "site-packages", "__pycache__", "idle_test"}

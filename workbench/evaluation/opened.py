@@ -139,10 +139,10 @@ def evaluated(
 
 def _plugin_details(task: str, options: EvalOptions) -> dict[str, Any]:
     """The plug-ins that a number came from; nothing where there are none."""
-    found = [TASK_PLUGINS.find(task)]
+    plugins = [TASK_PLUGINS.find(task)]
     if task in PROGRAM_TASKS and options.passing.writing.sampler is not None:
-        found.append(SAMPLER_PLUGINS.find(options.passing.writing.sampler))
-    origins = [plugin.origin() for plugin in found if plugin]
+        plugins.append(SAMPLER_PLUGINS.find(options.passing.writing.sampler))
+    origins = [plugin.origin() for plugin in plugins if plugin]
     return {"plugins": origins} if origins else {}
 
 

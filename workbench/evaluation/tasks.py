@@ -18,7 +18,8 @@ from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_c
 from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.recipe import RunConfig
-from workbench.recipe.plugins import Installed, Registry, TaskPlugin
+from workbench.recipe.declarations import TaskPlugin
+from workbench.recipe.plugins import Installed, Registry
 from workbench.recipe.task_names import TASK_PLUGINS, reads_file_keys
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate

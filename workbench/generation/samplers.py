@@ -16,7 +16,8 @@ from workbench.generation.diffusion import (
 from workbench.generation.settings import Fill, Settings
 from workbench.messages import suggestion
 from workbench.recipe import objective_facts
-from workbench.recipe.plugins import Installed, Plugins, Registry, SamplerPlugin
+from workbench.recipe.declarations import SamplerPlugin
+from workbench.recipe.plugins import Installed, Plugins, Registry
 
 
 @dataclass(frozen=True)

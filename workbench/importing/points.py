@@ -71,11 +71,11 @@ def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
 
 def _aliases() -> dict[str, str]:
     """Our names of objectives, by what tables call them; plug-ins take no alias from others."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, facts in OBJECTIVES.usable().items():
         for alias in (name, *facts.aliases):
-            found.setdefault(alias, name)
-    return found
+            names.setdefault(alias, name)
+    return names
 
 
 def objective_name(text: str) -> str | None:

@@ -10,7 +10,8 @@ from workbench.laws.data_constrained_geometric import DATA_CONSTRAINED_GEOMETRIC
 from workbench.laws.isoflop import ISOFLOP
 from workbench.laws.law import Law, Procedure
 from workbench.laws.quokka import QUOKKA
-from workbench.recipe.plugins import Installed, LawPlugin, Plugins, Registry
+from workbench.recipe.declarations import LawPlugin
+from workbench.recipe.plugins import Installed, Plugins, Registry
 
 _BUILT_IN: dict[str, Law | Procedure] = {
     law.name: law

@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.recipe.plugins import Installed, Plugin, Plugins, Registry
+from workbench.recipe.declarations import Plugin
+from workbench.recipe.plugins import Installed, Plugins, Registry
 
 
 class ObjectiveKeys(Protocol):

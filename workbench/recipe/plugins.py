@@ -5,9 +5,9 @@ A package names what it adds in its metadata, as entry points of these groups:
     workbench.objectives   workbench.laws   workbench.corpora   workbench.tasks   workbench.samplers
 
 An entry point `NAME = "package.module:OBJECT"` leads to a declaration, an object of one of the
-classes below. Its module is imported when a recipe or a command uses the name, and not before:
-which names there are is read from the packages' metadata. The declaration in turn says where the
-code is, which may import torch, and is imported only to be run.
+classes in `recipe.declarations`. Its module is imported when a recipe or a command uses the name,
+and not before: which names there are is read from the packages' metadata. The declaration in turn
+says where the code is, which may import torch, and is imported only to be run.
 """
 
 import importlib
@@ -20,6 +20,7 @@ from importlib import metadata
 from typing import Any, Generic, TypeVar
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.recipe.declarations import Plugin
 
 KINDS = {
     "objectives": "objective",
@@ -29,56 +30,6 @@ KINDS = {
     "samplers": "sampler",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plugin:
-    """A declaration: what the workbench must know of a plug-in before its code runs."""
-
-    numbers: int
-    """From 1 up. Raise it whenever the plug-in gives other numbers than before: it is part of the
-    id of every run that uses the plug-in."""
-    code: str
-    """Where the code is: "package.module:NAME"."""
-
-    def __post_init__(self) -> None:
-        if type(self.numbers) is not int or self.numbers < 1:
-            raise ValueError(f"numbers = {self.numbers!r}: expected a whole number from 1 up.")
-        if not (isinstance(self.code, str) and re.fullmatch(r"[\w.]+:\w+", self.code)):
-            raise ValueError(f'code = {self.code!r}: expected "package.module:NAME".')
-
-
-class LawPlugin(Plugin):
-    """A scaling law. The code is a `laws.law.Law` or `Procedure` of the entry point's name."""
-
-
-class CorpusPlugin(Plugin):
-    """A corpus: `data.corpus = "NAME"` or `"NAME:ARGUMENT"`.
-
-    The code is a function of (argument, document=, text_key=, quality_key=) that returns a
-    `data.corpora.Corpus`. The argument is "" where the recipe gives none.
-    """
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskPlugin(Plugin):
-    """An evaluation task. The code is a function of `evaluation.tasks.TaskInputs` that returns an
-    `evaluation.tasks.Task`. `task_questions` and `task_draws` of `[evaluation]` are for it too."""
-
-    files: tuple[str, ...] = ()
-    """Names of the files that `evaluation.task_files` gives it, the needed one first."""
-    shots: bool = False
-    """Whether it reads `evaluation.shots`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerPlugin(Plugin):
-    """A sampler. The code is a `generation.settings.Fill` function; the fields are those of
-    `generation.samplers.Sampler`."""
-
-    objectives: tuple[str, ...]
-    reads: tuple[str, ...] = ()
-    one_by_one: bool = False
 
 
 P = TypeVar("P", bound=Plugin)
@@ -105,13 +56,13 @@ class Installed:
         """Raises:
         InputError: its module cannot be imported, or it is no declaration of its kind.
         """
-        found = self._imported(self.value)
-        if not isinstance(found, expected):
+        declared = self._imported(self.value)
+        if not isinstance(declared, expected):
             raise InputError(
                 f"the {KINDS[self.kind]} {self.name} ({self}) cannot be used: expected a "
-                f"{expected.__name__}, not a {type(found).__name__}. Its package must mend that."
+                f"{expected.__name__}, not a {type(declared).__name__}. Its package must mend that."
             )
-        return found
+        return declared
 
     def origin(self) -> dict[str, Any]:
         """Where it came from, as provenance keeps it."""
@@ -176,10 +127,10 @@ class Plugins(Generic[P]):
 
     def names(self) -> list[str]:
         """Every name that a plug-in adds, those that cannot be used included. Imports nothing."""
-        return [name for name in _installed(tuple(sys.path))[self.kind] if not self._taken(name)]
+        return [name for name in self._installed() if name not in self._built_in]
 
-    def _taken(self, name: str) -> bool:
-        return name in self._built_in
+    def _installed(self) -> dict[str, tuple[Installed, ...]]:
+        return _installed(tuple(sys.path))[self.kind]
 
     def find(self, name: str) -> Installed | None:
         """The plug-in of a name, not yet imported, or None where no plug-in has it.
@@ -187,23 +138,23 @@ class Plugins(Generic[P]):
         Raises:
             InputError: two have it, or it is the name of something built in.
         """
-        found = _installed(tuple(sys.path))[self.kind].get(name, ())
-        if not found:
+        plugins = self._installed().get(name, ())
+        if not plugins:
             return None
         noun = KINDS[self.kind]
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"the {noun} {name} ({found[0]}) cannot be used: a name is letters, digits, '_' "
+                f"the {noun} {name} ({plugins[0]}) cannot be used: a name is letters, digits, '_' "
                 "and '-'. Its package must rename it."
             )
-        owners = ["the workbench itself"] if self._taken(name) else []
-        owners += [str(one) for one in found]
+        owners = ["the workbench itself"] if name in self._built_in else []
+        owners += [str(plugin) for plugin in plugins]
         if len(owners) > 1:
             raise InputError(
                 f"the {noun} {name} is there {len(owners)} times: {'; '.join(owners)}. Remove "
                 "packages until one is left, or rename one."
             )
-        return found[0]
+        return plugins[0]
 
     def declaration(self, name: str) -> P | None:
         """The declaration of a plug-in, or None where no plug-in has this name.
@@ -211,8 +162,8 @@ class Plugins(Generic[P]):
         Raises:
             InputError: as `find`, or its module cannot be imported.
         """
-        found = self.find(name)
-        return found.declaration(self.expected) if found else None
+        plugin = self.find(name)
+        return plugin.declaration(self.expected) if plugin else None
 
     def usable_names(self) -> list[str]:
         """The names of plug-ins that can be used. Imports all declarations of this kind."""
@@ -221,13 +172,13 @@ class Plugins(Generic[P]):
 
     def problems(self) -> dict[str, str]:
         """Why plug-ins cannot be used, by name. Imports all declarations of this kind."""
-        found = {}
-        for name in _installed(tuple(sys.path))[self.kind]:
+        reasons = {}
+        for name in self._installed():
             try:
                 self.declaration(name)
             except InputError as error:
-                found[name] = str(error)
-        return found
+                reasons[name] = str(error)
+        return reasons
 
 
 class Registry(Mapping[str, T], Generic[T, P]):
@@ -271,15 +222,15 @@ class Registry(Mapping[str, T], Generic[T, P]):
 
     def usable(self) -> dict[str, T]:
         """What is built in, and the plug-ins that can be used, whose code is imported."""
-        found = dict(self._built_in)
+        usable = dict(self._built_in)
         for name in self._plugins.names():
             try:
-                found[name] = self[name]
+                usable[name] = self[name]
             except InputError:
                 continue
-        return found
+        return usable
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: T | None = None) -> T | None:  # type: ignore[override]
         """As if plug-ins that cannot be used were not there."""
         try:
             return self[name]
@@ -294,7 +245,7 @@ def _installed(path: tuple[str, ...]) -> dict[str, dict[str, tuple[Installed, ..
     Args:
         path: `sys.path`, where packages are looked for.
     """
-    found: dict[str, dict[str, tuple[Installed, ...]]] = {kind: {} for kind in KINDS}
+    kinds: dict[str, dict[str, tuple[Installed, ...]]] = {kind: {} for kind in KINDS}
     packages: set[str] = set()
     for distribution in metadata.distributions(path=list(path)):
         # Most packages have no such group, and one with damaged metadata harms no other.
@@ -308,8 +259,8 @@ def _installed(path: tuple[str, ...]) -> dict[str, dict[str, tuple[Installed, ..
             continue  # hidden by the same package earlier on the path, as in an import
         packages.add(package)
         for entry in entries:
-            kind = entry.group.removeprefix("workbench.")
-            if entry.group.startswith("workbench.") and kind in KINDS:
-                one = Installed(kind, entry.name, entry.value, package, distribution.version)
-                found[kind][entry.name] = (*found[kind].get(entry.name, ()), one)
-    return {kind: dict(sorted(names.items())) for kind, names in found.items()}
+            prefix, _, kind = entry.group.partition(".")
+            if prefix == "workbench" and kind in KINDS:
+                plugin = Installed(kind, entry.name, entry.value, package, distribution.version)
+                kinds[kind][entry.name] = (*kinds[kind].get(entry.name, ()), plugin)
+    return {kind: dict(sorted(names.items())) for kind, names in kinds.items()}

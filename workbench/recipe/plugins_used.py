@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.recipe.declarations import CorpusPlugin, Plugin
 from workbench.recipe.models import RunConfig
 from workbench.recipe.objectives import OBJECTIVE_PLUGINS
-from workbench.recipe.plugins import CorpusPlugin, Installed, Plugin, Plugins
+from workbench.recipe.plugins import Installed, Plugins
 from workbench.recipe.task_names import TASK_PLUGINS
 
 CORPUS_PLUGINS = Plugins("corpora", CorpusPlugin, built_in=("python-stdlib", "hf"))
@@ -24,16 +25,16 @@ def corpus_plugin(corpus: str) -> tuple[Installed, str] | None:
         InputError: two plug-ins have the name, or a built-in corpus or a file has it too.
     """
     name, _, argument = corpus.partition(":")
-    found = CORPUS_PLUGINS.find(name)
-    if found is None:
+    plugin = CORPUS_PLUGINS.find(name)
+    if plugin is None:
         return None
     if Path(corpus).exists():
         raise InputError(
-            f'the corpus "{corpus}" is a file or folder here, and a plug-in ({found}). Write '
+            f'the corpus "{corpus}" is a file or folder here, and a plug-in ({plugin}). Write '
             f'"./{corpus}" for the file'
             + (f', or "{corpus}:" for the plug-in.' if corpus == name else ".")
         )
-    return found, argument
+    return plugin, argument
 
 
 def with_plugins(config: RunConfig) -> RunConfig:
@@ -43,8 +44,9 @@ def with_plugins(config: RunConfig) -> RunConfig:
         InputError: one of them cannot be used.
     """
     numbers: dict[str, dict[str, int]] = {}
-    for one in (*_corpus_plugins(config), *_code_plugins(config)):
-        numbers.setdefault(one.kind, {})[one.name] = one.declaration(Plugin).numbers
+    for plugin in (*_corpus_plugins(config), *_code_plugins(config)):
+        declaration = plugin.declaration(_PLUGINS[plugin.kind].expected)
+        numbers.setdefault(plugin.kind, {})[plugin.name] = declaration.numbers
     return config.model_copy(update={"plugins": numbers or None})
 
 
@@ -56,17 +58,17 @@ def check_plugins(config: RunConfig, kinds: tuple[str, ...], where: str) -> None
     """
     for kind in kinds:
         for name, numbers in (config.plugins or {}).get(kind, {}).items():
-            found = _PLUGINS[kind].find(name)
-            if found is None:
+            plugin = _PLUGINS[kind].find(name)
+            if plugin is None:
                 raise InputError(
                     f"{where} uses the plug-in {name} (entry point workbench.{kind}), which is "
                     "not installed. Install its package: the run's provenance.json names it."
                 )
-            now = found.declaration(Plugin).numbers
+            now = plugin.declaration(Plugin).numbers
             if now != numbers:
                 raise InputError(
                     f"{where} was planned with numbers = {numbers} of the plug-in {name}, and "
-                    f"{found} has numbers = {now}. Install the version that provenance.json "
+                    f"{plugin} has numbers = {now}. Install the version that provenance.json "
                     "names, or run the recipe again, which makes a run of its own."
                 )
 
@@ -77,10 +79,10 @@ def plugin_origins(config: RunConfig, parent: dict[str, Any] | None = None) -> d
     Args:
         parent: the provenance of the run that this one goes on from, whose data it reads.
     """
-    found = _code_plugins(config)
+    plugins = _code_plugins(config)
     if parent is None:
-        found = [*_corpus_plugins(config), *found]
-    rows = [one.origin() for one in found]
+        plugins = [*_corpus_plugins(config), *plugins]
+    rows = [plugin.origin() for plugin in plugins]
     if parent is not None:
         rows = [row for row in parent.get("plugins", []) if row["kind"] == "corpora"] + rows
     return {"plugins": rows} if rows else {}
@@ -88,11 +90,11 @@ def plugin_origins(config: RunConfig, parent: dict[str, Any] | None = None) -> d
 
 def _corpus_plugins(config: RunConfig) -> list[Installed]:
     data = config.data
-    corpora = [one.corpus for one in data.mixture] if data.mixture else [data.corpus]
+    corpora = [source.corpus for source in data.mixture] if data.mixture else [data.corpus]
     corpora += [data.anneal.corpus] if data.anneal else []
-    corpora += [one.path for one in data.validation_extra or ()]
-    found = {plugin[0] for corpus in corpora if (plugin := corpus_plugin(corpus))}
-    return sorted(found, key=lambda one: one.name)
+    corpora += [extra.path for extra in data.validation_extra or ()]
+    plugins = {match[0] for corpus in corpora if (match := corpus_plugin(corpus))}
+    return sorted(plugins, key=lambda plugin: plugin.name)
 
 
 def _code_plugins(config: RunConfig) -> list[Installed]:

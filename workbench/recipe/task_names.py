@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workbench.recipe.plugins import Plugins, TaskPlugin
+from workbench.recipe.declarations import TaskPlugin
+from workbench.recipe.plugins import Plugins
 
 TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation")
 """Tasks scored by likelihood: during training and after it."""

@@ -91,7 +91,17 @@ def _provenance(row: dict[str, Any]) -> dict[str, Any]:
         "workbench": versions.get("workbench"),
         **{package: versions.get(package) for package in _PACKAGES},
         "platform": document.get("platform"),
+        **_plugins(document),
     }
+
+
+def _plugins(document: dict[str, Any]) -> dict[str, str]:
+    """The plug-ins that a run used, with their packages; nothing for a run without."""
+    names = [
+        f"{plugin['name']} {plugin['numbers']} ({plugin['package']} {plugin['version']})"
+        for plugin in document.get("plugins", [])
+    ]
+    return {"plug-ins": ", ".join(names)} if names else {}
 
 
 def _origin(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What this package adds to workbench. Nothing here imports torch: plans and fits need none."""
 
+from workbench.recipe.declarations import LawPlugin
 from workbench.recipe.objectives import ObjectiveFacts, ObjectivePlugin
-from workbench.recipe.plugins import LawPlugin
 
 ARDM = ObjectivePlugin(
     numbers=1,  # raise it when the code gives other numbers: runs then have other ids
