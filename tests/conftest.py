@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: a small corpus, a small recipe, the command line."""
 
 import gc
+import itertools
+import os
 import random
 import subprocess
 import sys
@@ -177,6 +179,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRu
             named["untrained"] = run
     gc.enable()  # titan's trainer turns it off for its process
     return named
+
+
+InstallPlugin = Callable[..., None]
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstallPlugin]:
+    """Install packages with entry points, as `tests.plugins.write_package` takes them, for this
+    test and the processes that it starts."""
+    from tests.plugins import write_package
+
+    imported, count = set(sys.modules), itertools.count()
+
+    def install(name: str, entry_points: Any, modules: Any = None, **more: Any) -> None:
+        folder = tmp_path / f"site-{next(count)}"
+        write_package(folder, name, entry_points, modules, **more)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+
+    yield install
+    for module in set(sys.modules) - imported:
+        if str(getattr(sys.modules[module], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[module]
 
 
 Workbench = Callable[..., subprocess.CompletedProcess[str]]

@@ -32,7 +32,7 @@ PUBLISHED, OWN = "published laws", "this fit"
 page = begin(
     "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
 )
-laws = {name: law.title for name, law in LAWS.items()} | {ALL: "all laws: a tournament"}
+laws = {name: law.title for name, law in LAWS.usable().items()} | {ALL: "all laws: a tournament"}
 with controls():
     study = page.study(width=220)
     known = metrics(page.where, study)

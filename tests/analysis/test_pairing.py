@@ -1,11 +1,14 @@
 """What is compared with what: nothing but seeds is averaged."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import InstallPlugin
 from tests.made_runs import MakeRun
+from tests.plugins import objective_module
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.pairing import distinguishing_keys
@@ -48,6 +51,30 @@ def test_variants_of_both_sides_are_named_by_side(results: Path, make_run: MakeR
     groups = [row["group"] for row in crossovers(results, "made", "val_loss", "tokens")]
     named = [(group["baseline.training.lr"], group["challenger.training.lr"]) for group in groups]
     assert sorted(named) == [(1e-3, 1e-3), (1e-3, 3e-3), (3e-3, 1e-3), (3e-3, 3e-3)]
+
+
+def test_numbers_of_an_objectives_plug_in_are_no_key_of_a_pair_and_make_variants(
+    results: Path, make_run: MakeRun, install_plugin: InstallPlugin
+) -> None:
+    make_run("ar", AR, compare={"challenger": "extra"})
+    for numbers, values in ((1, DIFFUSION), (2, LATER)):
+        sys.modules.pop("maker_declared", None)
+        install_plugin(
+            "maker",
+            {"objectives": {"extra": "maker_declared:DECLARED"}},
+            {"maker_declared": objective_module(numbers=numbers)},
+        )
+        made = ["training.objective='extra'"]
+        make_run(f"n{numbers}", values, compare={"challenger": "extra"}, overrides=made)
+        ingest(results)
+        rows = crossovers(results, "made", "val_loss", "tokens")
+        assert len(rows) == numbers
+    key = "plugins.objectives.extra"
+    assert sorted(row["group"][key] for row in rows) == [1, 2]
+    ar, old, new = {"training.objective": "ar"}, {key: 1, "x": 1}, {key: 2, "x": 1}
+    assert key not in distinguishing_keys([ar, {"training.objective": "extra", **old}])
+    extras = [{"training.objective": "extra", **numbers} for numbers in (old, new)]
+    assert key in distinguishing_keys([ar, *extras])
 
 
 def test_effective_data_does_not_take_variants_for_seeds_either(

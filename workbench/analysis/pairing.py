@@ -103,7 +103,8 @@ def shared_groups(
         shared = {
             key: value
             for key, value in curve.keys.items()
-            if (key in match if match is not None else key not in compared) and key not in left_out
+            if (key in match if match is not None else key not in compared and not _of_side(key))
+            and key not in left_out
         }
         group = groups.setdefault(identity(shared), Shared(shared, [], []))
         if _selected(curve, left):
@@ -111,6 +112,11 @@ def shared_groups(
         if _selected(curve, right):
             group.challenger.append(curve)
     return [variant for group in groups.values() for variant in _by_variant(group, left_out)]
+
+
+def _of_side(key: str) -> bool:
+    """Whether a key goes with a side's objective: the numbers of an objective's plug-in."""
+    return key.startswith("plugins.objectives.")
 
 
 def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
@@ -164,6 +170,7 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
             keys.get(key)
             for keys in configurations
             if key not in foreign_keys(keys.get("training.objective"))
+            and (key in keys or not _of_side(key))
         ]
         return len({json.dumps(value, default=str) for value in having}) > 1
 

@@ -98,9 +98,11 @@ def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     import json
 
-    from workbench.recipe.json_schema import recipe_schema
+    from workbench.recipe.json_schema import plugin_problems, recipe_schema
 
     print(json.dumps(recipe_schema(), indent=2))
+    for problem in plugin_problems():
+        print(f"Note: not in the schema: {problem}", file=sys.stderr)
 
 
 @tokenizer_app.command("train")

@@ -1,7 +1,7 @@
 """Corpora: where text comes from, as a stream of pieces that no document has to fit in memory.
 
 A document is the pieces up to and including one that is its last. A new corpus is a class with
-`pieces` and `signature`, and an entry in `open_corpus`.
+`pieces` and `signature`, and an entry in `open_corpus`; or a plug-in (`recipe.plugins`).
 """
 
 import glob
@@ -11,10 +11,13 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from workbench.data.readers import READERS, Piece, read_text, score_of, whole
 from workbench.errors import InputError
+from workbench.messages import suggestion
+from workbench.recipe.plugins import CorpusPlugin, Installed
+from workbench.recipe.plugins_used import CORPUS_PLUGINS, corpus_plugin
 
 _SKIPPED = {"test", "tests", "idlelib", "site-packages", "__pycache__", "idle_test"}
 
@@ -44,6 +47,9 @@ def open_corpus(
     Raises:
         InputError: unknown, missing, or of a kind that cannot be read.
     """
+    plugin = corpus_plugin(corpus)
+    if plugin is not None:
+        return PluginCorpus(*plugin, document=document, text_key=text_key, quality_key=quality_key)
     if corpus == "python-stdlib":
         return PythonStdlib(document, quality_key)
     if corpus.startswith("hf:"):
@@ -62,9 +68,12 @@ def _matching(pattern: str) -> list[Path]:
     else:
         files = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
     if not files:
+        names = ["python-stdlib", *CORPUS_PLUGINS.names()]
+        near = suggestion(pattern.partition(":")[0], names)
         raise InputError(
-            f'data.corpus = "{pattern}": no such file, and no file matches it. Corpora are '
-            "python-stdlib, a path or glob of .txt, .jsonl or .parquet files, and hf:org/name."
+            f'data.corpus = "{pattern}": no such file, and no file matches it{near or "."} Corpora '
+            f"are {', '.join(names)}, a path or glob of .txt, .jsonl or .parquet files, and "
+            "hf:org/name."
         )
     for file in files:
         if file.suffix not in READERS:
@@ -160,6 +169,37 @@ class HubDataset:
             files = sorted(p for p in local.rglob("*") if p.is_file())
             return _stat_signature(files, [str(f) for f in files])
         return "hub"  # a hub's data set is taken for unchanged once it is prepared
+
+
+class PluginCorpus:
+    """A corpus of a plug-in, prepared again when the plug-in's numbers change."""
+
+    def __init__(
+        self,
+        plugin: Installed,
+        argument: str,
+        *,
+        document: str,
+        text_key: str,
+        quality_key: str | None = None,
+    ) -> None:
+        """Raises:
+        InputError: the plug-in cannot be used, or refuses the argument.
+        """
+        self.plugin = plugin
+        self.numbers = plugin.declaration(CorpusPlugin).numbers
+        self.corpus: Corpus = plugin.call(
+            plugin.code(), argument, document=document, text_key=text_key, quality_key=quality_key
+        )
+
+    def pieces(self) -> Iterator[Piece]:
+        pieces = iter(self.plugin.call(self.corpus.pieces))
+        end = object()
+        while (piece := self.plugin.call(next, pieces, end)) is not end:
+            yield cast(Piece, piece)
+
+    def signature(self) -> str:
+        return f"{self.plugin.name}/{self.numbers}:{self.plugin.call(self.corpus.signature)}"
 
 
 def _stat_signature(files: list[Path], names: list[str]) -> str:

@@ -12,6 +12,7 @@ from workbench.data.tokenizers import load_tokenizer
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import ValidationSet
+from workbench.recipe.plugins_used import corpus_plugin
 
 FORMAT = 1
 ANNEAL = "anneal"
@@ -155,6 +156,6 @@ def _source_request(source: Any, data: DataConfig) -> dict[str, Any]:
 
 def _place(corpus: str) -> str:
     """Return a path in full, so that a request is the same from any folder."""
-    if corpus == "python-stdlib" or corpus.startswith("hf:"):
+    if corpus == "python-stdlib" or corpus.startswith("hf:") or corpus_plugin(corpus):
         return corpus
     return str(Path(corpus).expanduser().absolute())

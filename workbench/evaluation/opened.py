@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from workbench.data import PreparedData
 from workbench.errors import InputError
@@ -12,8 +13,9 @@ from workbench.evaluation.programs.pass_task import PassOptions
 from workbench.evaluation.question_files import digest
 from workbench.evaluation.scorer import ModelScorer
 from workbench.evaluation.tasks import TASKS, Measured
+from workbench.generation.samplers import SAMPLER_PLUGINS
 from workbench.messages import suggestion
-from workbench.recipe.task_names import FILE_NAMES, PROGRAM_TASKS, TASK_DRAWS
+from workbench.recipe.task_names import PROGRAM_TASKS, TASK_DRAWS, TASK_PLUGINS, file_names
 from workbench.runs.evaluations import Evaluated
 from workbench.runs.folder import RunFolder
 from workbench.training.trained_model import RunModel, load_run_model
@@ -61,7 +63,7 @@ class EvalOptions:
                     f"--tasks {task}: no such task{suggestion(task, known) or '.'} Tasks are "
                     f"{', '.join(known)}."
                 )
-        files = (*FILE_NAMES, *PROGRAM_TASKS)
+        files = (*file_names(self.tasks), *PROGRAM_TASKS)
         for name, path in self.files.items():
             if name not in files:
                 raise InputError(
@@ -127,8 +129,21 @@ def evaluated(
         task=name,
         draws=draws,
         seed=options.seed,
-        details={"seconds": seconds, "files": file_details(options.files)},
+        details={
+            "seconds": seconds,
+            "files": file_details(options.files),
+            **_plugin_details(name, options),
+        },
     )
+
+
+def _plugin_details(task: str, options: EvalOptions) -> dict[str, Any]:
+    """The plug-ins that a number came from; nothing where there are none."""
+    found = [TASK_PLUGINS.find(task)]
+    if task in PROGRAM_TASKS and options.passing.writing.sampler is not None:
+        found.append(SAMPLER_PLUGINS.find(options.passing.writing.sampler))
+    origins = [plugin.origin() for plugin in found if plugin]
+    return {"plugins": origins} if origins else {}
 
 
 def file_details(files: dict[str, Path]) -> dict[str, dict[str, str]]:

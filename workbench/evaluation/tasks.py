@@ -1,10 +1,11 @@
 """The tasks that `[evaluation] tasks` and `workbench eval --tasks` can name.
 
-A new one is a function and an entry in `TASKS`, beside its name in `recipe.models.TASKS`.
+A new one is a function and an entry in `TASKS`, beside its name in `recipe.task_names.TASKS`; or a
+plug-in (`recipe.plugins`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.data import PreparedData
@@ -17,7 +18,8 @@ from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_c
 from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.recipe import RunConfig
-from workbench.recipe.task_names import TASK_FILES
+from workbench.recipe.plugins import Installed, Registry, TaskPlugin
+from workbench.recipe.task_names import TASK_PLUGINS, reads_file_keys
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate
 
@@ -182,13 +184,33 @@ def _cut(stem: str, questions: list[Question], context: int) -> str | None:
     )
 
 
-TASKS: dict[str, Callable[[TaskInputs], Task]] = {
-    "cloze": _cloze,
-    "cloze_shots": _cloze_shots,
-    "hellaswag": _hellaswag,
-    "mmlu": _mmlu,
-    "mmlu_continuation": _mmlu_continuation,
-}
+TaskMaker = Callable[[TaskInputs], Task]
+
+
+def _of_plugin(plugin: Installed, declaration: TaskPlugin) -> TaskMaker:
+    """A plug-in's task, its numbers told apart in the estimator."""
+    make = plugin.code()
+
+    def made(inputs: TaskInputs) -> Task:
+        task = plugin.call(make, inputs)
+        if not isinstance(task, Task):
+            raise InputError(f"the task {plugin.name} ({plugin}) made no evaluation.tasks.Task.")
+        return replace(task, marks=f"{task.marks}/numbers={declaration.numbers}")
+
+    return made
+
+
+TASKS: Registry[TaskMaker, TaskPlugin] = Registry(
+    {
+        "cloze": _cloze,
+        "cloze_shots": _cloze_shots,
+        "hellaswag": _hellaswag,
+        "mmlu": _mmlu,
+        "mmlu_continuation": _mmlu_continuation,
+    },
+    TASK_PLUGINS,
+    _of_plugin,
+)
 
 
 TrainingTask = Callable[[StudyTrainer], Iterator[Measured]]
@@ -213,7 +235,7 @@ def training_tasks(config: RunConfig, prepared: PreparedData) -> list[TrainingTa
             )
 
     def made(name: str) -> Task:
-        of_file = bool(TASK_FILES.get(name))
+        of_file = reads_file_keys(name)
         draws = evaluation.task_draws if of_file else evaluation.cloze_draws
         return TASKS[name](
             TaskInputs(

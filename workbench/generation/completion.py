@@ -106,6 +106,7 @@ def complete(
                 "tokens": len(text_N),
                 "ended": ended,
                 "sampler": sampler.name,
+                **({"sampler_numbers": sampler.numbers} if sampler.numbers else {}),
                 "steps": settings.steps or (n_new if "steps" in sampler.reads else None),
                 "passes": made.passes,
                 "temperature": settings.temperature,

@@ -1,5 +1,6 @@
 """The samplers that `workbench sample --sampler` can name. A new one is a function, an entry in
-`SAMPLERS`, and its name in the entry of each objective whose models it samples."""
+`_BUILT_IN`, and its name in the entry of each objective whose models it samples; or a plug-in
+(`recipe.plugins`)."""
 
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from workbench.generation.diffusion import (
 from workbench.generation.settings import Fill, Settings
 from workbench.messages import suggestion
 from workbench.recipe import objective_facts
+from workbench.recipe.plugins import Installed, Plugins, Registry, SamplerPlugin
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Sampler:
     """Settings that only some samplers have and this one reads."""
     one_by_one: bool = False
     """Whether it asks for a single place of each text at a time."""
+    numbers: int | None = None
+    """Of a plug-in: goes where its samples are recorded."""
 
     def check(self, objective: str, settings: Settings) -> None:
         """Raises:
@@ -50,7 +54,7 @@ class Sampler:
             )
 
 
-SAMPLERS: dict[str, Sampler] = {
+_BUILT_IN: dict[str, Sampler] = {
     sampler.name: sampler
     for sampler in (
         Sampler("ar", autoregressive, one_by_one=True),
@@ -64,9 +68,36 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
+def _of_plugin(plugin: Installed, declaration: SamplerPlugin) -> Sampler:
+    return Sampler(
+        plugin.name,
+        plugin.code(),
+        declaration.reads,
+        declaration.one_by_one,
+        numbers=declaration.numbers,
+    )
+
+
+SAMPLER_PLUGINS = Plugins("samplers", SamplerPlugin, built_in=tuple(_BUILT_IN))
+SAMPLERS: Registry[Sampler, SamplerPlugin] = Registry(_BUILT_IN, SAMPLER_PLUGINS, _of_plugin)
+
+
 def samplers_of(objective: str) -> list[str]:
     """Samplers of an objective's models, the default first."""
-    return list(objective_facts(objective).samplers)
+    every = list(objective_facts(objective).samplers)
+    for name in SAMPLER_PLUGINS.usable_names():
+        declaration = SAMPLER_PLUGINS.declaration(name)
+        if declaration and objective in declaration.objectives:
+            every.append(name)
+    return list(dict.fromkeys(every))
+
+
+def sampler_label(name: str | None) -> str:
+    """A sampler as estimators name it, with a plug-in's numbers."""
+    if name is None:
+        return "default"
+    plugin = SAMPLER_PLUGINS.declaration(name)
+    return f"{name}/numbers={plugin.numbers}" if plugin else name
 
 
 def choose_sampler(name: str | None, objective: str) -> Sampler:

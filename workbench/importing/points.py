@@ -21,7 +21,6 @@ from workbench.importing.table import ROW, RawTable
 from workbench.messages import suggestion
 from workbench.recipe.objectives import OBJECTIVES
 
-_ALIASES = {alias: name for name, facts in OBJECTIVES.items() for alias in (name, *facts.aliases)}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
 
@@ -70,10 +69,19 @@ def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
     return Points(frame.drop(ROW), mapping.labels, provenance, notes)
 
 
+def _aliases() -> dict[str, str]:
+    """Our names of objectives, by what tables call them; plug-ins take no alias from others."""
+    found: dict[str, str] = {}
+    for name, facts in OBJECTIVES.usable().items():
+        for alias in (name, *facts.aliases):
+            found.setdefault(alias, name)
+    return found
+
+
 def objective_name(text: str) -> str | None:
     """Our name of an objective, or None where the text cannot be one."""
     plain = text.strip().lower()
-    known = _ALIASES.get(plain.replace("-", "_").replace(" ", "_"))
+    known = _aliases().get(plain.replace("-", "_").replace(" ", "_"))
     return known or (plain if _IDENTIFIER.fullmatch(plain) else None)
 
 
@@ -150,10 +158,11 @@ class _Checker:
         return exact.zip_with(exact.is_not_null(), whole)
 
     def _objective(self, texts: pl.Series) -> pl.Series:
+        aliases = _aliases()
         names = {text: objective_name(text) for text in texts.unique().drop_nulls().to_list()}
         unknown = [text for text, name in names.items() if name is None]
         allowed = "; ".join(
-            f"{ours}: {', '.join(word for word, name in _ALIASES.items() if name == ours)}"
+            f"{ours}: {', '.join(word for word, name in aliases.items() if name == ours)}"
             for ours in OBJECTIVES
         )
         self._refuse(
@@ -163,7 +172,7 @@ class _Checker:
             f"is no objective. Known are {allowed}; any other has letters, digits, '_' and '-' only"
         )  # fmt: skip
         for name in sorted({str(n) for n in names.values()} - set(OBJECTIVES)):
-            near = suggestion(name, _ALIASES)
+            near = suggestion(name, aliases)
             known = ", ".join(OBJECTIVES)
             self.notes.append(
                 f"objective {name} is imported as it is: none of {known}{near or '.'}"

@@ -11,7 +11,7 @@ from workbench.laws.fitting.result import Fit
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
-from workbench.laws.request import fit_options
+from workbench.laws.request import fit_options, get_law
 from workbench.recipe.objectives import BASELINE, CHALLENGER, OBJECTIVES
 
 DRAWS = 200  # resamples that intervals are worked out from
@@ -43,7 +43,7 @@ class Predictor:
             own = values[:DRAWS]
             internal = np.log(own) if parameter.log else own
             draws[1 : 1 + len(own), law.names.index(name)] = internal
-        estimator = OBJECTIVES[objective].estimator if objective in OBJECTIVES else "unknown"
+        estimator = facts.estimator if (facts := OBJECTIVES.get(objective)) else "unknown"
         return cls(
             objective,
             law,
@@ -63,9 +63,11 @@ def study_predictors(
         InputError: the study does not have AR and exactly one other objective, or has too few runs
             for the law.
     """
-    chosen = LAWS.get(law)
+    chosen = get_law(law) if law in LAWS else None
     if not isinstance(chosen, Law):
-        allowed = ", ".join(name for name, candidate in LAWS.items() if isinstance(candidate, Law))
+        allowed = ", ".join(
+            name for name, candidate in LAWS.usable().items() if isinstance(candidate, Law)
+        )
         raise InputError(f"--law {law}: advice needs a law that predicts losses: {allowed}.")
     options = fit_options(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,

@@ -1,5 +1,8 @@
-"""Every scaling law by name."""
+"""Every scaling law by name: those built in, and those of plug-ins."""
 
+from dataclasses import replace
+
+from workbench.errors import InputError
 from workbench.laws.chinchilla import CHINCHILLA
 from workbench.laws.critical_compute import CRITICAL_COMPUTE
 from workbench.laws.data_constrained import DATA_CONSTRAINED
@@ -7,8 +10,9 @@ from workbench.laws.data_constrained_geometric import DATA_CONSTRAINED_GEOMETRIC
 from workbench.laws.isoflop import ISOFLOP
 from workbench.laws.law import Law, Procedure
 from workbench.laws.quokka import QUOKKA
+from workbench.recipe.plugins import Installed, LawPlugin, Plugins, Registry
 
-LAWS: dict[str, Law | Procedure] = {
+_BUILT_IN: dict[str, Law | Procedure] = {
     law.name: law
     for law in (
         CHINCHILLA,
@@ -19,3 +23,19 @@ LAWS: dict[str, Law | Procedure] = {
         CRITICAL_COMPUTE,
     )
 }
+
+
+def _of_plugin(plugin: Installed, declaration: LawPlugin) -> Law | Procedure:
+    """A plug-in's law. Fits keep the citation, and with it where the law came from."""
+    law = plugin.code()
+    if not isinstance(law, Law | Procedure) or law.name != plugin.name:
+        raise InputError(
+            f"the law {plugin.name} ({plugin}) cannot be used: {declaration.code} is no Law or "
+            "Procedure of that name."
+        )
+    origin = f"{plugin.package} {plugin.version}, numbers = {declaration.numbers}"
+    return replace(law, citation=f"{law.citation} ({origin})")
+
+
+LAW_PLUGINS = Plugins("laws", LawPlugin, built_in=(*_BUILT_IN, "all"))
+LAWS: Registry[Law | Procedure, LawPlugin] = Registry(_BUILT_IN, LAW_PLUGINS, _of_plugin)

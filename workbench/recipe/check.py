@@ -9,7 +9,7 @@ from workbench.recipe.check_objective import check_objective
 from workbench.recipe.models import CompareConfig, RunConfig, resolved_model
 from workbench.recipe.objectives import OBJECTIVES
 from workbench.recipe.sizes import SIZES
-from workbench.recipe.task_names import FILE_NAMES, PROGRAM_TASKS, TASK_FILES, TASKS
+from workbench.recipe.task_names import PROGRAM_TASKS, file_names, files_of, task_names
 
 
 def check_compare(compare: CompareConfig, origin: str) -> None:
@@ -48,7 +48,10 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
         _parallelism,
         data_problem,
     ):
-        problem = check(config)
+        try:
+            problem = check(config)
+        except InputError as error:  # of a plug-in
+            problem = str(error)
         if problem:
             raise InputError(f"{where}: {problem}")
 
@@ -132,22 +135,24 @@ def _tasks(config: RunConfig) -> str | None:
                 f'evaluation.tasks: "{task}" runs programs that the model writes. Ask it of a '
                 f"trained run: `workbench eval RUN --tasks {task}`."
             )
-        if task not in TASKS:
+        known = task_names()
+        if task not in known:
             return (
-                f'evaluation.tasks: unknown task "{task}"{suggestion(task, TASKS) or "."} '
-                f"Tasks are {', '.join(TASKS)}."
+                f'evaluation.tasks: unknown task "{task}"{suggestion(task, known) or "."} '
+                f"Tasks are {', '.join(known)}."
             )
-        needed = TASK_FILES.get(task, ())[:1]
+        needed = files_of(task)[:1]
         if needed and needed[0] not in files:
             return (
                 f'evaluation.tasks: "{task}" needs its questions: evaluation.task_files = '
                 f'{{ {needed[0]} = "PATH" }}.'
             )
+    known_files = file_names(evaluation.tasks)
     for name, file in files.items():
-        if name not in FILE_NAMES:
+        if name not in known_files:
             return (
                 f'evaluation.task_files: unknown file "{name}"'
-                f"{suggestion(name, FILE_NAMES) or '.'} Files are {', '.join(FILE_NAMES)}."
+                f"{suggestion(name, known_files) or '.'} Files are {', '.join(known_files)}."
             )
         if file.sha256 is not None:
             return f"evaluation.task_files: {name}: give the path alone; its digest is worked out."

@@ -3,7 +3,7 @@
 from typing import Any
 
 from workbench.recipe.models import RunConfig
-from workbench.recipe.objectives import foreign_keys
+from workbench.recipe.objectives import foreign_keys, objective_facts
 
 # Values that ask for nothing beyond the plain objective. They leave the resolved configuration,
 # so that a run which does not use a key is the same run whether or not its recipe names it.
@@ -13,6 +13,7 @@ _PLAIN = {"input_mask": 0, "mask_aux_weight": 0, "noise_samples": 1}
 def check_objective(config: RunConfig) -> str | None:
     """What is wrong with the objective's own keys, or None."""
     training, length = config.training, config.data.seq_len
+    objective_facts(training.objective)  # says why, where its plug-in cannot be used
     foreign = foreign_keys(training.objective)
     weighs = "training.mask_aux_weight" not in foreign and training.mask_aux_weight
     if weighs and training.input_mask is None:

@@ -4,12 +4,15 @@ from typing import Any
 
 from pydantic import Field
 
-from workbench.recipe.models import CompareConfig, RunConfig, StudyConfig
+from workbench.recipe.models import CompareConfig, RunTables, StudyConfig
+from workbench.recipe.objectives import OBJECTIVE_PLUGINS, OBJECTIVES
+from workbench.recipe.plugins_used import CORPUS_PLUGINS
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import sweepable_keys
+from workbench.recipe.task_names import TASK_PLUGINS
 
 
-class RecipeFile(RunConfig):
+class RecipeFile(RunTables):
     """A recipe: one study and the runs that answer it."""
 
     study: StudyConfig
@@ -25,6 +28,7 @@ def recipe_schema() -> dict[str, Any]:
     schema = RecipeFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Workbench recipe"
+    _name_plugins(schema["$defs"])
     values = {"type": "array", "minItems": 1}
     keys = dict.fromkeys(sweepable_keys(), values)
     group = {"type": "object", "properties": keys}
@@ -34,3 +38,26 @@ def recipe_schema() -> dict[str, Any]:
         "exclude": {"type": "array", "items": {"type": "object"}},
     }
     return schema
+
+
+def _name_plugins(tables: dict[str, Any]) -> None:
+    """Add the plug-ins that can be used to what keys can be."""
+    objective = tables["TrainingConfig"]["properties"]["objective"]
+    objective["enum"] = list(OBJECTIVES.usable())
+    evaluation, data = tables["EvaluationConfig"], tables["DataConfig"]
+    for properties, key, plugins in (
+        (evaluation["properties"], "tasks", TASK_PLUGINS),
+        (data["properties"], "corpus", CORPUS_PLUGINS),
+    ):
+        names = plugins.usable_names()
+        if names:
+            properties[key]["description"] += f" Of plug-ins: {', '.join(names)}."
+
+
+def plugin_problems() -> list[str]:
+    """Why plug-ins that a recipe could name are not in the schema."""
+    return [
+        problem
+        for plugins in (OBJECTIVE_PLUGINS, CORPUS_PLUGINS, TASK_PLUGINS)
+        for problem in plugins.problems().values()
+    ]

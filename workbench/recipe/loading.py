@@ -24,9 +24,11 @@ from workbench.recipe.models import (
     resolved_model,
 )
 from workbench.recipe.objectives import foreign_keys
+from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import expand, set_dotted, unsweep
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
+from workbench.recipe.types import IN_A_RECIPE
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
@@ -107,7 +109,7 @@ def resolve(
     """One run, with every default that depends on another key filled in."""
     where = _where(origin, choices)
     try:
-        config = RunConfig.model_validate(document)
+        config = RunConfig.model_validate(document, context=IN_A_RECIPE)
     except ValidationError as error:
         raise InputError(explain(error, RunConfig, where)) from None
     check_run(config, document, where)
@@ -137,7 +139,11 @@ def resolve(
             "evaluation": _resolved_evaluation(config.evaluation),
         }
     )
-    return without_plain(_without_foreign(config))
+    config = without_plain(_without_foreign(config))
+    try:
+        return with_plugins(config)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from workbench.recipe.data import DataConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER, objectives_reading
@@ -219,8 +219,8 @@ class CompareConfig(Table):
     match: tuple[str, ...] | None = None
 
 
-class RunConfig(Table):
-    """Everything that decides a run's numbers."""
+class RunTables(Table):
+    """The tables of a recipe that decide a run's numbers."""
 
     data: DataConfig
     model: ModelConfig
@@ -245,6 +245,21 @@ class RunConfig(Table):
     @property
     def epochs(self) -> float:
         return (self.training.total_tokens or 0) / self.data.unique_tokens
+
+
+class RunConfig(RunTables):
+    """Everything that decides a run's numbers."""
+
+    plugins: dict[str, dict[str, int]] | None = None
+    """By kind and name, the `numbers` of each plug-in that the run uses; in no recipe."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_plugins(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run without plug-ins is written as it was before there were any."""
+        document: dict[str, Any] = handler(self)
+        if document.get("plugins") is None:
+            document.pop("plugins", None)
+        return document
 
 
 def resolved_model(model: ModelConfig) -> ModelConfig:

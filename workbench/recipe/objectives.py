@@ -3,15 +3,16 @@
 The one table of objectives: checks of a recipe, FLOPs, memory, figures, imports, samplers and
 decoders read it. It imports no torch; the objective itself, the torch code that corrupts and
 weighs tokens, is the class that `implementation` names. A new objective is an entry here and that
-one module.
+one module; or a plug-in (`recipe.plugins`), which brings both.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, Protocol
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.recipe.plugins import Installed, Plugin, Plugins, Registry
 
 
 class ObjectiveKeys(Protocol):
@@ -99,7 +100,7 @@ _MODULES = "workbench.training.objectives"
 BASELINE, CHALLENGER = "ar", "mdlm"
 """The pair that the paper compares (arXiv 2511.03276), and that a study compares by default."""
 
-OBJECTIVES: dict[str, ObjectiveFacts] = {
+_BUILT_IN: dict[str, ObjectiveFacts] = {
     facts.name: facts
     for facts in (
         ObjectiveFacts(
@@ -157,11 +158,41 @@ OBJECTIVES: dict[str, ObjectiveFacts] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class ObjectivePlugin(Plugin):
+    """An objective that another package adds. The code is its `Objective`, whose `facts` are
+    these."""
+
+    code: str = field(init=False, default="")
+    facts: ObjectiveFacts
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", self.facts.implementation)
+        super().__post_init__()
+
+
+def _of_plugin(plugin: Installed, declaration: ObjectivePlugin) -> ObjectiveFacts:
+    facts = declaration.facts
+    known = _keys_read_by_some()
+    if facts.name != plugin.name or not set(facts.keys) <= known:
+        raise InputError(
+            f"the objective {plugin.name} ({plugin}) cannot be used: its facts must have its name "
+            f"and keys among {', '.join(sorted(known))}."
+        )
+    return facts
+
+
+OBJECTIVE_PLUGINS = Plugins("objectives", ObjectivePlugin, built_in=tuple(_BUILT_IN))
+OBJECTIVES: Registry[ObjectiveFacts, ObjectivePlugin] = Registry(
+    _BUILT_IN, OBJECTIVE_PLUGINS, _of_plugin
+)
+
+
 def objective_facts(name: str) -> ObjectiveFacts:
     """The facts of an objective.
 
     Raises:
-        InputError: there is no such objective.
+        InputError: there is no such objective, or its plug-in cannot be used.
     """
     if name not in OBJECTIVES:
         raise InputError(
@@ -173,26 +204,30 @@ def objective_facts(name: str) -> ObjectiveFacts:
 
 def display_name(objective: str) -> str:
     """An objective as figures call it; the name itself of one that is known from imports alone."""
-    return OBJECTIVES[objective].display_name if objective in OBJECTIVES else objective
+    facts = OBJECTIVES.get(objective)
+    return facts.display_name if facts else objective
 
 
 def foreign_keys(objective: str | None) -> frozenset[str]:
     """Keys that some objectives read and this one does not: they leave its configuration, so that
-    runs which differ in them alone are one. Of an objective that was imported nothing is known."""
-    if objective not in OBJECTIVES:
-        return frozenset()
-    return _keys(OBJECTIVES.values()) - set(OBJECTIVES[objective].keys)
+    runs which differ in them alone are one. Nothing is known of an
+    objective that was imported, or whose plug-in cannot be used here."""
+    facts = OBJECTIVES.get(objective) if objective else None
+    return _keys_read_by_some() - set(facts.keys) if facts else frozenset()
 
 
 def keys_of_some_objectives() -> frozenset[str]:
     """Keys that are foreign to at least one objective."""
-    return frozenset(key for name in OBJECTIVES for key in foreign_keys(name))
+    return frozenset(key for name in _BUILT_IN for key in foreign_keys(name))
 
 
 def objectives_reading(key: str) -> str:
-    """The objectives that read a key, for descriptions: "mdlm, block"."""
-    return ", ".join(name for name, facts in OBJECTIVES.items() if key in facts.keys)
+    """The built-in objectives that read a key, for descriptions: "mdlm, block"."""
+    return ", ".join(name for name, facts in _BUILT_IN.items() if key in facts.keys)
 
 
-def _keys(objectives: Iterable[ObjectiveFacts]) -> frozenset[str]:
-    return frozenset(key for facts in objectives for key in facts.keys)
+@cache
+def _keys_read_by_some() -> frozenset[str]:
+    """Keys that only some of the built-in objectives read. Those that a plug-in reads are among
+    them: no package that is installed changes which keys leave a run's configuration."""
+    return frozenset(key for facts in _BUILT_IN.values() for key in facts.keys)

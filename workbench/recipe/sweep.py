@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.explain import table_in
-from workbench.recipe.models import RunConfig
+from workbench.recipe.models import RunTables
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Combination:
     choices: dict[str, Any]
 
 
-def sweepable_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+def sweepable_keys(model: type[BaseModel] = RunTables, prefix: str = "") -> list[str]:
     """Every dotted key that a sweep can set."""
     keys: list[str] = []
     for name, field in model.model_fields.items():

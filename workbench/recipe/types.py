@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from workbench.recipe.objectives import OBJECTIVES
@@ -16,19 +16,20 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
 
-def _known_objective(name: str) -> str:
-    if name in OBJECTIVES:
+IN_A_RECIPE = {"in_a_recipe": True}
+"""The context of validation in which an objective must be known. The configuration of a trained
+run can be read without the plug-in that its objective came from."""
+
+
+def _known_objective(name: str, info: ValidationInfo) -> str:
+    if info.context != IN_A_RECIPE or name in OBJECTIVES:
         return name
     *others, last = (f"'{known}'" for known in OBJECTIVES)
     expected = f"{', '.join(others)} or {last}"
     raise PydanticCustomError("literal_error", "{expected}", {"expected": expected})
 
 
-ObjectiveName = Annotated[
-    str,
-    AfterValidator(_known_objective),
-    WithJsonSchema({"enum": list(OBJECTIVES), "type": "string"}),
-]
+ObjectiveName = Annotated[str, AfterValidator(_known_objective)]
 
 # What a pattern asks for, in words: a text that does not match is answered with them.
 PATTERNS = {

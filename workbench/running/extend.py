@@ -16,6 +16,7 @@ from workbench.data import PreparedData
 from workbench.errors import InputError, WorkbenchError
 from workbench.planning.plan import run_spec, validation_sets
 from workbench.recipe import RunConfig, run_config
+from workbench.recipe.plugins_used import check_plugins, plugin_origins
 from workbench.running.run_report import RunReport
 from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, write_json
@@ -77,6 +78,7 @@ def _check(parent: RunFolder, total_tokens: int) -> None:
     if state != "finished":
         raise InputError(f"run {parent.run_id} is {state}: only a finished run is extended.")
     config = _config(parent)
+    check_plugins(config, ("objectives", "tasks"), f"run {parent.run_id}")
     longer = _longer(config, total_tokens)
     if longer.steps <= config.steps:
         raise InputError(
@@ -147,6 +149,7 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
         _copy_records(parent.records_path, folder / "records.jsonl", step)
 
     origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")
+    origin |= plugin_origins(run.config, parent=parent.provenance_json())
     return RunFolder.create(results, run.run_id, config, origin, status=status, fill=fill)
 
 

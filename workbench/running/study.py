@@ -8,6 +8,7 @@ from workbench.errors import InputError
 from workbench.planning.plan import Plan, RunSpec, plan_study
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import Recipe
+from workbench.recipe.plugins_used import plugin_origins
 from workbench.recipe.ranks import laid_out
 from workbench.recipe.task_names import missing_files
 from workbench.running.orchestrator import Orchestrator
@@ -139,7 +140,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
         }
-        return RunFolder.create(results, run.run_id, config, origin)
+        return RunFolder.create(results, run.run_id, config, origin | plugin_origins(run.config))
 
     folders = {folder.run_id: folder for folder in each(make, plan.runs)}
     listed = dict.fromkeys(

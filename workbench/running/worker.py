@@ -27,6 +27,7 @@ from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
 from workbench.evaluation.validation_sets import validation_set_tasks
 from workbench.recipe import RunConfig, run_config
+from workbench.recipe.plugins_used import check_plugins
 from workbench.recipe.ranks import laid_out
 from workbench.runs.folder import RunFolder
 from workbench.runs.lock import AlreadyClaimed
@@ -137,6 +138,7 @@ def _device_name(device: str) -> str:
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     config = laid_out(run_config(document), ranks)
+    check_plugins(config, ("objectives", "tasks"), f"run {run.run_id}")
     prepared = PreparedData.open(run.results / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)

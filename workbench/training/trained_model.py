@@ -17,6 +17,7 @@ from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
+from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
 from workbench.training.checkpoints import cause, saved_steps
@@ -73,6 +74,7 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     if run.is_imported():
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
     config = run_config(document)
+    check_plugins(config, ("objectives",), f"run {run.run_id}")
     step = checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)

@@ -10,6 +10,7 @@ from workbench.evaluation.programs.confinement import Confinement, confine
 from workbench.evaluation.programs.passing import PassCounts, count_passing
 from workbench.evaluation.programs.problems import DEFAULT_SHOTS, PROBLEMS, Problem
 from workbench.evaluation.question_files import digest
+from workbench.generation.samplers import sampler_label
 from workbench.training.validation import Estimate
 
 
@@ -59,7 +60,7 @@ class PassTask:
         steps = f"/steps={writing.steps}" if writing.steps is not None else ""
         estimator = (
             f"pass@k/attempts={options.attempts}/temperature={writing.temperature:g}"
-            f"/top_p={writing.top_p:g}/sampler={writing.sampler or 'default'}{steps}"
+            f"/top_p={writing.top_p:g}/sampler={sampler_label(writing.sampler)}{steps}"
             f"/max_new={writing.max_new}/shots={self.shots}/seed={writing.seed}"
             f"/questions={len(self.problems)}/file={self.mark}"
         )

@@ -1,5 +1,6 @@
 """Which law predicts best the runs of most compute from the others."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import InputError
@@ -11,7 +12,7 @@ from workbench.laws.law import Law, Procedure
 
 
 def tournament(
-    laws: dict[str, Law | Procedure], table: LossTable, options: FitOptions
+    laws: Mapping[str, Law | Procedure], table: LossTable, options: FitOptions
 ) -> tuple[list[Fit], list[str]]:
     """Fit every law that the table can determine.
 
@@ -24,11 +25,11 @@ def tournament(
     """
     fits: list[Fit] = []
     missing: list[str] = []
-    for law in laws.values():
+    for name in laws:
         try:
-            fits += fit_law(law, table, options)
+            fits += fit_law(laws[name], table, options)
         except InputError as error:
-            missing.append(f"{law.name}: {error}")
+            missing.append(f"{name}: {error}")
     if not fits:
         raise InputError("no law can be fitted:\n" + "\n".join(missing))
     return sorted(fits, key=_rank), missing
