@@ -17,6 +17,8 @@ from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import read_records
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(autouse=True)
 def _collect_garbage() -> Iterator[None]:

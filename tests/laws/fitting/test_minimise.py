@@ -72,6 +72,7 @@ def test_each_of_a_hundred_bad_starts_ends_at_one_objective() -> None:
     assert found.objective == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_starts_out_of_all_proportion_end_there_or_lose_a_term() -> None:
     """A term that vanishes has no slope left to bring it back. This is what many starts are
     for."""
@@ -100,6 +101,7 @@ def test_no_start_of_the_corners_makes_it_loop_or_warn() -> None:
             assert started.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chinchilla", "data_constrained"])
 def test_l_bfgs_b_finds_nothing_lower(name: str) -> None:
     table = made_table(name, noise=0.01, values=OTHERS[name], seed=7)
