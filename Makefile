@@ -1,12 +1,16 @@
 # make demo: set up, train four small models on real text, print where diffusion overtakes AR.
-# make test: set up, check style and types, run the tests.
+# make quick: the tests that train nothing and need no package of the system, in under 2 minutes.
+# make test: set up, check style and types, run all the tests but the long ones.
+# make test-long: the tests that take minutes each.
+# make lint: check style, types and the direction of imports.
+# make docs: write the generated pages of docs/ again.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint browser slurm clean
+.PHONY: setup demo quick test test-long lint docs browser slurm clean
 
 setup: $(STAMP)
 
@@ -21,8 +25,14 @@ demo: setup
 	$(BIN)/workbench run quickstart
 	$(BIN)/workbench crossover quickstart --metric val_loss
 
+quick: setup
+	$(BIN)/python -m pytest -n 2 -m "not (training or browser or slurm or system or slow or long)"
+
 test: setup lint browser slurm
 	$(BIN)/python -m pytest -n 2
+
+test-long: setup
+	$(BIN)/python -m pytest -n 2 -m long
 
 lint: setup
 	$(BIN)/ruff check .

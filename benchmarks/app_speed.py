@@ -12,50 +12,22 @@ over the websocket for the first figure.
 import argparse
 import json
 import os
-import socket
 import statistics
-import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 from many_runs import STUDY, write_many
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.app.conftest import CHROMIUM, FIGURE, FLAGS, start_server
 from workbench.store import database_path, ingest
-from workbench.viewing.launch import app_command
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-DRAWN = "[data-testid=stVegaLiteChart] svg.marks"
-FIGURE = f"{DRAWN} .mark-line path"
+LINE = f"{FIGURE} .mark-line path"
 REPEATS = 5
-
-
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
-
-
-def serve(results: Path, port: int) -> subprocess.Popen[bytes]:
-    """The app, ready to answer."""
-    environment = {**os.environ, "WORKBENCH_RESULTS": str(results)}
-    command = app_command("127.0.0.1", port, browser=False)
-    server = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    for _ in range(300):
-        try:
-            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
-            return server
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the app did not start")
 
 
 def first_figure(browser: Any, url: str) -> tuple[float, int]:
@@ -70,7 +42,7 @@ def first_figure(browser: Any, url: str) -> tuple[float, int]:
     page.on("websocket", lambda socket: socket.on("framereceived", count))
     began = time.perf_counter()
     page.goto(url)
-    page.locator(FIGURE).first.wait_for(timeout=60_000)
+    page.locator(LINE).first.wait_for(timeout=60_000)
     seconds = time.perf_counter() - began
     context.close()
     return seconds, received[0]
@@ -86,14 +58,14 @@ def changed_selection(browser: Any, url: str, axes: list[str]) -> list[float]:
         lambda socket: socket.on("framesent", lambda _: sent.append(time.perf_counter())),
     )
     page.goto(url)
-    page.locator(FIGURE).first.wait_for(timeout=60_000)
+    page.locator(LINE).first.wait_for(timeout=60_000)
     page.wait_for_timeout(2000)
     taken = []
     for name in axes:
         page.get_by_role("combobox", name="Along").click()
         sent.clear()
         page.get_by_role("option", name=name, exact=True).click()
-        page.locator(f"{DRAWN} text", has_text=name).first.wait_for(timeout=60_000)
+        page.locator(f"{FIGURE} text", has_text=name).first.wait_for(timeout=60_000)
         taken.append(time.perf_counter() - sent[0])
         page.wait_for_timeout(800)
     context.close()
@@ -113,10 +85,9 @@ def main() -> None:
         if not database_path(results).exists():
             write_many(results, runs=arguments.runs, points=arguments.points)
             ingest(results)
-        port = free_port()
-        server = serve(results, port)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        url = f"http://127.0.0.1:{port}/curves?study={STUDY}&metric=val_loss"
+        server = start_server(results, Path(folder) / "log.txt")
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        url = f"{server.url}/curves?study={STUDY}&metric=val_loss"
         try:
             cold, sent = first_figure(browser, url)
             again = [first_figure(browser, url)[0] for _ in range(REPEATS)]
@@ -124,8 +95,8 @@ def main() -> None:
             changes = changed_selection(browser, url, axes)
         finally:
             browser.close()
-            server.terminate()
-            server.wait()
+            server.process.terminate()
+            server.process.wait()
     print(
         json.dumps(
             {

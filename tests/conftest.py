@@ -6,12 +6,14 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+from tests.markers import add_markers, check_marker
 
 if TYPE_CHECKING:
     from workbench.runs.folder import RunFolder
@@ -65,13 +67,25 @@ _LONG = (
 a scheduler."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes begins first, so that no core is left with it at the end."""
+    """Mark what each test needs. What takes minutes begins first, so that no core is left with
+    it at the end."""
+    for item in items:
+        add_markers(item)
 
     def place(item: pytest.Item) -> int:
         return next((i for i, long in enumerate(_LONG) if item.nodeid.startswith(long)), len(_LONG))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that trains has to carry the marker that says so."""
+    result = yield
+    check_marker(item)
+    return result
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,8 @@ from workbench.planning.gpus import GPUS
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
 
+pytestmark = pytest.mark.training
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

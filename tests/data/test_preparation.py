@@ -188,6 +188,7 @@ def test_two_processes_that_prepare_at_once_agree(lines: Path, tmp_path: Path) -
     assert prints[0] == prints[1]
 
 
+@pytest.mark.slow
 def test_the_standard_library_is_a_corpus_without_its_tests(tmp_path: Path) -> None:
     from workbench.data.corpora import PythonStdlib
 

@@ -24,6 +24,8 @@ from workbench.runs.folder import RunFolder
 from workbench.store.read_records import read_records
 from workbench.training.trained_model import RunModel, load_run_model
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> list[RunFolder]:

@@ -83,6 +83,7 @@ def test_fifty_tokens_are_asked_for_or_a_quarter_of_a_window() -> None:
     assert [suffix_tokens(n) for n in (4, 64, 200, 2048)] == [1, 16, 50, 50]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("objective", "tokens"),
     [("ar", 76_800), ("mdlm", 153_600), ("block", 153_600)],  # aoar: test_decoding

@@ -48,6 +48,7 @@ def test_the_quickstarts_run_ids_are_those_of_before_there_were_such_tasks() -> 
     assert ids == ["c1366097d191", "7e239eb11331", "a65324a4a6c9", "c7ee6e9fb0df"]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("objective", ["ar", "mdlm"])
 def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective: str) -> None:
     recipe = recipe_with(tmp_path, corpus, ALL + files(tmp_path), f"training.objective={objective}")
@@ -105,6 +106,7 @@ def test_a_plan_defers_files_that_are_not_here_and_a_run_refuses_them(
         run_study(recipe, tmp_path)
 
 
+@pytest.mark.training
 def test_a_file_that_changed_after_planning_fails_the_run(tmp_path: Path, corpus: Path) -> None:
     recipe = recipe_with(tmp_path, corpus, ALL + files(tmp_path), "training.objective=ar")
     (run,) = make_folders(recipe, prepare_study(recipe, tmp_path), tmp_path).values()

@@ -117,6 +117,7 @@ def inside(document: Any) -> Iterator[dict[str, Any]]:
             yield from inside(value)
 
 
+@pytest.mark.slow
 def test_every_figure_is_valid_small_and_has_its_data(every: dict[str, Figure]) -> None:
     assert set(FIGURES) <= {*every, "isoflop"}
     for name, figure in every.items():

@@ -147,6 +147,7 @@ def test_objectives_keep_their_colours_on_a_dark_page(study: Path) -> None:
     assert on_dark("training tokens") == "training tokens"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1160, 1800])
 def test_figures_fill_the_page_and_do_not_leave_it(study: Path, width: int) -> None:
     four = curves_figure(study, "made", ["val_loss", "cloze_acc", "cloze_nll_true"], facet=UNIQUE)

@@ -294,6 +294,7 @@ def test_a_run_folder_is_whole(results: Path, table: WriteTable) -> None:
     assert not list(run.path.parent.glob(".*"))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
@@ -315,6 +316,7 @@ def test_values_and_tokens_come_back_bit_for_bit(
     assert dict(stored) == points
 
 
+@pytest.mark.slow
 def test_a_million_rows_take_less_than_ten_seconds(tmp_path: Path, results: Path) -> None:
     count, runs = 1_000_000, 10
     number = np.arange(count)
@@ -336,6 +338,7 @@ def test_a_million_rows_take_less_than_ten_seconds(tmp_path: Path, results: Path
     assert (report.runs, report.records) == (runs, count)
 
 
+@pytest.mark.training
 def test_retrying_a_study_leaves_its_imported_runs_alone(results: Path, table: WriteTable) -> None:
     from workbench.recipe import load_recipe
     from workbench.running.control import retry

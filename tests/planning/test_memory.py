@@ -29,6 +29,7 @@ def large(recipe: Path, size: str, shard: int, tensor: int, *keys: str) -> Plan:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "shard", "tensor"), [("1B", 4, 2), ("8B", 8, 1), ("8B-A1B", 4, 2)]
 )
@@ -46,6 +47,7 @@ def test_models_build_and_shard_without_a_gpu_and_hold_what_was_estimated(
     assert row["held_bytes"] == pytest.approx(row["estimated_held_bytes"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_layout_that_cannot_be_sharded_is_told(recipe: Path) -> None:
     planned = plan(recipe)
     run = planned.runs[0]
@@ -113,6 +115,7 @@ def saved_bytes() -> Callable[[RunConfig, ModelConfig], float]:
     return measure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [

@@ -145,6 +145,7 @@ def test_a_metric_on_another_set_is_the_same_metric() -> None:
     assert higher_is_better("humaneval_pass@1")
 
 
+@pytest.mark.slow
 def test_an_audit_is_a_table_for_people_and_json_for_programs(
     recipe: Path, tmp_path: Path, workbench: Workbench
 ) -> None:

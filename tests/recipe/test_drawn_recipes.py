@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.recipes import as_toml, recipes
@@ -44,6 +45,7 @@ def meet(document: dict[str, Any], corpus: Path) -> str:
         return "made"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(document=recipes())
 def test_a_drawn_recipe_is_made_whole_or_refused_whole(

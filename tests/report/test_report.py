@@ -60,6 +60,7 @@ def _markup(page: str) -> str:
     return re.sub(r"<script.*?</script>", "", page, flags=re.S)
 
 
+@pytest.mark.slow
 def test_a_report_loads_nothing_from_outside(page: str) -> None:
     markup = _markup(page)
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!#)""", markup)
@@ -74,6 +75,7 @@ def test_text_from_a_recipe_stays_text(page: str) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more?" in page
 
 
+@pytest.mark.slow
 def test_the_verdict_names_crossings_in_one_sentence_a_metric(report: Report) -> None:
     (line,) = report.verdicts
     assert line.startswith("val_loss: with 12.8k unique tokens")
@@ -130,6 +132,7 @@ def test_drawings_on_one_page_have_names_of_their_own(page: str) -> None:
     assert set(re.findall(r'clip-path="url\(#([^)]+)\)"', page)) <= set(ids)
 
 
+@pytest.mark.slow
 def test_imported_curves_have_a_report_that_says_so(results: Path, tmp_path: Path) -> None:
     import_runs("reference", None, results)
     out = write_report(results, "reference", tmp_path / "r.html", metrics=["hellaswag_acc_norm"])
@@ -161,6 +164,7 @@ def test_a_study_without_numbers_still_has_a_report(
     assert "no metric to compare has been evaluated yet" in page
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_has_a_report_too(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from workbench.running.extend import extend, extended_run
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import read_records
 
+pytestmark = pytest.mark.training
+
 LONG = 24 * 512
 # The warm-up of the short run: a longer one's would be longer by default.
 KEYS = ["training.decay_fraction=0.25", "training.warmup_steps=2", "training.checkpoint_every=4"]

@@ -163,6 +163,7 @@ def test_a_warm_parent_whose_own_parent_is_already_gone_leaves_at_once() -> None
     assert server.returncode == 128 + signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_ranks_stop_with_rank_zero_and_none_outlives_a_killed_agent(
     launcher: LocalLauncher, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_no_process_outlives_an_orchestrator_that_was_killed(
     assert train(*runs).ok
 
 
+@pytest.mark.slow
 def test_an_orchestrator_killed_during_the_imports_leaves_nothing_either(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import read_records
 
+pytestmark = pytest.mark.training
+
 
 def make_run(tmp_path: Path, corpus: Path, *overrides: str) -> RunFolder:
     path = tmp_path / "tiny.toml"

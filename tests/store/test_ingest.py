@@ -160,6 +160,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_those_who_ask_all_the_time_keep_no_writer_out(results: Path, make_run: MakeRun) -> None:
     make_run("a", {1: 5.0})
     ingest(results)

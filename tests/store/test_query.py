@@ -112,6 +112,7 @@ def test_every_column_has_a_comment_in_the_database_too(store: Path) -> None:
     assert bare.is_empty()
 
 
+@pytest.mark.slow
 def test_no_statement_of_any_kind_is_let_through_or_ends_in_anything_but_a_refusal(
     store: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_no_statement_of_any_kind_is_let_through_or_ends_in_anything_but_a_refus
     assert [checksum(folder) for folder in folders] == before
 
 
+@pytest.mark.slow
 def test_a_long_question_puts_nothing_but_its_answer_on_the_output(store: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from workbench.store import query;"

@@ -69,6 +69,7 @@ def numbers(run: RunFolder) -> dict[tuple[int, str], float]:
     }
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("step", [5, 9])
 def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(
     step: int, tmp_path: Path, corpus: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
@@ -88,6 +89,7 @@ def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(
     assert {metric for _, metric in numbers(whole)} >= {"val_loss@play", "val_bpb@play"}
 
 
+@pytest.mark.training
 def test_the_last_steps_learn_the_annealing_text(tmp_path: Path, corpus: Path) -> None:
     late = tmp_path / "late.txt"
     late.write_text("\n\n".join("#" * 70 + str(i) for i in range(100)))
@@ -104,6 +106,7 @@ def test_the_last_steps_learn_the_annealing_text(tmp_path: Path, corpus: Path) -
     assert losses["with"][12] < losses["without"][12] - 0.3
 
 
+@pytest.mark.training
 def test_a_second_set_that_is_the_held_out_text_has_the_held_out_loss(
     tmp_path: Path, corpus: Path
 ) -> None:
@@ -123,6 +126,7 @@ def test_a_second_set_that_is_the_held_out_text_has_the_held_out_loss(
     assert values(run, "val_bpb@same") == values(run, "val_bpb")
 
 
+@pytest.mark.training
 def test_the_store_knows_tiers_and_second_sets(tmp_path: Path, corpus: Path) -> None:
     play = tmp_path / "play.txt"
     play.write_text("\n\n".join(f"to be {i} or not to be {i * i}" for i in range(100)))

@@ -92,6 +92,7 @@ def test_evaluation_does_not_drop_and_training_does() -> None:
     assert not torch.equal(once, dropped(tokens))
 
 
+@pytest.mark.training
 def test_micro_batches_and_recomputation_leave_the_numbers_of_dropout(
     tmp_path: Path, corpus: Path
 ) -> None:

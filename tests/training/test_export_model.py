@@ -46,6 +46,7 @@ def trained_model(run: RunFolder, step: int) -> nn.Module:
     return model
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("keys", MODELS.values(), ids=MODELS)
 def test_an_exported_model_gives_the_logits_of_the_trained_one(
     keys: list[str], tmp_path: Path, corpus: Path, snippet: dict[str, Any]
@@ -72,6 +73,7 @@ def test_an_exported_model_gives_the_logits_of_the_trained_one(
         assert tokenizer["type"] == "bytes"
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("objective", ["block", "aoar"])
 def test_an_exported_model_of_two_streams_predicts_as_the_trained_one(
     objective: str, tmp_path: Path, corpus: Path, snippet: dict[str, Any]
@@ -101,6 +103,7 @@ def test_an_exported_model_of_two_streams_predicts_as_the_trained_one(
     torch.testing.assert_close(logits, trained, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.training
 def test_an_earlier_step_and_half_the_bytes_can_be_asked_for(tmp_path: Path, corpus: Path) -> None:
     run = make_run(tmp_path, corpus)
     with pytest.raises(InputError, match=r"has no checkpoint \(planned\)"):

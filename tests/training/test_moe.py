@@ -103,6 +103,7 @@ def test_even_routers_are_balanced_and_uncertain_and_a_stuck_one_is_neither() ->
     assert (stuck.balance, stuck.max_load, stuck.entropy) == (4, 4, 0)
 
 
+@pytest.mark.training
 def test_a_mixture_trains_records_its_routers_and_adds_up_over_micro_batches(
     tmp_path: Path, corpus: Path
 ) -> None:

@@ -14,6 +14,8 @@ from workbench.store import ingest, query
 from workbench.store.read_records import read_records
 from workbench.training.trainer import StudyTrainer
 
+pytestmark = pytest.mark.training
+
 KINDS: dict[str, tuple[list[str], str, str]] = {
     "masked ar": (
         ["objective=ar", "input_mask=0.3", "mask_aux_weight=0.5", "noise_samples=2"],

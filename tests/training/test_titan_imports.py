@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import pytest
+
 from workbench.training.titan_imports import _compiled_at_its_call
 
 UNUSED = ("datasets", "pandas", "tensorboard", "torch._inductor.compile_fx")
 
 
+@pytest.mark.slow
 def test_a_worker_imports_nothing_that_it_never_uses_and_torch_compiles_as_before() -> None:
     program = f"""
 import sys, torch

@@ -22,6 +22,7 @@ from workbench.laws.registry import LAWS
 FAST = FitOptions(resamples=0, starts=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["chinchilla", "data_constrained", "data_constrained_geometric", "quokka"]
 )
@@ -46,6 +47,7 @@ def test_the_published_point_has_the_published_objective(published_runs: LossTab
     assert set(fit.fixed) == set(scaling_law.names)
 
 
+@pytest.mark.slow
 def test_the_search_goes_beyond_the_published_minimum(published_runs: LossTable) -> None:
     scaling_law = law("data_constrained")
     fixed = {k: v for k, v in scaling_law.published.items() if k not in ("R_D", "R_N")}
@@ -73,6 +75,7 @@ def test_starts_of_240_rows_end_at_the_best_objective_or_lose_a_term(seed: int) 
     assert best.mean() > 0.95
 
 
+@pytest.mark.slow
 def test_no_other_optimiser_finds_less() -> None:
     table = made_table("chinchilla", noise=0.01, sizes=5)
     problem = make_problem(law("chinchilla"), table, FAST)
@@ -92,6 +95,7 @@ def test_no_other_optimiser_finds_less() -> None:
     assert ours <= theirs * (1 + 1e-6)
 
 
+@pytest.mark.slow
 def test_a_thousand_resamples_take_seconds() -> None:
     table = made_table("chinchilla", noise=0.005, sizes=10).take(np.arange(240))
     began = time.process_time()  # of both cores: others may be at work here
@@ -128,6 +132,7 @@ def test_the_huber_loss_is_smooth_where_its_pieces_meet() -> None:
     assert huber(np.array([0.1]), delta)[0] == pytest.approx(delta * (0.1 - delta / 2))
 
 
+@pytest.mark.slow
 def test_tied_exponents_are_equal() -> None:
     table = made_table("chinchilla", noise=0.003)
     (fit,) = fit_law(law("chinchilla"), table, FitOptions(tied=(("alpha", "beta"),), resamples=50))
@@ -153,6 +158,7 @@ def two_objectives(noise: float) -> LossTable:
     return LossTable(source="made", **joined)
 
 
+@pytest.mark.slow
 def test_shared_exponents_are_one_for_both_objectives() -> None:
     options = FitOptions(shared=("alpha", "beta"), resamples=50)
     ar, mdlm = fit_law(law("chinchilla"), two_objectives(0.002), options)
@@ -163,6 +169,7 @@ def test_shared_exponents_are_one_for_both_objectives() -> None:
     assert mdlm.params["E"] == pytest.approx(2.0, rel=0.02)
 
 
+@pytest.mark.slow
 def test_objectives_are_fitted_separately_unless_joined() -> None:
     table = two_objectives(0.002)
     separate = fit_law(law("chinchilla"), table, FAST)
@@ -173,6 +180,7 @@ def test_objectives_are_fitted_separately_unless_joined() -> None:
     assert joined[0].loss > separate[0].loss + separate[1].loss
 
 
+@pytest.mark.slow
 def test_the_second_stage_holds_what_single_epochs_gave() -> None:
     (fit,) = fit_law(
         law("data_constrained"), made_table("data_constrained", sizes=12),
@@ -182,6 +190,7 @@ def test_the_second_stage_holds_what_single_epochs_gave() -> None:
     assert set(fit.identified) == {"R_D", "R_N"}
 
 
+@pytest.mark.slow
 def test_repeats_cannot_be_judged_without_any() -> None:
     (fit,) = fit_law(
         law("data_constrained"), made_table("data_constrained", once=True, noise=0.003, sizes=12),
@@ -199,6 +208,7 @@ def test_a_single_size_leaves_its_exponent_open() -> None:
     assert fit.identified["beta"] is True
 
 
+@pytest.mark.slow
 def test_what_the_data_tell_is_identified() -> None:
     (fit,) = fit_law(
         law("data_constrained"), made_table("data_constrained", noise=0.003),
@@ -210,6 +220,7 @@ def test_what_the_data_tell_is_identified() -> None:
         assert None not in ends, name
 
 
+@pytest.mark.slow
 def test_a_planted_outlier_is_named() -> None:
     table = made_table("chinchilla", noise=0.002)
     loss = table.loss.copy()
@@ -228,6 +239,7 @@ def test_held_out_rows_are_those_of_most_compute() -> None:
     assert fit.held_out["rmse_log"] == pytest.approx(0.002, rel=0.5)
 
 
+@pytest.mark.slow
 def test_the_law_that_made_the_data_wins_the_tournament() -> None:
     rivals = {name: LAWS[name] for name in ("chinchilla", "data_constrained", "critical_compute")}
     fits, missing = tournament(rivals, made_table("data_constrained", noise=0.003), FAST)
@@ -235,6 +247,7 @@ def test_the_law_that_made_the_data_wins_the_tournament() -> None:
     assert [line.split(":")[0] for line in missing] == ["critical_compute"]
 
 
+@pytest.mark.slow
 def test_intervals_are_reproducible() -> None:
     table = made_table("chinchilla", noise=0.005)
     first, second = (
@@ -259,6 +272,7 @@ def test_options_that_make_no_sense_are_refused(options: FitOptions, message: st
         fit_law(law("data_constrained"), made_table("chinchilla"), options)
 
 
+@pytest.mark.slow
 def test_many_rows_get_an_answer_in_good_time() -> None:
     rng = np.random.default_rng(0)
     n, d = 10 ** rng.uniform(7, 10, 100_000), 10 ** rng.uniform(9, 12, 100_000)

@@ -77,6 +77,7 @@ def test_bad_starts_end_at_the_best_objective_or_lose_a_term(factor: float, most
     assert best.mean() > most
 
 
+@pytest.mark.slow
 def test_no_start_rests_where_a_fresh_one_would_descend() -> None:
     """Rounding moves a start as far as these starts are apart."""
     problem = noisy_problem()
@@ -100,6 +101,7 @@ def test_no_start_of_the_corners_makes_it_loop_or_warn() -> None:
             assert started.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chinchilla", "data_constrained"])
 def test_l_bfgs_b_finds_nothing_lower(name: str) -> None:
     table = made_table(name, noise=0.01, values=OTHERS[name], seed=7)

@@ -119,6 +119,7 @@ def test_other_units_are_suspected() -> None:
     assert any("in millions" in f for f in findings(n_params=[10, 11, 12, 13, 14, 15, 16]))
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_status_2_and_no_traceback(
     tmp_path: Path, workbench: Workbench
 ) -> None:
@@ -132,6 +133,7 @@ def test_the_command_ends_with_status_2_and_no_traceback(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_law_that_needs_unique_tokens_says_so(tmp_path: Path, workbench: Workbench) -> None:
     path = tmp_path / "t.csv"
     pl.DataFrame(GOOD).drop("unique_tokens").write_csv(path)

@@ -68,6 +68,7 @@ def test_one_number_of_tokens_leaves_the_data_term_open() -> None:
     assert not fit.identified["E"]
 
 
+@pytest.mark.slow
 def test_shared_exponents_of_two_objectives_are_found_together() -> None:
     ar = made_table("chinchilla", noise=0.003, values=SUM, objective="ar", sizes=4)
     other = {**SUM, "E": 1.9, "A": 400.0, "B": 4000.0}
@@ -104,6 +105,7 @@ def test_two_stages_recover_a_law_without_excess_parameters() -> None:
     assert list(fit.identified) == ["R_D"]
 
 
+@pytest.mark.slow
 def test_a_joint_fit_is_the_fit_of_all_rows() -> None:
     ar = made_table("chinchilla", noise=0.003, sizes=3, objective="ar")
     mdlm = made_table("chinchilla", noise=0.003, sizes=3, seed=1, objective="mdlm")

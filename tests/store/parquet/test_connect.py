@@ -117,6 +117,7 @@ def test_commands_that_keep_answers_leave_a_dataset_as_it_is(dataset: Path) -> N
     assert checksum(dataset) == before
 
 
+@pytest.mark.slow
 def test_reading_commands_take_a_dataset(
     store: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ export.export_parquet(Path(sys.argv[1]), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [False, True])
 def test_an_export_killed_anywhere_leaves_a_dataset_to_read_and_to_mend(
     again: bool, store: Path, tmp_path: Path, make_run: MakeRun
@@ -156,6 +157,7 @@ def test_an_export_killed_anywhere_leaves_a_dataset_to_read_and_to_mend(
     assert after > 5, "nothing was killed"
 
 
+@pytest.mark.slow
 def test_two_exports_at_once_end_with_the_store(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
@@ -195,6 +197,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_files_that_are_replaced_while_they_are_read_make_no_error(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +219,7 @@ def test_files_that_are_replaced_while_they_are_read_make_no_error(
         writer.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["memory", "file"])
 def test_a_url_holds_the_same_dataset_and_is_mirrored(
     scheme: str,
@@ -241,6 +245,7 @@ def test_a_url_holds_the_same_dataset_and_is_mirrored(
     assert metrics_path("ar", bucket_of("c")) not in unchanged
 
 
+@pytest.mark.slow
 def test_a_mirror_that_was_damaged_is_made_again(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
