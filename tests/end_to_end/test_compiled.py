@@ -3,8 +3,15 @@
 import json
 from pathlib import Path
 
+import pytest
+from torch._inductor.cpu_vec_isa import pick_vec_isa
+
 from tests.end_to_end.conftest import run_workbench, stored_records
 from workbench.runs.folder import list_runs
+
+# Where torch finds (or is told to use) no vector units, the C++ that it writes for this model does
+# not compile: 'at::vec' has not been declared (torch 2.15.0).
+pytestmark = pytest.mark.skipif(not pick_vec_isa(), reason="torch compiles nothing without vectors")
 
 KEYS = [
     "training.objective=mdlm", "training.compile=true", "training.seed=1",
