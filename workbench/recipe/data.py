@@ -21,8 +21,8 @@ class Source(Table):
     """A corpus beside the main one. What it leaves out is as `[data]` has it."""
 
     corpus: Text = Field(description="As data.corpus.")
-    document: Document | None = None
-    text_key: Text | None = None
+    document: Document | None = Field(None, description="Default: data.document.")
+    text_key: Text | None = Field(None, description="Default: data.text_key.")
 
 
 class MixtureSource(Source):
@@ -51,8 +51,8 @@ class ValidationSet(Table):
     tokens: Count | None = Field(
         None, description="Tokens that each evaluation reads. Default: data.validation_tokens."
     )
-    document: Document | None = None
-    text_key: Text | None = None
+    document: Document | None = Field(None, description="Default: data.document.")
+    text_key: Text | None = Field(None, description="Default: data.text_key.")
 
 
 def _corpus_or_mixture(schema: dict[str, Any]) -> None:

@@ -31,17 +31,17 @@ class StudyConfig(Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)] = Field(
         description="Letters, digits, '.', '_' and '-', without a leading dot."
     )
-    question: str = ""
-    source: str = ""
+    question: str = Field("", description="What the study asks.")
+    source: str = Field("", description="Where the claim comes from, such as a paper.")
 
 
 class ModelConfig(Table):
     """`[model]`: a named size, or the shape itself; a shape's keys override a named size's."""
 
     size: Text | None = Field(None, description="One of: " + ", ".join(SIZES) + ".")
-    width: Count | None = None
-    layers: Count | None = None
-    heads: Count | None = None
+    width: Count | None = Field(None, description="Dimensions of the residual stream.")
+    layers: Count | None = Field(None, description="Transformer layers.")
+    heads: Count | None = Field(None, description="Attention heads. Divides width.")
     ffn: Count | None = Field(
         None, description="Of each expert in a mixture. Default: floor(8 width / 3 / 64) * 64."
     )
@@ -49,10 +49,10 @@ class ModelConfig(Table):
     vocab_size: Count | None = Field(
         None, description="For planning without the data; padded. Read from the tokenizer else."
     )
-    rope_theta: Positive = 1e4
-    norm_eps: Positive = 1e-6
-    init_std: Positive = 0.02
-    qk_norm: Flag = True
+    rope_theta: Positive = Field(1e4, description="Base of the rotary embedding.")
+    norm_eps: Positive = Field(1e-6, description="Added to the mean square in RMSNorm.")
+    init_std: Positive = Field(0.02, description="Standard deviation of the initial weights.")
+    qk_norm: Flag = Field(True, description="RMSNorm of queries and keys.")
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
     )
@@ -88,7 +88,9 @@ def _read_by(key: str, meaning: str) -> str:
 class TrainingConfig(Table):
     """`[training]`: objective, budget, optimiser. Defaults are the paper's where it has them."""
 
-    objective: ObjectiveName
+    objective: ObjectiveName = Field(
+        description="What the model is trained to predict: see objectives.md."
+    )
     total_tokens: Count | None = Field(None, description="The token budget; or give epochs.")
     epochs: Positive | None = Field(None, description="Total tokens over unique tokens.")
     batch_size: Count = Field(description="Sequences a step, over all ranks.")
@@ -103,9 +105,9 @@ class TrainingConfig(Table):
         None, description="Default: 2 % of the steps, at most 1,000."
     )
     decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")
-    weight_decay: NonNegative = 0.1
-    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
-    grad_clip: Positive = 1.0
+    weight_decay: NonNegative = Field(0.1, description="Weight decay of AdamW.")
+    betas: tuple[Fraction, Fraction] = Field((0.9, 0.95), description="Betas of AdamW.")
+    grad_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
         "linear", description=_read_by("noise_schedule", "the probability of masking over time.")
@@ -145,7 +147,9 @@ class TrainingConfig(Table):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 on a GPU, float32 on a CPU."
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where there is one."
+    )
     compile: Flag = Field(False, description="torch.compile: slower to start, faster to train.")
     log_every: Count = Field(10, description="Steps between records of the training loss.")
     checkpoint_every: Count | None = Field(
@@ -164,7 +168,9 @@ class EvaluationConfig(Table):
     validation_draws: Count | None = Field(
         1, description="Noise draws a window, where the objective has noise."
     )
-    cloze_questions: Count | None = 256
+    cloze_questions: Count | None = Field(
+        256, description="Questions of cloze and cloze_shots, made of held-out text."
+    )
     cloze_draws: Count | None = Field(
         4, description="Noise draws an ending, where the objective has noise."
     )
@@ -214,9 +220,15 @@ class CompareConfig(Table):
     """`[compare]`: which two runs make a pair. Each side is an objective's name or a table of
     dotted keys and values; `match` lists the keys that a pair shares (default: all others)."""
 
-    baseline: str | dict[str, Any] = BASELINE
-    challenger: str | dict[str, Any] = CHALLENGER
-    match: tuple[str, ...] | None = None
+    baseline: str | dict[str, Any] = Field(
+        BASELINE, description="An objective's name, or a table of dotted keys and values."
+    )
+    challenger: str | dict[str, Any] = Field(
+        CHALLENGER, description="The same, of the runs that may overtake the baseline."
+    )
+    match: tuple[str, ...] | None = Field(
+        None, description="Dotted keys that the two runs of a pair share. Default: all others."
+    )
 
 
 class RunTables(Table):

@@ -17,9 +17,9 @@ OURS = (
 class SlurmConfig(Table):
     """`[launcher.slurm]`: what runs ask of the cluster. What is absent is the cluster's choice."""
 
-    partition: Text | None = None
-    account: Text | None = None
-    qos: Text | None = None
+    partition: Text | None = Field(None, description="Partition that jobs are submitted to.")
+    account: Text | None = Field(None, description="Account that jobs are charged to.")
+    qos: Text | None = Field(None, description="Quality of service of the jobs.")
     constraint: Text | None = Field(None, description="Features that nodes must have.")
     time: Annotated[str, Field(pattern=PATTERNS["time"])] | None = Field(
         None, description="Limit of one task: minutes, hours:minutes:seconds, days-hours."
@@ -98,4 +98,4 @@ class SlurmConfig(Table):
 class LauncherConfig(Table):
     """`[launcher]`: one table a launcher that has something to set."""
 
-    slurm: SlurmConfig = SlurmConfig()
+    slurm: SlurmConfig = Field(SlurmConfig(), description="See docs/slurm.md.")

@@ -33,7 +33,9 @@ class TaskFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Annotated[str, Field(strict=True, min_length=1)]
+    path: Annotated[str, Field(strict=True, min_length=1)] = Field(
+        description="The file. A path alone may stand for this table."
+    )
     sha256: str | None = Field(None, description="Filled in where the file is here.")
 
     @model_validator(mode="before")
