@@ -1,12 +1,16 @@
 """Tasks of plug-ins: asked as built-in ones are, their numbers in the estimator."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.conftest import InstallPlugin
+from tests.plugins import objective_module
 from workbench.data.tokenizers import load_tokenizer
 from workbench.errors import InputError
+from workbench.evaluation.evaluate import _naming_plugin_sampler
 from workbench.evaluation.opened import EvalOptions, evaluated
 from workbench.evaluation.tasks import TASKS, Measured, TaskInputs
 from workbench.training.validation import Estimate
@@ -79,3 +83,21 @@ def test_its_files_and_its_name_are_known_to_the_command(tmp_path: Path) -> None
         EvalOptions(tasks=("cloze",), files={"quiz": tmp_path})
     with pytest.raises(InputError, match="did you mean 'quiz'"):
         EvalOptions(tasks=("quizz",))
+
+
+def test_a_plug_ins_sampler_is_named_where_it_is_an_objectives_default(
+    install_plugin: InstallPlugin,
+) -> None:
+    sampler = """
+from workbench.recipe.declarations import SamplerPlugin
+DECLARED = SamplerPlugin(numbers=4, code="chooser:fill", objectives=("extra",))
+def fill(network, canvas, settings, randomness): ...
+"""
+    install_plugin("chooser", {"samplers": {"chosen": "chooser:DECLARED"}}, {"chooser": sampler})
+    declared = objective_module().replace('samplers=("ancestral",)', "samplers=()")
+    install_plugin("maker", {"objectives": {"extra": "maker:DECLARED"}}, {"maker": declared})
+    options = EvalOptions(tasks=("quiz",))
+    for objective, name in (("extra", "chosen"), ("mdlm", None)):
+        config = SimpleNamespace(training=SimpleNamespace(objective=objective))
+        opened: Any = SimpleNamespace(model=SimpleNamespace(config=config))
+        assert _naming_plugin_sampler(opened, options).passing.writing.sampler == name

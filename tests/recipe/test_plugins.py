@@ -119,6 +119,23 @@ def test_every_kind_that_training_uses_has_its_numbers_in_the_run(
     assert first(recipe, mixed).plugins == {"corpora": {"tales": 7}}
 
 
+def test_a_longer_run_keeps_where_the_corpus_of_its_parent_came_from(
+    recipe: Path, install_plugin: InstallPlugin
+) -> None:
+    extra(install_plugin)
+    install_plugin(
+        "second",
+        {"corpora": {"tales": "second_corpora:DECLARED"}},
+        {"second_corpora": CORPUS.format(numbers=7)},
+    )
+    config = first(recipe, USING, 'data.corpus="tales"')
+    origins = plugin_origins(config)["plugins"]
+    parent = {"plugins": [{**row, "version": "0.9"} for row in origins]}
+    longer = plugin_origins(config, parent)["plugins"]
+    versions = {row["name"]: row["version"] for row in longer}
+    assert versions == {"tales": "0.9", "extra": "1.0"}, "its data is the parent's, its code is not"
+
+
 def test_names_are_known_without_an_import_and_plans_without_the_code(
     tmp_path: Path, recipe: Path, install_plugin: InstallPlugin
 ) -> None:

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from workbench.evaluation.complete import RunCompleter
 from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluated, open_run
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
+from workbench.generation.samplers import choose_sampler
 from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
 from workbench.runs.studies import find_run
@@ -154,6 +156,7 @@ def _pass_task(name: str, options: EvalOptions) -> PassTask:
 
 def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterator[Evaluated]:
     """pass@k of one benchmark of programs."""
+    options = _naming_plugin_sampler(opened, options)
     began = time.perf_counter()
     answers = [
         Measured(*number) for number in task.ask(RunCompleter(opened.model), options.passing)
@@ -161,6 +164,18 @@ def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterat
     seconds = time.perf_counter() - began
     for measured in answers:
         yield evaluated(task.name, measured, options, draws=None, seconds=seconds)
+
+
+def _naming_plugin_sampler(opened: Opened, options: EvalOptions) -> EvalOptions:
+    """Name the default sampler where it is a plug-in's: its numbers belong to the estimator."""
+    passing = options.passing
+    if passing.writing.sampler is not None:
+        return options
+    default = choose_sampler(None, opened.model.config.training.objective)
+    if default.numbers is None:
+        return options
+    writing = replace(passing.writing, sampler=default.name)
+    return replace(options, passing=replace(passing, writing=writing))
 
 
 def _row(opened: Opened, answer: Evaluated) -> dict[str, Any]:
