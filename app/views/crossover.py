@@ -1,5 +1,7 @@
 """Crossover: where the challenger overtakes for good, how sure that is, and how it moves."""
 
+from typing import Any
+
 import streamlit as st
 
 from workbench.analysis.crossover import bound_note, crossovers, table_row
@@ -29,11 +31,11 @@ with controls():
         "Compared with", list(DEFINITIONS), "definition", told=DEFINITIONS, usual="point", width=330
     )
 
-found = None
+found: list[dict[str, Any]] = []
 with refusals():
     found = kept(
         page.where,
-        lambda: crossovers(results, study, metric, axis, definition=definition),
+        lambda: crossovers(results, study, metric, axis, definition=definition),  # type: ignore[arg-type]
         "crossovers", study, metric, axis, definition,
     )  # fmt: skip
 if not found:
@@ -46,7 +48,7 @@ methods = sorted({row["ci95_method"] for row in found if row["ci95_method"]})
 notes(
     [
         said and f"Note: {said}",
-        methods and f"Intervals: {'; '.join(methods)}.",
+        f"Intervals: {'; '.join(methods)}." if methods else None,
         *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in found),
     ]
 )

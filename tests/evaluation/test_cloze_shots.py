@@ -38,9 +38,9 @@ def test_shots_are_whole_passages_of_the_questions_document(prepared: PreparedDa
             for option, same in zip(asked.options, none.options, strict=True):
                 np.testing.assert_array_equal(option, same)
         assert len(three.context) + len(three.options[0]) <= 64
-        shown = bytes(three.context[: -len(none.context)].astype(np.uint8))
+        shown = bytes(np.asarray(three.context[: -len(none.context)], np.uint8))
         shots = [shown[i * (length + 2) :][:length] for i in range(3)]
-        assert bytes(one.context[:length].astype(np.uint8)) == shots[0]
+        assert bytes(np.asarray(one.context[:length], np.uint8)) == shots[0]
         question = bytes(np.concatenate([none.context, none.options[0]]).astype(np.uint8))
         assert any(all(part in d for part in [question, *shots]) for d in documents)
 

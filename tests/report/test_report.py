@@ -32,7 +32,7 @@ FIT = {
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("report") / "results"
-    make_run: MakeRun = conftest.make_run.__wrapped__(results)
+    make_run: MakeRun = conftest.make_run.__wrapped__(results)  # type: ignore[attr-defined]
     for unique in (12_800, 32_000):
         u = f"data.unique_tokens={unique}"
         make_run(f"a{unique}", AR, overrides=[u])
