@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/workbench crossover quickstart --metric val_loss
 
 quick: setup
-	$(BIN)/python -m pytest -n 2 -m "not (training or browser or slurm or system or slow or long)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not (training or browser or slurm or system or slow or long)"
 
 test: setup lint browser slurm
 	$(BIN)/python -m pytest -n 2

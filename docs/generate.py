@@ -123,7 +123,7 @@ def recipe_reference() -> str:
         about = about[0].upper() + about[1:]
         either = [f"`{key}`" for rule in part.get("anyOf", ()) for key in rule["required"]]
         required = part.get("required", [])
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 f"`{key}`",
                 type_name(value),

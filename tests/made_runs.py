@@ -39,7 +39,7 @@ def run_maker(results: Path) -> MakeRun:
         compare: dict[str, Any] | None = None,
     ) -> RunFolder:
         config = load_recipe("quickstart", ["training.objective='ar'", *(overrides or [])]).runs[0]
-        document = {
+        document: dict[str, Any] = {
             "schema": 1,
             "run_id": run_id,
             "parent": None,

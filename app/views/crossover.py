@@ -1,5 +1,7 @@
 """Crossover: where the challenger overtakes for good, how sure that is, and how it moves."""
 
+from typing import Any
+
 import streamlit as st
 
 from workbench.analysis.crossover import bound_note, crossovers, table_row
@@ -34,11 +36,11 @@ with controls():
         width=330,
     )
 
-rows = None
+rows: list[dict[str, Any]] = []
 with refusals():
     rows = cached(
         page.where,
-        lambda: crossovers(results, study, metric, axis, definition=definition),
+        lambda: crossovers(results, study, metric, axis, definition=definition),  # type: ignore[arg-type]
         "crossovers", study, metric, axis, definition,
     )  # fmt: skip
 if not rows:
@@ -51,7 +53,7 @@ methods = sorted({row["ci95_method"] for row in rows if row["ci95_method"]})
 notes(
     [
         bound and f"Note: {bound}",
-        methods and f"Intervals: {'; '.join(methods)}.",
+        f"Intervals: {'; '.join(methods)}." if methods else None,
         *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in rows),
     ]
 )

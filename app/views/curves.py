@@ -1,5 +1,8 @@
 """Curves: any metrics along any axis, with colours, dashes and panels for any key."""
 
+from functools import partial
+from typing import Any, cast
+
 from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
 from workbench.figures.learning_curves import Look
 from workbench.viewing.cached_store import loader, metrics
@@ -51,12 +54,12 @@ if view == "panels":
         log_y = page.link.toggle("log y", "logy")
     look = Look(log_x=log_x, log_y=log_y)
     page.link.write()
-    smoothing = smooth if smooth == "spline" else float(smooth)
+    smoothing: Any = smooth if smooth == "spline" else float(smooth)
     draw(
         page.where,
         lambda: curves_figure(
             results, study, chosen, axis, facet=facet, dash=dash, colour=colour,
-            smoothing=smoothing, band=band, where=only, look=look,
+            smoothing=smoothing, band=cast("Any", band), where=only, look=look,
             load=loader(page.where),
         ),
         "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, look,
@@ -74,6 +77,6 @@ else:
     for metric in chosen:
         draw(
             page.where,
-            lambda metric=metric: put_together_figure(results, study, metric, axis, shade),
+            partial(put_together_figure, results, study, metric, axis, shade),
             "together", study, metric, axis, shade,
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """Scaling laws: fit them, see how far a fit can be trusted, and ask for advice."""
 
+from functools import partial
+
 import streamlit as st
 
 from workbench.figures import (
@@ -85,7 +87,7 @@ def show(fitted: Fitted) -> None:
         return
     if law == "isoflop":
         for number, fit in enumerate(fits):
-            draw(page.where, lambda fit=fit: isoflop_figure(fit), "isoflop", number, *key)
+            draw(page.where, partial(isoflop_figure, fit), "isoflop", number, *key)
         return
     predicted, errors, likely, lines = st.tabs(
         ["Predicted", "Residuals", "Identifiability", "Contours"]
@@ -96,9 +98,9 @@ def show(fitted: Fitted) -> None:
         draw(page.where, lambda: residuals_figure(fits), "residuals", *key)
     for number, fit in enumerate(fits):
         with likely:
-            draw(page.where, lambda fit=fit: profile_figure(fit), "profiles", number, *key)
+            draw(page.where, partial(profile_figure, fit), "profiles", number, *key)
         with lines:
-            draw(page.where, lambda fit=fit: contour_figure(fit), "contours", number, *key)
+            draw(page.where, partial(contour_figure, fit), "contours", number, *key)
 
 
 if fitted is not None:

@@ -1,5 +1,7 @@
 """Overfitting: what validation loss hides (arXiv 2511.03276, Figures 8, 9 and 11)."""
 
+from functools import partial
+
 import streamlit as st
 
 from workbench.analysis.overfitting import overfitting_onset
@@ -32,7 +34,7 @@ if loss is not None and accuracy is not None:
     st.subheader("Accuracy against loss, along training", anchor=False)
     draw(
         page.where,
-        lambda: loss_against_accuracy_figure(results, study, loss, accuracy, only),
+        partial(loss_against_accuracy_figure, results, study, loss, accuracy, only),
         "loss and accuracy", study, loss, accuracy, only,
     )  # fmt: skip
 else:
@@ -58,7 +60,7 @@ if loss is not None:
     )
     with refusals():
         onsets = cached(
-            page.where, lambda: overfitting_onset(results, study, loss), "onset", study, loss
+            page.where, partial(overfitting_onset, results, study, loss), "onset", study, loss
         )
         table([onset_table_row(row) for row in onsets])
         draw(page.where, lambda: onset_figure(onsets), "onset", study, loss)

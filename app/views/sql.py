@@ -62,6 +62,7 @@ with refusals(), st.spinner("asking"):
 if frame is None:
     page.link.write()
     st.stop()
+answer = frame
 
 st.dataframe(frame.head(SHOWN), hide_index=True, placeholder="")
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -73,9 +74,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         def file(kind: str = kind) -> bytes:
             buffer = io.BytesIO()
             if kind == "CSV":
-                frame.write_csv(buffer)
+                answer.write_csv(buffer)
             else:
-                frame.write_parquet(buffer)
+                answer.write_parquet(buffer)
             return buffer.getvalue()
 
         st.download_button(
@@ -101,7 +102,7 @@ if numbers and frame.height:
     draw(
         page.where,
         lambda: quick_figure(
-            frame, x, y, None if colour == "none" else colour,
+            answer, x, y, None if colour == "none" else colour,
             lines=lines, log_x=log_x, log_y=log_y,
         ),
         "quick", sql, x, y, colour, lines, log_x, log_y,

@@ -86,7 +86,7 @@ def both(base: list[float], other: list[float], *, higher: bool = False) -> tupl
         for how in ("point", "best_so_far")
     )
     assert None not in crossing
-    return crossing  # type: ignore[return-value]
+    return crossing
 
 
 def test_the_best_so_far_counts_from_before_the_common_range() -> None:

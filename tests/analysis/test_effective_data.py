@@ -53,7 +53,7 @@ def test_a_smaller_budget_that_is_as_good_by_chance_does_not_count() -> None:
 def test_effective_tokens_scale_with_the_budgets(
     values: list[float], value: float, scale: float
 ) -> None:
-    budgets = 1e4 * 2.0 ** np.arange(len(values))
+    budgets = 1e4 * np.exp2(np.arange(len(values), dtype=np.float64))
     reading = read_off(budgets, np.array(values), value, higher=False)
     other = read_off(scale * budgets, np.array(values), value, higher=False)
     assert reading.bound == other.bound
@@ -65,7 +65,7 @@ def test_effective_tokens_scale_with_the_budgets(
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(0.1, 10))
 def test_a_better_value_is_never_worth_less(values: list[float], a: float, b: float) -> None:
-    budgets = 1e4 * 2.0 ** np.arange(len(values))
+    budgets = 1e4 * np.exp2(np.arange(len(values), dtype=np.float64))
 
     def worth(value: float) -> float:
         reading = read_off(budgets, np.array(values), value, higher=False)

@@ -171,7 +171,8 @@ def test_trends_are_fitted_within_groups_of_equal_other_keys() -> None:
 
 def test_keys_that_change_along_are_named_and_split_no_trend() -> None:
     rows = [
-        row(u**1.5, unique_tokens=u, **{"training.total_tokens": 10 * u}) for u in (1_000, 2_000)
+        row(u**1.5, unique_tokens=u, **{"training.total_tokens": 10 * u})  # type: ignore[arg-type]
+        for u in (1_000, 2_000)
     ]
     (trend,) = crossover_trends(rows, "unique_tokens")
     assert trend["exponent"] == pytest.approx(1.5)

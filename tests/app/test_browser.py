@@ -180,7 +180,7 @@ def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
         cwd=Path(__file__).parents[2], stderr=subprocess.PIPE,
     )  # fmt: skip
     errors: list[str] = []
-    reader = threading.Thread(target=lambda: errors.append(writer.stderr.read().decode()))  # type: ignore[union-attr]
+    reader = threading.Thread(target=lambda: errors.append(writer.stderr.read().decode()))
     reader.start()
     links = [
         ("overview", "study=quickstart"),

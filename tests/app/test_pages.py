@@ -17,7 +17,7 @@ from workbench.viewing.launch import main_script
 CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
 
 
-def charts(page: AppTest) -> list[dict]:  # type: ignore[type-arg]
+def charts(page: AppTest) -> list[dict]:
     return [json.loads(chart.proto.spec) for chart in page.get("vega_lite_chart")]
 
 

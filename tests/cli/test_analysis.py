@@ -108,6 +108,7 @@ def test_a_plan_with_bracket_keeps_its_contract(study: Path) -> None:
     assert {row["verdict"] for row in document["bracket"]} <= {"likely", "uncertain", "unlikely"}
 
 
+@pytest.mark.slow
 def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
     import numpy as np
     import polars as pl
@@ -124,7 +125,7 @@ def test_a_study_of_many_runs_gets_advice_with_intervals(results: Path) -> None:
             for grid in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5))
         )
         values = {**law.published, "B": b}
-        loss = law.predict(values, Rows.of(n, d, d)) * np.exp(rng.normal(0, 0.003, len(n)))
+        loss = law.predict(values, Rows.of(n, d, d)) * np.exp(rng.normal(0, 0.003, len(n)))  # type: ignore[union-attr]
         for i in range(len(n)):
             rows.append((objective, int(n[i]), int(d[i]), "val_loss", int(d[i]), loss[i]))
     columns = ["objective", "n_params", "unique_tokens", "metric", "total_tokens", "value"]

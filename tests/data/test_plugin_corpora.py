@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import InstallPlugin
-from workbench.data import find_prepared, prepare
+from workbench.data import find_prepared
 from workbench.data.corpora import open_corpus
+from workbench.data.preparation import prepare
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 

@@ -95,7 +95,7 @@ def arm(moment: str, marker: Path) -> None:
             die()
         finish(self, *args, **kwargs)
 
-    StudyTrainer.train_step = killed_step  # type: ignore[method-assign]
+    StudyTrainer.train_step = killed_step  # type: ignore[method-assign, assignment]
     RecordWriter.write = killed_write  # type: ignore[method-assign]
     StoppableCheckpoints._save = killed_save  # type: ignore[method-assign]
-    FileSystemWriter.finish = killed_finish  # type: ignore[method-assign]
+    FileSystemWriter.finish = killed_finish  # type: ignore[method-assign, assignment]

@@ -25,4 +25,4 @@ def _stop_after(trainer: StudyTrainer, batches: Any) -> None:
             time.sleep(0.02)
 
 
-StudyTrainer.train_step = _stop_after  # type: ignore[method-assign]
+StudyTrainer.train_step = _stop_after  # type: ignore[method-assign, assignment]

@@ -57,7 +57,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_serves(
         pytest.fail("the restarted worker was faster than the kill")
     for shard in checkpoint.glob("*.distcp"):
         os.truncate(shard, shard.stat().st_size // 2)
-    broken = run_workbench("run", tiny_recipe, *options)
+    broken = run_workbench("run", tiny_recipe, *map(str, options))
     assert broken.returncode == 1
     assert "checkpoint" in broken.stderr
     assert "cannot be read" in broken.stderr

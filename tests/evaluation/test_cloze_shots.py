@@ -38,9 +38,9 @@ def test_shots_are_whole_passages_of_the_questions_document(prepared: PreparedDa
             for option, same in zip(asked.options, zero.options, strict=True):
                 np.testing.assert_array_equal(option, same)
         assert len(triple.context) + len(triple.options[0]) <= 64
-        shown = bytes(triple.context[: -len(zero.context)].astype(np.uint8))
+        shown = bytes(np.asarray(triple.context[: -len(zero.context)], np.uint8))
         shots = [shown[i * (length + 2) :][:length] for i in range(3)]
-        assert bytes(single.context[:length].astype(np.uint8)) == shots[0]
+        assert bytes(np.asarray(single.context[:length], np.uint8)) == shots[0]
         question = bytes(np.concatenate([zero.context, zero.options[0]]).astype(np.uint8))
         assert any(all(part in d for part in [question, *shots]) for d in documents)
 

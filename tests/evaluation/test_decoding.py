@@ -103,7 +103,7 @@ def test_the_leftmost_of_equally_sure_places_comes_first_however_it_is_rounded()
     order: list[int] = []
     rng = torch.Generator().manual_seed(0)
 
-    def ask(inputs_BL: Tensor) -> Likeliest:
+    def ask(inputs_BL: Tensor, view: View | None = None) -> Likeliest:
         order.append(int((inputs_BL == VOCAB.mask_id).to(torch.uint8).argmax()))
         rounding = 0.1 * EQUALLY_SURE * torch.rand(inputs_BL.shape, generator=rng)
         return Likeliest(torch.zeros_like(inputs_BL), rounding - 1)

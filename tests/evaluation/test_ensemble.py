@@ -69,13 +69,13 @@ def test_a_model_beside_itself_is_itself(models: list[RunModel]) -> None:
     torch.testing.assert_close(twice, alone.log_softmax(-1))
 
 
-def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]:  # type: ignore[type-arg]
+def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]:
     results = runs[0].results
     names = [run.run_id for run in runs]
     options = ["--results", str(results), "--format", "json", "--device", "cpu"]
     done = CliRunner().invoke(app, ["eval", *names, *options, *arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    rows: dict[str, list[dict]] = {}  # type: ignore[type-arg]
+    rows: dict[str, list[dict]] = {}
     for row in json.loads(done.stdout):
         rows.setdefault(row["metric"], []).append(row)
     return rows

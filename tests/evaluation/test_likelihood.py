@@ -130,7 +130,7 @@ def test_ranks_share_the_batches_and_call_equally_often() -> None:
     prices = np.linspace(0.1, 2, 128)
 
     def on(rank: int, ranks: int) -> tuple[np.ndarray, int]:
-        scorer = Unigram(prices)
+        scorer = Unigram(prices.tolist())
         scorer.ranks = (rank, ranks)
         nll = continuation_nll(scorer, rows, context=8, draws=1, batch=2)
         return nll, scorer.calls

@@ -49,7 +49,7 @@ ROWS = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1], [9, 9, 
 
 
 @pytest.mark.parametrize(("decode", "causal"), [(left_to_right, True), (by_confidence, False)])
-def test_known_rows_come_back_and_others_do_not(decode, causal) -> None:  # type: ignore[no-untyped-def]
+def test_known_rows_come_back_and_others_do_not(decode, causal) -> None:
     copycat = Copycat(ROWS[:2], causal=causal)
     found = decode(copycat, ROWS, 5, KNOWS_ITS_VOCABULARY)
     assert (found[:, :5] == ROWS[:, :5]).all(), "the beginning is the prompt"
@@ -60,7 +60,7 @@ def test_known_rows_come_back_and_others_do_not(decode, causal) -> None:  # type
 
 def test_left_to_right_never_shows_what_is_asked_for() -> None:
     copycat = Copycat(ROWS[:1], causal=True)
-    left_to_right(copycat, ROWS[1:2], 5, KNOWS_ITS_VOCABULARY)
+    left_to_right(copycat, ROWS[1:2], 5, KNOWS_ITS_VOCABULARY)  # type: ignore[arg-type]
     for place, seen in enumerate(copycat.seen):
         assert (seen[0, 1:6] == ROWS[1, :5]).all()
         assert (seen[0, 6 + place :] == VOCAB.bos_id).all()
@@ -69,7 +69,7 @@ def test_left_to_right_never_shows_what_is_asked_for() -> None:
 
 def test_by_confidence_fills_one_token_a_pass_the_surest_first() -> None:
     copycat = Copycat(ROWS[:1], causal=False)
-    by_confidence(copycat, ROWS[:1], 5, KNOWS_ITS_VOCABULARY)
+    by_confidence(copycat, ROWS[:1], 5, KNOWS_ITS_VOCABULARY)  # type: ignore[arg-type]
     masked = [(seen == VOCAB.mask_id)[0].tolist() for seen in copycat.seen]
     left = [False] * 5
     assert masked == [

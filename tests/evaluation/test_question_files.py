@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from workbench.data.tokenizers import ByteTokenizer, JsonTokenizer, train_bpe
@@ -125,4 +126,4 @@ def test_options_share_their_questions_number(tmp_path: Path) -> None:
     path = written(tmp_path / "h.jsonl", HELLASWAG, HELLASWAG)
     first, second = in_tokens(read_hellaswag(path), ByteTokenizer())
     assert (first.number, second.number) == (0, 1)
-    assert bytes(first.options[1].astype("uint8")).decode() == " starts pulling up roofing."
+    assert bytes(np.asarray(first.options[1], np.uint8)).decode() == " starts pulling up roofing."

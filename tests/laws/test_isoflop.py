@@ -1,5 +1,7 @@
 """IsoFLOP profiles: exact ones give back their exponents, useless budgets are left out by name."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def test_intervals_hold_the_exponent_of_noisy_profiles() -> None:
 
 
 def joined(*tables: LossTable) -> LossTable:
-    parts = {
+    parts: dict[str, Any] = {
         name: np.concatenate([getattr(t, name) for t in tables])
         for name in ("name", "n_params", "total_tokens", "unique_tokens", "loss", "compute")
     }

@@ -95,7 +95,7 @@ def test_gradients_hold_below_and_above_the_supported_size(name: str, side: floa
 @pytest.mark.parametrize("name", FITTED)
 def test_losses_are_continuous_where_repeats_begin(name: str) -> None:
     law = FITTED[name]
-    values = law.published or {p.name: np.mean(RANGES[p.name]) for p in law.parameters}
+    values = law.published or {p.name: float(np.mean(RANGES[p.name])) for p in law.parameters}
     if name == "data_constrained_geometric":
         values = LAWS["data_constrained"].published
     n, u = np.full(2, 1e8), np.full(2, 1e9)

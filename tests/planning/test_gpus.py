@@ -39,7 +39,7 @@ def test_a_step_takes_its_flops_over_what_the_gpus_deliver(tmp_path: Path) -> No
 def test_recomputing_activations_costs_a_third_more_and_lets_the_largest_fit(
     tmp_path: Path,
 ) -> None:
-    def largest(*overrides: str) -> dict:  # type: ignore[type-arg]
+    def largest(*overrides: str) -> dict:
         plan = plan_study(load_recipe(PAPER, list(overrides)), tmp_path)
         return max(gpu_costs(plan, tmp_path, H100, 32), key=lambda row: row["n_params"])
 

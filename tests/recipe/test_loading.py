@@ -1,6 +1,7 @@
 """Recipes: sweeps expand, defaults resolve, equal runs merge."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from workbench.errors import InputError
 from workbench.recipe import canonical_json, load_recipe
 
 
-def load(tmp_path: Path, sweep: str, *overrides: str, before: str = "") -> list[dict[str, object]]:
+def load(tmp_path: Path, sweep: str, *overrides: str, before: str = "") -> list[dict[str, Any]]:
     text = RECIPE.format(corpus="x.txt")
     path = tmp_path / "r.toml"
     path.write_text(text[: text.index("[sweep]")] + before + "\n[sweep]\n" + sweep)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -84,7 +85,7 @@ def test_each_thread_count_has_a_parent_with_that_environment(
         start(launcher, run, threads)
     start(launcher, twin, 2)
     for run in (*runs.values(), twin):
-        wait_until(lambda run=run: attempts(run), "every worker works")
+        wait_until(partial(attempts, run), "every worker works")
     servers = {threads: server_of(attempts(run)[0]) for threads, run in runs.items()}
     assert servers[1].pid != servers[2].pid
     assert server_of(attempts(twin)[0]).pid == servers[2].pid

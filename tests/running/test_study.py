@@ -101,7 +101,9 @@ def test_retry_and_status_work_from_the_folders_alone(results: Path) -> None:
     train(good, bad)
     states = {row["run_id"]: row["state"] for row in status_rows(results, "scripted")}
     assert states == {"good": "finished", "bad": "failed"}
-    assert retry(results, "bad", jobs=1).finished == ["bad"]
+    again = retry(results, "bad", jobs=1)
+    assert isinstance(again, RunReport)
+    assert again.finished == ["bad"]
     with pytest.raises(InputError, match="scripted"):
         retry(results, "scripte")
 

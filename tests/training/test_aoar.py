@@ -45,6 +45,7 @@ def test_the_likelihood_along_an_order_is_exact(number: int, model: nn.Module) -
         torch.testing.assert_close(one_pass[:, place], expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_mean_over_orders_bounds_the_mixture_of_orders(model: nn.Module) -> None:
     along = torch.stack(
         [nll(model, objective().in_order(EVERY_SEQUENCE, r.expand(V**L, L))).sum(1) for r in ORDERS]

@@ -84,6 +84,7 @@ def test_one_block_is_masked_diffusion_with_the_same_noise(
         torch.testing.assert_close(nll(model, mine), nll(plain, other), atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bound_holds_and_validation_estimates_it(model: nn.Module) -> None:
     """Blocks of two: every mask and every order enumerated. The exact likelihood is the mixture
     over the orders in which a block's tokens may be revealed."""
@@ -109,6 +110,7 @@ def test_the_bound_holds_and_validation_estimates_it(model: nn.Module) -> None:
         assert values.mean().item() == pytest.approx(bound[number].item(), abs=4 * error)
 
 
+@pytest.mark.slow
 def test_an_answer_inside_a_block_is_bounded_in_each_block(model: nn.Module) -> None:
     """The answer starts in the middle of a block: its clean part of that block stays visible."""
     n, draws = 2048, 4
@@ -131,6 +133,7 @@ def test_an_answer_inside_a_block_is_bounded_in_each_block(model: nn.Module) -> 
     assert total.mean().item() == pytest.approx(expected.item(), abs=4 * error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
 def test_what_must_not_be_seen_changes_no_bit(size: int) -> None:
     length = 16

@@ -61,4 +61,4 @@ def test_matrices_start_at_the_asked_deviation_and_norms_at_one() -> None:
 
 def test_tied_weights_are_one_matrix() -> None:
     model = build()
-    assert model.tok_embeddings.weight is model.lm_head.weight
+    assert model.tok_embeddings.weight is model.lm_head.weight  # type: ignore[union-attr]

@@ -32,7 +32,7 @@ def build(weights: RouterWeights = NO_LOSSES, **changes: int) -> torch.nn.Module
 
 @pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_a_token_gets_the_weighted_sum_of_its_experts(top_k: int) -> None:
-    moe = build(moe_top_k=top_k).layers["0"].moe
+    moe = build(moe_top_k=top_k).layers["0"].moe  # type: ignore[index, union-attr]
     x_BLD = torch.randn(2, 5, 32)
     experts = moe.routed_experts.inner_experts
     p_BLE = F.softmax(x_BLD @ moe.router.gate.weight.T, dim=-1)
@@ -50,8 +50,8 @@ def test_a_token_gets_the_weighted_sum_of_its_experts(top_k: int) -> None:
 
 def routing(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of the first router, and what it chose, [T, E] and [T, K]."""
-    seen = {}
-    router = model.layers["0"].moe.router
+    seen: dict[str, torch.Tensor] = {}
+    router = model.layers["0"].moe.router  # type: ignore[index, union-attr]
     hook = router.register_forward_hook(lambda m, x, out: seen.update(x=x[0], ids=out[1]))
     model(tokens)
     hook.remove()
@@ -75,7 +75,9 @@ def test_the_losses_reach_the_router_as_if_they_had_been_added_to_the_loss() -> 
     (without(tokens).square().mean() + 0.3 * balance + 0.2 * z).backward()
     for name, parameter in with_losses.named_parameters():
         torch.testing.assert_close(
-            parameter.grad, without.get_parameter(name).grad, msg=lambda m, n=name: f"{n}: {m}"
+            parameter.grad,
+            without.get_parameter(name).grad,
+            msg=lambda m, n=name: f"{n}: {m}",  # type: ignore[misc]
         )
     routers.after_pass()
     state = routers.end_step(measure=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from workbench.metrics import higher_is_better_sql
+from workbench.runs.folder import STATES
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +35,7 @@ RUNS = _table(
     "runs",
     "One row a run. NULL where a key does not apply to the run's objective.",
     ("run_id", "VARCHAR", "hash of the resolved configuration and the data"),
-    ("objective", "VARCHAR", "training objective: ar, mdlm"),
+    ("objective", "VARCHAR", "training objective: ar, mdlm, block, aoar, or as an import names it"),
     ("n_params", "BIGINT", "all parameters, vocabulary padding included"),
     ("n_params_non_embedding", "BIGINT", "parameters outside embedding and output layer"),
     ("unique_tokens", "BIGINT", "distinct training tokens"),
@@ -50,16 +51,16 @@ RUNS = _table(
     ("batch_size", "BIGINT", "sequences a step"),
     ("lr", "DOUBLE", "peak learning rate"),
     ("weight_decay", "DOUBLE", "AdamW weight decay"),
-    ("noise_schedule", "VARCHAR", "diffusion: probability of masking over time"),
-    ("loss_weighting", "VARCHAR", "diffusion: elbo_t, elbo_realized or maskgit"),
+    ("noise_schedule", "VARCHAR", "mdlm, block: probability of masking over time"),
+    ("loss_weighting", "VARCHAR", "mdlm, block: elbo_t, elbo_realized or maskgit"),
     ("quality", "VARCHAR", "quality tier of the data"),
     ("input_mask", "DOUBLE", "AR: share of input tokens masked in training"),
     ("dropout", "DOUBLE", "dropout probability"),
     ("config", "JSON", "the whole resolved configuration"),
     ("provenance", "JSON", "revision, versions, host, command line"),
     ("data_fingerprint", "VARCHAR", "hash of the prepared tokens"),
-    ("parent", "VARCHAR", "run that this one continues"),
-    ("state", "VARCHAR", "planned, running, interrupted, finished, failed, diverged, cancelled"),
+    ("parent", "VARCHAR", "run that this one extends to more tokens"),
+    ("state", "VARCHAR", ", ".join(STATES)),
     ("attempts", "BIGINT", "times that training was started"),
     ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
@@ -112,7 +113,7 @@ TABLES: tuple[Table, ...] = (
         "Crossovers computed last, one row a group, metric and axis.",
         ("study", "VARCHAR", "name of the study"),
         ("metric", "VARCHAR", "metric compared"),
-        ("axis", "VARCHAR", "tokens, epochs or flops"),
+        ("axis", "VARCHAR", "tokens, epochs, flops or flops_per_unique"),
         ("unique_tokens", "BIGINT", "unique tokens of the group"),
         ("n_params", "BIGINT", "parameters of the group"),
         ("status", "VARCHAR", "crossed, not_reached or ahead_throughout"),

@@ -9,7 +9,7 @@ from workbench.evaluation.programs.confinement import Confinement, confine
 from workbench.evaluation.programs.passing import count_passing
 from workbench.evaluation.programs.problems import Problem, read_humaneval
 
-PLACES = [
+PLACES: list[str | Path] = [
     os.environ.get("WORKBENCH_HUMANEVAL", ""),
     Path(__file__).parents[4] / "shared" / "data" / "HumanEval.jsonl.gz",
 ]

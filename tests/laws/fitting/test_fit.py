@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def two_objectives(noise: float) -> LossTable:
         objective="mdlm",
         values={**values, "B": 4000.0, "E": 2.0},
     )
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(ar, name), getattr(other, name)])
         for name in ("name", "n_params", "total_tokens", "unique_tokens", "loss", "compute",
                      "objective")

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -91,7 +92,7 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
 
 
 def findings(**changes: list) -> list[str]:
-    arrays = {k: np.array(v, dtype=float) for k, v in {**GOOD, **changes}.items()}
+    arrays: dict[str, Any] = {k: np.array(v, dtype=float) for k, v in {**GOOD, **changes}.items()}
     table = LossTable(
         source="t", name=np.array([f"row {i + 1}" for i in range(7)]),
         compute=6 * arrays["n_params"] * arrays["total_tokens"], **arrays,

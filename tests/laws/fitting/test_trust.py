@@ -1,6 +1,7 @@
 """How far a fit is to be trusted: identified or not, held-out rows, influential rows, outliers."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from workbench.laws.law import Rows
 
 
 def relabelled(*tables: LossTable) -> LossTable:
-    parts = {
+    parts: dict[str, Any] = {
         name: np.concatenate([getattr(t, name) for t in tables])
         for name in (
             "name", "n_params", "total_tokens", "unique_tokens", "loss", "compute", "objective",
@@ -91,7 +92,7 @@ def test_shared_exponents_of_two_objectives_are_found_together() -> None:
     both = fits[0].ci95["beta"]
     assert ar_only is not None
     assert both is not None
-    assert both[1] - both[0] < ar_only[1] - ar_only[0]  # type: ignore[operator]
+    assert both[1] - both[0] < ar_only[1] - ar_only[0]
 
 
 def test_two_stages_recover_a_law_without_excess_parameters() -> None:

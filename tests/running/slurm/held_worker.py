@@ -25,5 +25,5 @@ def main(run_dir: Path) -> int:
             while not self.hooks.stop_requested() and time.monotonic() < deadline:
                 time.sleep(0.02)
 
-    StudyTrainer.train_step = step_and_pause  # type: ignore[method-assign]
+    StudyTrainer.train_step = step_and_pause  # type: ignore[method-assign, assignment]
     return worker.main(run_dir)

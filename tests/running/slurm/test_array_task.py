@@ -53,7 +53,7 @@ def test_a_study_of_good_and_bad_runs_ends_without_trying_the_bad_ones_again(
 def test_runs_of_a_task_share_one_warm_parent(cluster: Cluster, results: Path) -> None:
     runs = [make_run(results, f"r{i}", "finish") for i in range(5)]
     done = submit_runs(*runs, runs_per_task=5)
-    assert len(done.submission.arrays[0].tasks) == 1  # type: ignore[union-attr]
+    assert len(done.submission.arrays[0].tasks) == 1
     wait_for_empty_queue(cluster)
     assert all(run.status().state == "finished" for run in runs)
     assert "5 finished" in task_log(runs[0])

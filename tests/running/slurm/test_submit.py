@@ -172,7 +172,7 @@ submit_runs(RunFolder(Path({str(run.path)!r})))
     done = submit_runs(run, options=["--begin=now+1hour"])
     assert done.submitted == ["once"]
     assert list(cluster.queue()) == [element_of(run).job]
-    assert [left.name for left in submissions(tmp_path / "r")] == [done.submission.name]  # type: ignore[union-attr]
+    assert [left.name for left in submissions(tmp_path / "r")] == [done.submission.name]
 
 
 def test_runs_in_the_queue_are_not_submitted_again(
@@ -191,7 +191,7 @@ def test_arrays_keep_to_the_largest_that_the_cluster_takes(
     runs = [make_run(tmp_path / "r", f"r{i:02}", "finish") for i in range(5)]
     monkeypatch.setattr("workbench.running.slurm.submit.largest_array", lambda: 2)
     done = submit_runs(*runs, options=["--begin=now+1hour"])
-    assert len(done.submission.job_ids) == 3  # type: ignore[union-attr]
+    assert len(done.submission.job_ids) == 3
     assert len(cluster.queue()) == 5
 
 
