@@ -89,12 +89,12 @@ def test_the_bound_holds_and_validation_estimates_it(model: nn.Module) -> None:
     """Blocks of two: every mask and every order enumerated. The exact likelihood is the mixture
     over the orders in which a block's tokens may be revealed."""
     bound, exact = torch.zeros(V**L).double(), torch.zeros(V**L).double()
-    for one, two in ((0, 1), (2, 3)):
-        both = hidden_nll(model, EVERY_SEQUENCE, one, two)
+    for first, second in ((0, 1), (2, 3)):
+        both = hidden_nll(model, EVERY_SEQUENCE, first, second)
         orders = torch.stack(
             [
-                both[:, one] + hidden_nll(model, EVERY_SEQUENCE, two)[:, two],
-                both[:, two] + hidden_nll(model, EVERY_SEQUENCE, one)[:, one],
+                both[:, first] + hidden_nll(model, EVERY_SEQUENCE, second)[:, second],
+                both[:, second] + hidden_nll(model, EVERY_SEQUENCE, first)[:, first],
             ]
         )
         bound += orders.mean(0)

@@ -54,7 +54,7 @@ def test_the_expectation_of_elbo_t_is_the_exact_bound(schedule: str) -> None:
     n_masked = MASKS.sum(1)
     p_mask = chance**n_masked * (1 - chance) ** (L - n_masked)  # [T, 2^L]
     given = batch(torch.zeros(1, L, dtype=torch.int64))
-    weight = torch.stack([mdlm._weigh(mdlm, one[None], MASKS[:1], given)[0, 0] for one in t])
+    weight = torch.stack([mdlm._weigh(mdlm, time[None], MASKS[:1], given)[0, 0] for time in t])
     masked_nll = (nll * MASKS).sum(1)
     expectation = (dt * weight * (p_mask * masked_nll).sum(1)).sum().item()
     assert expectation == pytest.approx(order_agnostic_bound(nll), abs=1e-6)
@@ -135,13 +135,13 @@ def test_masks_do_not_depend_on_the_number_of_ranks() -> None:
 
 
 def test_masks_depend_on_epoch_sample_and_seed_and_times_on_the_step() -> None:
-    t, one = torch.tensor([0.5]), torch.tensor([1])
-    reference = objective().masks(t, one, one, 256)
-    assert torch.equal(reference, objective().masks(t, one, one, 256))
+    t, key = torch.tensor([0.5]), torch.tensor([1])
+    reference = objective().masks(t, key, key, 256)
+    assert torch.equal(reference, objective().masks(t, key, key, 256))
     for other in (
-        objective().masks(t, one + 1, one, 256),
-        objective().masks(t, one, one + 1, 256),
-        objective(seed=1).masks(t, one, one, 256),
+        objective().masks(t, key + 1, key, 256),
+        objective().masks(t, key, key + 1, 256),
+        objective(seed=1).masks(t, key, key, 256),
     ):
         assert not torch.equal(reference, other)
     position = torch.arange(4)
