@@ -11,7 +11,7 @@ from workbench.figures import (
     profile_figure,
     residuals_figure,
 )
-from workbench.figures.theme import name_of, short
+from workbench.figures.theme import short
 from workbench.laws.advice import advice_lines, advice_rows, advise
 from workbench.laws.fitting.result import parameter_rows, summary
 from workbench.laws.fitting.tournament import standings
@@ -19,6 +19,7 @@ from workbench.laws.law import Law
 from workbench.laws.predictors import paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import display_name
 from workbench.report.law_sections import fits_section
 from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
@@ -135,7 +136,7 @@ with refusals():
     answer = cached(
         page.where, lambda: advise(predictors, unique, compute), "advice", source, unique, compute
     )
-    st.metric("Train", name_of(str(answer["choice"])), border=True, width=260)
+    st.metric("Train", display_name(str(answer["choice"])), border=True, width=260)
     rows = advice_rows(answer)
     outside = [f"{row['objective']}: {row.pop(OUTSIDE)}" for row in rows if row[OUTSIDE]]
     table([{key: value for key, value in row.items() if key != OUTSIDE} for row in rows])

@@ -11,13 +11,12 @@ from workbench.figures.theme import (
     finished,
     group_text,
     heading,
-    name_of,
     series_channels,
     short,
     styles_of,
 )
 from workbench.planning.flops import generation_rows
-from workbench.recipe.objectives import BASELINE, CHALLENGER
+from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
 from workbench.recipe.sizes import ModelShape
 
 _LENGTHS = tuple(2**k for k in range(4, 13))
@@ -63,7 +62,7 @@ def _long(rows: list[dict[str, Any]], x: str) -> pl.DataFrame:
         [
             {
                 "x": float(row[x]),
-                "series": f"{name_of(side)}{' with KV cache' if side == BASELINE else ''}",
+                "series": f"{display_name(side)}{' with KV cache' if side == BASELINE else ''}",
                 "objective": side,
                 "flops": float(row["ar_flops" if side == BASELINE else "diffusion_flops"]),
                 "ratio": float(row["ratio"]),
@@ -154,7 +153,7 @@ def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
     values, name = row[side], _names(row)[side]
     return {
         "group": group_text(row["group"]),
-        "series": name_of(name),
+        "series": display_name(name),
         "objective": name,
         "flops": float(values["flops"]),
         "value": values["value"],

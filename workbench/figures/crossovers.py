@@ -28,14 +28,13 @@ from workbench.figures.theme import (
     group_text,
     heading,
     measured,
-    name_of,
     place_text,
     series_channels,
     styles_of,
     wrapped,
 )
 from workbench.metrics import higher_is_better
-from workbench.recipe.objectives import BASELINE, CHALLENGER
+from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
 
 _WIDTH, _HEIGHT = 290, 230
 _SPREAD = 2.0
@@ -112,7 +111,7 @@ def _styles(sides: tuple[Side, Side]) -> list[Style]:
 def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
     for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        name = name_of(side) if isinstance(side, str) else _side_text(side)
+        name = display_name(side) if isinstance(side, str) else _side_text(side)
         imported = all(curve.imported for curve in curves)
         kind = measured(curves[0].estimator, higher_is_better(metric))
         names.append(name + kind + (", imported" if imported else ""))
@@ -122,7 +121,9 @@ def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str
 def _side_text(side: dict[str, Any]) -> str:
     objective = side.get("training.objective")
     others = group_text({k: v for k, v in side.items() if k != "training.objective"})
-    return ", ".join(part for part in (name_of(objective) if objective else "", others) if part)
+    return ", ".join(
+        part for part in (display_name(objective) if objective else "", others) if part
+    )
 
 
 def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataFrame:

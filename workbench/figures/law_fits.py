@@ -15,7 +15,6 @@ from workbench.figures.theme import (
     colour_of,
     finished,
     heading,
-    name_of,
     series_channels,
     series_styles,
     short,
@@ -25,6 +24,7 @@ from workbench.laws.fitting.result import Fit
 from workbench.laws.isoflop import Budget, budgets
 from workbench.laws.law import Law
 from workbench.laws.registry import LAWS
+from workbench.recipe.objectives import display_name
 
 _SIDE = 300
 _RISE = 6.0
@@ -33,7 +33,7 @@ _RISE = 6.0
 
 def fit_name(fit: Fit) -> str:
     """The law, and the objective that it was fitted to."""
-    return fit.law + (f", {name_of(fit.objective_name)}" if fit.objective_name else "")
+    return fit.law + (f", {display_name(fit.objective_name)}" if fit.objective_name else "")
 
 
 def fit_rows(fit: Fit) -> pl.DataFrame:

@@ -35,7 +35,6 @@ from workbench.figures.theme import (
     heading,
     key_text,
     measured,
-    name_of,
     palette,
     series_channels,
     stroke_legend,
@@ -43,6 +42,7 @@ from workbench.figures.theme import (
     wrapped,
 )
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import display_name
 
 WIDTH, HEIGHT = 290, 220
 Loader = Callable[[Path, str, str], StudyCurves]
@@ -177,7 +177,7 @@ def _by_numbers(text: str) -> list[tuple[int, float, str]]:
 def legend_name(family: Family, published: bool = False) -> str:
     """An objective, and whether its numbers are published or imported ones."""
     origin = "published" if published else "imported" if family.imported else ""
-    return ", ".join(part for part in (name_of(family.objective), origin) if part)
+    return ", ".join(part for part in (display_name(family.objective), origin) if part)
 
 
 def measures(loaded: dict[str, list[Family]]) -> list[str]:
@@ -185,7 +185,7 @@ def measures(loaded: dict[str, list[Family]]) -> list[str]:
     lines = []
     for metric, every in loaded.items():
         kinds = {
-            name_of(f.objective): measured(f.estimator, higher_is_better(metric)).strip(" ()")
+            display_name(f.objective): measured(f.estimator, higher_is_better(metric)).strip(" ()")
             for f in every
         }
         if any("bound" in kind for kind in kinds.values()):

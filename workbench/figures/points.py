@@ -12,8 +12,9 @@ from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.intervals import smooth_curve
 from workbench.analysis.pairing import SEED, identity
 from workbench.errors import InputError
-from workbench.figures.theme import measured, name_of
+from workbench.figures.theme import measured
 from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import display_name
 
 OBJECTIVE = "training.objective"
 POINTS = 14_000
@@ -41,7 +42,7 @@ class Family:
 
     def series(self, metric: str, published: bool = False) -> str:
         """The name in a legend: objective, what a loss measures, and whether it was imported."""
-        text = name_of(self.objective) + measured(self.estimator, higher_is_better(metric))
+        text = display_name(self.objective) + measured(self.estimator, higher_is_better(metric))
         origin = "published" if published else "imported" if self.imported else ""
         return f"{text}, {origin}" if origin else text
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.messages import pretty
-from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.runs.files import replacing
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
@@ -168,11 +168,6 @@ def _between(anchors: tuple[str, ...], share: float) -> str:
 def colour_of(objective: str) -> str:
     """An objective's colour, the same on every figure."""
     return styles_of([objective])[objective].colour
-
-
-def name_of(objective: str) -> str:
-    """An objective as figures call it."""
-    return display_name(objective)
 
 
 def series_channels(

@@ -21,13 +21,13 @@ from workbench.figures.theme import (
     Style,
     finished,
     group_text,
-    name_of,
     place_text,
     series_channels,
     series_styles,
     short,
     styles_of,
 )
+from workbench.recipe.objectives import display_name
 
 _WIDTH, _HEIGHT = 430, 300
 _FAMILY_KEYS = ("study", "metric", "axis", "definition")
@@ -108,7 +108,7 @@ def _series_names(trends: list[dict[str, Any]]) -> list[str]:
         group = {key: trend["group"].get(key) for key in differing}
         objective = group.pop("objective", None)
         heads = [str(trend[k]) for k in ("metric", "axis") if len({t.get(k) for t in trends}) > 1]
-        parts = [*heads, name_of(objective) if objective else "", group_text(group)]
+        parts = [*heads, display_name(objective) if objective else "", group_text(group)]
         names.append(", ".join(part for part in parts if part) or "all")
     return names
 
@@ -204,7 +204,10 @@ def effective_data_figure(
     ends = np.array([keys.min() / 1.5, keys.max() * 1.5])
     unit = ends if show == "tokens" else np.ones(2)
     span = _roomy(np.concatenate([unit, 3 * unit, places_of(frame)]))
-    challenger, baseline = name_of(answers[0]["challenger"]), name_of(answers[0]["baseline"])
+    challenger, baseline = (
+        display_name(answers[0]["challenger"]),
+        display_name(answers[0]["baseline"]),
+    )
     needs = f"unique tokens {baseline} needs to match"
     y_title = needs if show == "tokens" else f"{needs}, over {challenger}'s own"
     x = log_axis("key:Q", f"unique tokens of {challenger}", ends)

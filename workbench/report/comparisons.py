@@ -18,9 +18,9 @@ from workbench.figures import (
     effective_data_figure,
 )
 from workbench.figures.crossovers import verdict
-from workbench.figures.theme import group_text, name_of, place_text
+from workbench.figures.theme import group_text, place_text
 from workbench.metrics import higher_is_better
-from workbench.recipe.objectives import BASELINE, CHALLENGER
+from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
 from workbench.report.sections import Section, attempt, points_sql, sentence
 from workbench.store import keep_crossovers
 from workbench.store.query import literal
@@ -81,7 +81,7 @@ def _row_text(row: dict[str, Any]) -> str:
         "an upper bound",
     }[row["status"]]
     side = row["challenger"]
-    who = name_of(side) if isinstance(side, str) else group_text(side)
+    who = display_name(side) if isinstance(side, str) else group_text(side)
     return f"with {group_text(row['group'])}, {who} {text}"
 
 
