@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import json
 import os
 import random
 import subprocess
@@ -173,13 +174,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRu
     """A finished run of each objective, by its name, and one "untrained". Leave them as they
     are."""
     from workbench.planning.prepare import prepare_study
-    from workbench.recipe import load_recipe
+    from workbench.recipe import OBJECTIVES, load_recipe
     from workbench.running import worker
     from workbench.running.study import make_folders
 
     folder = tmp_path_factory.mktemp("trained")
     path = folder / "tiny.toml"
-    text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', '["ar", "mdlm", "block", "aoar"]')
+    text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', json.dumps(list(OBJECTIVES)))
     text = text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8")
     path.write_text(text + '"training.seed" = [0, 1]\n')
     recipe = load_recipe(path)

@@ -158,7 +158,7 @@ def test_without_the_plug_in_its_runs_are_looked_at_and_no_more(ask: Ask, tmp_pa
     refused = ask("plan", "tiny.toml", site=empty)
     assert refused.returncode == 2
     assert 'training.objective = "ardm"' in refused.stderr
-    assert "expected 'ar', 'mdlm', 'block' or 'aoar'" in refused.stderr
+    assert "expected 'ar', " in refused.stderr
     rows = answer(ask("outcomes", "tiny", "--metric", "val_loss", "--format", "json", site=empty))
     assert len(rows) == 2
     gone = ask("sample", run, site=empty)

@@ -1,7 +1,9 @@
 """The table of objectives is complete, and the only one."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +86,12 @@ def test_an_unknown_objective_is_refused_everywhere(recipe: Path) -> None:
     ):
         with pytest.raises(InputError, match="did you mean 'ar'"):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("attention", "casual"), ("streams", 3), ("implementation", "workbench.training.ar")],
+)
+def test_facts_that_cannot_be_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{field} = .* of the objective ar: expected"):
+        replace(objective_facts("ar"), **{field: value})

@@ -111,7 +111,7 @@ def choose_sampler(name: str | None, objective: str) -> Sampler:
         fitting = samplers_of(objective)
         if not fitting:
             raise InputError(f"models of the objective {objective} cannot be sampled yet.")
-        return SAMPLERS[fitting[0]]
+        name = fitting[0]
     if name not in SAMPLERS:
         raise InputError(
             f"--sampler {name}: no such sampler{suggestion(name, SAMPLERS) or '.'} "

@@ -2,8 +2,8 @@
 
 The one table of objectives: checks of a recipe, FLOPs, memory, figures, imports, samplers and
 decoders read it. It imports no torch; the objective itself, the torch code that corrupts and
-weighs tokens, is the class that `implementation` names. A new objective is an entry here and that
-one module; or a plug-in (`recipe.plugins`), which brings both.
+weighs tokens, is the class that `implementation` names. A new objective is an entry of `_BUILT_IN`
+and that one module; or a plug-in (`recipe.plugins`), which brings both.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,8 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.declarations import Plugin
 from workbench.recipe.plugins import Installed, Plugins, Registry
+
+_ATTENTIONS = ("causal", "bidirectional", "mask a batch", "mask a sequence")
 
 
 class ObjectiveKeys(Protocol):
@@ -57,6 +59,26 @@ class ObjectiveFacts:
     """How windows' ends are decoded greedily (`evaluation.decoding`); None: they are not."""
     aliases: tuple[str, ...] = ()
     """What imported tables call it."""
+
+    def __post_init__(self) -> None:
+        """Refuse facts that would change a network or its costs without a word.
+
+        Raises:
+            ValueError: an attention, a number of streams or an implementation that cannot be.
+        """
+        allowed = {"attention": _ATTENTIONS, "streams": (1, 2)}
+        for field_name, values in allowed.items():
+            value = getattr(self, field_name)
+            if value not in values:
+                expected = ", ".join(map(repr, values))
+                raise ValueError(
+                    f"{field_name} = {value!r} of the objective {self.name}: expected {expected}."
+                )
+        if self.implementation.count(":") != 1:
+            raise ValueError(
+                f"implementation = {self.implementation!r} of the objective {self.name}: expected "
+                '"package.module:Class".'
+            )
 
     @property
     def causal(self) -> bool:

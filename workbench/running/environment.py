@@ -1,6 +1,9 @@
 """What has to be set before a worker imports torch."""
 
+import getpass
 import os
+import tempfile
+from pathlib import Path
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -14,4 +17,18 @@ def worker_environment(threads: int) -> dict[str, str]:
     return {
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "1"),
+        **_compiled_code(),
     }
+
+
+def _compiled_code() -> dict[str, str]:
+    """Where torch keeps what it compiles, when ATEN_CPU_CAPABILITY chooses the vector units.
+
+    Torch 2.15.0 finds code in its cache whatever vector units it was compiled for, and a worker
+    that runs such code is aborted. So each choice has a folder of its own, beside torch's.
+    """
+    chosen = os.environ.get("ATEN_CPU_CAPABILITY")
+    if not chosen or "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return {}
+    folder = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}_{chosen}"
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder)}

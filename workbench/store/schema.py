@@ -35,7 +35,7 @@ RUNS = _table(
     "runs",
     "One row a run. NULL where a key does not apply to the run's objective.",
     ("run_id", "VARCHAR", "hash of the resolved configuration and the data"),
-    ("objective", "VARCHAR", "training objective: ar, mdlm, block, aoar, or as an import names it"),
+    ("objective", "VARCHAR", "training objective as recipes name it, or as an import does"),
     ("n_params", "BIGINT", "all parameters, vocabulary padding included"),
     ("n_params_non_embedding", "BIGINT", "parameters outside embedding and output layer"),
     ("unique_tokens", "BIGINT", "distinct training tokens"),
