@@ -15,11 +15,15 @@ import pytest
 from hypothesis import settings
 
 from tests.markers import add_markers, check_marker
+from workbench.running.environment import compiled_code
 
 if TYPE_CHECKING:
     from workbench.runs.folder import RunFolder
 
 pytest_plugins = ["tests.made_runs"]  # its fixtures `make_run` and `results`
+
+# As workers do: this process trains too, and torch hands its own choice of a folder to children.
+os.environ.update(compiled_code())
 
 # Examples take as long as the machine is busy: time is no property here.
 settings.register_profile("workbench", deadline=None)

@@ -17,12 +17,12 @@ def worker_environment(threads: int) -> dict[str, str]:
     return {
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "1"),
-        **_compiled_code(),
+        **compiled_code(),
     }
 
 
-def _compiled_code() -> dict[str, str]:
-    """Where torch keeps what it compiles, when ATEN_CPU_CAPABILITY chooses the vector units.
+def compiled_code() -> dict[str, str]:
+    """Environment that says where compiled code lies, if ATEN_CPU_CAPABILITY chooses vector units.
 
     Torch 2.15.0 finds code in its cache whatever vector units it was compiled for, and a worker
     that runs such code is aborted. So each choice has a folder of its own, beside torch's.
