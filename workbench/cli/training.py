@@ -92,25 +92,25 @@ def plan(
     emit(with_text_columns(rows), fmt, document=document)
     for note in planned.deferred:
         print(f"Note: {note}", file=sys.stderr)
-    said = (
+    summary = (
         f"{len(rows)} runs, {planned.total_tokens:,} tokens, "
         f"{planned.total_train_flops:.3g} training FLOPs"
     )
     if estimate:
-        said += f", about {duration(estimate.seconds)} of training (from {estimate.source})"
+        summary += f", about {duration(estimate.seconds)} of training (from {estimate.source})"
     else:
-        said += "; no speed is known yet: --calibrate measures it"
-    print(said + ".", file=sys.stderr)
+        summary += "; no speed is known yet: --calibrate measures it"
+    print(summary + ".", file=sys.stderr)
     _say_memory(planned)
 
 
 def _say_memory(planned: "Plan") -> None:
     """The run that needs the most of a GPU, and what of it is what."""
     memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
-    held = memory.parameters + memory.gradients + memory.optimizer
+    resident = memory.parameters + memory.gradients + memory.optimizer
     masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
-        f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {held / 2**30:.3g} parameters, "
+        f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {resident / 2**30:.3g} parameters, "
         f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
         f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits {masks}"
         f"({memory.assumed}; CUDA's own and fragmentation not counted).",
@@ -141,7 +141,7 @@ def _gpu_costs(
         print(
             f"{hours:,.3g} GPU-hours in all, training steps alone. Counted: FLOPs, and the memory "
             "of parameters, gradients and AdamW. Estimated: the rest of the memory. The peak is "
-            "the maker's; MFU is as told in its column.",
+            "the maker's; where MFU comes from stands in its column.",
             file=sys.stderr,
         )
     return found
@@ -295,5 +295,5 @@ def cancel(
     lines = cancel_runs(results, target)
     if len(lines) > 20:
         words = Counter(line.partition(": ")[2] for line in lines)
-        lines = [f"{count} runs: {said}" for said, count in words.items()]
+        lines = [f"{count} runs: {state}" for state, count in words.items()]
     print("\n".join(lines), file=sys.stderr)

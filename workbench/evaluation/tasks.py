@@ -189,7 +189,7 @@ TaskMaker = Callable[[TaskInputs], Task]
 
 
 def _of_plugin(plugin: Installed, declaration: TaskPlugin) -> TaskMaker:
-    """A plug-in's task, its numbers told apart in the estimator."""
+    """A plug-in's task, its `numbers` in the estimator."""
     make = plugin.code()
 
     def made(inputs: TaskInputs) -> Task:

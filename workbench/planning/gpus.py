@@ -172,7 +172,7 @@ def measured_mfu(results: Path, gpu: Gpu) -> dict[str, float]:
         planned = RunConfig.model_validate_json(row["config"]).parallelism.world_size
         ranks = max(one.get("ranks", planned) for one in devices)
         if any(one.get("ranks", planned) != ranks for one in devices):
-            continue  # which speeds are whose cannot be told
+            continue  # nothing says which run has which speed
         flops = row["train_flops"] / row["total_tokens"] * row["speed"]
         found.setdefault(row["objective"], []).append(flops / (ranks * gpu.peak_flops))
     return {objective: median(values) for objective, values in found.items()}

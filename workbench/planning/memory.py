@@ -74,8 +74,8 @@ class Memory:
 
     @property
     def total(self) -> int:
-        held = self.parameters + self.gradients + self.optimizer
-        return held + self.gathered + self.activations + self.logits + self.masks
+        between_steps = self.parameters + self.gradients + self.optimizer
+        return between_steps + self.gathered + self.activations + self.logits + self.masks
 
     def document(self) -> dict[str, int | str]:
         """The parts and their sum, for JSON."""

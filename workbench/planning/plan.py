@@ -56,7 +56,7 @@ class RunSpec:
         return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
-        """What follows from the configuration: kept in the run's `config.json`."""
+        """What follows from the configuration: written to the run's `config.json`."""
         return {
             "n_params": self.n_params,
             "n_params_non_embedding": self.n_params_non_embedding,
@@ -89,7 +89,7 @@ class Plan:
 def run_id_of(
     config: RunConfig, fingerprint: str, validation_extra: dict[str, PreparedData] | None = None
 ) -> str:
-    """12 hex digits that tell apart everything that decides a run's numbers."""
+    """12 hex digits that distinguish everything that decides a run's numbers."""
     lines = [canonical_json(config), fingerprint]
     lines += [
         f"{name}={data.fingerprint}" for name, data in sorted((validation_extra or {}).items())
@@ -99,7 +99,7 @@ def run_id_of(
 
 
 def plan_study(recipe: Recipe, results: Path) -> Plan:
-    """Plan a recipe. Never reads the corpus: what needs it is deferred and said so.
+    """Plan a recipe. Never reads the corpus: what needs it is deferred, and noted.
 
     Raises:
         InputError: the prepared data is too small, or the vocabulary cannot be known.
@@ -122,7 +122,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
         else:
             deferred.append(
                 f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
-                f"it has enough text, are told by `workbench run`."
+                f"it has enough text, are known after `workbench run`."
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
@@ -138,7 +138,7 @@ def validation_sets(
         prepared = find_validation_set(one, config.data, results)
         if prepared is None:
             deferred.append(
-                f'data.validation_extra "{one.name}" is not prepared yet: run ids are told by '
+                f'data.validation_extra "{one.name}" is not prepared yet: run ids are known after '
                 "`workbench run`."
             )
             return None

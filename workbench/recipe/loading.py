@@ -44,7 +44,7 @@ class Recipe:
     compare: CompareConfig
     runs: list[RunConfig]
     text: str
-    """The file as it was read, overrides appended as comments: kept with the results."""
+    """The file as it was read, overrides appended as comments: written with the results."""
     origin: str
     """Where the recipe came from, for messages."""
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
@@ -99,8 +99,8 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
     for combination in expand(document.get("sweep", {}), base, origin):
         config = resolve(combination.document, origin, combination.choices)
         runs.setdefault(canonical_json(config), config)
-    kept = text + "".join(f"\n# --set {override}" for override in overrides)
-    return Recipe(study, compare, list(runs.values()), kept, origin, launcher)
+    full_text = text + "".join(f"\n# --set {override}" for override in overrides)
+    return Recipe(study, compare, list(runs.values()), full_text, origin, launcher)
 
 
 def resolve(

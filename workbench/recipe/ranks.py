@@ -64,10 +64,10 @@ def _refusal(config: RunConfig, ranks: int) -> str:
 
 
 def _both(config: RunConfig, ranks: int) -> str:
-    return f"{ranks} ranks: a run planned for {told(config.parallelism)} cannot train on them."
+    return f"{ranks} ranks: a run planned for {described(config.parallelism)} cannot train on them."
 
 
-def told(layout: ParallelismConfig) -> str:
+def described(layout: ParallelismConfig) -> str:
     """For people: the ranks, and what they do."""
     parts = [
         f"{name} = {count}"

@@ -148,8 +148,8 @@ def _zipped(group: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     if not columns:
         raise InputError(f"{origin}: [[sweep.zip]] is empty.")
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-        raise InputError(f"{origin}: [[sweep.zip]] pairs lists of one length: {told}.")
+        each_length = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise InputError(f"{origin}: [[sweep.zip]] pairs lists of one length: {each_length}.")
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -29,7 +29,7 @@ Shots = tuple[Annotated[int, Field(strict=True, ge=0, le=64)], ...]
 
 
 class TaskFile(BaseModel):
-    """A file of questions. Runs are told apart by what it holds, not by where it lies."""
+    """A file of questions. Runs differ by what it holds, not by where it lies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,7 +119,7 @@ def default_shots(tasks: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def task_defaults(tasks: tuple[str, ...]) -> dict[str, Any]:
-    """Values of keys that were not given: kept with the run, so that they are part of it."""
+    """Values of keys that were not given: written with the run, so that they are part of it."""
     defaults: dict[str, Any] = {}
     if any(map(reads_shots, tasks)):
         defaults["shots"] = default_shots(tasks)

@@ -80,7 +80,7 @@ class MaskedDiffusion(Objective):
     def noise(
         self, batch: TokenBatch, position_B: Tensor, epoch_B: Tensor, sample_B: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Times [B] and masks [B, L] of some sequences of a batch, told apart by their keys."""
+        """Times [B] and masks [B, L] of some sequences of a batch, distinguished by their keys."""
         t_B = self.times(batch.step, position_B, batch.batch_sample_G.numel())
         return t_B, self.masks(t_B, epoch_B, sample_B, batch.tokens_BL.shape[1])
 
