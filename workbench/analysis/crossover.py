@@ -9,7 +9,6 @@ from workbench.analysis import intervals as uncertainty
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
 from workbench.analysis.curves import Floats, load_curves, require_axis
 from workbench.analysis.pairing import (
-    SEED,
     Pair,
     Side,
     compared_pairs,
@@ -118,7 +117,7 @@ def _answer(
             "baseline": pair.baseline[0].estimator,
             "challenger": pair.challenger[0].estimator,
         },
-        "seeds": len({curve.keys.get(SEED) for curve in pair.baseline}),
+        "seeds": len({curve.seed for curve in pair.baseline}),
         "runs": {
             "baseline": [curve.run_id for curve in pair.baseline],
             "challenger": [curve.run_id for curve in pair.challenger],

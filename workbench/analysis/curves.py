@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,15 @@ class Curve:
     stderr: Floats
     estimator: str | None
     imported: bool = False
+    protocol: int | None = None
+    """Of its evaluation; None where it was imported."""
+    steps: Floats = field(default_factory=lambda: np.empty(0))
+    """Optimizer steps of each point; NaN where an import has none."""
+
+    @property
+    def seed(self) -> tuple[Any, Any]:
+        """What distinguishes replicates of one configuration: seeds of data and of training."""
+        return self.keys.get("data.seed"), self.keys.get("training.seed")
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,12 @@ def load_curves(
     name, wanted = _literal(study), _literal(metric)
     frame = query(
         results,
-        f"""SELECT m.run_id, tokens, epoch, flops, value, stderr, n, estimator
+        f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, n, estimator
             FROM metrics m JOIN study_runs s USING (run_id)
             WHERE s.study = {name} AND metric = {wanted} AND value IS NOT NULL
+            QUALIFY row_number() OVER (
+                PARTITION BY m.run_id, tokens, step, estimator ORDER BY draws DESC NULLS LAST
+            ) = 1
             ORDER BY m.run_id, tokens, step""",
     )
     if frame.is_empty():
@@ -96,7 +108,8 @@ def load_curves(
         frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
     runs = query(
         results,
-        f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported, config
+        f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported,
+                   protocol, config
             FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
     )
     by_id = {str(row["run_id"]): row for row in runs.to_dicts()}
@@ -136,7 +149,7 @@ def _of_estimator(frame: pl.DataFrame, estimator: str, what: str) -> pl.DataFram
 def _curves(frame: pl.DataFrame, runs: dict[str, dict[str, Any]]) -> list[Curve]:
     """Cut a table of points, run after run, into curves: slices of its columns."""
     frame = _measured_alike(frame)
-    columns = {name: _floats(frame[name]) for name in ("tokens", "epoch", "flops", "value")}
+    columns = {name: _floats(frame[name]) for name in ("step", "tokens", "epoch", "flops", "value")}
     columns["stderr"] = _floats(frame["stderr"])
     lengths = frame.group_by("run_id", maintain_order=True).agg(
         pl.len().alias("count"), pl.col("estimator").last()
@@ -163,6 +176,8 @@ def _curve(
         stderr=columns["stderr"],
         estimator=estimator,
         imported=bool(run["imported"]),
+        protocol=run["protocol"],
+        steps=columns["step"],
     )
 
 

@@ -21,7 +21,6 @@ from workbench.analysis.intervals import (
     t_interval,
 )
 from workbench.analysis.pairing import (
-    SEED,
     UNIQUE,
     Shared,
     Side,
@@ -208,7 +207,7 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
         **interval,
         "range": [float(axis[0]), float(axis[-1])],
         "baseline_values": [[u, v] for u, v in zip(axis.tolist(), values.tolist(), strict=True)],
-        "seeds": len({curve.keys.get(SEED) for curve in curves}),
+        "seeds": len({curve.seed for curve in curves}),
         "imported": any(c.imported for c in [*curves, *family.baseline]),
         "note": _note(reading, axis, question),
     }
@@ -244,11 +243,8 @@ def interval_of(
         return no_interval("no effective unique tokens to give an interval of")
     common_seeds = [
         seed
-        for seed in (curve.keys.get(SEED) for curve in curves)
-        if all(
-            any(c.keys.get(SEED) == seed for c in budget_curves)
-            for budget_curves in budgets.values()
-        )
+        for seed in (curve.seed for curve in curves)
+        if all(any(c.seed == seed for c in budget_curves) for budget_curves in budgets.values())
     ]
     if len(common_seeds) >= 2:
         seed_values = [_of_seed(budgets, curves, question, seed) for seed in common_seeds]
@@ -289,7 +285,7 @@ def _of_seed(
     budgets: dict[float, list[Curve]], curves: list[Curve], question: Question, seed: Any
 ) -> float:
     value, *values = (
-        question.mean([curve for curve in group if curve.keys.get(SEED) == seed])
+        question.mean([curve for curve in group if curve.seed == seed])
         for group in (curves, *budgets.values())
     )
     axis = np.array(list(budgets))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves
-from workbench.analysis.pairing import SEED, distinguishing_keys, identity, named_group, order_of
+from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
@@ -27,7 +27,7 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
     higher = higher_is_better(metric)
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for curve in load_curves(results, study, metric).curves:
-        keys = {key: value for key, value in curve.keys.items() if key != SEED}
+        keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     differing = [
         key

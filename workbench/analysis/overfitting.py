@@ -12,7 +12,7 @@ import numpy as np
 from workbench.analysis.curves import Curve, load_curves, require_axis
 from workbench.analysis.intervals import smooth_curve, t_interval
 from workbench.analysis.pairing import (
-    SEED,
+    SEEDS,
     differing_keys,
     following_keys,
     identity,
@@ -75,7 +75,7 @@ def overfitting_onset(results: Path, study: str, metric: str = "val_loss") -> li
 
 def _ignored_keys() -> set[str]:
     """Keys that do not distinguish configurations: the seed, and what follows the objective."""
-    return {SEED} | keys_of_some_objectives()
+    return set(SEEDS) | keys_of_some_objectives()
 
 
 def _onset(curves: list[Curve]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _onset(curves: list[Curve]) -> dict[str, Any]:
         "ci95": None,
         "ci95_method": None,
         "ci95_note": None,
-        "seeds": len({curve.keys.get(SEED) for curve in curves}),
+        "seeds": len({curve.seed for curve in curves}),
         "imported": any(curve.imported for curve in curves),
         "runs": runs,
     }
@@ -136,7 +136,7 @@ def onset_of_run(curve: Curve) -> dict[str, Any]:
     last_epoch = float(curve.x["epochs"][-1])
     return {
         "run_id": curve.run_id,
-        "seed": curve.keys.get(SEED),
+        "seed": curve.keys.get("training.seed"),
         "status": "reached" if reached else "not_reached",
         "epochs": float(curve.x["epochs"][place]) if reached else None,
         "tokens": float(curve.x["tokens"][place]) if reached else None,

@@ -12,7 +12,8 @@ from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
 
-SEED = "training.seed"
+SEEDS = ("training.seed", "data.seed")
+"""Keys in which replicates of one configuration differ."""
 UNIQUE = "data.unique_tokens"
 Side = str | dict[str, Any]
 """An objective's name, or dotted keys and their values."""
@@ -95,7 +96,7 @@ def shared_groups(
         ignored: keys that are not shared whatever `match` says.
     """
     left, right = _selector(baseline), _selector(challenger)
-    compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
+    compared = set(left) | set(right) | {*SEEDS, "training.objective", "model.size"}
     compared |= keys_of_some_objectives()
     left_out = set(ignored)
     groups: dict[str, Shared] = {}
@@ -141,7 +142,7 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
     """Curves by the keys that differ among them, other than seeds and names of shapes."""
-    free = {SEED, "model.size", "n_params", *ignored}
+    free = {*SEEDS, "model.size", "n_params", *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
         key
@@ -273,9 +274,5 @@ def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
 
 def seed_pairs(pair: Pair) -> list[tuple[Curve, Curve]]:
     """Baseline and challenger of the same seed, for every seed that both have."""
-    by_seed = {curve.keys.get(SEED): curve for curve in pair.challenger}
-    return [
-        (curve, by_seed[curve.keys.get(SEED)])
-        for curve in pair.baseline
-        if curve.keys.get(SEED) in by_seed
-    ]
+    by_seed = {curve.seed: curve for curve in pair.challenger}
+    return [(curve, by_seed[curve.seed]) for curve in pair.baseline if curve.seed in by_seed]

@@ -121,7 +121,7 @@ def audit_sets(
         audit_texts("held-out documents", _documents(prepared), blocks, data, n, threshold),
         audit_texts(
             "validation windows",
-            Texts.of_rows(validation_windows(prepared, data)),
+            Texts.of_rows(validation_windows(prepared, data).tokens_NL),
             blocks,
             data,
             n,
@@ -129,9 +129,8 @@ def audit_sets(
         ),
     ]
     for extra in data.validation_extra or ():
-        windows = Texts.of_rows(
-            validation_windows(validation_extra[extra.name], data, extra.tokens)
-        )
+        drawn = validation_windows(validation_extra[extra.name], data, extra.tokens)
+        windows = Texts.of_rows(drawn.tokens_NL)
         audits.append(audit_texts(f"{extra.name} windows", windows, blocks, data, n, threshold))
     return audits
 

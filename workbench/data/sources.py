@@ -28,6 +28,8 @@ class TextSource:
     corpus: Corpus
     held_out: int | None
     """Tokens to hold out at least; None where every document is trained on."""
+    held_out_documents: int = 0
+    """Documents to hold out at least."""
 
 
 def part_names(data: DataConfig) -> list[str]:
@@ -45,6 +47,7 @@ def open_sources(data: DataConfig) -> list[TextSource]:
     """
     tables: list[Any] = list(data.mixture or [data])
     share = -(-data.validation_tokens // len(tables))
+    documents = -(-(data.validation_documents or 0) // len(tables))
     tables += [data.anneal] if data.anneal else []
     sources = []
     for part, table in zip(part_names(data), tables, strict=True):
@@ -55,7 +58,7 @@ def open_sources(data: DataConfig) -> list[TextSource]:
             quality_key=data.quality_key if part == "train" else None,
         )
         held_out = None if part == ANNEAL else share
-        sources.append(TextSource(part, table.corpus, corpus, held_out))
+        sources.append(TextSource(part, table.corpus, corpus, held_out, documents))
     return sources
 
 
@@ -106,6 +109,8 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
         "tokenizer": load_tokenizer(data.tokenizer).identity,
         "validation_tokens": data.validation_tokens,
     }
+    if data.validation_documents is not None:
+        request["validation_documents"] = data.validation_documents
     if data.mixture is not None:
         request["mixture"] = [_source_request(source, data) for source in data.mixture]
     if data.anneal is not None:

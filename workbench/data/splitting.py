@@ -72,9 +72,18 @@ def _held_out(
             f"data.validation_tokens = {data.validation_tokens}: the {which} has {total} tokens in "
             f"{len(candidates)} distinct documents, and no more than half may be held out."
         )
+    if source.held_out_documents * 2 > len(candidates):
+        which = f'corpus "{source.name}"' if data.mixture else "corpus"
+        raise InputError(
+            f"data.validation_documents = {data.validation_documents}: the {which} has "
+            f"{len(candidates)} distinct documents, and no more than half may be held out. Ask for "
+            f"{len(candidates) // 2 * max(1, len(data.mixture or ()))} or fewer, or set "
+            'data.document = "blank-line" or "line" to cut it into more.'
+        )
     order = candidates[np.argsort(digests[candidates, 1], kind="stable")]
     reached = np.cumsum(lengths[order])
-    count = min(int(np.searchsorted(reached, wanted)) + 1, len(order) - 1)
+    by_tokens = int(np.searchsorted(reached, wanted)) + 1
+    count = min(max(by_tokens, source.held_out_documents), len(order) - 1)
     held_out = np.zeros(len(documents), dtype=bool)
     held_out[order[:count]] = True
     return held_out

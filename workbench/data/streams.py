@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.data.prepared import PreparedData, unique_windows
 from workbench.data.sources import ANNEAL
-from workbench.data.windows import Ints, ValidationWindows, WindowStream
+from workbench.data.windows import HeldOutWindows, Ints, WindowStream
 from workbench.recipe import DataConfig, RunConfig
 
 
@@ -122,18 +122,20 @@ def training_stream(
 
 def validation_windows(
     prepared: PreparedData, data: DataConfig, n_tokens: int | None = None
-) -> Ints:
-    """[N, seq_len] fixed held-out windows, as many of each corpus of a mixture: the same for
-    every seed, objective, budget, quality tier and weight.
+) -> HeldOutWindows:
+    """Fixed held-out windows, as many of each corpus of a mixture: the same for every seed,
+    objective, budget, quality tier and weight.
 
     Args:
         n_tokens: default: `data.validation_tokens`.
     """
     sections = prepared.held_out_sections()
     share = (n_tokens or data.validation_tokens) // len(sections)
-    return np.concatenate(
-        [
-            ValidationWindows(section, seq_len=data.seq_len, n_tokens=share).tokens
-            for section in sections
-        ]
-    )
+    spans, start, parts = prepared.held_out_documents(), 0, []
+    for section in sections:
+        drawn = HeldOutWindows.draw(
+            section, spans, seq_len=data.seq_len, n_tokens=share, first_token=start
+        )
+        parts.append(drawn)
+        start += len(section)
+    return HeldOutWindows.joined(parts)

@@ -4,12 +4,14 @@ Everything is a pure function of seeds and counters. There is no permutation in 
 generator to restore: sample number n of a run is the same window on any rank and after any resume.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _ROUNDS = 6
 _U64 = np.uint64
@@ -129,18 +131,84 @@ class WindowStream:
         return tokens
 
 
-class ValidationWindows:
+@dataclass(frozen=True)
+class HeldOutWindows:
     """Fixed held-out windows: the same for every seed, objective and budget."""
 
-    def __init__(
-        self, held_out: NDArray[np.unsignedinteger], *, seq_len: int, n_tokens: int
-    ) -> None:
-        """Draw `n_tokens // seq_len` distinct windows, or all where there are fewer."""
+    tokens_NL: Ints
+    document_N: Ints
+    """The document that each window lies in, by its middle."""
+    weight_N: Floats
+    """How many windows of a plain draw each one stands for: the weighted mean over windows is the
+    mean over the tokens of the held-out text."""
+
+    @classmethod
+    def draw(
+        cls,
+        held_out: NDArray[np.unsignedinteger],
+        spans: Ints,
+        *,
+        seq_len: int,
+        n_tokens: int,
+        first_token: int = 0,
+    ) -> "HeldOutWindows":
+        """`n_tokens // seq_len` distinct windows, or all where there are fewer.
+
+        Windows come in the order of a fixed shuffle, so that a document gives as many as it has
+        tokens. What one gives beyond six times an equal share is passed over while there are
+        others: more windows of a document that has many say little that is new. Those taken of it
+        weigh as much as all that the shuffle named.
+
+        Args:
+            held_out: the held-out tokens, or one corpus's part of them.
+            spans: [documents, 2] where each document of the whole held-out text starts and ends.
+            first_token: where `held_out` begins in the whole.
+        """
         pool_size = len(held_out) // seq_len
         count = min(n_tokens // seq_len, pool_size)
+        order = permuted(np.arange(pool_size), max(pool_size, 1), (_VALIDATION,))
+        middle = first_token + order * seq_len + seq_len // 2
+        document = np.searchsorted(spans[:, 1], middle, side="right")
+        turn = _turns(document)
+        n_documents = max(1, len(np.unique(document)))
+        within = turn < max(1, -(-_LARGEST_SHARE * count // n_documents))
+        if within.sum() < count:  # too few are left without what the cap passes over
+            within |= np.cumsum(~within) <= count - within.sum()
+        last = np.searchsorted(np.cumsum(within), count) + 1 if count else 0
+        named = np.bincount(document[:last], minlength=len(spans))
+        taken = np.flatnonzero(within[:last])
+        of_document = document[taken]
+        weight = named / np.maximum(np.bincount(of_document, minlength=len(spans)), 1)
         windows = held_out[: pool_size * seq_len].reshape(pool_size, seq_len)
-        drawn = permuted(np.arange(count), max(pool_size, 1), (_VALIDATION,))
-        self.tokens: Ints = windows[drawn].astype(np.int64)
+        return cls(windows[order[taken]].astype(np.int64), of_document, weight[of_document])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[HeldOutWindows]") -> "HeldOutWindows":
+        """The windows of several corpora, each corpus counting the same."""
+        parts = [part for part in parts if len(part)]
+        whole = parts[0].weight_N.sum()
+        return cls(
+            np.concatenate([part.tokens_NL for part in parts]),
+            np.concatenate([part.document_N for part in parts]),
+            np.concatenate([part.weight_N * (whole / part.weight_N.sum()) for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.tokens_NL)
+
+
+_LARGEST_SHARE = 6
+
+
+def _turns(group: Ints) -> Ints:
+    """For each member of a row its number, from 0, among the members of its group so far."""
+    order = np.argsort(group, kind="stable")
+    sorted_groups = group[order]
+    starts = np.flatnonzero(np.r_[True, sorted_groups[1:] != sorted_groups[:-1]])
+    turn = np.empty(len(group), np.int64)
+    lengths = np.diff(np.r_[starts, len(group)])
+    turn[order] = np.arange(len(group)) - np.repeat(starts, lengths)
+    return turn
 
 
 # Streams of shuffles that share seeds but nothing else.

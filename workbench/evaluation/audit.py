@@ -21,7 +21,6 @@ from workbench.data.overlap_audit import (
 from workbench.errors import InputError
 from workbench.evaluation.cloze import make_questions
 from workbench.evaluation.memorisation import (
-    DRAWS,
     HELD_OUT,
     measure,
     memorisation_windows,
@@ -166,7 +165,6 @@ def _memorised(
         ):
             memorised = measure(trainer, windows_NL, suffix=suffix, batch=batch)
             tokens = step * config.tokens_per_step
-            draws = trainer.objective.answer_draws(DRAWS)
             rows.append(
                 {
                     "step": step,
@@ -179,7 +177,7 @@ def _memorised(
                     "suffix_nll": memorised.nll.value,
                     "suffix": suffix,
                     "decoding": memorised.decoding,
-                    "estimator": f"{trainer.objective.validation_estimator}/draws={draws}",
+                    "estimator": trainer.objective.validation_estimator,
                     "source": "checkpoint",
                 }
             )

@@ -1,6 +1,5 @@
 """`workbench eval`: tasks asked of a trained run's checkpoint, their numbers saved with the run."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from typing import Any
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.complete import RunCompleter
+from workbench.evaluation.held_out_loss import measured_loss
+from workbench.evaluation.likelihood import SEED_STRIDE
 from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluated, open_run
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
@@ -19,7 +20,7 @@ from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
 from workbench.runs.studies import find_run
 from workbench.store import ingest
-from workbench.training.validation import Estimate, Validation
+from workbench.training.validation import Validation
 
 
 def evaluate_runs(
@@ -117,32 +118,28 @@ def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator
     began = time.perf_counter()
     answers = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
     seconds = time.perf_counter() - began
-    draws = opened.scorer.objective.answer_draws(options.draws)
     for measured in answers:
-        yield evaluated(name, measured, options, draws=draws, seconds=seconds)
+        yield evaluated(name, measured, options, seconds=seconds)
 
 
 def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
-    """`val_loss` and `val_bpb` on the windows that training measures them on."""
+    """`val_loss` and `val_bpb` on the windows that training measures them on, and with seed 0
+    through the noise of that step."""
     prepared, config = opened.prepared(), opened.model.config
     validation = Validation(
         validation_windows(prepared, config.data),
         batch=batch_for(opened.model.context),
         draws=options.draws,
     )
+    noise = options.seed * SEED_STRIDE + opened.model.step
     began = time.perf_counter()
-    loss = validation.evaluate(opened.scorer.trainer)
+    answers = list(measured_loss(validation, opened.scorer.trainer, prepared, noise=noise))
     seconds = time.perf_counter() - began
-    objective = opened.scorer.objective
-    draws = objective.answer_draws(options.draws)
-    estimator = f"{objective.validation_estimator}/draws={draws}"
-    for metric, scale in (
-        ("val_loss", 1.0),
-        ("val_bpb", 1 / (math.log(2) * prepared.bytes_per_token)),
-    ):
-        stderr = None if loss.stderr is None else loss.stderr * scale
-        measured = Measured(metric, Estimate(loss.value * scale, stderr, loss.n), estimator)
-        yield evaluated(VALIDATION, measured, options, draws=draws, seconds=seconds)
+    for measured in answers:
+        if options.seed:
+            seeded = f"{measured.estimator}/seed={options.seed}"
+            measured = replace(measured, estimator=seeded)
+        yield evaluated(VALIDATION, measured, options, seconds=seconds)
 
 
 def _pass_task(name: str, options: EvalOptions) -> PassTask:
@@ -163,7 +160,7 @@ def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterat
     ]
     seconds = time.perf_counter() - began
     for measured in answers:
-        yield evaluated(task.name, measured, options, draws=None, seconds=seconds)
+        yield evaluated(task.name, measured, options, seconds=seconds)
 
 
 def _naming_plugin_sampler(opened: Opened, options: EvalOptions) -> EvalOptions:
@@ -188,4 +185,7 @@ def _row(opened: Opened, answer: Evaluated) -> dict[str, Any]:
         "stderr": answer.stderr,
         "n": answer.n,
         "estimator": answer.estimator,
+        "draws": answer.draws,
+        "noise_stderr": answer.noise_stderr,
+        "documents": answer.documents,
     }

@@ -67,8 +67,7 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
     assert report is not None
     seconds = time.perf_counter() - began
     for number in measured(report, opened, options):
-        draws = opened.scorer.objective.answer_draws(options.draws)
-        yield evaluated("lm-eval", number, options, draws=draws, seconds=seconds)
+        yield evaluated("lm-eval", number, options, seconds=seconds)
 
 
 def _manager(asked: "HarnessOptions") -> "TaskManager":
@@ -121,12 +120,12 @@ def measured(
 ) -> Iterator[Measured]:
     """The numbers of a report of the harness, named as ours: `hellaswag_acc_norm`."""
     objective = opened.scorer.objective
+    draws = objective.answer_draws(options.draws) if objective.answer_draws(2) > 1 else None
     for task, numbers in report["results"].items():
         n = report["n-samples"].get(task, {}).get("effective")
         shots = report["n-shot"].get(task)
         estimator = (
-            f"{objective.validation_estimator}/draws={objective.answer_draws(options.draws)}"
-            f"/seed={options.seed}/questions={n}/shots={shots}"
+            f"{objective.validation_estimator}/seed={options.seed}/questions={n}/shots={shots}"
             f"/lm-eval={metadata.version('lm-eval')}"
         )
         for key, value in numbers.items():
@@ -136,5 +135,5 @@ def measured(
             stderr = numbers.get(f"{metric}_stderr,{kind}")
             known = isinstance(stderr, (int, float)) and math.isfinite(stderr)
             name = f"{task}_{metric}" if kind == "none" else f"{task}_{metric}_{kind}"
-            estimate = Estimate(float(value), float(stderr) if known else None, n or 0)
+            estimate = Estimate(float(value), float(stderr) if known else None, n or 0, draws)
             yield Measured(name, estimate, estimator)

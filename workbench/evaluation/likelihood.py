@@ -25,7 +25,7 @@ Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _NOISED_TOGETHER = 8
-_SEED_STRIDE = 1 << 32  # numbers of questions stay below, so no two seeds share noise
+SEED_STRIDE = 1 << 32  # numbers of questions stay below, so no two seeds share noise
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _noised(
         tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)
         question_B = torch.tensor([part.question for part in chunk], device=device)
         place_B = torch.tensor([part.row * draws for part in chunk], device=device)
-        question_B += seed * _SEED_STRIDE
+        question_B += seed * SEED_STRIDE
         noised = [
             scorer.objective.answer_inputs(tokens_BL, start, question_B, draw, draws)
             for draw in range(draws)

@@ -14,7 +14,7 @@ Shape suffixes: B windows, L tokens a window, N windows in all.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -93,7 +93,7 @@ def measure(
     return Memorisation(
         share=Estimate(share, math.sqrt(share * (1 - share) / n), n) if decode else None,
         tokens=mean_estimate(right, right_squares, n) if decode else None,
-        nll=mean_estimate(nll, nll_squares, n),
+        nll=replace(mean_estimate(nll, nll_squares, n), draws=draws if draws > 1 else None),
         decoding=decode.__name__ if decode else None,
         suffix=suffix,
     )
@@ -112,8 +112,8 @@ def memorisation_windows(
 ) -> MemorisationWindows:
     """At most `count` of either. Budgets nest: a larger one is asked for the same windows."""
     stream = training_stream(prepared, config.data, order_seed=config.training.seed)
-    held_out_NL = validation_windows(prepared, config.data, count * config.data.seq_len)
-    return MemorisationWindows(stream.read(stream.probe(count)), held_out_NL)
+    held_out = validation_windows(prepared, config.data, count * config.data.seq_len)
+    return MemorisationWindows(stream.read(stream.probe(count)), held_out.tokens_NL)
 
 
 def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask:
@@ -134,8 +134,7 @@ def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask
             if found.share is not None and found.tokens is not None:
                 yield Measured(f"memorised_share{ending}", found.share, greedy)
                 yield Measured(f"memorised_tokens{ending}", found.tokens, greedy)
-            draws = trainer.objective.answer_draws(DRAWS)
-            estimator = f"{trainer.objective.validation_estimator}/draws={draws}/suffix={suffix}"
+            estimator = f"{trainer.objective.validation_estimator}/suffix={suffix}"
             yield Measured(f"suffix_nll{ending}", found.nll, estimator)
 
     return run

@@ -116,18 +116,20 @@ def open_run(
     return Opened(runs[0], model, ModelScorer(model, threads=threads), names)
 
 
-def evaluated(
-    name: str, measured: Measured, options: EvalOptions, *, draws: int | None, seconds: float
-) -> Evaluated:
+def evaluated(name: str, measured: Measured, options: EvalOptions, *, seconds: float) -> Evaluated:
     """A task's number as it is recorded."""
+    estimate = measured.estimate
     return Evaluated(
         metric=measured.metric,
-        value=measured.estimate.value,
-        stderr=measured.estimate.stderr,
-        n=measured.estimate.n,
+        value=estimate.value,
+        stderr=estimate.stderr,
+        n=estimate.n,
         estimator=measured.estimator,
         task=name,
-        draws=draws,
+        draws=estimate.draws,
+        noise_stderr=estimate.noise_stderr,
+        documents=estimate.documents,
+        items=measured.items,
         seed=options.seed,
         details={
             "seconds": seconds,

@@ -21,6 +21,7 @@ from workbench.recipe import RunConfig
 from workbench.recipe.declarations import TaskPlugin
 from workbench.recipe.plugins import Installed, Registry
 from workbench.recipe.task_names import TASK_PLUGINS, reads_file_keys
+from workbench.runs.items import Items
 from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate
 
@@ -34,6 +35,8 @@ class Measured:
     metric: str
     estimate: Estimate
     estimator: str
+    items: Items | None = None
+    """What it is made of, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class Task:
         """
         inputs = self.inputs
         draws = scorer.objective.answer_draws(inputs.draws)
-        estimator = f"{scorer.objective.validation_estimator}/draws={draws}{marks}{self.marks}"
+        noisy = scorer.objective.answer_draws(2) > 1
+        estimator = f"{scorer.objective.validation_estimator}{marks}{self.marks}"
         for stem, questions in self.questions.items():
             scores = score_choices(
                 scorer,
@@ -99,7 +103,8 @@ class Task:
                 batch=inputs.batch,
             )
             for measure in self.measures:
-                yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator)
+                estimate = replace(MEASURES[measure](scores), draws=draws if noisy else None)
+                yield Measured(f"{stem}_{measure}", estimate, estimator)
 
 
 MEASURES: dict[str, Callable[[ChoiceScores], Estimate]] = {

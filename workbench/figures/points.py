@@ -10,7 +10,7 @@ import polars as pl
 from workbench.analysis import pairing
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.intervals import smooth_curve
-from workbench.analysis.pairing import SEED, identity
+from workbench.analysis.pairing import SEEDS, identity
 from workbench.errors import InputError
 from workbench.figures.theme import measured
 from workbench.metrics import higher_is_better
@@ -75,7 +75,7 @@ def families(
     require_axis(loaded.curves, axis)
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for curve in loaded.curves:
-        keys = {key: value for key, value in curve.keys.items() if key != SEED}
+        keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     share = limit // max(1, len(groups))
     if share < _LEAST:

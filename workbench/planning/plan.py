@@ -13,7 +13,7 @@ from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
 from workbench.planning.flops import train_flops_per_data_token
 from workbench.planning.memory import Memory, memory_per_gpu
-from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
+from workbench.recipe import DataConfig, Recipe, RunConfig, numbers_json
 from workbench.recipe.sizes import padded_vocab
 from workbench.recipe.task_names import missing_files
 
@@ -89,8 +89,9 @@ class Plan:
 def run_id_of(
     config: RunConfig, fingerprint: str, validation_extra: dict[str, PreparedData] | None = None
 ) -> str:
-    """12 hex digits that distinguish everything that decides a run's numbers."""
-    lines = [canonical_json(config), fingerprint]
+    """12 hex digits that distinguish everything that decides a run's numbers, and nothing else:
+    a corpus that has moved, or is spelt in another way, gives the same run."""
+    lines = [numbers_json(config), fingerprint]
     lines += [
         f"{name}={data.fingerprint}" for name, data in sorted((validation_extra or {}).items())
     ]
@@ -126,7 +127,14 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
-    return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
+    return Plan(recipe.study.name, _distinct(runs), list(dict.fromkeys(deferred)))
+
+
+def _distinct(runs: list[RunSpec]) -> list[RunSpec]:
+    """The runs, each id once: two spellings of one corpus are one run."""
+    return list({run.run_id or place: run for place, run in reversed([*enumerate(runs)])}.values())[
+        ::-1
+    ]
 
 
 def validation_sets(

@@ -1,8 +1,8 @@
 """Recipes: a study as a TOML file, validated before anything starts."""
 
+from workbench.recipe.identity import canonical_json, numbers_json
 from workbench.recipe.loading import (
     Recipe,
-    canonical_json,
     load_recipe,
     recipe_folder,
     run_config,
@@ -36,6 +36,7 @@ __all__ = [
     "TrainingConfig",
     "canonical_json",
     "load_recipe",
+    "numbers_json",
     "objective_facts",
     "recipe_folder",
     "run_config",

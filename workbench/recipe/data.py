@@ -76,6 +76,11 @@ class DataConfig(Table):
     unique_tokens: Count = Field(description="Distinct training tokens. Smaller budgets nest.")
     seq_len: Count = Field(description="Tokens a window.")
     validation_tokens: Count = Field(description="Held-out tokens that each evaluation reads.")
+    validation_documents: Count | None = Field(
+        None,
+        description="Documents to hold out at least. A loss is as uncertain as they are few. "
+        "Default: as many as validation_tokens take.",
+    )
     seed: Seed = Field(0, description="Draws the unique windows from the corpus.")
     quality: Literal["all", "low", "medium", "high"] | None = Field(
         None,

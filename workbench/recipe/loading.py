@@ -14,7 +14,9 @@ from workbench.recipe.check import check_compare, check_run
 from workbench.recipe.check_objective import without_plain
 from workbench.recipe.data import resolved_data
 from workbench.recipe.explain import explain
+from workbench.recipe.identity import canonical_json
 from workbench.recipe.models import (
+    LAST_DRAWS,
     MOE_AUX_WEIGHT,
     MOE_Z_WEIGHT,
     CompareConfig,
@@ -26,7 +28,7 @@ from workbench.recipe.models import (
 from workbench.recipe.objectives import foreign_keys
 from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
-from workbench.recipe.sweep import expand, set_dotted, unsweep
+from workbench.recipe.sweep import SEED, SEEDS, expand, set_dotted, set_key, unsweep
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
 from workbench.recipe.types import IN_A_RECIPE
 
@@ -152,6 +154,8 @@ def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
         for key, value in task_defaults(evaluation.tasks).items()
         if getattr(evaluation, key) is None
     }
+    if evaluation.validation_draws_last is None:
+        filled["validation_draws_last"] = max(LAST_DRAWS, evaluation.validation_draws or 1)
     filled["task_files"] = resolved_files(evaluation.task_files, evaluation.tasks)
     return evaluation.model_copy(update=filled)
 
@@ -164,17 +168,6 @@ def _without_foreign(config: RunConfig) -> RunConfig:
         part: BaseModel = getattr(config, table)
         config = config.model_copy(update={table: part.model_copy(update={name: None})})
     return config
-
-
-def canonical_json(config: RunConfig) -> str:
-    """One text for equal runs. Absent keys are left out, so that a key added later, absent by
-    default, leaves the identity of old runs as it was."""
-    document = config.model_dump(mode="json", exclude_none=True)
-    document["model"].pop("size", None)  # a name for a shape that stands beside it
-    for file in document["evaluation"].get("task_files", {}).values():
-        if "sha256" in file:
-            del file["path"]  # what is in it decides the numbers, not where it lies
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
 def _find(source: str | Path) -> Path:
@@ -216,9 +209,14 @@ def toml_value(text: str) -> Any:
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     key = key.strip()
-    if not equals or not key or "." not in key:
-        raise InputError(f"--set {override}: expected dotted.key=value, such as training.seed=1.")
+    if not equals or not key or ("." not in key and key != SEED):
+        raise InputError(f"--set {override}: expected dotted.key=value, such as training.lr=1e-3.")
     parsed = toml_value(value)
+    if key == SEED:
+        for one in (SEED, *SEEDS):
+            unsweep(document, one)
+        set_key(document, SEED, parsed)
+        return
     table, _, rest = key.partition(".")
     if table not in _TABLES:
         raise InputError(

@@ -21,6 +21,7 @@ from workbench.recipe.types import (
 )
 
 DEFAULT_TOP_K = 2
+LAST_DRAWS = 8
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
 MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
 
@@ -166,7 +167,11 @@ class EvaluationConfig(Table):
         None, description="Sequences a rank scores at once. Default: the training batch."
     )
     validation_draws: Count | None = Field(
-        1, description="Noise draws a window, where the objective has noise."
+        2, description="Noise draws a window, where the objective has noise."
+    )
+    validation_draws_last: Count | None = Field(
+        None,
+        description="The same after the last step. Default: 8, or validation_draws if more.",
     )
     cloze_questions: Count | None = Field(
         256, description="Questions of cloze and cloze_shots, made of held-out text."

@@ -116,7 +116,10 @@ class ObjectiveFacts:
         return "nll" if self.bound and not self.is_bound(training) else self.estimator
 
 
-_DRAWS = ("evaluation.validation_draws", "evaluation.cloze_draws", "evaluation.task_draws")
+_DRAWS = tuple(
+    f"evaluation.{key}"
+    for key in ("validation_draws", "validation_draws_last", "cloze_draws", "task_draws")
+)
 _NOISE = ("training.noise_schedule", "training.loss_weighting")
 _MODULES = "workbench.training.objectives"
 
@@ -145,8 +148,8 @@ _BUILT_IN: dict[str, ObjectiveFacts] = {
             implementation=f"{_MODULES}.mdlm:MaskedDiffusion",
             keys=(*_NOISE, *_DRAWS),
             attention="bidirectional",
-            # Exactly k of L tokens masked, k uniform on 1..L and stratified over the validation
-            # windows, weight L/k: the expectation of equation 3, with less variance.
+            # Exactly k of L tokens masked, k stratified over a window's draws and the windows:
+            # the expectation of equation 3, with less variance.
             estimator="nelbo",
             bound=True,
             samplers=("ancestral", "ancestral-blocks", "confidence", "blocks"),

@@ -13,6 +13,10 @@ from workbench.messages import suggestion
 from workbench.recipe.explain import table_in
 from workbench.recipe.models import RunTables
 
+SEED = "seed"
+"""Sets `SEEDS` together: a replicate with text, weights, order and noise of its own."""
+SEEDS = ("data.seed", "training.seed")
+
 
 @dataclass(frozen=True)
 class Combination:
@@ -50,6 +54,12 @@ def set_dotted(document: dict[str, Any], key: str, value: Any) -> None:
     document[name] = value
 
 
+def set_key(document: dict[str, Any], key: str, value: Any) -> None:
+    """Set `a.b`, or with `seed` both seeds."""
+    for one in SEEDS if key == SEED else (key,):
+        set_dotted(document, one, value)
+
+
 def dotted(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one, its keys as `a.b`."""
     flat: dict[str, Any] = {}
@@ -63,6 +73,12 @@ def dotted(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def unsweep(document: dict[str, Any], key: str) -> None:
     """Take a key out of the sweep: a value set on the command line holds for every run."""
+
+    if key in SEEDS and SEED in _swept(document):
+        raise InputError(
+            f"--set {key}: the recipe sweeps {SEED}, which sets {' and '.join(SEEDS)} together. "
+            f"Give --set {SEED}=NUMBER for a single value of both."
+        )
 
     def drop(table: Any) -> None:
         if not isinstance(table, dict):
@@ -83,6 +99,13 @@ def unsweep(document: dict[str, Any], key: str) -> None:
         sweep["zip"] = [group for group in sweep["zip"] if group]
 
 
+def _swept(document: dict[str, Any]) -> set[str]:
+    """Keys of the sweep's first level, and of its zipped groups."""
+    sweep = document.get("sweep", {})
+    groups = [sweep, *(sweep.get("zip", []) if isinstance(sweep, dict) else [])]
+    return {key for group in groups if isinstance(group, dict) for key in group}
+
+
 def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combination]:
     """All combinations, the last key running fastest.
 
@@ -95,6 +118,12 @@ def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combinatio
     axes = [[{key: value} for value in values] for key, values in _flat(sweep, origin).items()]
     axes += [_zipped(group, origin) for group in _tables(sweep, "zip", origin)]
     excluded = [_flat(rule, origin, lists=False) for rule in _tables(sweep, "exclude", origin)]
+    swept = [key for axis in axes for key in axis[0]]
+    if SEED in swept and (single := [key for key in swept if key in SEEDS]):
+        raise InputError(
+            f"{origin}: sweep: {SEED} sets {' and '.join(SEEDS)} together, and {single[0]} is "
+            "swept beside it. Leave one of them out."
+        )
     found = False
     for parts in itertools.product(*axes):
         choices = {key: value for part in parts for key, value in part.items()}
@@ -103,7 +132,7 @@ def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combinatio
         found = True
         document = copy.deepcopy(base)
         for key, value in choices.items():
-            set_dotted(document, key, value)
+            set_key(document, key, value)
         yield Combination(document, choices)
     if not found:
         raise InputError(f"{origin}: sweep.exclude leaves no run.")
@@ -121,7 +150,7 @@ def _flat(table: dict[str, Any], origin: str, *, lists: bool = True) -> dict[str
                 continue
             if isinstance(value, dict):
                 walk(value, key + ".")
-            elif key not in known:
+            elif key not in known and key != SEED:
                 near = suggestion(key, known)
                 raise InputError(f"{origin}: sweep: unknown key {key}{near or '.'}")
             else:

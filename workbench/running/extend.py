@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench.data import PreparedData
 from workbench.errors import InputError, WorkbenchError
+from workbench.metrics import PROTOCOL
 from workbench.planning.plan import run_spec, validation_sets
 from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins, plugin_origins
@@ -21,6 +22,7 @@ from workbench.running.run_report import RunReport
 from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.items import copy_items
 from workbench.runs.provenance import provenance
 from workbench.runs.studies import targets
 
@@ -77,6 +79,12 @@ def _check(parent: RunFolder, total_tokens: int) -> None:
     state = parent.status().state
     if state != "finished":
         raise InputError(f"run {parent.run_id} is {state}: only a finished run is extended.")
+    if parent.protocol() != PROTOCOL:
+        raise InputError(
+            f"run {parent.run_id} was evaluated by protocol {parent.protocol()}, and this "
+            f"workbench measures by protocol {PROTOCOL}: one curve cannot have both. Train the "
+            f"longer run from the start: workbench run RECIPE --set training.total_tokens={total_tokens}."
+        )
     config = _config(parent)
     check_plugins(config, ("objectives", "tasks"), f"run {parent.run_id}")
     longer = _longer(config, total_tokens)
@@ -147,6 +155,7 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
             _, target, reason = error.args[0][0]
             raise WorkbenchError(f"{target}: cannot be written: {reason}.") from error
         _copy_records(parent.records_path, folder / "records.jsonl", step)
+        copy_items(parent.items_dir, folder / parent.items_dir.name, step)
 
     origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")
     origin |= plugin_origins(run.config, parent=parent.provenance_json())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.metrics import PROTOCOL
 from workbench.planning.plan import Plan, RunSpec, plan_study
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import Recipe
@@ -131,6 +132,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
         config = {
             "schema": 1,
             "run_id": run.run_id,
+            "protocol": PROTOCOL,
             "parent": None,
             "data": {
                 "fingerprint": run.prepared.fingerprint,

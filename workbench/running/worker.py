@@ -5,12 +5,12 @@ leaves its state behind. It is the same alone, under torchrun, and as a fork of 
 """
 
 import logging
-import math
 import os
 import sys
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ import torch
 from torch import distributed as dist
 
 from workbench.data import PreparedData
-from workbench.data.streams import validation_windows
 from workbench.errors import WorkbenchError
+from workbench.evaluation.held_out_loss import held_out_tasks
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
-from workbench.evaluation.validation_sets import validation_set_tasks
+from workbench.metrics import PROTOCOL
 from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins
 from workbench.recipe.ranks import laid_out
 from workbench.runs.folder import RunFolder
+from workbench.runs.items import ItemsFile
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.processes import die_with_parent
 from workbench.runs.records import RecordWriter
@@ -43,7 +44,6 @@ from workbench.training.record_metrics import RecordSink
 from workbench.training.schedule import evaluation_steps
 from workbench.training.stop_signal import StopSignal
 from workbench.training.trainer import Hooks, StudyTrainer
-from workbench.training.validation import Validation
 
 # What most runs of this machine need, done before a warm parent forks.
 titan_patches.use_device("cuda" if torch.cuda.is_available() else "cpu")
@@ -138,6 +138,12 @@ def _device_name(device: str) -> str:
 def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     config = laid_out(run_config(document), ranks)
+    if run.protocol() != PROTOCOL:
+        raise WorkbenchError(
+            f"run {run.run_id} was begun under evaluation protocol {run.protocol()}, and this "
+            f"workbench measures by protocol {PROTOCOL}: one curve cannot have both. "
+            "`workbench run RECIPE` trains it anew, under an id of its own."
+        )
     check_plugins(config, ("objectives", "tasks"), f"run {run.run_id}")
     prepared = PreparedData.open(run.results / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
@@ -236,38 +242,24 @@ def _evaluator(
     sink: RecordSink,
 ) -> Any:
     """Return the function that evaluates after a step and writes what it measures as records."""
-    evaluation = config.evaluation
-    validation = Validation(
-        validation_windows(prepared, config.data),
-        batch=evaluation.validation_batch_size or config.training.batch_size,
-        draws=evaluation.validation_draws or 1,
-    )
-    tasks = training_tasks(config, prepared)
-    tasks += validation_set_tasks(config, run)
-    if evaluation.memorisation is not None:
+    tasks = held_out_tasks(config, prepared, run)
+    tasks += training_tasks(config, prepared)
+    if config.evaluation.memorisation is not None:
         tasks.append(memorisation_task(config, prepared))
-    bits_per_nat_byte = 1 / (math.log(2) * prepared.bytes_per_token)
+    items = ItemsFile(run.items_dir) if sink.writer is not None else None
 
     def evaluate(step: int) -> None:
         trainer.model_parts[0].eval()
-        loss = validation.evaluate(trainer)
-        estimator = trainer.objective.validation_estimator
-        for metric, scale in (("val_loss", 1.0), ("val_bpb", bits_per_nat_byte)):
-            stderr = None if loss.stderr is None else loss.stderr * scale
-            sink.write(
-                step, metric, loss.value * scale, stderr=stderr, n=loss.n, estimator=estimator
-            )
         for task in tasks:
             for measured in task(trainer):
-                estimate = measured.estimate
-                sink.write(
-                    step,
-                    measured.metric,
-                    estimate.value,
-                    stderr=estimate.stderr,
-                    n=estimate.n,
-                    estimator=measured.estimator,
-                )
+                number = asdict(measured.estimate)
+                value = number.pop("value")
+                sink.write(step, measured.metric, value, estimator=measured.estimator, **number)
+                if items is not None and measured.items is not None:
+                    name = measured.metric, measured.estimator, measured.estimate.draws
+                    items.add(measured.items.frame(step, *name))
+        if items is not None:
+            items.write()
         trainer.model_parts[0].train()
         sink.flush(fsync=False)
 

@@ -11,12 +11,14 @@ import math
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from workbench import __version__
 from workbench.errors import WorkbenchError
+from workbench.metrics import PROTOCOL
 from workbench.runs.folder import RunFolder
+from workbench.runs.items import Items, write_evaluated
 from workbench.runs.provenance import revision
 
 
@@ -32,10 +34,14 @@ class Evaluated:
     estimator: str
     task: str
     draws: int | None
-    """Noise draws an option; None where nothing is drawn."""
+    """Noise draws a window or option; None where nothing is drawn."""
     seed: int
     details: dict[str, Any]
     """What else decides it: shots, the files' digests, how text was generated, ..."""
+    noise_stderr: float | None = None
+    documents: int | None = None
+    items: Items | None = None
+    """What it is made of: written beside the record."""
 
 
 def record_evaluations(
@@ -43,18 +49,27 @@ def record_evaluations(
 ) -> list[dict[str, Any]]:
     """Append numbers of the checkpoint of a step to a run, and return the records.
 
+    A run of another evaluation protocol has the present one in the numbers' estimators, so that
+    they are no part of its curves.
+
     Raises:
-        WorkbenchError: the file cannot be written.
+        WorkbenchError: a file cannot be written.
     """
     document = run.config_json()
+    marks = "" if run.protocol() == PROTOCOL else f"/protocol={PROTOCOL}"
     derived, unique = document["derived"], document["config"]["data"]["unique_tokens"]
     tokens = step * derived["tokens_per_step"]
     flops = derived["train_flops"] / derived["steps"] * step
     code = {"time": time.time(), "workbench": __version__, "git": revision()}
     records = []
     for evaluated in numbers:
-        number = asdict(evaluated)
-        for key in ("value", "stderr"):
+        number = asdict(replace(evaluated, items=None))
+        del number["items"]
+        number["estimator"] += marks
+        if evaluated.items is not None:
+            name = evaluated.metric, number["estimator"], evaluated.draws
+            write_evaluated(run.items_dir, evaluated.items.frame(step, *name))
+        for key in ("value", "stderr", "noise_stderr"):
             if number[key] is not None and not math.isfinite(number[key]):
                 number[key] = None
         records.append(

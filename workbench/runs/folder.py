@@ -1,7 +1,7 @@
 """A run's folder: what it holds, who works on it, how far it is.
 
 `results/runs/<run_id>/` holds `config.json`, `provenance.json`, `status.json`, `records.jsonl`,
-`checkpoint/`, `log.txt` and `lock`. Whoever holds the lock is the run's only writer.
+`items/`, `checkpoint/`, `log.txt` and `lock`. Whoever holds the lock is the run's only writer.
 """
 
 import json
@@ -56,6 +56,7 @@ class RunFolder:
         self.records_path = path / "records.jsonl"
         self.sealed_path = path / "records.parquet"
         self.evaluations_path = path / "evaluations.jsonl"
+        self.items_dir = path / "items"
         self.checkpoint_dir = path / "checkpoint"
         self.log_path = path / "log.txt"
         self.lock_path = path / "lock"
@@ -129,6 +130,14 @@ class RunFolder:
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
         return document
+
+    def protocol(self) -> int:
+        """The number of the evaluation protocol that its numbers were measured by.
+
+        Raises:
+            InputError: as `config_json`.
+        """
+        return int(self.config_json().get("protocol", 1))
 
     def is_imported(self) -> bool:
         """Whether the numbers were imported, not measured here.

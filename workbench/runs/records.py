@@ -13,7 +13,10 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError
 
-FIELDS = ("step", "tokens", "epoch", "flops", "metric", "value", "stderr", "n", "estimator")
+FIELDS = (
+    "step", "tokens", "epoch", "flops", "metric", "value", "stderr", "n", "estimator", "draws",
+    "noise_stderr", "documents",
+)  # fmt: skip
 
 
 def _number(value: float | None) -> float | None:
@@ -49,6 +52,9 @@ class RecordWriter:
         stderr: float | None = None,
         n: int | None = None,
         estimator: str | None = None,
+        draws: int | None = None,
+        noise_stderr: float | None = None,
+        documents: int | None = None,
     ) -> None:
         """Append one number.
 
@@ -62,6 +68,9 @@ class RecordWriter:
             stderr: standard error of the value.
             n: how many windows, questions, ... it is a mean of.
             estimator: how it was estimated.
+            draws: noise draws an item, where the number is not exact.
+            noise_stderr: the part of the standard error that comes from them.
+            documents: how many documents the standard error is over.
 
         Raises:
             WorkbenchError: the file cannot be written, as on a full disk.
@@ -77,6 +86,8 @@ class RecordWriter:
             "n": n,
             "estimator": estimator,
         }
+        noise = {"draws": draws, "noise_stderr": _number(noise_stderr), "documents": documents}
+        record |= {key: number for key, number in noise.items() if number is not None}
         with self._named_errors():
             self._file.write(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
 

@@ -18,7 +18,13 @@ from tenacity import (
 )
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.store.schema import SCHEMA_VERSION, VIEWS, create_statements, view_statements
+from workbench.store.schema import (
+    SCHEMA_VERSION,
+    VIEWS,
+    column_statements,
+    create_statements,
+    view_statements,
+)
 
 READ_ONLY = {
     "enable_external_access": "false",
@@ -178,14 +184,20 @@ def writing(path: Path, *, timeout: float = 30.0) -> Iterator[duckdb.DuckDBPyCon
 
 
 def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """What brings a store up to this schema: everything, or views that are defined anew."""
+    """What brings a store up to this schema: everything, or new columns, and views anew."""
     if not _tables(connection):
         return create_statements()
     rows = connection.execute("SELECT view_name, comment FROM duckdb_views()").fetchall()
     comments = dict(rows)
     if all(comments.get(name) == comment for name, (comment, _) in VIEWS.items()):
         return []
-    return view_statements()
+    columns = connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall()
+    return [*column_statements(set(columns)), *view_statements()]
+
+
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a store has all columns and views of this schema."""
+    return not _missing_statements(connection)
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -9,7 +9,13 @@ import duckdb
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.store.connection import check_version, connect, database_path
+from workbench.store.connection import (
+    check_version,
+    connect,
+    database_path,
+    is_current,
+    writing,
+)
 from workbench.store.parquet.connect import open_dataset, state_of
 from workbench.store.parquet.layout import is_dataset
 
@@ -91,10 +97,15 @@ def _open(
     connection = connect(path, read_only=True, timeout=timeout, memory=memory)
     try:
         check_version(connection, path)
+        if is_current(connection):
+            return connection
     except BaseException:
         connection.close()
         raise
-    return connection
+    connection.close()
+    with writing(path, timeout=timeout):
+        pass  # a store of an earlier version gets its new columns and views
+    return connect(path, read_only=True, timeout=timeout, memory=memory)
 
 
 def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:

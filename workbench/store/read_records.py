@@ -20,10 +20,13 @@ RECORD_SCHEMA = pl.Schema(
         "stderr": pl.Float64,
         "n": pl.Int64,
         "estimator": pl.String,
+        "draws": pl.Int64,
+        "noise_stderr": pl.Float64,
+        "documents": pl.Int64,
     }
 )
 # A step has one number of tokens; tokens distinguish points whose step is not known.
-_KEY = ["metric", "step", "tokens", "estimator"]
+_KEY = ["metric", "step", "tokens", "estimator", "draws"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,19 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
     return pl.DataFrame(rows, schema=RECORD_SCHEMA), problems
 
 
+def with_all_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Records of `RECORD_SCHEMA`, from a table that may lack columns of later versions."""
+    missing = [pl.lit(None, dtype).alias(n) for n, dtype in RECORD_SCHEMA.items() if n not in frame]
+    return frame.with_columns(missing).select(RECORD_SCHEMA.names())
+
+
 def empty_records() -> pl.DataFrame:
     """A table of records without rows."""
     return pl.DataFrame(schema=RECORD_SCHEMA)
 
 
 def deduplicated(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row for each metric, step, tokens and estimator: the last one written.
+    """One row for each metric, step, tokens, estimator and number of draws: the last one written.
 
     A resumed run writes again what came after its checkpoint.
     """

@@ -11,7 +11,12 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.runs.files import replacing
 from workbench.runs.folder import RunFolder
-from workbench.store.read_records import deduplicated, empty_records, read_records
+from workbench.store.read_records import (
+    deduplicated,
+    empty_records,
+    read_records,
+    with_all_columns,
+)
 from workbench.store.schema import RUNS
 
 
@@ -66,7 +71,7 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
     """What training measured, from the sealed file or else from the JSON lines."""
     if path == run.sealed_path:
         try:
-            return pl.read_parquet(path)
+            return with_all_columns(pl.read_parquet(path))
         except (pl.exceptions.PolarsError, OSError) as error:
             if not run.records_path.exists():
                 raise InputError(
@@ -103,6 +108,7 @@ def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
         )
     config, derived = document["config"], document["derived"]
     training, data, model = config["training"], config["data"], config["model"]
+    imported = document.get("imported") is True
     return _checked(
         run,
         {
@@ -136,7 +142,8 @@ def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
             "attempts": status.attempts,
             "steps_done": status.step,
             "error": status.error,
-            "imported": document.get("imported") is True,
+            "imported": imported,
+            "protocol": None if imported else document.get("protocol", 1),
         },
     )
 

@@ -65,6 +65,7 @@ RUNS = _table(
     ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
     ("imported", "BOOLEAN", "whether the numbers come from elsewhere"),
+    ("protocol", "BIGINT", "how it was evaluated: numbers of two protocols are not comparable"),
 )
 
 METRICS = _table(
@@ -80,6 +81,9 @@ METRICS = _table(
     ("stderr", "DOUBLE", "standard error of the value"),
     ("n", "BIGINT", "windows or questions averaged"),
     ("estimator", "VARCHAR", "how it was estimated: a nelbo bounds what an nll measures"),
+    ("draws", "BIGINT", "noise draws a window or option; NULL where the number is exact"),
+    ("noise_stderr", "DOUBLE", "part of the standard error that comes from noise draws"),
+    ("documents", "BIGINT", "documents that the standard error is over; NULL: over items"),
 )
 
 TABLES: tuple[Table, ...] = (
@@ -130,19 +134,21 @@ TABLES: tuple[Table, ...] = (
     _table("schema_version", "Version of this schema.", ("version", "BIGINT", "version")),
 )
 
-# Change a view's comment with its definition: stores made before are known by it.
+# Change a view's comment with its definition, or when a column is added: stores made before are
+# known by it.
 VIEWS: dict[str, tuple[str, str]] = {
     "curves": (
-        "Every number with its run: the table to plot from.",
+        "Every number with its run, all estimates of it: the table to plot from.",
         """SELECT m.*, r.objective, r.n_params, r.unique_tokens, r.total_tokens, r.seed, r.size,
-                  r.state
+                  r.state, r.protocol
            FROM metrics m JOIN runs r USING (run_id)""",
     ),
     "final": (
-        "The last value of each metric of each run.",
+        "The last value of each metric of each run, of the most noise draws.",
         """SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
-               PARTITION BY run_id, metric ORDER BY tokens DESC, step DESC, n DESC, estimator
+               PARTITION BY run_id, metric
+               ORDER BY tokens DESC, step DESC, draws DESC NULLS LAST, n DESC, estimator
            ) = 1""",
     ),
     "best": (
@@ -169,6 +175,30 @@ def create_statements() -> list[str]:
         ]
     statements += view_statements()
     statements.append(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})")
+    return statements
+
+
+_FILLED = {("runs", "protocol"): "UPDATE runs SET protocol = 1 WHERE NOT coalesce(imported, false)"}
+"""What the rows of a store have in a column that was added since."""
+
+
+def column_statements(present: set[tuple[str, str]]) -> list[str]:
+    """The SQL statements that add the columns which a store lacks.
+
+    Args:
+        present: (table, column) of all that it has.
+    """
+    statements = []
+    for table in TABLES:
+        for column in table.columns:
+            if (table.name, column.name) in present:
+                continue
+            statements += [
+                f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {column.type}',
+                f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'",
+            ]
+            if filled := _FILLED.get((table.name, column.name)):
+                statements.append(filled)
     return statements
 
 

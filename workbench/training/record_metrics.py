@@ -30,9 +30,13 @@ class RecordSink:
         value: float,
         *,
         estimator: str | None = None,
-        stderr: float | None = None,
-        n: int | None = None,
+        **measured: Any,
     ) -> None:
+        """Write one number of a step.
+
+        Args:
+            measured: stderr, n, draws, noise_stderr and documents, as `RecordWriter.write`.
+        """
         if self.writer is None:
             return
         tokens = step * self.tokens_per_step
@@ -43,9 +47,8 @@ class RecordSink:
             flops=tokens * self.flops_per_token,
             metric=metric,
             value=value,
-            stderr=stderr,
-            n=n,
             estimator=estimator,
+            **measured,
         )
 
     def flush(self, *, fsync: bool) -> None:

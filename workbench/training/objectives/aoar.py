@@ -18,7 +18,14 @@ from torch import Tensor
 
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
-from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, View, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    Objective,
+    TokenBatch,
+    View,
+    Vocab,
+    WindowNoise,
+)
 
 
 class AnyOrder(Objective):
@@ -66,11 +73,20 @@ class AnyOrder(Objective):
         uniforms_BL = _uniforms(self._order_key, batch.epoch_B, batch.sample_B, length=length)
         return self.in_order(batch.tokens_BL, _ranks(uniforms_BL))
 
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
-        """L windows share an order up to its rotation: every place has every rank once in them."""
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
+        """L windows share an order up to its rotation: every place has every rank once in them.
+
+        A window's draws are rotations of its order too, as far apart as they can be; beyond L
+        draws, another order begins.
+        """
         length = tokens_BL.shape[1]
-        rank_BL = _ranks(_uniforms(_VALIDATION_KEY, window_B // length, length=length))
-        return self.in_order(tokens_BL, (rank_BL + (window_B % length)[:, None]) % length)
+        turn, step = divmod(noise.draw, length)
+        steps = min(length, noise.n_draws - turn * length)
+        order_B, rotation_B = noise.place_B // length, noise.place_B % length
+        key_B = torch.full_like(order_B, turn)
+        rank_BL = _ranks(_uniforms(noise.key, order_B, key_B, length=length))
+        rotation_B = rotation_B + step * length // steps
+        return self.in_order(tokens_BL, (rank_BL + rotation_B[:, None]) % length)
 
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
@@ -91,7 +107,6 @@ class AnyOrder(Objective):
         return Corrupted(corrupted.inputs_BL, tokens_BL, weights_BL, corrupted.view)
 
 
-_VALIDATION_KEY = stream_key("validation order")
 _CONTEXT_KEY = stream_key("context order")
 _ANSWER_KEY = stream_key("answer order")
 

@@ -15,7 +15,13 @@ from torch import Tensor
 
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
-from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    Objective,
+    TokenBatch,
+    Vocab,
+    WindowNoise,
+)
 
 
 class Autoregressive(Objective):
@@ -98,7 +104,7 @@ class Autoregressive(Objective):
             weights_BL=torch.cat([ones_BL, weights_BL * self.mask_aux_weight]),
         )
 
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
         return Corrupted(self._shift(tokens_BL), tokens_BL, None)
 
     def answer_inputs(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workbench.recipe import ObjectiveFacts, TrainingConfig
+from workbench.training.hashing import hash_uniform, stream_key
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,43 @@ def repeated(batch: TokenBatch, n: int) -> TokenBatch:
     )
 
 
+@dataclass(frozen=True)
+class WindowNoise:
+    """The noise that a batch of held-out windows is seen through: one draw of several."""
+
+    place_B: Tensor
+    """Each window's place in a shuffle of all `n_windows`, int64: it keys the window's noise, and
+    is the stratum that the noise is drawn from."""
+    n_windows: int
+    draw: int = 0
+    n_draws: int = 1
+    key: int = stream_key("validation")
+    """Other keys, other noise."""
+
+    def fractions(
+        self, stratum_N: Tensor | None = None, *, turn_N: Tensor | int = 0, part: Tensor | int = 0
+    ) -> Tensor:
+        """Fractions in (0, 1), float64, spread evenly over a window's draws and over all windows.
+
+        Each is uniform. The draws of one window take one stratum of 1/n_draws each, and within
+        them all windows take one of 1/n_windows each.
+
+        Args:
+            stratum_N: 0..n_windows-1; the windows' places where None.
+            turn_N: moves which draw takes which of a window's strata.
+            part: a number of the part of a window, where its parts have fractions of their own.
+        """
+        place_N = self.place_B if stratum_N is None else stratum_N
+        uniforms_N = hash_uniform(self.key, place_N, torch.full_like(place_N, -1) - part)
+        inner_N = (place_N + uniforms_N.double()) / self.n_windows
+        return ((self.draw + turn_N) % self.n_draws + inner_N) / self.n_draws
+
+    @property
+    def number_B(self) -> Tensor:
+        """The number of each of these draws among all draws of all windows, int64."""
+        return self.place_B * self.n_draws + self.draw
+
+
 class Objective(ABC):
     """One training objective, with the estimator of its likelihood for evaluation."""
 
@@ -147,11 +185,12 @@ class Objective(ABC):
         return replace(corrupted, weights_BL=weights_BL / n)
 
     @abstractmethod
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
-        """Inputs, targets and weights whose weighted NLL estimates each sequence's likelihood.
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
+        """Inputs, targets and weights of one draw.
 
-        The noise depends on the window's number alone, so that every evaluation of every run
-        sees the same, and is stratified over all `n_windows`.
+        The mean over draws of sum(weights * NLL) estimates each sequence's -log p, or its bound.
+        At every place the expected weight is 1, so that a function of the tokens alone can be
+        subtracted from the NLLs and its known mean added again (`training.validation`).
         """
 
     @abstractmethod

@@ -19,15 +19,20 @@ from torch import Tensor
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform
 from workbench.training.noise import NoiseSchedule, stratified_times
-from workbench.training.objectives.base import Corrupted, TokenBatch, View, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    TokenBatch,
+    View,
+    Vocab,
+    WindowNoise,
+)
 from workbench.training.objectives.mdlm import (
     ANSWER_KEY,
-    VALIDATION_KEY,
     MaskedDiffusion,
+    importance_counts,
     noise_settings,
     place_uniforms,
     smallest,
-    stratified_counts,
 )
 
 
@@ -85,17 +90,19 @@ class BlockDiffusion(MaskedDiffusion):
         uniforms_BL = self.mask_uniforms(epoch_B, sample_B, length)
         return t_N, self.masked(uniforms_BL.view(-1, self.block_size), t_N)
 
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
-        """Exactly k of a block's S tokens masked, k uniform on 1..S and stratified over the
-        validation windows for each place of a block, weight S/k."""
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
+        """Exactly k of a block's S tokens masked, k as for a sequence and stratified over the draws
+        and the windows for each place of a block."""
         length, size = tokens_BL.shape[1], self.block_size
         block_K = self._blocks(length, tokens_BL.device)
-        uniforms_N = hash_uniform(VALIDATION_KEY, window_B[:, None], -1 - block_K).flatten()
-        strata_N = _strata(window_B, n_windows, block_K)
-        count_N = stratified_counts(uniforms_N, strata_N, n_windows, size)
-        uniforms_BL = place_uniforms(VALIDATION_KEY, window_B, length)
+        part_N = block_K.repeat(len(tokens_BL))
+        strata_N = _strata(noise.place_B, noise.n_windows, block_K)
+        turn_N = part_N * noise.n_draws // len(block_K)
+        fraction_N = noise.fractions(strata_N, turn_N=turn_N, part=part_N)
+        count_N, weight_N = importance_counts(fraction_N, size)
+        uniforms_BL = place_uniforms(noise.key, noise.number_B, length)
         masked_NS = smallest(count_N, uniforms_BL.view(-1, size))
-        return self._corrupted(tokens_BL, masked_NS, (size / count_N)[:, None])
+        return self._corrupted(tokens_BL, masked_NS, weight_N[:, None])
 
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int

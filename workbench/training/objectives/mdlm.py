@@ -20,7 +20,13 @@ from torch import Tensor
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.noise import SCHEDULES, NoiseSchedule, stratified_times
-from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    Objective,
+    TokenBatch,
+    Vocab,
+    WindowNoise,
+)
 
 
 class MaskedDiffusion(Objective):
@@ -93,12 +99,12 @@ class MaskedDiffusion(Objective):
         inputs_BL = torch.where(masked_BL, self.vocab.mask_id, tokens_BL)
         return Corrupted(inputs_BL, tokens_BL, weights_BL * masked_BL)
 
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
+        """Exactly k of the L tokens masked, k drawn and weighted by `importance_counts`."""
         length = tokens_BL.shape[1]
-        uniforms_B = hash_uniform(VALIDATION_KEY, window_B, torch.full_like(window_B, -1))
-        count_B = stratified_counts(uniforms_B, window_B, n_windows, length)
-        masked_BL = smallest(count_B, place_uniforms(VALIDATION_KEY, window_B, length))
-        return self._corrupted(tokens_BL, masked_BL, (length / count_B)[:, None])
+        count_B, weight_B = importance_counts(noise.fractions(), length)
+        masked_BL = smallest(count_B, place_uniforms(noise.key, noise.number_B, length))
+        return self._corrupted(tokens_BL, masked_BL, weight_B[:, None])
 
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
@@ -106,8 +112,7 @@ class MaskedDiffusion(Objective):
         n_answer = tokens_BL.shape[1] - answer_start
         # The draws of one question share an offset, and so stratify the number masked.
         offset_B = hash_uniform(ANSWER_KEY, question_B, torch.full_like(question_B, -1))
-        fraction_B = (draw + offset_B) / n_draws
-        count_B = (fraction_B * n_answer).long().clamp(max=n_answer - 1) + 1
+        count_B = counts((draw + offset_B) / n_draws, n_answer)
         noise_B = question_B * n_draws + draw
         masked_BA = smallest(count_B, place_uniforms(ANSWER_KEY, noise_B, n_answer))
         context = tokens_BL.new_zeros((tokens_BL.shape[0], answer_start), dtype=torch.bool)
@@ -115,7 +120,6 @@ class MaskedDiffusion(Objective):
         return self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
 
 
-VALIDATION_KEY = stream_key("validation")
 ANSWER_KEY = stream_key("answer")
 
 
@@ -131,10 +135,24 @@ def noise_settings(training: TrainingConfig) -> dict[str, Any]:
     }
 
 
-def stratified_counts(uniforms_B: Tensor, index_B: Tensor, n: int, length: int) -> Tensor:
-    """[B] numbers of tokens to mask, uniform on 1..length and spread evenly over n sequences."""
-    fraction_B = stratified_times(uniforms_B.double(), index_B, n)
+def counts(fraction_B: Tensor, length: int) -> Tensor:
+    """[B] numbers of tokens to mask: uniform on 1..length where fractions are uniform on (0, 1)."""
     return (fraction_B * length).long().clamp(max=length - 1) + 1
+
+
+def importance_counts(fraction_B: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """[B] numbers of tokens to mask, and what each masked token's NLL counts, to estimate the bound
+    of sequences of `length` tokens.
+
+    The bound is the mean over k = 1..L of L times the mean NLL of k masked tokens. Few masked
+    tokens scatter most, so k is drawn with a chance q(k) in proportion to 1/sqrt(k), and weighted
+    by L/k * (1/L) / q(k): the expectation is the same.
+    """
+    chance_L = torch.arange(1, length + 1, dtype=torch.float64, device=fraction_B.device) ** -0.5
+    chance_L /= chance_L.sum()
+    index_B = torch.searchsorted(chance_L.cumsum(0), fraction_B, right=True).clamp(max=length - 1)
+    count_B = index_B + 1
+    return count_B, (1 / (count_B * chance_L[index_B])).float()
 
 
 def place_uniforms(key: int, noise_B: Tensor, length: int) -> Tensor:

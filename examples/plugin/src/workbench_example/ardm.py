@@ -20,11 +20,16 @@ from torch import Tensor
 
 from workbench.recipe import TrainingConfig
 from workbench.training.hashing import hash_uniform, stream_key
-from workbench.training.objectives.base import Corrupted, Objective, TokenBatch, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    Objective,
+    TokenBatch,
+    Vocab,
+    WindowNoise,
+)
 from workbench_example import ARDM
 
-# One stream each: validation and answers see the same noise whatever the training seed is.
-_VALIDATION, _ANSWER = stream_key("ardm validation"), stream_key("ardm answer")
+_ANSWER = stream_key("ardm answer")  # answers see the same noise whatever the training seed is
 
 
 class OrderAgnostic(Objective):
@@ -54,11 +59,10 @@ class OrderAgnostic(Objective):
         keys = batch.epoch_B[:, None], batch.sample_B[:, None]
         return self._masked(batch.tokens_BL, 0, count_B, self._key, *keys)
 
-    def validation_inputs(self, tokens_BL: Tensor, window_B: Tensor, n_windows: int) -> Corrupted:
-        """The number masked is stratified over all windows."""
-        shift_B = hash_uniform(_VALIDATION, window_B, torch.full_like(window_B, -1))
-        count_B = counts((window_B + shift_B.double()) / n_windows, tokens_BL.shape[1])
-        return self._masked(tokens_BL, 0, count_B, _VALIDATION, window_B[:, None])
+    def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
+        """The number masked is stratified over a window's draws and over all windows."""
+        count_B = counts(noise.fractions(), tokens_BL.shape[1])
+        return self._masked(tokens_BL, 0, count_B, noise.key, noise.number_B[:, None])
 
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int

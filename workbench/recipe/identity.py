@@ -1,0 +1,46 @@
+"""What makes two runs the same run: the content of their data, and the keys that change numbers."""
+
+import json
+
+from workbench.metrics import PROTOCOL
+from workbench.recipe.models import RunConfig
+
+_NOT_IN_NUMBERS = {
+    # What the tokens are is in the fingerprint of the prepared data.
+    "data": (
+        "corpus", "document", "text_key", "tokenizer", "validation_documents", "quality",
+        "quality_key", "quality_scores", "quality_score",
+    ),
+    "model": ("size",),  # a name for a shape that stands beside it
+    "training": ("checkpoint_every", "checkpoint_points"),
+}  # fmt: skip
+_SOURCE = ("corpus", "path", "document", "text_key")
+
+
+def canonical_json(config: RunConfig) -> str:
+    """One text for equal configurations. Absent keys are left out, so that a key added later,
+    absent by default, leaves the identity of old runs as it was."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    document["model"].pop("size", None)
+    for file in document["evaluation"].get("task_files", {}).values():
+        if "sha256" in file:
+            del file["path"]  # the content decides the numbers, not where it lies
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def numbers_json(config: RunConfig) -> str:
+    """One text for runs that have the same numbers, given the same prepared data.
+
+    What only says where the text lies and how it was cut is left out, and so is how often a run is
+    saved: no number depends on either.
+    """
+    document = json.loads(canonical_json(config))
+    for table, keys in _NOT_IN_NUMBERS.items():
+        for key in keys:
+            document[table].pop(key, None)
+    data = document["data"]
+    sources = [*data.get("mixture", ()), *data.get("validation_extra", ())]
+    for source in [*sources, *([data["anneal"]] if "anneal" in data else [])]:
+        for key in _SOURCE:
+            source.pop(key, None)
+    return json.dumps({"protocol": PROTOCOL, **document}, sort_keys=True, separators=(",", ":"))
