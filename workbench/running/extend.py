@@ -83,7 +83,8 @@ def _check(parent: RunFolder, total_tokens: int) -> None:
         raise InputError(
             f"run {parent.run_id} was evaluated by protocol {parent.protocol()}, and this "
             f"workbench measures by protocol {PROTOCOL}: one curve cannot have both. Train the "
-            f"longer run from the start: workbench run RECIPE --set training.total_tokens={total_tokens}."
+            "longer run from the start: workbench run RECIPE --set "
+            f"training.total_tokens={total_tokens}."
         )
     config = _config(parent)
     check_plugins(config, ("objectives", "tasks"), f"run {parent.run_id}")

@@ -1,10 +1,11 @@
 """How much a masked estimate scatters because other tokens might have been masked.
 
-The draws of one window cannot be compared for this: they mask different numbers of tokens by design,
-and windows differ in how much that costs. But of a group of S tokens exactly k are masked, each
-set of k as likely, so that their mean is that of a simple random sample, whose variance one sample
-shows: (1 - k/S) s^2 / k (Cochran 1977, section 2.6). That the NLL of a token depends on which others
-are masked is not in it; it matters where most are masked, where little scatters.
+The draws of one window cannot be compared for this: they mask different numbers of tokens by
+design, and windows differ in how much that costs. But of a group of S tokens exactly k are masked,
+each set of k as likely, so that their mean is that of a simple random sample, whose variance one
+sample shows: (1 - k/S) s^2 / k (Cochran 1977, section 2.6). The NLL of a token also depends on
+which others are masked, the more so the more are: on trained models a share of about k/S more. So
+the variance taken is (1 + k/S) (1 - k/S) s^2 / k.
 
 Shape suffixes: B windows, L tokens a window, K groups a window, S tokens a group.
 """
@@ -53,7 +54,7 @@ def mask_noise(nll_BL: Tensor, weights_BL: Tensor, size: int) -> MaskNoise:
     mean_BK = values_BKS.sum(dim=2) / count_BK.clamp(min=1)
     squares_BK = ((values_BKS - mean_BK[:, :, None]) ** 2 * masked_BKS).sum(dim=2)
     variance_BK = squares_BK / (count_BK - 1).clamp(min=1)
-    scale_BK = weights_BKS.amax(dim=2) ** 2 * count_BK * (1 - count_BK / size)
+    scale_BK = weights_BKS.amax(dim=2) ** 2 * count_BK * (1 - (count_BK / size) ** 2)
     several_BK = count_BK > 1
     few_BK = several_BK & (count_BK <= _FEW)
     return MaskNoise(

@@ -18,7 +18,8 @@ from torch import Tensor
 from workbench.data.windows import HeldOutWindows, permuted
 from workbench.runs.items import Items
 from workbench.training.hashing import stream_key
-from workbench.training.objectives.base import Corrupted, WindowNoise
+from workbench.training.mask_noise import mask_noise, total_variance
+from workbench.training.objectives.base import Corrupted, Objective, WindowNoise
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,
@@ -151,7 +152,7 @@ class Validation:
         draws = objective.answer_draws(draws or self.draws)
         # Neighbours in the text differ in noise.
         place_N = torch.from_numpy(permuted(np.arange(n), n, (n, noise))).to(device)
-        nll_ND = torch.zeros(n, draws, dtype=torch.float64, device=device)
+        sums_ND5 = torch.zeros(n, draws, 5, dtype=torch.float64, device=device)
         rank, ranks = data_parallel_rank(trainer)
         for chunk in rank_chunks(n, self.batch, rank, ranks, device):
             tokens_BL = self.tokens_NL[chunk.rows.cpu()].to(device)
@@ -160,35 +161,51 @@ class Validation:
                     place_N[chunk.rows], n, draw, draws, stream_key("validation", noise)
                 )
                 corrupted = objective.validation_inputs(tokens_BL, seen_through)
-                nll_B = self._window_nll(trainer, tokens_BL, corrupted)
-                nll_ND[:, draw].index_add_(0, chunk.rows, nll_B * chunk.counts)
-        nll_ND = sum_over_data_parallel(trainer, nll_ND).cpu()
+                sums_B5 = self._window_sums(trainer, tokens_BL, corrupted)
+                sums_ND5[:, draw].index_add_(0, chunk.rows, sums_B5 * chunk.counts[:, None])
+        sums_ND5 = sum_over_data_parallel(trainer, sums_ND5).cpu()
+        has_noise = objective.answer_draws(2) > 1
         items = Items(
             document_N=self.windows.document_N,
-            total_N=nll_ND.mean(dim=1).numpy(),
+            total_N=sums_ND5[..., 0].mean(dim=1).numpy(),
             count_N=np.full(n, float(length)),
             weight_N=self.windows.weight_N,
-            noise_variance_N=noise_variance(nll_ND.numpy()) if draws > 1 else None,
+            noise_variance_N=self._noise_variance(objective, sums_ND5) if has_noise else None,
         )
-        has_noise = objective.answer_draws(2) > 1
         return estimate_of(items, draws if has_noise else None), items
 
-    def _window_nll(self, trainer: StudyTrainer, tokens_BL: Tensor, corrupted: Corrupted) -> Tensor:
-        """[B] one draw's estimate of each window's NLL, the control variate taken out."""
+    def _window_sums(
+        self, trainer: StudyTrainer, tokens_BL: Tensor, corrupted: Corrupted
+    ) -> Tensor:
+        """[B, 5] one draw's estimate of each window's NLL, the control variate taken out, and the
+        parts of its variance."""
         nll_BL = position_nll(trainer, corrupted)
         weights_BL = corrupted.weights_BL
+        parts_B4 = nll_BL.new_zeros(len(nll_BL), 4)
         if weights_BL is None:
-            return nll_BL.sum(dim=1)
-        surprise_BL = self.surprise_V.to(tokens_BL.device)[tokens_BL]
-        control_BL = (weights_BL - 1) * surprise_BL
-        return (weights_BL * nll_BL - UNIGRAM_SHARE * control_BL).sum(dim=1)
+            return torch.cat([nll_BL.sum(dim=1, keepdim=True), parts_B4], dim=1)
+        control_BL = UNIGRAM_SHARE * self.surprise_V.to(tokens_BL.device)[tokens_BL]
+        rest_BL = nll_BL - control_BL
+        total_B1 = (weights_BL * rest_BL + control_BL).sum(dim=1, keepdim=True)
+        size = trainer.objective.masked_together(tokens_BL.shape[1])
+        if size is not None:
+            parts_B4 = mask_noise(rest_BL, weights_BL, size).stacked()
+        return torch.cat([total_B1, parts_B4], dim=1)
+
+    def _noise_variance(self, objective: Objective, sums_ND5: Tensor) -> np.ndarray | None:
+        """[N] variance of each window's mean over its draws that comes from the draws."""
+        draws = sums_ND5.shape[1]
+        if objective.masked_together(self.tokens_NL.shape[1]) is not None:
+            variance_ND = total_variance(sums_ND5[..., 1:])
+            return np.asarray(variance_ND.sum(dim=1) / draws**2)
+        return between_draws(sums_ND5[..., 0].numpy()) if draws > 1 else None
 
 
-def noise_variance(nll_ND: np.ndarray) -> np.ndarray:
-    """[N] variance of each row's mean that comes from its draws.
+def between_draws(nll_ND: np.ndarray) -> np.ndarray:
+    """[N] variance of each row's mean, from how much its draws differ.
 
-    Draws take different strata of the number masked, and so have different means by design: what
-    all windows share of that is taken out before a window's draws are compared.
+    What all windows share of a difference between two draws is by design, and is taken out; that
+    windows differ in it is not noise and yet counts as noise here, so that this is an upper limit.
     """
     draws = nll_ND.shape[1]
     rest_ND = nll_ND - nll_ND.mean(axis=0) - nll_ND.mean(axis=1, keepdims=True) + nll_ND.mean()

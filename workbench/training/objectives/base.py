@@ -193,6 +193,14 @@ class Objective(ABC):
         subtracted from the NLLs and its known mean added again (`training.validation`).
         """
 
+    def masked_together(self, length: int) -> int | None:
+        """The number of neighbouring tokens of which `validation_inputs` masks exactly k, each set
+        of k as likely and with one weight; None where its noise is of another kind.
+
+        The noise of an estimate follows from it (`training.mask_noise`).
+        """
+        return None
+
     @abstractmethod
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int

@@ -104,6 +104,9 @@ class BlockDiffusion(MaskedDiffusion):
         masked_NS = smallest(count_N, uniforms_BL.view(-1, size))
         return self._corrupted(tokens_BL, masked_NS, weight_N[:, None])
 
+    def masked_together(self, length: int) -> int | None:
+        return self.block_size
+
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
     ) -> Corrupted:

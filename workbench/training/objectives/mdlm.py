@@ -106,6 +106,9 @@ class MaskedDiffusion(Objective):
         masked_BL = smallest(count_B, place_uniforms(noise.key, noise.number_B, length))
         return self._corrupted(tokens_BL, masked_BL, weight_B[:, None])
 
+    def masked_together(self, length: int) -> int | None:
+        return length
+
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
     ) -> Corrupted:

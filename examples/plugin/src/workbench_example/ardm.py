@@ -64,6 +64,9 @@ class OrderAgnostic(Objective):
         count_B = counts(noise.fractions(), tokens_BL.shape[1])
         return self._masked(tokens_BL, 0, count_B, noise.key, noise.number_B[:, None])
 
+    def masked_together(self, length: int) -> int | None:
+        return length
+
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
     ) -> Corrupted:
