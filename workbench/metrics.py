@@ -29,6 +29,8 @@ METRICS: dict[str, Metric] = {
         Metric("cloze_acc", "fraction", True, "4-way cloze questions answered correctly"),
         Metric("cloze_nll_true", "nats a token", False, "NLL of the true endings"),
         Metric("cloze_nll_other", "nats a token", None, "mean NLL of the other endings"),
+        Metric("cloze_chance_unigram", "fraction", None, "cloze by a unigram of the endings alone"),
+        Metric("cloze_chance_bigram", "fraction", None, "cloze by a bigram of the endings alone"),
         Metric("hellaswag_acc", "fraction", True, "HellaSwag by likelihood"),
         Metric("hellaswag_acc_norm", "fraction", True, "HellaSwag by likelihood per character"),
         Metric("hellaswag_nll_true", "nats a token", False, "NLL of the right endings"),

@@ -24,6 +24,17 @@ def test_the_likeliest_option_is_chosen() -> None:
     assert scores.accuracy().stderr == pytest.approx(0.5 / np.sqrt(2))
 
 
+def test_outcomes_say_which_question_and_which_option() -> None:
+    scores = scores_of(
+        Question([], [[DEAR], [CHEAP], [DEAR]], 0, number=7, characters=(9, 1, 9), document=3),
+        Question([], [[CHEAP], [CHEAP]], 0, number=9, document=5),
+    )
+    np.testing.assert_array_equal(scores.number_Q, [7, 9])
+    np.testing.assert_array_equal(scores.document_Q, [3, 5])
+    np.testing.assert_array_equal(scores.chosen_Q, [1, -1])
+    np.testing.assert_array_equal(scores.chosen_norm_Q, [-1, -1])
+
+
 def test_a_tie_is_no_answer() -> None:
     assert scores_of(Question([], [[CHEAP], [CHEAP]], right=0, number=0)).accuracy().value == 0
 

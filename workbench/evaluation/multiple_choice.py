@@ -1,6 +1,6 @@
 """Multiple choice by likelihood: a model answers with the option that it finds likeliest.
 
-Shape suffixes: Q questions.
+Shape suffixes: Q questions, R options of all of them, D draws, O options of one.
 """
 
 import math
@@ -28,12 +28,22 @@ class Question:
     """Length of each option's text, where scores are wanted per character."""
     group: str = ""
     """What averages are taken over, such as a subject."""
+    document: int = -1
+    """Number of the held-out document that it is from: outcomes of one document are alike."""
 
 
 @dataclass(frozen=True)
 class ChoiceScores:
-    """What came of each question."""
+    """What came of each question, in the order in which they were asked."""
 
+    number_Q: np.ndarray
+    """int64: `Question.number`."""
+    document_Q: np.ndarray
+    """int64: `Question.document`."""
+    chosen_Q: np.ndarray
+    """int64: index of the strictly likeliest option; -1 where two are."""
+    chosen_norm_Q: np.ndarray
+    """int64: the same by likelihood per character; -1 where there are no characters, too."""
     right_Q: np.ndarray
     """1 where the right option is strictly the likeliest: a tie is no answer."""
     right_norm_Q: np.ndarray
@@ -73,26 +83,45 @@ def score_choices(
         for option in question.options
     ]
     nll_RD = continuation_nll(scorer, rows, context=context, draws=draws, seed=seed, batch=batch)
-    nll_R = nll_RD.mean(axis=1)
-    right_Q, right_norm_Q, true_Q, other_Q = np.empty((4, len(questions)))
+    return outcomes(questions, nll_RD.mean(axis=1))
+
+
+def outcomes(questions: Sequence[Question], nll_R: np.ndarray) -> ChoiceScores:
+    """Return what comes of each question.
+
+    Args:
+        nll_R: nats of each option, question after question.
+    """
+    chosen_Q, chosen_norm_Q = np.full((2, len(questions)), -1, dtype=np.int64)
+    right_norm_Q, true_Q, other_Q = np.full((3, len(questions)), np.nan)
     ends = np.cumsum([len(question.options) for question in questions])
     for number, (question, nll_O) in enumerate(
         zip(questions, np.split(nll_R, ends[:-1]), strict=True)
     ):
-        right_Q[number] = _chosen(nll_O, question.right)
-        right_norm_Q[number] = (
-            _chosen(nll_O / question.characters, question.right) if question.characters else np.nan
-        )
+        chosen_Q[number] = _strictly_least(nll_O)
+        if question.characters:
+            chosen_norm_Q[number] = _strictly_least(nll_O / question.characters)
+            right_norm_Q[number] = chosen_norm_Q[number] == question.right
         per_token_O = nll_O / [max(1, len(option)) for option in question.options]
         true_Q[number] = per_token_O[question.right]
         other_Q[number] = np.delete(per_token_O, question.right).mean()
-    groups = np.array([question.group for question in questions])
-    return ChoiceScores(right_Q, right_norm_Q, true_Q, other_Q, groups)
+    return ChoiceScores(
+        number_Q=np.array([question.number for question in questions], dtype=np.int64),
+        document_Q=np.array([question.document for question in questions], dtype=np.int64),
+        chosen_Q=chosen_Q,
+        chosen_norm_Q=chosen_norm_Q,
+        right_Q=(chosen_Q == [question.right for question in questions]).astype(np.float64),
+        right_norm_Q=right_norm_Q,
+        nll_true_Q=true_Q,
+        nll_other_Q=other_Q,
+        group_Q=np.array([question.group for question in questions]),
+    )
 
 
-def _chosen(nll_O: np.ndarray, right: int) -> float:
-    others = np.delete(nll_O, right)
-    return float(nll_O[right] < others.min())
+def _strictly_least(values: np.ndarray) -> int:
+    """Index of the least value, or -1 where it is not alone."""
+    least = np.flatnonzero(values == values.min())
+    return int(least[0]) if len(least) == 1 else -1
 
 
 def grouped_accuracy(right_Q: np.ndarray, group_Q: np.ndarray) -> Estimate:

@@ -34,6 +34,8 @@ class Measured:
     metric: str
     estimate: Estimate
     estimator: str
+    scores: ChoiceScores | None = None
+    """What it is made of, question by question."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Task:
                 batch=inputs.batch,
             )
             for measure in self.measures:
-                yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator)
+                yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator, scores)
 
 
 MEASURES: dict[str, Callable[[ChoiceScores], Estimate]] = {
