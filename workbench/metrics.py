@@ -36,6 +36,7 @@ METRICS: dict[str, Metric] = {
         Metric("hellaswag_nll_true", "nats a token", False, "NLL of the right endings"),
         Metric("hellaswag_nll_other", "nats a token", None, "mean NLL of the wrong endings"),
         Metric("mmlu_acc", "fraction", True, "MMLU by letter, mean over subjects"),
+        Metric("mmlu_acc_norm", "fraction", True, "MMLU by text per character, mean over shots"),
         Metric("humaneval_pass@1", "fraction", True, "HumanEval solved at the first attempt"),
         Metric("mbpp_pass@1", "fraction", True, "MBPP solved at the first attempt"),
         Metric("memorised_share", "fraction", False, "window ends that greedy decoding gives back"),
@@ -51,6 +52,12 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+OLD_NAMES = {
+    "mmlu_continuation_acc_norm": "mmlu_acc_norm",
+    **{f"mmlu_continuation_{k}shot_acc_norm": f"mmlu_{k}shot_acc_norm" for k in range(1, 65)},
+}
+"""What metrics are called now, by what they were called: in stored runs, tables and options."""
+
 _HIGHER_BY_NAME = r"(_acc|_acc_norm|_accuracy)(@.*)?$|pass@\d+$"
 """Names from elsewhere of which more is better, whatever set they are measured on."""
 
@@ -59,6 +66,12 @@ def base_name(metric: str) -> str:
     """What is measured, without on which set."""
     base = metric.partition("@")[0]
     return base if base in METRICS else metric
+
+
+def spellings(metric: str) -> tuple[str, ...]:
+    """What a metric is called now, and the names that it had."""
+    now = OLD_NAMES.get(metric, metric)
+    return now, *(old for old, new in OLD_NAMES.items() if new == now)
 
 
 def higher_is_better(metric: str) -> bool:
@@ -91,6 +104,9 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def unit(metric: str) -> str:
-    """The metric's unit, empty where it has none or is unknown."""
+    """The metric's unit, empty where it has none or is unknown. Accuracies and pass rates from
+    elsewhere are fractions, as ours are."""
     known = METRICS.get(base_name(metric))
-    return known.unit if known else ""
+    if known is not None:
+        return known.unit
+    return "fraction" if re.search(_HIGHER_BY_NAME, metric) else ""

@@ -135,8 +135,8 @@ def test_files_of_questions_are_asked_of_both_objectives(results: Path, tmp_path
     metrics = [line[lines[0].index("metric")] for line in lines[1:]]
     assert set(metrics) == {
         "hellaswag_acc", "hellaswag_acc_norm", "hellaswag_nll_true", "hellaswag_nll_other",
-        "mmlu_acc", "mmlu_1shot_acc", "mmlu_continuation_acc", "mmlu_continuation_acc_norm",
-        "mmlu_continuation_1shot_acc", "mmlu_continuation_1shot_acc_norm",
+        "mmlu_acc", "mmlu_1shot_acc",
+        "mmlu_0shot_acc_norm", "mmlu_1shot_acc_norm", "mmlu_acc_norm",
         *(f"cloze_{k}shot_{m}" for k in (0, 1) for m in ("acc", "nll_true", "nll_other")),
     }  # fmt: skip
     assert len(metrics) == 2 * len(set(metrics))

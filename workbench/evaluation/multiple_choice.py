@@ -5,7 +5,7 @@ Shape suffixes: Q questions, R options of all of them, D draws, O options of one
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,17 @@ def outcomes(questions: Sequence[Question], nll_R: np.ndarray) -> ChoiceScores:
     )
 
 
+def mean_scores(asked: Sequence[ChoiceScores]) -> ChoiceScores:
+    """The outcomes of the same questions asked in several ways, averaged question by question; no
+    option is the one chosen."""
+    averaged = {
+        name: np.mean([getattr(scores, name) for scores in asked], axis=0)
+        for name in ("right_Q", "right_norm_Q", "nll_true_Q", "nll_other_Q")
+    }
+    none = np.full_like(asked[0].chosen_Q, -1)
+    return replace(asked[0], chosen_Q=none, chosen_norm_Q=none, **averaged)
+
+
 def _strictly_least(values: np.ndarray) -> int:
     """Index of the least value, or -1 where it is not alone."""
     least = np.flatnonzero(values == values.min())
@@ -125,14 +136,13 @@ def _strictly_least(values: np.ndarray) -> int:
 
 
 def grouped_accuracy(right_Q: np.ndarray, group_Q: np.ndarray) -> Estimate:
-    """Mean over groups of their accuracy, every group counting the same, with the binomial
-    standard error of that mean."""
+    """Mean over groups of their accuracy, every group counting the same, with the standard error
+    of that mean over questions: the binomial one where each is right or wrong."""
     shares, variances = [], []
     for group in np.unique(group_Q):
         of_group = right_Q[group_Q == group]
-        share = float(of_group.mean())
-        shares.append(share)
-        variances.append(share * (1 - share) / len(of_group))
+        shares.append(float(of_group.mean()))
+        variances.append(float(of_group.var()) / len(of_group))
     return Estimate(
         float(np.mean(shares)), math.sqrt(sum(variances)) / len(shares), int(right_Q.size)
     )

@@ -14,7 +14,7 @@ from workbench.errors import InputError
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.cloze_shots import make_shot_questions
 from workbench.evaluation.mmlu import LETTERS, TEXTS, MmluForm, read_mmlu
-from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
+from workbench.evaluation.multiple_choice import ChoiceScores, Question, mean_scores, score_choices
 from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.recipe import RunConfig
@@ -81,6 +81,11 @@ class Task:
     notes: tuple[str, ...] = ()
     marks: str = ""
     """Added to the numbers' estimator, where it is not a function of the rest."""
+    mean_of_all: str = ""
+    """The beginning of the names of means over all of `questions`, which are then the same
+    questions asked in several ways; none where empty."""
+    mean_marks: str = ""
+    """Added to the estimator of those."""
 
     def ask(self, scorer: Scorer, *, marks: str = "") -> Iterator[Measured]:
         """Measure the model as it stands.
@@ -91,6 +96,7 @@ class Task:
         inputs = self.inputs
         draws = scorer.objective.answer_draws(inputs.draws)
         estimator = f"{scorer.objective.validation_estimator}/draws={draws}{marks}{self.marks}"
+        asked = []
         for stem, questions in self.questions.items():
             scores = score_choices(
                 scorer,
@@ -100,8 +106,15 @@ class Task:
                 seed=inputs.seed,
                 batch=inputs.batch,
             )
-            for measure in self.measures:
-                yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator, scores)
+            asked.append(scores)
+            yield from self._measured(stem, scores, estimator)
+        if self.mean_of_all:
+            estimator += self.mean_marks
+            yield from self._measured(self.mean_of_all, mean_scores(asked), estimator)
+
+    def _measured(self, stem: str, scores: ChoiceScores, estimator: str) -> Iterator[Measured]:
+        for measure in self.measures:
+            yield Measured(f"{stem}_{measure}", MEASURES[measure](scores), estimator, scores)
 
 
 MEASURES: dict[str, Callable[[ChoiceScores], Estimate]] = {
@@ -139,23 +152,30 @@ def _hellaswag(inputs: TaskInputs) -> Task:
 
 def _mmlu(inputs: TaskInputs) -> Task:
     """Ask for the letter of the answer (Hendrycks et al. 2021)."""
-    return _mmlu_as(inputs, "mmlu", LETTERS, ("acc",))
+    texts = {
+        f"mmlu_{shots}shot" if shots else "mmlu": questions
+        for shots, questions in _mmlu_texts(inputs, LETTERS).items()
+    }
+    return _from_texts(inputs, texts, ("acc",), inputs.file("mmlu"))
 
 
 def _mmlu_continuation(inputs: TaskInputs) -> Task:
-    """Ask for the text of the answer, which models too small for letters may still prefer."""
-    return _mmlu_as(inputs, "mmlu_continuation", TEXTS, ("acc_norm", "acc"))
+    """Ask for the text of the answer, per character and averaged over numbers of shots: the
+    protocol of arXiv 2511.03276, Table 1, which averages over 0 to 5."""
+    by_shots = _mmlu_texts(inputs, TEXTS)
+    texts = {f"mmlu_{shots}shot": questions for shots, questions in by_shots.items()}
+    task = _from_texts(inputs, texts, ("acc_norm",), inputs.file("mmlu"))
+    marks = f"/shots={','.join(map(str, by_shots))}"
+    return replace(task, mean_of_all="mmlu", mean_marks=marks)
 
 
-def _mmlu_as(inputs: TaskInputs, name: str, form: MmluForm, measures: tuple[str, ...]) -> Task:
+def _mmlu_texts(inputs: TaskInputs, form: MmluForm) -> dict[int, list[TextQuestion]]:
+    """The questions by their number of shots."""
     path, dev = inputs.file("mmlu"), inputs.files.get("mmlu_dev")
-    texts = {
-        f"{name}_{shots}shot" if shots else name: read_mmlu(
-            path, dev, shots, form=form, limit=inputs.questions
-        )
-        for shots in inputs.shots
+    return {
+        shots: read_mmlu(path, dev, shots, form=form, limit=inputs.questions)
+        for shots in sorted(inputs.shots)
     }
-    return _from_texts(inputs, texts, measures, path)
 
 
 def _from_texts(
