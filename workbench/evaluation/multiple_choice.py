@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.evaluation.likelihood import Continuation, Tokens, continuation_nll
 from workbench.evaluation.scorer import Scorer
+from workbench.evaluation.staged_draws import FEWEST_DRAWS, staged_nll
 from workbench.training.validation import Estimate
 
 
@@ -53,6 +54,8 @@ class ChoiceScores:
     nll_other_Q: np.ndarray
     """Nats a token of the others, averaged."""
     group_Q: np.ndarray
+    draws_Q: np.ndarray
+    """int64: noise draws that the question took."""
 
     def accuracy(self) -> Estimate:
         return grouped_accuracy(self.right_Q, self.group_Q)
@@ -75,22 +78,52 @@ def score_choices(
     draws: int,
     seed: int = 0,
     batch: int,
+    early: float | None = None,
 ) -> ChoiceScores:
-    """Answer every question with the model as it stands. Arguments as `continuation_nll`."""
-    rows = [
-        Continuation(question.context, option, question.number)
+    """Answer every question with the model as it stands. Arguments as `continuation_nll`.
+
+    Args:
+        early: stop drawing for a question when its leading option is ahead by so many standard
+            errors, where `draws_early`; None to take all draws.
+    """
+    options_QO = [
+        [Continuation(question.context, option, question.number) for option in question.options]
         for question in questions
-        for option in question.options
     ]
+    if early is not None and draws_early(scorer, draws):
+        staged = staged_nll(
+            scorer,
+            options_QO,
+            [question.characters for question in questions],
+            context=context,
+            draws=draws,
+            seed=seed,
+            batch=batch,
+            z=early,
+        )
+        chosen, first = (outcomes(questions, nll) for nll in (staged.mean_R, staged.first_R))
+        return replace(
+            chosen,
+            nll_true_Q=first.nll_true_Q,
+            nll_other_Q=first.nll_other_Q,
+            draws_Q=staged.draws_Q,
+        )
+    rows = [option for options in options_QO for option in options]
     nll_RD = continuation_nll(scorer, rows, context=context, draws=draws, seed=seed, batch=batch)
-    return outcomes(questions, nll_RD.mean(axis=1))
+    return outcomes(questions, nll_RD.mean(axis=1), draws=nll_RD.shape[1])
 
 
-def outcomes(questions: Sequence[Question], nll_R: np.ndarray) -> ChoiceScores:
+def draws_early(scorer: Scorer, draws: int) -> bool:
+    """Whether there are so many draws that it pays to stop early."""
+    return scorer.objective.answer_draws(draws) >= FEWEST_DRAWS
+
+
+def outcomes(questions: Sequence[Question], nll_R: np.ndarray, *, draws: int = 1) -> ChoiceScores:
     """Return what comes of each question.
 
     Args:
         nll_R: nats of each option, question after question.
+        draws: noise draws that each is a mean of.
     """
     chosen_Q, chosen_norm_Q = np.full((2, len(questions)), -1, dtype=np.int64)
     right_norm_Q, true_Q, other_Q = np.full((3, len(questions)), np.nan)
@@ -115,6 +148,7 @@ def outcomes(questions: Sequence[Question], nll_R: np.ndarray) -> ChoiceScores:
         nll_true_Q=true_Q,
         nll_other_Q=other_Q,
         group_Q=np.array([question.group for question in questions]),
+        draws_Q=np.full(len(questions), draws),
     )
 
 

@@ -14,7 +14,13 @@ from workbench.errors import InputError
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.cloze_shots import make_shot_questions
 from workbench.evaluation.mmlu import LETTERS, TEXTS, MmluForm, read_mmlu
-from workbench.evaluation.multiple_choice import ChoiceScores, Question, mean_scores, score_choices
+from workbench.evaluation.multiple_choice import (
+    ChoiceScores,
+    Question,
+    draws_early,
+    mean_scores,
+    score_choices,
+)
 from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.recipe import RunConfig
@@ -55,6 +61,9 @@ class TaskInputs:
     files: dict[str, Path]
     batch: int
     """Sequences in one forward pass."""
+    early: float | None = None
+    """Standard errors by which an option must lead for a question to take no more draws, where
+    there are many; None to take all."""
 
     def file(self, name: str) -> Path:
         """The path of a file of questions.
@@ -95,6 +104,9 @@ class Task:
         """
         inputs = self.inputs
         draws = scorer.objective.answer_draws(inputs.draws)
+        early = inputs.early if draws_early(scorer, inputs.draws) else None
+        if early is not None:
+            marks = f"/early={early:g}{marks}"
         estimator = f"{scorer.objective.validation_estimator}/draws={draws}{marks}{self.marks}"
         asked = []
         for stem, questions in self.questions.items():
@@ -105,6 +117,7 @@ class Task:
                 draws=inputs.draws,
                 seed=inputs.seed,
                 batch=inputs.batch,
+                early=early,
             )
             asked.append(scores)
             yield from self._measured(stem, scores, estimator)
