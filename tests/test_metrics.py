@@ -3,7 +3,14 @@
 import duckdb
 import pytest
 
-from workbench.metrics import METRICS, higher_is_better, higher_is_better_sql
+from workbench.metrics import (
+    METRICS,
+    OLD_NAMES,
+    higher_is_better,
+    higher_is_better_sql,
+    spellings,
+    unit,
+)
 from workbench.store.schema import VIEWS
 
 NAMES = [
@@ -48,3 +55,17 @@ def test_the_view_of_best_values_takes_the_better_direction(name: str, best: flo
     )
     row = connection.execute(f"SELECT value FROM ({VIEWS['best'][1]})").fetchone()
     assert row == (best,)
+
+
+def test_a_metric_is_found_by_what_it_was_called() -> None:
+    for old in OLD_NAMES:
+        assert spellings(old) == spellings(OLD_NAMES[old])
+        assert spellings(old)[0] == OLD_NAMES[old] != old
+    assert spellings("mmlu_continuation_acc_norm")[0] in METRICS
+    assert spellings("val_loss") == ("val_loss",)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_better_by_its_name_is_a_fraction(name: str) -> None:
+    if higher_is_better(name) and name.partition("@")[0] != "tokens_per_second":
+        assert unit(name) == "fraction"

@@ -38,11 +38,14 @@ METRICS: dict[str, Metric] = {
         Metric("cloze_acc", "fraction", True, "4-way cloze questions answered correctly"),
         Metric("cloze_nll_true", "nats a token", False, "NLL of the true endings"),
         Metric("cloze_nll_other", "nats a token", None, "mean NLL of the other endings"),
+        Metric("cloze_chance_unigram", "fraction", None, "cloze by a unigram of the endings alone"),
+        Metric("cloze_chance_bigram", "fraction", None, "cloze by a bigram of the endings alone"),
         Metric("hellaswag_acc", "fraction", True, "HellaSwag by likelihood"),
         Metric("hellaswag_acc_norm", "fraction", True, "HellaSwag by likelihood per character"),
         Metric("hellaswag_nll_true", "nats a token", False, "NLL of the right endings"),
         Metric("hellaswag_nll_other", "nats a token", None, "mean NLL of the wrong endings"),
         Metric("mmlu_acc", "fraction", True, "MMLU by letter, mean over subjects"),
+        Metric("mmlu_acc_norm", "fraction", True, "MMLU by text per character, mean over shots"),
         Metric("humaneval_pass@1", "fraction", True, "HumanEval solved at the first attempt"),
         Metric("mbpp_pass@1", "fraction", True, "MBPP solved at the first attempt"),
         Metric("memorised_share", "fraction", False, "window ends that greedy decoding gives back"),
@@ -58,6 +61,12 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+OLD_NAMES = {
+    "mmlu_continuation_acc_norm": "mmlu_acc_norm",
+    **{f"mmlu_continuation_{k}shot_acc_norm": f"mmlu_{k}shot_acc_norm" for k in range(1, 65)},
+}
+"""What metrics are called now, by what they were called: in stored runs, tables and options."""
+
 _HIGHER_BY_NAME = r"(_acc|_acc_norm|_accuracy)(@.*)?$|pass@\d+$"
 """Names from elsewhere of which more is better, whatever set they are measured on."""
 
@@ -66,6 +75,12 @@ def base_name(metric: str) -> str:
     """What is measured, without on which set."""
     base = metric.partition("@")[0]
     return base if base in METRICS else metric
+
+
+def spellings(metric: str) -> tuple[str, ...]:
+    """What a metric is called now, and the names that it had."""
+    now = OLD_NAMES.get(metric, metric)
+    return now, *(old for old, new in OLD_NAMES.items() if new == now)
 
 
 def higher_is_better(metric: str) -> bool:
@@ -98,6 +113,9 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def unit(metric: str) -> str:
-    """The metric's unit, empty where it has none or is unknown."""
+    """The metric's unit, empty where it has none or is unknown. Accuracies and pass rates from
+    elsewhere are fractions, as ours are."""
     known = METRICS.get(base_name(metric))
-    return known.unit if known else ""
+    if known is not None:
+        return known.unit
+    return "fraction" if re.search(_HIGHER_BY_NAME, metric) else ""

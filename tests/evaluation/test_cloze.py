@@ -1,6 +1,8 @@
 """Cloze questions: from held-out text, the same for every run, with one true ending each."""
 
+from collections import Counter
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from workbench.data import PreparedData
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
-from workbench.evaluation.cloze import make_questions
+from workbench.evaluation.cloze import as_questions, distinct_documents, make_questions
 from workbench.recipe import DataConfig
 
 
@@ -35,6 +37,45 @@ def test_endings_have_one_length_and_one_of_four_is_true(prepared: PreparedData)
     windows = np.lib.stride_tricks.sliding_window_view(text, 32)
     known = {window.tobytes() for window in windows}
     assert all(question[0].tobytes() in known for question in tokens), "option 0 goes on as it did"
+
+
+def test_questions_know_their_document(prepared: PreparedData) -> None:
+    text, spans = prepared.held_out(), prepared.held_out_documents()
+    for question in as_questions(make_questions(prepared, seq_len=32, count=50)):
+        begin, end = spans[question.document]
+        whole = np.concatenate([question.context, question.options[0]]).astype(text.dtype)
+        assert whole.tobytes() in text[begin:end].tobytes()
+
+
+def test_false_endings_stand_where_true_ones_can(prepared: PreparedData) -> None:
+    """As far from their document's beginning as a context is long."""
+    text, spans = prepared.held_out(), prepared.held_out_documents()
+    questions = make_questions(prepared, seq_len=32, count=50)
+    late = [text[begin + 24 : end].tobytes() for begin, end in spans if end - begin >= 32]
+    for ending in questions.tokens_QOL[:, :, 24:].reshape(-1, 8).astype(text.dtype):
+        assert any(ending.tobytes() in document for document in late)
+
+
+def test_any_of_the_four_documents_is_as_likely_to_be_the_true_one() -> None:
+    """The chance of each ordered set, against the enumeration of all of them."""
+    weights = np.array([5.0, 1, 0, 2, 4, 3, 20])
+    drawn = distinct_documents(np.random.Generator(np.random.PCG64(1)), weights, 40_000)
+    likely = {four: weights[list(four)].prod() for four in permutations(range(7), 4)}
+    total = sum(likely.values())
+    counts = Counter(map(tuple, drawn.tolist()))
+    assert set(counts) <= {four for four, weight in likely.items() if weight}
+    z = [
+        (counts[four] - 40_000 * p) / np.sqrt(40_000 * p)
+        for four, p in ((four, weight / total) for four, weight in likely.items() if weight)
+    ]
+    assert np.mean(np.square(z)) == pytest.approx(1, abs=4 * np.sqrt(2 / len(z)))
+
+
+def test_one_document_with_nearly_all_the_text_is_no_obstacle() -> None:
+    weights = np.array([1.0, 1, 1e9, 1])
+    drawn = distinct_documents(np.random.Generator(np.random.PCG64(1)), weights, 1000)
+    assert (np.sort(drawn) == np.arange(4)).all()
+    assert np.bincount(drawn[:, 0]).min() > 180, "each of them is home as often"
 
 
 def test_false_endings_are_held_out_text_of_other_documents(prepared: PreparedData) -> None:

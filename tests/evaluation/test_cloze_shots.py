@@ -42,7 +42,9 @@ def test_shots_are_whole_passages_of_the_questions_document(prepared: PreparedDa
         shots = [shown[i * (length + 2) :][:length] for i in range(3)]
         assert bytes(np.asarray(single.context[:length], np.uint8)) == shots[0]
         question = bytes(np.concatenate([zero.context, zero.options[0]]).astype(np.uint8))
-        assert any(all(part in d for part in [question, *shots]) for d in documents)
+        home = documents[zero.document]
+        assert all(part in home for part in [question, *shots])
+        assert zero.document == single.document == triple.document
 
 
 def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:
@@ -52,6 +54,11 @@ def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:
     )
     for question, same in zip(first[1], again[1], strict=True):
         np.testing.assert_array_equal(question.context, same.context)
+
+
+def test_too_few_long_documents_are_refused(prepared: PreparedData) -> None:
+    with pytest.raises(InputError, match="cloze_shots needs 4 held-out documents of 4990 tokens"):
+        make_shot_questions(prepared, context=5000, shots=[4], separator=SEPARATOR, count=9)
 
 
 def test_too_many_shots_are_refused(prepared: PreparedData) -> None:

@@ -65,6 +65,22 @@ def test_the_last_checkpoint_has_the_numbers_that_training_recorded(
     assert rows["cloze_acc"]["estimator"] == f"{kind}/draws={draws}/seed=0/questions=16"
 
 
+def test_draws_stop_early_unless_they_are_not_to(results: Path) -> None:
+    run = run_of(results, "mdlm")
+    asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--draws", "16"]
+    estimators = {
+        rows_of(evaluate(results, *asked, *more))["cloze_acc"]["estimator"]
+        for more in ([], ["--early", "3"], ["--early", "0"])
+    }
+    assert estimators == {
+        "nelbo/draws=16/early=2/seed=0/questions=16",
+        "nelbo/draws=16/early=3/seed=0/questions=16",
+        "nelbo/draws=16/seed=0/questions=16",
+    }
+    exact = rows_of(evaluate(results, run_of(results, "ar").run_id, *asked[1:]))
+    assert exact["cloze_acc"]["estimator"] == "nll/draws=1/seed=0/questions=16"
+
+
 def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) -> None:
     run = run_of(results, "mdlm")
     sealed, trained = run.sealed_path.read_bytes(), run.records_path.read_bytes()
@@ -135,8 +151,8 @@ def test_files_of_questions_are_asked_of_both_objectives(results: Path, tmp_path
     metrics = [line[lines[0].index("metric")] for line in lines[1:]]
     assert set(metrics) == {
         "hellaswag_acc", "hellaswag_acc_norm", "hellaswag_nll_true", "hellaswag_nll_other",
-        "mmlu_acc", "mmlu_1shot_acc", "mmlu_continuation_acc", "mmlu_continuation_acc_norm",
-        "mmlu_continuation_1shot_acc", "mmlu_continuation_1shot_acc_norm",
+        "mmlu_acc", "mmlu_1shot_acc",
+        "mmlu_0shot_acc_norm", "mmlu_1shot_acc_norm", "mmlu_acc_norm",
         *(f"cloze_{k}shot_{m}" for k in (0, 1) for m in ("acc", "nll_true", "nll_other")),
     }  # fmt: skip
     assert len(metrics) == 2 * len(set(metrics))

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from tests.evaluation.conftest import Unigram
-from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
+from workbench.evaluation.multiple_choice import (
+    ChoiceScores,
+    Question,
+    mean_scores,
+    score_choices,
+)
 
 CHEAP, DEAR = 0, 1
 
@@ -24,6 +29,17 @@ def test_the_likeliest_option_is_chosen() -> None:
     assert scores.accuracy().stderr == pytest.approx(0.5 / np.sqrt(2))
 
 
+def test_outcomes_say_which_question_and_which_option() -> None:
+    scores = scores_of(
+        Question([], [[DEAR], [CHEAP], [DEAR]], 0, number=7, characters=(9, 1, 9), document=3),
+        Question([], [[CHEAP], [CHEAP]], 0, number=9, document=5),
+    )
+    np.testing.assert_array_equal(scores.number_Q, [7, 9])
+    np.testing.assert_array_equal(scores.document_Q, [3, 5])
+    np.testing.assert_array_equal(scores.chosen_Q, [1, -1])
+    np.testing.assert_array_equal(scores.chosen_norm_Q, [-1, -1])
+
+
 def test_a_tie_is_no_answer() -> None:
     assert scores_of(Question([], [[CHEAP], [CHEAP]], right=0, number=0)).accuracy().value == 0
 
@@ -40,6 +56,17 @@ def test_long_options_win_per_character_alone() -> None:
 def test_without_characters_there_is_no_such_accuracy() -> None:
     scores = scores_of(Question([], [[DEAR], [CHEAP]], right=1, number=0))
     assert np.isnan(scores.accuracy_norm().value)
+
+
+def test_questions_asked_in_two_ways_are_averaged_one_by_one() -> None:
+    """Two of three right in one way and one of them in the other: 1, 1/2 and 0."""
+    once = scores_of(*(Question([], [[DEAR], [CHEAP]], right, number=right) for right in (1, 1, 0)))
+    again = scores_of(*(Question([], [[DEAR], [CHEAP]], right, number=0) for right in (1, 0, 0)))
+    mean = mean_scores([once, again])
+    np.testing.assert_array_equal(mean.right_Q, [1, 0.5, 0])
+    np.testing.assert_array_equal(mean.nll_true_Q, [1, 2, 3])
+    assert mean.accuracy().stderr == pytest.approx(np.sqrt(1 / 6 / 3))
+    assert (mean.chosen_Q == -1).all()
 
 
 def test_every_subject_counts_the_same() -> None:

@@ -58,13 +58,15 @@ def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective
     for metric, n in {
         "cloze_acc": 16, "cloze_0shot_acc": 16, "cloze_1shot_nll_other": 16,
         "hellaswag_acc_norm": 3, "hellaswag_nll_true": 3, "mmlu_acc": 2, "mmlu_1shot_acc": 2,
-        "mmlu_continuation_acc_norm": 2,
+        "mmlu_1shot_acc_norm": 2, "mmlu_acc_norm": 2,
     }.items():  # fmt: skip
         recorded = records.filter(metric=metric)
         assert recorded["step"].to_list() == [1, 4, 8, 12]
         assert set(recorded["n"]) == {n}
         assert recorded["value"].is_finite().all()
     draws = 1 if objective == "ar" else TASK_DRAWS
+    (estimator,) = set(records.filter(metric="mmlu_acc_norm")["estimator"])
+    assert estimator.endswith("/shots=0,1")
     (estimator,) = set(records.filter(metric="mmlu_acc")["estimator"])
     assert f"/draws={draws}/file=" in estimator
 

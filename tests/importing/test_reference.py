@@ -20,6 +20,13 @@ def test_the_reference_needs_no_study_and_says_where_it_is_from(results: Path) -
         assert "digitised" in run.provenance_json()["origin"]
 
 
+def test_published_accuracies_are_fractions(results: Path) -> None:
+    notes = import_runs("reference", None, results).notes
+    assert "hellaswag_acc_norm is in percent, and imported as a fraction." in notes
+    largest = query(results, "SELECT max(value) FROM metrics WHERE metric LIKE '%acc%'").item()
+    assert 0.5 < largest < 0.6
+
+
 def test_the_reference_can_join_another_study(results: Path) -> None:
     assert import_runs("reference", "mine", results).study == "mine"
     assert query(results, "SELECT DISTINCT study FROM study_runs").item() == "mine"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.importing.conftest import HEADER, ROWS, WriteTable
 from workbench.analysis.crossover import crossovers
+from workbench.analysis.curves import load_curves
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.runs.folder import RunFolder, list_runs
@@ -352,3 +353,54 @@ def test_retrying_a_study_leaves_its_imported_runs_alone(results: Path, table: W
     before = [run.status_path.read_bytes() for run in imported]
     assert retry(results, "quickstart").skipped == trained.finished
     assert [run.status_path.read_bytes() for run in imported] == before
+
+
+def test_accuracies_in_percent_become_fractions_with_their_standard_errors(
+    table: WriteTable, results: Path
+) -> None:
+    rows = [
+        "ar,1000,100,arc_acc,100,25.5,0.5",
+        "ar,1000,100,arc_acc,200,0.9,0.5",
+        "ar,1000,100,x_pass@10,200,0.9,0.1",
+        "ar,1000,100,val_loss,200,40,0.1",
+    ]
+    report = import_runs(table(*rows, header=f"{HEADER},stderr"), "s", results)
+    assert [note for note in report.notes if "percent" in note] == [
+        "arc_acc is in percent, and imported as a fraction."
+    ]
+    frame = query(results, "SELECT metric, value, stderr FROM metrics ORDER BY metric, tokens")
+    assert frame.rows() == [
+        ("arc_acc", pytest.approx(0.255), pytest.approx(0.005)),
+        ("arc_acc", pytest.approx(0.009), pytest.approx(0.005)),
+        ("val_loss", 40.0, 0.1),
+        ("x_pass@10", 0.9, 0.1),
+    ]
+
+
+def test_a_share_above_the_whole_is_refused(table: WriteTable, results: Path) -> None:
+    with pytest.raises(InputError, match=r"curves\.csv: arc_acc = 120: expected a fraction"):
+        import_runs(table("ar,1000,100,arc_acc,100,120"), "s", results)
+    assert not (results / "runs").exists()
+
+
+def test_a_metrics_old_name_is_imported_and_asked_for_as_its_new_one(
+    table: WriteTable, results: Path
+) -> None:
+    row = "ar,1000,100,mmlu_continuation_acc_norm,100,0.25"
+    import_runs(table(row), "s", results)
+    assert query(results, "SELECT metric FROM metrics").item() == "mmlu_acc_norm"
+    for name in ("mmlu_continuation_acc_norm", "mmlu_acc_norm"):
+        assert load_curves(results, "s", name).metric == "mmlu_acc_norm"
+
+
+def test_what_was_imported_in_percent_under_an_old_name_is_read_as_of_now(
+    table: WriteTable, results: Path
+) -> None:
+    import_runs(table("ar,1000,100,mmlu_acc_norm,100,0.25"), "s", results)
+    (run,) = list_runs(results)
+    old = pl.read_parquet(run.sealed_path)
+    old = old.with_columns(value=pl.lit(25.0), metric=pl.lit("mmlu_continuation_acc_norm"))
+    old.write_parquet(run.sealed_path)
+    ingest(results)
+    assert query(results, "SELECT metric, value FROM metrics").row(0) == ("mmlu_acc_norm", 0.25)
+    assert pl.read_parquet(run.sealed_path).equals(old), "the folder stays as it is"

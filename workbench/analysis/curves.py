@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.metrics import spellings
 from workbench.recipe.sweep import dotted
 from workbench.store import query
 
@@ -83,12 +84,12 @@ def load_curves(
             f"Studies here: {', '.join(known) or 'none'}."
         )
     compare = studies.filter(studies["study"] == study)["compare"].item()
-    name, wanted = _literal(study), _literal(metric)
+    name, wanted = _literal(study), ", ".join(map(_literal, spellings(metric)))
     frame = query(
         results,
         f"""SELECT m.run_id, step, tokens, epoch, flops, value, stderr, n, estimator
             FROM metrics m JOIN study_runs s USING (run_id)
-            WHERE s.study = {name} AND metric = {wanted} AND value IS NOT NULL
+            WHERE s.study = {name} AND metric IN ({wanted}) AND value IS NOT NULL
             QUALIFY row_number() OVER (
                 PARTITION BY m.run_id, tokens, step, estimator ORDER BY draws DESC NULLS LAST
             ) = 1
@@ -113,7 +114,9 @@ def load_curves(
             FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
     )
     by_id = {str(row["run_id"]): row for row in runs.to_dicts()}
-    return StudyCurves(study, metric, json.loads(compare or "{}"), _curves(frame, by_id))
+    return StudyCurves(
+        study, spellings(metric)[0], json.loads(compare or "{}"), _curves(frame, by_id)
+    )
 
 
 def run_keys(run: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,15 @@ def eval_(
     draws: Annotated[
         int, typer.Option("--draws", min=1, help="Masks an answer, where likelihoods are bounds.")
     ] = 32,
+    early: Annotated[
+        float,
+        typer.Option(
+            "--early",
+            min=0,
+            help="Standard errors by which an answer must lead to be asked no further, where there "
+            "are 16 draws or more. 0 to take all draws.",
+        ),
+    ] = 2.0,
     questions: Annotated[
         int | None,
         typer.Option("--questions", min=1, help="At most so many. Default: a file's, or 1,000."),
@@ -95,6 +104,7 @@ def eval_(
         files={name: Path(path) for name, path in pairs("--task-file", task_file).items()},
         questions=questions,
         draws=draws,
+        early=early or None,
         seed=seed,
         shots=_numbers("--shots", shots),
         passing=PassOptions(attempts, _numbers("--pass-at", pass_at) or (), writing),

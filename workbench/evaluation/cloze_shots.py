@@ -4,7 +4,8 @@ A question is a passage of a held-out document, and its shots are other passages
 document, whole and none overlapping: k texts with their true endings, then the context of the
 question. What a shot can teach is what the document is like. The questions are the same for
 every k, and one of k shots sees the first k of the most, so that a difference between two k is
-the shots' alone.
+the shots' alone. False endings are drawn as true ones are: by the law of `cloze`, from passages
+that would be asked about if theirs were the question's document.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ import numpy as np
 
 from workbench.data import PreparedData
 from workbench.errors import InputError
-from workbench.evaluation.cloze import OPTIONS, another
+from workbench.evaluation.cloze import OPTIONS, distinct_documents
 from workbench.evaluation.multiple_choice import Question
 
-_SEED = 20_251_104  # of the questions: the same for every run of every study
+_SEED = 20_251_106  # of the questions: the same for every run of every study
 _SHORTEST = 8  # tokens a passage: 6 of context and 2 of ending
 
 
@@ -35,7 +36,8 @@ def make_shot_questions(
         separator: tokens between passages.
 
     Raises:
-        InputError: the passages would be too short, or no held-out document holds so many.
+        InputError: the passages would be too short, or fewer than four held-out documents hold so
+            many.
     """
     most = max(shots)
     length = (context - most * len(separator)) // (most + 1)
@@ -47,30 +49,28 @@ def make_shot_questions(
     ending = length // 4
     text, spans = prepared.held_out(), prepared.held_out_documents()
     lengths = spans[:, 1] - spans[:, 0]
-    homes = np.flatnonzero(lengths >= (most + 1) * length)
-    endings = np.flatnonzero(lengths >= ending)
-    if len(homes) == 0 or len(endings) < OPTIONS:
+    long_enough = lengths >= (most + 1) * length
+    if np.count_nonzero(long_enough) < OPTIONS:
         raise InputError(
-            f"evaluation.tasks: cloze_shots needs a held-out document of {(most + 1) * length} "
-            f"tokens, and 4 of {ending}; there are {len(homes)} and {len(endings)}. Raise "
-            "data.validation_tokens, or lower evaluation.shots."
+            f"evaluation.tasks: cloze_shots needs {OPTIONS} held-out documents of "
+            f"{(most + 1) * length} tokens or more, and there are {np.count_nonzero(long_enough)}. "
+            "Raise data.validation_tokens, or lower evaluation.shots."
         )
     rng = np.random.Generator(np.random.PCG64(_SEED))
-    weight = lengths[homes] / lengths[homes].sum()
+    document_QO = distinct_documents(rng, np.where(long_enough, lengths, 0), count)
     made: dict[int, list[Question]] = {k: [] for k in shots}
-    for number in range(count):
-        home = int(rng.choice(homes, p=weight))
-        passages = _passages(rng, text, spans[home], most + 1, length)
-        asked, examples = passages[0], passages[1:]
-        options = [asked[-ending:]]
-        for _ in range(OPTIONS - 1):
-            other = another(rng, endings, home)
-            place = int(rng.integers(spans[other, 0], spans[other, 1] - ending + 1))
-            options.append(np.asarray(text[place : place + ending], dtype=np.int64))
+    for number, documents in enumerate(document_QO):
+        passages = [
+            _passages(rng, text, spans[document], most + 1, length) for document in documents
+        ]
+        asked, examples = passages[0][0], passages[0][1:]
+        options = [of_document[0][-ending:] for of_document in passages]
         for k in shots:
             before = [part for example in examples[:k] for part in (example, separator)]
             prompt = np.concatenate([*before, asked[:-ending]]).astype(np.int64)
-            made[k].append(Question(prompt, options, right=0, number=number))
+            made[k].append(
+                Question(prompt, options, right=0, number=number, document=int(documents[0]))
+            )
     return made
 
 

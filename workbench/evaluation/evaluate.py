@@ -104,6 +104,7 @@ def likelihood_tasks(opened: Opened, options: EvalOptions) -> dict[str, Task]:
         prepared=opened.prepared,
         questions=options.questions,
         draws=options.draws,
+        early=options.early,
         seed=options.seed,
         shots=default_shots(names) if options.shots is None else options.shots,
         files=options.files,

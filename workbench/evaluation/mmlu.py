@@ -1,8 +1,8 @@
 """MMLU's format (Hendrycks et al. 2021): `question`, `choices`, `answer`, `subject`.
 
-Asked for a letter, as the paper does and as `mmlu` of lm-evaluation-harness, or for the text of
-the answer, as its `mmlu_continuation`: models that have not learnt to answer with letters still
-prefer the right text.
+Asked for a letter, as `mmlu` of lm-evaluation-harness, or for the text of the answer, as its
+`mmlu_continuation` and arXiv 2511.03276 (Table 1): models that have not learnt to answer with
+letters still prefer the right text.
 """
 
 from collections import defaultdict

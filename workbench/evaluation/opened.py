@@ -12,6 +12,7 @@ from workbench.evaluation.ensemble import ensemble
 from workbench.evaluation.programs.pass_task import PassOptions
 from workbench.evaluation.question_files import digest
 from workbench.evaluation.scorer import ModelScorer
+from workbench.evaluation.staged_draws import EARLY
 from workbench.evaluation.tasks import TASKS, Measured
 from workbench.generation.samplers import SAMPLER_PLUGINS
 from workbench.messages import suggestion
@@ -41,6 +42,8 @@ class EvalOptions:
     questions: int | None = None
     """At most so many; None for all of a file, and 1,000 where they are drawn."""
     draws: int = TASK_DRAWS
+    early: float | None = EARLY
+    """As `TaskInputs.early`."""
     seed: int = 0
     shots: tuple[int, ...] | None = None
     threads: int | None = None

@@ -14,7 +14,13 @@ from workbench.errors import InputError
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.cloze_shots import make_shot_questions
 from workbench.evaluation.mmlu import LETTERS, TEXTS, MmluForm, read_mmlu
-from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
+from workbench.evaluation.multiple_choice import (
+    ChoiceScores,
+    Question,
+    draws_early,
+    mean_scores,
+    score_choices,
+)
 from workbench.evaluation.question_files import TextQuestion, digest, in_tokens, read_hellaswag
 from workbench.evaluation.scorer import Scorer, TrainerScorer
 from workbench.recipe import RunConfig
@@ -56,6 +62,9 @@ class TaskInputs:
     files: dict[str, Path]
     batch: int
     """Sequences in one forward pass."""
+    early: float | None = None
+    """Standard errors by which an option must lead for a question to take no more draws, where
+    there are many; None to take all."""
 
     def file(self, name: str) -> Path:
         """The path of a file of questions.
@@ -82,6 +91,11 @@ class Task:
     notes: tuple[str, ...] = ()
     marks: str = ""
     """Added to the numbers' estimator, where it is not a function of the rest."""
+    mean_of_all: str = ""
+    """The beginning of the names of means over all of `questions`, which are then the same
+    questions asked in several ways; none where empty."""
+    mean_marks: str = ""
+    """Added to the estimator of those."""
 
     def ask(self, scorer: Scorer, *, marks: str = "") -> Iterator[Measured]:
         """Measure the model as it stands.
@@ -92,7 +106,11 @@ class Task:
         inputs = self.inputs
         draws = scorer.objective.answer_draws(inputs.draws)
         noisy = scorer.objective.answer_draws(2) > 1
+        early = inputs.early if draws_early(scorer, inputs.draws) else None
+        if early is not None:
+            marks = f"/early={early:g}{marks}"
         estimator = f"{scorer.objective.validation_estimator}{marks}{self.marks}"
+        asked = []
         for stem, questions in self.questions.items():
             scores = score_choices(
                 scorer,
@@ -101,10 +119,24 @@ class Task:
                 draws=inputs.draws,
                 seed=inputs.seed,
                 batch=inputs.batch,
+                early=early,
             )
-            for measure in self.measures:
-                estimate = replace(MEASURES[measure](scores), draws=draws if noisy else None)
-                yield Measured(f"{stem}_{measure}", estimate, estimator)
+            asked.append(scores)
+            yield from self._measured(stem, scores, estimator, draws if noisy else None)
+        if self.mean_of_all:
+            estimator += self.mean_marks
+            scores = mean_scores(asked)
+            yield from self._measured(self.mean_of_all, scores, estimator, draws if noisy else None)
+
+    def _measured(
+        self, stem: str, scores: ChoiceScores, estimator: str, draws: int | None
+    ) -> Iterator[Measured]:
+        for measure in self.measures:
+            items = scores.items(measure)
+            estimate = replace(MEASURES[measure](scores), draws=draws)
+            if (scores.document_Q >= 0).all():
+                estimate = replace(estimate, stderr=items.stderr, documents=items.documents)
+            yield Measured(f"{stem}_{measure}", estimate, estimator, items)
 
 
 MEASURES: dict[str, Callable[[ChoiceScores], Estimate]] = {
@@ -142,23 +174,30 @@ def _hellaswag(inputs: TaskInputs) -> Task:
 
 def _mmlu(inputs: TaskInputs) -> Task:
     """Ask for the letter of the answer (Hendrycks et al. 2021)."""
-    return _mmlu_as(inputs, "mmlu", LETTERS, ("acc",))
+    texts = {
+        f"mmlu_{shots}shot" if shots else "mmlu": questions
+        for shots, questions in _mmlu_texts(inputs, LETTERS).items()
+    }
+    return _from_texts(inputs, texts, ("acc",), inputs.file("mmlu"))
 
 
 def _mmlu_continuation(inputs: TaskInputs) -> Task:
-    """Ask for the text of the answer, which models too small for letters may still prefer."""
-    return _mmlu_as(inputs, "mmlu_continuation", TEXTS, ("acc_norm", "acc"))
+    """Ask for the text of the answer, per character and averaged over numbers of shots: the
+    protocol of arXiv 2511.03276, Table 1, which averages over 0 to 5."""
+    by_shots = _mmlu_texts(inputs, TEXTS)
+    texts = {f"mmlu_{shots}shot": questions for shots, questions in by_shots.items()}
+    task = _from_texts(inputs, texts, ("acc_norm",), inputs.file("mmlu"))
+    marks = f"/shots={','.join(map(str, by_shots))}"
+    return replace(task, mean_of_all="mmlu", mean_marks=marks)
 
 
-def _mmlu_as(inputs: TaskInputs, name: str, form: MmluForm, measures: tuple[str, ...]) -> Task:
+def _mmlu_texts(inputs: TaskInputs, form: MmluForm) -> dict[int, list[TextQuestion]]:
+    """The questions by their number of shots."""
     path, dev = inputs.file("mmlu"), inputs.files.get("mmlu_dev")
-    texts = {
-        f"{name}_{shots}shot" if shots else name: read_mmlu(
-            path, dev, shots, form=form, limit=inputs.questions
-        )
-        for shots in inputs.shots
+    return {
+        shots: read_mmlu(path, dev, shots, form=form, limit=inputs.questions)
+        for shots in sorted(inputs.shots)
     }
-    return _from_texts(inputs, texts, measures, path)
 
 
 def _from_texts(

@@ -90,7 +90,7 @@ def _shaded(
         scale=alt.Scale(domain=[label for label, _ in own], range=[shade for _, shade in own]),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
-    y = linear_axis("value:Q", metric_title(metric, rows["value"].to_numpy()))
+    y = linear_axis("value:Q", metric_title(metric))
     return (
         alt.Chart(numbered(rows).select("x", "value", "label", "curve"))
         .mark_line(strokeWidth=2)

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 
 from workbench.analysis.curves import Floats
-from workbench.metrics import higher_is_better, unit
+from workbench.metrics import unit
 
 # 12.8k, 1M, 10B; FLOPs, and whatever is as large, as 1e20.
 _POWER = "replace(format(datum.value, '.2~e'), '+', '')"
@@ -16,10 +16,9 @@ _PLAIN = (
 )
 
 
-def metric_title(metric: str, values: Floats | None = None) -> str:
-    """A metric with its unit: % for accuracies above 1.5, since imported ones may be in percent."""
-    percent = values is not None and len(values) > 0 and float(np.nanmax(values)) > 1.5
-    known = "%" if percent and higher_is_better(metric) else unit(metric)
+def metric_title(metric: str) -> str:
+    """A metric with its unit."""
+    known = unit(metric)
     return f"{metric} ({known})" if known else metric
 
 

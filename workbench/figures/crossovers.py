@@ -161,7 +161,7 @@ def _panel(
 ) -> Any:
     colour, dash, _ = series_channels(names, styles, field="curve:N")
     x = log_axis("x:Q", AXIS_TITLES[answer["axis"]], span, most=5)
-    y = linear_axis("y:Q", metric_title(metric, frame["y"].to_numpy()))
+    y = linear_axis("y:Q", metric_title(metric))
     base = alt.Chart(frame)
     layers = _interval(answer, frame)
     if "best" in frame.columns:

@@ -289,7 +289,7 @@ def _panel_axes(
     rows: pl.DataFrame, metric: str, axis: str, span: np.ndarray, look: Look
 ) -> tuple[Any, Any]:
     values = rows["value"].to_numpy()
-    title = metric_title(metric, values)
+    title = metric_title(metric)
     x = (
         log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
         if look.log_x

@@ -118,7 +118,7 @@ def _ways(rows: pl.DataFrame, loss: str, accuracy: str) -> alt.ConcatChart:
         "loss:Q", title=metric_title(loss), scale=alt.Scale(zero=False),
         axis=alt.Axis(gridOpacity=0.6, tickCount=6),
     )  # fmt: skip
-    y = linear_axis("accuracy:Q", metric_title(accuracy, rows["accuracy"].to_numpy()))
+    y = linear_axis("accuracy:Q", metric_title(accuracy))
     panels = []
     for label in rows["label"].unique(maintain_order=True).to_list():
         own = alt.Chart(rows.filter(pl.col("label") == label))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from workbench.errors import InputError
 from workbench.importing.folders import check_folders, write_run
 from workbench.importing.identity import make_runs
@@ -12,6 +14,7 @@ from workbench.importing.points import Points, read_points
 from workbench.importing.reference import NAME, ORIGIN, QUESTION, SOURCE, reference_file
 from workbench.importing.table import read_table
 from workbench.runs.files import check_writable
+from workbench.store.metric_names import in_fractions, renamed
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def import_runs(
     points = _points(reference_file() if shipped else Path(source), dict(columns or {}))
     if shipped:
         points = replace(points, provenance={**points.provenance, "origin": ORIGIN})
+    points = _one_name_and_unit(points)
     runs = make_runs(points, study, estimate_flops=estimate_flops)
     read_study(results, study)
     check_folders(results, runs)
@@ -68,6 +72,24 @@ def import_runs(
     same = [] if changed else ["nothing has changed since it was last imported."]
     records = sum(run.records.height for run in runs)
     return ImportReport(len(runs), records, study, [*points.notes, *pairing, *problems, *same])
+
+
+def _one_name_and_unit(points: Points) -> Points:
+    """The points as our own runs are recorded.
+
+    Raises:
+        InputError: a share is above 100 %.
+    """
+    frame, percent = in_fractions(renamed(points.frame))
+    beyond = frame.filter(pl.col("metric").is_in(percent) & (pl.col("value") > 1))
+    if not beyond.is_empty():
+        first = beyond.row(0, named=True)
+        raise InputError(
+            f"{points.provenance['source']['file']}: {first['metric']} = "
+            f"{100 * first['value']:g}: expected a fraction from 0 to 1, or a percentage."
+        )
+    notes = [f"{metric} is in percent, and imported as a fraction." for metric in percent]
+    return replace(points, frame=frame, notes=[*points.notes, *notes])
 
 
 def _points(path: Path, columns: dict[str, str]) -> Points:

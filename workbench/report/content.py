@@ -17,7 +17,7 @@ from workbench.figures import (
     training_flops_figure,
 )
 from workbench.messages import suggestion
-from workbench.metrics import higher_is_better
+from workbench.metrics import OLD_NAMES, higher_is_better
 from workbench.report.comparisons import metric_sections
 from workbench.report.law_sections import fits_section
 from workbench.report.run_sections import cost_section, provenance_section, runs_section
@@ -92,7 +92,8 @@ def chosen_metrics(results: Path, study: str, wanted: list[str] | None) -> list[
         InputError: the study lacks one of those wanted.
     """
     known = _known_metrics(results, study)
-    for metric in wanted or []:
+    wanted = [OLD_NAMES.get(metric, metric) for metric in wanted or []]
+    for metric in wanted:
         if metric not in known:
             raise InputError(
                 f"study {study} has no {metric}{suggestion(metric, known) or '.'} "

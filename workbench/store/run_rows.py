@@ -11,6 +11,7 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.runs.files import replacing
 from workbench.runs.folder import RunFolder
+from workbench.store.metric_names import in_fractions, renamed
 from workbench.store.read_records import (
     deduplicated,
     empty_records,
@@ -59,7 +60,9 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
         reading = read_records(run.evaluations_path)
         problems += reading.problems
         records = pl.concat([records, deduplicated(reading.frame)], how="vertical_relaxed")
-    return RunRows(row, source, records, problems)
+    if row["imported"]:
+        records, _ = in_fractions(records)
+    return RunRows(row, source, renamed(records), problems)
 
 
 def _signature(path: Path) -> str:
