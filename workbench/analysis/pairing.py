@@ -11,11 +11,10 @@ from workbench.analysis.curves import Curve, Floats, StudyCurves
 from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
+from workbench.recipe.sides import Side, criteria, require_runs, selects
 
 SEED = "training.seed"
 UNIQUE = "data.unique_tokens"
-Side = str | dict[str, Any]
-"""An objective's name, or dotted keys and their values."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,8 @@ def compared_pairs(
     Raises:
         InputError: no two runs make a pair.
     """
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
-    pairs = make_pairs(loaded, *sides, compare.match)
+    sides, match = sides_of(loaded, baseline, challenger)
+    pairs = make_pairs(loaded, *sides, match)
     if not pairs:
         names = " and ".join(map(side_name, sides))
         raise InputError(
@@ -76,6 +74,31 @@ def compared_pairs(
             "the recipe says which keys a pair shares."
         )
     return sides, pairs
+
+
+def sides_of(
+    loaded: StudyCurves, baseline: Side | None, challenger: Side | None
+) -> tuple[tuple[Side, Side], tuple[str, ...] | None]:
+    """Both sides of a comparison, and the keys that a pair shares: as asked, else as the study's.
+
+    Raises:
+        InputError: a side names a key or a value that no run with this metric has.
+    """
+    compare = CompareConfig.model_validate(loaded.compare)
+    runs = [curve.keys for curve in loaded.curves]
+
+    def checked(name: str, asked: Side | None, stored: Side) -> Side:
+        where = f"study {loaded.study}: [compare] {name}" if asked is None else f"--{name}"
+        side = stored if asked is None else asked
+        no_run = f"no run of {loaded.study} with {loaded.metric}"
+        require_runs(side, where, runs, no_run=no_run)
+        return side
+
+    sides = (
+        checked("baseline", baseline, compare.baseline),
+        checked("challenger", challenger, compare.challenger),
+    )
+    return sides, compare.match
 
 
 def shared_groups(
@@ -94,9 +117,10 @@ def shared_groups(
         match: the only keys to share; None for all but the compared ones.
         ignored: keys that are not shared whatever `match` says.
     """
-    left, right = _selector(baseline), _selector(challenger)
-    compared = set(left) | set(right) | {SEED, "training.objective", "model.size"}
-    compared |= keys_of_some_objectives()
+    named = {*criteria(baseline), *criteria(challenger)}
+    compared = named | {SEED, "training.objective", "model.size"} | keys_of_some_objectives()
+    if "training.epochs" in named:
+        compared.add("training.total_tokens")  # what epochs are resolved to
     left_out = set(ignored)
     groups: dict[str, Shared] = {}
     for curve in curves:
@@ -107,9 +131,9 @@ def shared_groups(
             and key not in left_out
         }
         group = groups.setdefault(identity(shared), Shared(shared, [], []))
-        if _selected(curve, left):
+        if selects(baseline, curve.keys):
             group.baseline.append(curve)
-        if _selected(curve, right):
+        if selects(challenger, curve.keys):
             group.challenger.append(curve)
     return [variant for group in groups.values() for variant in _by_variant(group, left_out)]
 
@@ -204,14 +228,6 @@ def identity(keys: dict[str, Any]) -> str:
     """
     known = {key: value for key, value in keys.items() if value is not None}
     return json.dumps(known, sort_keys=True, default=str)
-
-
-def _selector(side: Side) -> dict[str, Any]:
-    return {"training.objective": side} if isinstance(side, str) else side
-
-
-def _selected(curve: Curve, selector: dict[str, Any]) -> bool:
-    return all(curve.keys.get(key) == value for key, value in selector.items())
 
 
 def side_name(side: Side) -> str:

@@ -119,11 +119,10 @@ def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str
 
 
 def _side_text(side: dict[str, Any]) -> str:
-    objective = side.get("training.objective")
+    objectives = side.get("training.objective", [])
+    names = [objectives] if isinstance(objectives, str) else objectives
     others = group_text({k: v for k, v in side.items() if k != "training.objective"})
-    return ", ".join(
-        part for part in (display_name(objective) if objective else "", others) if part
-    )
+    return ", ".join(part for part in (" or ".join(map(display_name, names)), others) if part)
 
 
 def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataFrame:

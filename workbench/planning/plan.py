@@ -11,6 +11,7 @@ from workbench.data.describe import describe_sources
 from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
+from workbench.planning.compared import check_compared
 from workbench.planning.flops import train_flops_per_data_token
 from workbench.planning.memory import Memory, memory_per_gpu
 from workbench.recipe import DataConfig, Recipe, RunConfig, canonical_json
@@ -102,7 +103,8 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
     """Plan a recipe. Never reads the corpus: what needs it is deferred, and noted.
 
     Raises:
-        InputError: the prepared data is too small, or the vocabulary cannot be known.
+        InputError: the prepared data is too small, the vocabulary cannot be known, or `[compare]`
+            names a key or a value that no run has.
     """
     prepared: dict[DataConfig, PreparedData | None] = {}
     runs: list[RunSpec] = []
@@ -126,6 +128,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
+    check_compared(recipe, [run.config for run in runs], results)
     return Plan(recipe.study.name, runs, list(dict.fromkeys(deferred)))
 
 
