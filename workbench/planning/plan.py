@@ -45,6 +45,16 @@ class RunSpec:
         wanted = len(self.config.data.validation_extra or ())
         return self.prepared is not None and len(self.validation_extra) == wanted
 
+    @property
+    def kept_bytes(self) -> int:
+        """Disk that the weights kept before the end take: float32, tied matrices written twice.
+
+        A checkpoint's own overhead, one or two KB a tensor, is not counted.
+        """
+        shape = self.config.model.shape
+        embedding = 2 * shape.vocab_size * shape.width
+        return 4 * (shape.n_params_non_embedding + embedding) * len(self.config.kept_steps)
+
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
         keys = (
@@ -54,6 +64,8 @@ class RunSpec:
         row: dict[str, Any] = {key: getattr(self, key) for key in keys}
         if self.n_params_active != self.n_params:
             row["n_params_active"] = self.n_params_active
+        if self.kept_bytes:
+            row["kept_checkpoints_bytes"] = self.kept_bytes
         return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from workbench.recipe.data import DataConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER, objectives_reading
+from workbench.recipe.points import evenly_spaced
 from workbench.recipe.sizes import SIZES, ModelShape, default_ffn
 from workbench.recipe.task_names import FILE_NAMES, TASKS, Shots, TaskFile
 from workbench.recipe.types import (
@@ -155,6 +156,11 @@ class TrainingConfig(Table):
     checkpoint_every: Count | None = Field(
         None, description="Steps between checkpoints. Default: a tenth of the run."
     )
+    checkpoint_points: Count | None = Field(
+        None,
+        description="Keep the weights at so many points, evenly spaced, the end among them. "
+        "Default: at the end alone.",
+    )
 
 
 class EvaluationConfig(Table):
@@ -250,6 +256,12 @@ class RunTables(Table):
     def steps(self) -> int:
         """Optimizer steps that the token budget buys; what is left of a step is not trained."""
         return (self.training.total_tokens or 0) // self.tokens_per_step
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """Steps before the last whose weights are kept: those of `checkpoint_points`."""
+        points = self.training.checkpoint_points
+        return evenly_spaced(self.steps, points)[:-1] if points else []
 
     @property
     def steps_before_decay(self) -> int:
