@@ -191,3 +191,16 @@ def test_a_list_is_a_side_of_the_command_line_too() -> None:
     }
     with pytest.raises(InputError, match="--challenger 1: expected name=value"):
         side("--challenger", "model.dropout=0.0,1")
+
+
+def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: MakeRun) -> None:
+    kept = "training.checkpoint_points=4"
+    make_run("ar0", AR)
+    make_run("ar1", AR, overrides=["training.seed=1", kept])
+    make_run("d0", DIFFUSION, overrides=[MDLM, kept])
+    make_run("d1", DIFFUSION, overrides=[MDLM, "training.seed=1"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["seeds"] == 2
+    runs = [{"training.checkpoint_points": points, "training.lr": 1} for points in (None, 4)]
+    assert distinguishing_keys(runs) == []

@@ -15,6 +15,8 @@ from workbench.recipe.sides import Side, criteria, require_runs, selects
 
 SEED = "training.seed"
 UNIQUE = "data.unique_tokens"
+_CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
+"""Keys that change no number of a run: they distinguish no runs."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def shared_groups(
     """
     named = {*criteria(baseline), *criteria(challenger)}
     compared = named | {SEED, "training.objective", "model.size"} | keys_of_some_objectives()
+    compared |= _CHANGE_NOTHING
     if "training.epochs" in named:
         compared.add("training.total_tokens")  # what epochs are resolved to
     left_out = set(ignored)
@@ -165,7 +168,7 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
     """Curves by the keys that differ among them, other than seeds and names of shapes."""
-    free = {SEED, "model.size", "n_params", *ignored}
+    free = {SEED, "model.size", "n_params", *_CHANGE_NOTHING, *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
         key
@@ -198,7 +201,8 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         ]
         return len({json.dumps(value, default=str) for value in having}) > 1
 
-    differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
+    named = [UNIQUE, "n_params", *differing_keys(configurations)]
+    differing = [key for key in named if key not in _CHANGE_NOTHING and differs(key)]
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     for key in sorted(
