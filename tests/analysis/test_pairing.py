@@ -17,6 +17,7 @@ from workbench.analysis.pairing import distinguishing_keys
 from workbench.cli.options import side
 from workbench.errors import InputError
 from workbench.figures import crossover_figure
+from workbench.figures.crossovers import side_text
 from workbench.store import ingest
 
 AR = {100: 1.0, 200: 2.0}
@@ -155,6 +156,12 @@ def test_each_of_a_list_of_values_is_a_side(
     assert pairs == {"mdlm": ["mdlm"], "block": ["block"]}
     drawn = crossover_figure(results, "made", "val_loss", "tokens", rows)
     assert drawn.data["panel"].n_unique() == 2
+    assert drawn.data["curve"].n_unique() == 2
+    name = "masked diffusion or block diffusion"
+    assert name == side_text(compare["challenger"])
+    assert side_text({"training": {"objective": "ar"}, "data.unique_tokens": [12_800, 32_000]}) == (
+        "AR, 12.8k unique tokens or 32k unique tokens"
+    )
 
 
 @pytest.mark.parametrize("answer", [crossovers, differences, effective_data])

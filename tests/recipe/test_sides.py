@@ -1,11 +1,13 @@
 """Sides of a comparison stand for the runs that their keys and values would make."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import RECIPE
+from tests.made_runs import MakeRun
 from workbench.errors import InputError
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
@@ -144,6 +146,18 @@ def test_what_no_run_has_is_refused_before_any_training(
 def test_what_some_run_has_is_planned(compare: str, tmp_path: Path, corpus: Path) -> None:
     path = study(tmp_path, corpus, compare)
     assert len(plan_study(load_recipe(path), tmp_path / "results").runs) == 5
+
+
+def test_runs_that_were_imported_into_the_study_are_a_side_too(
+    tmp_path: Path, corpus: Path, results: Path, make_run: MakeRun
+) -> None:
+    path = study(tmp_path, corpus, 'baseline = "block"')
+    overrides = ["training.objective=block", "training.block_size=16"]
+    run = make_run("theirs", {1: 1.0}, study="tiny", overrides=overrides)
+    with pytest.raises(InputError, match=r'no run has training.objective = "block"'):
+        plan_study(load_recipe(path), results)  # left over from another version of the recipe
+    run.config_path.write_text(json.dumps(run.config_json() | {"imported": True}))
+    assert len(plan_study(load_recipe(path), results).runs) == 5
 
 
 def test_a_study_of_one_objective_needs_no_compare(recipe: Path, tmp_path: Path) -> None:
