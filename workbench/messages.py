@@ -2,10 +2,14 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from workbench.errors import InputError
+
+_OUTSIDE_LISTS = r",(?=(?:[^][]|\[(?:[^][]|\[[^][]*\])*\])*$)"
+"""A comma that only whole lists follow, or lists of lists."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -47,13 +51,13 @@ def duration(seconds: float) -> str:
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    """`["a=1,b=2", "c=3"]` as a dictionary.
+    """`["a=1,b=[2,3]", "c=3"]` as a dictionary.
 
     Raises:
         InputError: a piece without a name or a value.
     """
     values: dict[str, str] = {}
-    for piece in (part for text in given or [] for part in text.split(",")):
+    for piece in (part for text in given or [] for part in re.split(_OUTSIDE_LISTS, text)):
         name, equals, value = (part.strip() for part in piece.partition("="))
         if not (name and equals and value):
             raise InputError(f"{option} {piece}: expected name=value.")

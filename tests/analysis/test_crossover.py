@@ -261,6 +261,10 @@ def test_unknown_names_are_refused_with_what_there_is(results: Path, make_run: M
         crossovers(results, "mode", "val_loss", "tokens")
     with pytest.raises(InputError, match="'val_loss'"):
         crossovers(results, "made", "val_los", "tokens")
+    with pytest.raises(InputError, match=r'no run .* has training.objective = "mdlm".*: "ar"'):
+        crossovers(results, "made", "val_loss", "tokens")
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'", "training.lr=0.1"])
+    ingest(results)
     with pytest.raises(InputError, match="share all other"):
         crossovers(results, "made", "val_loss", "tokens")
 

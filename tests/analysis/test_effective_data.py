@@ -187,6 +187,10 @@ def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
 def test_a_study_without_pairs_is_refused(results: Path, make_run: MakeRun) -> None:
     make_run("a", {1: 1.0})
     ingest(results)
+    with pytest.raises(InputError, match=r'no run of made .* has training.objective = "mdlm"'):
+        effective_data(results, "made", "val_loss")
+    make_run("b", {1: 1.0}, overrides=["training.objective='mdlm'", "training.lr=0.1"])
+    ingest(results)
     with pytest.raises(InputError, match="all keys but the unique tokens"):
         effective_data(results, "made", "val_loss")
     with pytest.raises(InputError, match="best or final"):

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,13 @@ from tests.conftest import InstallPlugin
 from tests.made_runs import MakeRun
 from tests.plugins import objective_module
 from workbench.analysis.crossover import crossovers
+from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.pairing import distinguishing_keys
+from workbench.cli.options import side
+from workbench.errors import InputError
+from workbench.figures import crossover_figure
+from workbench.figures.crossovers import side_text
 from workbench.store import ingest
 
 AR = {100: 1.0, 200: 2.0}
@@ -120,3 +126,88 @@ def test_keys_that_a_version_did_not_know_do_not_part_runs(
     path.write_text(json.dumps(document))
     ingest(results)
     assert len(crossovers(results, "made", "val_loss", "tokens")) == 1
+
+
+def test_a_default_is_found_by_the_value_that_it_resolves_from(
+    results: Path, make_run: MakeRun
+) -> None:
+    """Without a criterion for dropout, AR with and without it are two configurations."""
+    make_run("plain", AR)
+    make_run("dropped", LATER, overrides=["model.dropout=0.1"])
+    make_run("mdlm", DIFFUSION, overrides=[MDLM])
+    ingest(results)
+    sides = [{"training.objective": "ar", "model.dropout": value} for value in (0.0, 0, 0.1)]
+    found = [differences(results, "made", "val_loss", baseline=side)[0]["runs"] for side in sides]
+    assert [runs["baseline"] for runs in found] == [["plain"], ["plain"], ["dropped"]]
+
+
+def test_each_of_a_list_of_values_is_a_side(
+    results: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    compare = {"challenger": {"training.objective": ["mdlm", "block"]}}
+    make_run("ar", AR, compare=compare)
+    make_run("mdlm", DIFFUSION, overrides=[MDLM], compare=compare)
+    block = ["training.objective='block'", "training.block_size=16"]
+    make_run("block", LATER, overrides=block, compare=compare)
+    make_run("other", LATER, overrides=["training.objective='aoar'"], compare=compare)
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    pairs = {row["group"]["training.objective"]: row["runs"]["challenger"] for row in rows}
+    assert pairs == {"mdlm": ["mdlm"], "block": ["block"]}
+    drawn = crossover_figure(results, "made", "val_loss", "tokens", rows)
+    assert drawn.data["panel"].n_unique() == 2
+    assert drawn.data["curve"].n_unique() == 2
+    name = "masked diffusion or block diffusion"
+    assert name == side_text(compare["challenger"])
+    assert side_text({"training": {"objective": "ar"}, "data.unique_tokens": [12_800, 32_000]}) == (
+        "AR, 12.8k unique tokens or 32k unique tokens"
+    )
+
+
+@pytest.mark.parametrize("answer", [crossovers, differences, effective_data])
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [
+        ({"model.dropot": 0.1}, ["unknown key model.dropot", "'model.dropout'", "0, 0.1"]),
+        ({"model.dropout": 0.2}, ["made with val_loss has model.dropout = 0.2", "0, 0.1"]),
+        ("block", ['training.objective = "block"', '"ar", "mdlm"']),
+    ],
+)
+def test_a_side_that_no_stored_run_has_is_refused_with_what_they_have(
+    results: Path, make_run: MakeRun, answer: Any, side: Any, words: list[str]
+) -> None:
+    make_run("ar", AR, overrides=["model.dropout=0.1"])
+    make_run("mdlm", DIFFUSION, overrides=[MDLM])
+    ingest(results)
+    axis = {"axis": "tokens"} if answer is crossovers else {}
+    for name in ("baseline", "challenger"):
+        with pytest.raises(InputError) as refused:
+            answer(results, "made", "val_loss", **axis, **{name: side})
+        for word in (f"--{name}", *words):
+            assert word in str(refused.value)
+    with pytest.raises(InputError, match="share all"):  # each has runs, and no two are a pair
+        answer(results, "made", "val_loss", **axis)
+
+
+def test_a_list_is_a_side_of_the_command_line_too() -> None:
+    given = 'training.objective=["mdlm", "block"],training.betas=[[0.9, 0.95]],model.dropout=0.0'
+    assert side("--challenger", given) == {
+        "training.objective": ["mdlm", "block"],
+        "training.betas": [[0.9, 0.95]],
+        "model.dropout": 0.0,
+    }
+    with pytest.raises(InputError, match="--challenger 1: expected name=value"):
+        side("--challenger", "model.dropout=0.0,1")
+
+
+def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: MakeRun) -> None:
+    kept = "training.checkpoint_points=4"
+    make_run("ar0", AR)
+    make_run("ar1", AR, overrides=["training.seed=1", kept])
+    make_run("d0", DIFFUSION, overrides=[MDLM, kept])
+    make_run("d1", DIFFUSION, overrides=[MDLM, "training.seed=1"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["seeds"] == 2
+    runs = [{"training.checkpoint_points": points, "training.lr": 1} for points in (None, 4)]
+    assert distinguishing_keys(runs) == []

@@ -25,6 +25,7 @@ RECIPES = {
     "infinite rate": ("lr = 3e-3", "lr = inf", ["training.lr", "finite"]),
     "text for a number": ("batch_size = 16", 'batch_size = "16"', ["training.batch_size", '"16"']),
     "boolean for a number": ("batch_size = 16", "batch_size = true", ["training.batch_size"]),
+    "boolean for a rate": ("lr = 3e-3", "lr = true", ["training.lr = true", "number"]),
     "fraction for a count": ("batch_size = 16", "batch_size = 16.5", ["training.batch_size"]),
     "unknown objective": ('["ar", "mdlm"]', '["ar", "mdml"]', ["training.objective", "'mdlm'"]),
     "unknown size": ("width = 32", 'size = "1C"', ["model.size", '"1C"', "1B"]),

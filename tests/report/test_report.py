@@ -150,7 +150,7 @@ def test_a_study_of_one_objective_still_has_a_report(
     ingest(results)
     page = write_report(results, "made", tmp_path / "r.html").read_text()
     assert "Nothing to compare yet." in page
-    assert "no runs of ar and mdlm" in page
+    assert "no run of made with val_loss has training.objective" in page
     assert "1 of 1 runs have not finished" in page
     assert "<svg" in page  # its curves
 

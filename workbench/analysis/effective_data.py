@@ -30,11 +30,11 @@ from workbench.analysis.pairing import (
     order_of,
     shared_groups,
     side_name,
+    sides_of,
 )
 from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.metrics import higher_is_better
-from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import display_name
 
 At = Literal["best", "final"]
@@ -120,14 +120,13 @@ def effective_data(
     if at not in ("best", "final"):
         raise InputError(f"at {at}: expected best or final.")
     loaded = load_curves(results, study, metric)
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
+    sides, match = sides_of(loaded, baseline, challenger)
     following = following_keys([curve.keys for curve in loaded.curves], UNIQUE)
     names = [key for key in following if key.startswith("labels.")]  # of imported runs' budgets
     ignored = {UNIQUE, *_BUDGET_KEYS.intersection(following), *names}
     families = [
         family
-        for family in shared_groups(loaded.curves, *sides, compare.match, ignored)
+        for family in shared_groups(loaded.curves, *sides, match, ignored)
         if family.baseline and family.challenger
     ]
     if not families:

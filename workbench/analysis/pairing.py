@@ -11,12 +11,13 @@ from workbench.analysis.curves import Curve, Floats, StudyCurves
 from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
+from workbench.recipe.sides import Side, criteria, require_runs, selects
 
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
 UNIQUE = "data.unique_tokens"
-Side = str | dict[str, Any]
-"""An objective's name, or dotted keys and their values."""
+_CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
+"""Keys that change no number of a run: they distinguish no runs."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,8 @@ def compared_pairs(
     Raises:
         InputError: no two runs make a pair.
     """
-    compare = CompareConfig.model_validate(loaded.compare)
-    sides: tuple[Side, Side] = (baseline or compare.baseline, challenger or compare.challenger)
-    pairs = make_pairs(loaded, *sides, compare.match)
+    sides, match = sides_of(loaded, baseline, challenger)
+    pairs = make_pairs(loaded, *sides, match)
     if not pairs:
         names = " and ".join(map(side_name, sides))
         raise InputError(
@@ -77,6 +77,31 @@ def compared_pairs(
             "the recipe says which keys a pair shares."
         )
     return sides, pairs
+
+
+def sides_of(
+    loaded: StudyCurves, baseline: Side | None, challenger: Side | None
+) -> tuple[tuple[Side, Side], tuple[str, ...] | None]:
+    """Both sides of a comparison, and the keys that a pair shares: as asked, else as the study's.
+
+    Raises:
+        InputError: a side names a key or a value that no run with this metric has.
+    """
+    compare = CompareConfig.model_validate(loaded.compare)
+    runs = [curve.keys for curve in loaded.curves]
+
+    def checked(name: str, asked: Side | None, stored: Side) -> Side:
+        where = f"study {loaded.study}: [compare] {name}" if asked is None else f"--{name}"
+        side = stored if asked is None else asked
+        no_run = f"no run of {loaded.study} with {loaded.metric}"
+        require_runs(side, where, runs, no_run=no_run)
+        return side
+
+    sides = (
+        checked("baseline", baseline, compare.baseline),
+        checked("challenger", challenger, compare.challenger),
+    )
+    return sides, compare.match
 
 
 def shared_groups(
@@ -95,9 +120,11 @@ def shared_groups(
         match: the only keys to share; None for all but the compared ones.
         ignored: keys that are not shared whatever `match` says.
     """
-    left, right = _selector(baseline), _selector(challenger)
-    compared = set(left) | set(right) | {*SEEDS, "training.objective", "model.size"}
-    compared |= keys_of_some_objectives()
+    named = {*criteria(baseline), *criteria(challenger)}
+    compared = named | {*SEEDS, "training.objective", "model.size"} | keys_of_some_objectives()
+    compared |= _CHANGE_NOTHING
+    if "training.epochs" in named:
+        compared.add("training.total_tokens")  # what epochs are resolved to
     left_out = set(ignored)
     groups: dict[str, Shared] = {}
     for curve in curves:
@@ -108,9 +135,9 @@ def shared_groups(
             and key not in left_out
         }
         group = groups.setdefault(identity(shared), Shared(shared, [], []))
-        if _selected(curve, left):
+        if selects(baseline, curve.keys):
             group.baseline.append(curve)
-        if _selected(curve, right):
+        if selects(challenger, curve.keys):
             group.challenger.append(curve)
     return [variant for group in groups.values() for variant in _by_variant(group, left_out)]
 
@@ -142,7 +169,7 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
     """Curves by the keys that differ among them, other than seeds and names of shapes."""
-    free = {*SEEDS, "model.size", "n_params", *ignored}
+    free = {*SEEDS, "model.size", "n_params", *_CHANGE_NOTHING, *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
         key
@@ -175,7 +202,8 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         ]
         return len({json.dumps(value, default=str) for value in having}) > 1
 
-    differing = [k for k in [UNIQUE, "n_params", *differing_keys(configurations)] if differs(k)]
+    named = [UNIQUE, "n_params", *differing_keys(configurations)]
+    differing = [key for key in named if key not in _CHANGE_NOTHING and differs(key)]
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     for key in sorted(
@@ -205,14 +233,6 @@ def identity(keys: dict[str, Any]) -> str:
     """
     known = {key: value for key, value in keys.items() if value is not None}
     return json.dumps(known, sort_keys=True, default=str)
-
-
-def _selector(side: Side) -> dict[str, Any]:
-    return {"training.objective": side} if isinstance(side, str) else side
-
-
-def _selected(curve: Curve, selector: dict[str, Any]) -> bool:
-    return all(curve.keys.get(key) == value for key, value in selector.items())
 
 
 def side_name(side: Side) -> str:

@@ -50,6 +50,12 @@ def eval_(
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", help="A step, or last for the newest.")
     ] = "last",
+    all_checkpoints: Annotated[
+        bool,
+        typer.Option(
+            "--all-checkpoints", help="All that training.checkpoint_points kept, and the newest."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu or cuda; in float32 on either.")
@@ -89,7 +95,7 @@ def eval_(
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Measure a run's checkpoint on tasks, and save the numbers with the run."""
+    """Measure a run's checkpoints on tasks, and save the numbers with the run."""
     from workbench.cli.output import emit
     from workbench.evaluation.complete import Writing
     from workbench.evaluation.evaluate import evaluate_runs
@@ -115,6 +121,7 @@ def eval_(
         run,
         options,
         step=_step(checkpoint),
+        all_checkpoints=all_checkpoints,
         device=device,
         record=record,
         together=ensemble,

@@ -67,7 +67,10 @@ ColumnOption = Annotated[
 
 SideOption = Annotated[
     str | None,
-    typer.Option(metavar="OBJECTIVE|KEY=VALUE,...", help="Default: what the recipe compares."),
+    typer.Option(
+        metavar="OBJECTIVE|KEY=VALUE,...",
+        help="Default: what the recipe compares. KEY=[A, B] is each of both.",
+    ),
 ]
 
 

@@ -102,6 +102,14 @@ def plan(
         summary += "; no speed is known yet: --calibrate measures it"
     print(summary + ".", file=sys.stderr)
     _say_memory(planned)
+    kept = sum(run.kept_bytes for run in planned.runs)
+    if kept:
+        count = sum(len(run.config.kept_steps) for run in planned.runs)
+        print(
+            f"Disk: about {kept / 2**30:,.3g} GiB for the weights of {count:,} checkpoints that "
+            "training.checkpoint_points keeps, beside those to resume from.",
+            file=sys.stderr,
+        )
 
 
 def _say_memory(planned: "Plan") -> None:

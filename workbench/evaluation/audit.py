@@ -28,9 +28,9 @@ from workbench.evaluation.memorisation import (
 )
 from workbench.planning.plan import plan_study
 from workbench.recipe import Recipe, RunConfig, run_config
+from workbench.runs.checkpoints import all_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.store.read_records import deduplicated, read_records
-from workbench.training.checkpoints import saved_steps
 from workbench.training.trained_model import as_trainer, load_run_model
 
 
@@ -149,7 +149,7 @@ def _memorised(
     suffix = options.suffix or suffix_tokens(config.data.seq_len)
     if suffix >= config.data.seq_len:
         raise InputError(f"--suffix {suffix}: windows have {config.data.seq_len} tokens.")
-    steps = saved_steps(run.checkpoint_dir)
+    steps = list(all_checkpoints(run.checkpoint_dir))
     if not steps:
         raise InputError(
             f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."

@@ -20,6 +20,7 @@ from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
 from workbench.runs.studies import find_run
 from workbench.store import ingest
+from workbench.training.trained_model import kept_steps
 from workbench.training.validation import Validation
 
 
@@ -29,6 +30,7 @@ def evaluate_runs(
     options: EvalOptions,
     *,
     step: int | None = None,
+    all_checkpoints: bool = False,
     device: str = "auto",
     record: bool = True,
     together: bool = False,
@@ -38,6 +40,7 @@ def evaluate_runs(
     Args:
         names: run ids, or beginnings of them.
         step: a checkpoint's; None for the newest.
+        all_checkpoints: ask every checkpoint that a run keeps (`training.checkpoint_points`).
         record: append to the runs' evaluations, and bring the store up to date.
         together: ask all runs as one model that averages their probabilities. The numbers are no
             run's, and are not saved.
@@ -53,8 +56,12 @@ def evaluate_runs(
     if together and len(runs) < 2:
         raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
     record = record and not together
-    for group in [runs] if together else [[run] for run in runs]:
-        opened = open_run(*group, step=step, device=device, threads=options.threads)
+    if all_checkpoints and step is not None:
+        raise InputError("--all-checkpoints and --checkpoint: give one of them.")
+    groups = [runs] if together else [[run] for run in runs]
+    steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
+    for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
+        opened = open_run(*group, step=at, device=device, threads=options.threads)
         answers: list[Evaluated] = []
         for ask in _asking(opened, options, programs):
             answers += ask()

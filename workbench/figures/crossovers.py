@@ -27,6 +27,7 @@ from workbench.figures.theme import (
     finished,
     group_text,
     heading,
+    key_text,
     measured,
     place_text,
     series_channels,
@@ -35,6 +36,7 @@ from workbench.figures.theme import (
 )
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
+from workbench.recipe.sides import criteria
 
 _WIDTH, _HEIGHT = 290, 230
 _SPREAD = 2.0
@@ -96,10 +98,8 @@ def _alike(frames: list[pl.DataFrame]) -> bool:
 
 def _styles(sides: tuple[Side, Side]) -> list[Style]:
     """The styles of the sides' objectives; a variant of the same objective gets another colour."""
-    baseline, challenger = (
-        side if isinstance(side, str) else str(side.get("training.objective", side_name(side)))
-        for side in sides
-    )
+    named = (criteria(side).get("training.objective", side_name(side)) for side in sides)
+    baseline, challenger = (str(of[0] if isinstance(of, list) else of) for of in named)
     known = styles_of([baseline, challenger])
     ours = known[baseline]
     theirs = known[challenger]
@@ -111,19 +111,23 @@ def _styles(sides: tuple[Side, Side]) -> list[Style]:
 def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
     for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        name = display_name(side) if isinstance(side, str) else _side_text(side)
+        name = side_text(side)
         imported = all(curve.imported for curve in curves)
         kind = measured(curves[0].estimator, higher_is_better(metric))
         names.append(name + kind + (", imported" if imported else ""))
     return names
 
 
-def _side_text(side: dict[str, Any]) -> str:
-    objective = side.get("training.objective")
-    others = group_text({k: v for k, v in side.items() if k != "training.objective"})
-    return ", ".join(
-        part for part in (display_name(objective) if objective else "", others) if part
-    )
+def side_text(side: Side) -> str:
+    """A side in words: "AR, dropout 0.1", or "masked diffusion or block diffusion"."""
+    parts: list[str] = []
+    for key, value in criteria(side).items():
+        values = value if isinstance(value, list) else [value]
+        if key == "training.objective":
+            parts.insert(0, " or ".join(map(display_name, values)))
+        else:
+            parts.append(" or ".join(key_text(key, one) for one in values))
+    return ", ".join(parts)
 
 
 def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataFrame:

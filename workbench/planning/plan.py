@@ -11,6 +11,7 @@ from workbench.data.describe import describe_sources
 from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
+from workbench.planning.compared import check_compared
 from workbench.planning.flops import train_flops_per_data_token
 from workbench.planning.memory import Memory, memory_per_gpu
 from workbench.recipe import DataConfig, Recipe, RunConfig, numbers_json
@@ -44,6 +45,16 @@ class RunSpec:
         wanted = len(self.config.data.validation_extra or ())
         return self.prepared is not None and len(self.validation_extra) == wanted
 
+    @property
+    def kept_bytes(self) -> int:
+        """Disk that the weights kept before the end take: float32, tied matrices written twice.
+
+        A checkpoint's own overhead, one or two KB a tensor, is not counted.
+        """
+        shape = self.config.model.shape
+        embedding = 2 * shape.vocab_size * shape.width
+        return 4 * (shape.n_params_non_embedding + embedding) * len(self.config.kept_steps)
+
     def row(self) -> dict[str, Any]:
         """The run as the JSON contract has it."""
         keys = (
@@ -53,6 +64,8 @@ class RunSpec:
         row: dict[str, Any] = {key: getattr(self, key) for key in keys}
         if self.n_params_active != self.n_params:
             row["n_params_active"] = self.n_params_active
+        if self.kept_bytes:
+            row["kept_checkpoints_bytes"] = self.kept_bytes
         return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
@@ -103,7 +116,8 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
     """Plan a recipe. Never reads the corpus: what needs it is deferred, and noted.
 
     Raises:
-        InputError: the prepared data is too small, or the vocabulary cannot be known.
+        InputError: the prepared data is too small, the vocabulary cannot be known, or `[compare]`
+            names a key or a value that no run has.
     """
     prepared: dict[DataConfig, PreparedData | None] = {}
     runs: list[RunSpec] = []
@@ -127,6 +141,7 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
+    check_compared(recipe, [run.config for run in runs], results)
     return Plan(recipe.study.name, _distinct(runs), list(dict.fromkeys(deferred)))
 
 

@@ -1,13 +1,12 @@
 """Keys of single objectives: which combinations make no run, and which values say nothing."""
 
-from typing import Any
+from collections.abc import Iterable
+
+from pydantic import BaseModel
 
 from workbench.recipe.models import RunConfig
 from workbench.recipe.objectives import foreign_keys, objective_facts
-
-# Values that ask for nothing beyond the plain objective. They leave the resolved configuration,
-# so that a run which does not use a key is the same run whether or not its recipe names it.
-_PLAIN = {"input_mask": 0, "mask_aux_weight": 0, "noise_samples": 1}
+from workbench.recipe.plain_values import PLAIN
 
 
 def check_objective(config: RunConfig) -> str | None:
@@ -40,13 +39,25 @@ def check_objective(config: RunConfig) -> str | None:
 def without_plain(config: RunConfig) -> RunConfig:
     """The configuration without keys that change nothing in its run."""
     training = config.training
-    changes: dict[str, Any] = {
-        key: None for key, plain in _PLAIN.items() if getattr(training, key) == plain
-    }
+    plain = [key for key, value in PLAIN.items() if _value(config, key) == value]
     if "training.input_mask" not in foreign_keys(training.objective) and not training.input_mask:
         # Clean inputs have no noise to draw several times.
-        changes |= {"mask_aux_weight": None, "noise_samples": None}
-    return config.model_copy(update={"training": training.model_copy(update=changes)})
+        plain += ["training.mask_aux_weight", "training.noise_samples"]
+    return without_keys(config, plain)
+
+
+def without_keys(config: RunConfig, keys: Iterable[str]) -> RunConfig:
+    """The configuration with None in the place of some dotted keys' values."""
+    for key in keys:
+        table, name = key.split(".")
+        part: BaseModel = getattr(config, table)
+        config = config.model_copy(update={table: part.model_copy(update={name: None})})
+    return config
+
+
+def _value(config: RunConfig, key: str) -> object:
+    table, name = key.split(".")
+    return getattr(getattr(config, table), name)
 
 
 def _divisors(n: int) -> str:

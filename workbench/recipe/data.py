@@ -14,7 +14,7 @@ DOCUMENTS = ("file", "line", "blank-line")
 TIERS = ("low", "medium", "high")
 """Quality tiers in their order: equal numbers of tokens, each document in one of them."""
 Document = Literal["file", "line", "blank-line"]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 
 
 class Source(Table):
@@ -128,7 +128,7 @@ def resolved_data(data: DataConfig, decay_fraction: float) -> DataConfig:
     """
     changes: dict[str, Any] = {}
     if data.quality == "all":
-        keys = ("quality", "quality_key", "quality_scores", "quality_score")
+        keys = ("quality_key", "quality_scores", "quality_score")
         changes.update(dict.fromkeys(keys))
     inherited = {"document": data.document, "text_key": data.text_key}
 
@@ -145,6 +145,4 @@ def resolved_data(data: DataConfig, decay_fraction: float) -> DataConfig:
         changes["validation_extra"] = tuple(
             filled(one, tokens=data.validation_tokens) for one in data.validation_extra
         )
-    else:
-        changes["validation_extra"] = None
     return data.model_copy(update=changes)

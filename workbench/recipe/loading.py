@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check import check_compare, check_run
-from workbench.recipe.check_objective import without_plain
+from workbench.recipe.check_objective import without_keys, without_plain
 from workbench.recipe.data import resolved_data
 from workbench.recipe.explain import explain
 from workbench.recipe.identity import canonical_json
@@ -129,7 +129,6 @@ def resolve(
         if training.warmup_steps is None
         else training.warmup_steps,
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
-        "activation_checkpointing": training.activation_checkpointing or None,
     }
     if config.model.moe_experts is not None:
         for key, default in (("moe_aux_weight", MOE_AUX_WEIGHT), ("moe_z_weight", MOE_Z_WEIGHT)):
@@ -163,11 +162,7 @@ def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
 def _without_foreign(config: RunConfig) -> RunConfig:
     keys = sorted(foreign_keys(config.training.objective))
     keys += [f"evaluation.{key}" for key in foreign_task_keys(config.evaluation.tasks)]
-    for key in keys:
-        table, name = key.split(".")
-        part: BaseModel = getattr(config, table)
-        config = config.model_copy(update={table: part.model_copy(update={name: None})})
-    return config
+    return without_keys(config, keys)
 
 
 def _find(source: str | Path) -> Path:

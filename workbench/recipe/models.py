@@ -6,6 +6,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from workbench.recipe.data import DataConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER, objectives_reading
+from workbench.recipe.points import evenly_spaced
 from workbench.recipe.sizes import SIZES, ModelShape, default_ffn
 from workbench.recipe.task_names import FILE_NAMES, TASKS, Shots, TaskFile
 from workbench.recipe.types import (
@@ -54,7 +55,7 @@ class ModelConfig(Table):
     norm_eps: Positive = Field(1e-6, description="Added to the mean square in RMSNorm.")
     init_std: Positive = Field(0.02, description="Standard deviation of the initial weights.")
     qk_norm: Flag = Field(True, description="RMSNorm of queries and keys.")
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+    dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
     )
     moe_experts: Count | None = Field(None, description="Experts a layer. Default: a dense model.")
@@ -99,7 +100,7 @@ class TrainingConfig(Table):
         None, description="Sequences a rank passes at once; the rest is accumulated."
     )
     lr: Positive = Field(description="Peak learning rate of AdamW.")
-    min_lr_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+    min_lr_ratio: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         0.1, description="Last learning rate over the peak."
     )
     warmup_steps: Annotated[int, Field(strict=True, ge=0)] | None = Field(
@@ -155,6 +156,11 @@ class TrainingConfig(Table):
     log_every: Count = Field(10, description="Steps between records of the training loss.")
     checkpoint_every: Count | None = Field(
         None, description="Steps between checkpoints. Default: a tenth of the run."
+    )
+    checkpoint_points: Count | None = Field(
+        None,
+        description="Keep the weights at so many points, evenly spaced, the end among them. "
+        "Default: at the end alone.",
     )
 
 
@@ -223,7 +229,9 @@ class ParallelismConfig(Table):
 
 class CompareConfig(Table):
     """`[compare]`: which two runs make a pair. Each side is an objective's name or a table of
-    dotted keys and values; `match` lists the keys that a pair shares (default: all others)."""
+    dotted keys and values; `match` lists the keys that a pair shares (default: all others).
+    A list is any of its values, each a side by itself. Keys and values that no run has are
+    refused."""
 
     baseline: str | dict[str, Any] = Field(
         BASELINE, description="An objective's name, or a table of dotted keys and values."
@@ -253,6 +261,12 @@ class RunTables(Table):
     def steps(self) -> int:
         """Optimizer steps that the token budget buys; what is left of a step is not trained."""
         return (self.training.total_tokens or 0) // self.tokens_per_step
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """Steps before the last whose weights are kept: those of `checkpoint_points`."""
+        points = self.training.checkpoint_points
+        return evenly_spaced(self.steps, points)[:-1] if points else []
 
     @property
     def steps_before_decay(self) -> int:
@@ -294,6 +308,4 @@ def resolved_model(model: ModelConfig) -> ModelConfig:
         changes["moe_experts"] = named.experts
     if model.moe_top_k is None and (model.moe_experts or changes.get("moe_experts")):
         changes["moe_top_k"] = (named and named.top_k) or DEFAULT_TOP_K
-    if not model.dropout:
-        changes["dropout"] = None  # none at all is one run, however it is written
     return model.model_copy(update=changes)

@@ -17,10 +17,10 @@ from workbench.figures import (
     curves_figure,
     effective_data_figure,
 )
-from workbench.figures.crossovers import verdict
+from workbench.figures.crossovers import side_text, verdict
 from workbench.figures.theme import group_text, place_text
 from workbench.metrics import higher_is_better
-from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.report.sections import Section, attempt, points_sql, sentence
 from workbench.store import keep_crossovers
 from workbench.store.query import literal
@@ -80,9 +80,7 @@ def _row_text(row: dict[str, Any]) -> str:
         "ahead_throughout": f"is ahead from {place_text(row['first_x'], row['axis'])} on, "
         "an upper bound",
     }[row["status"]]
-    side = row["challenger"]
-    who = display_name(side) if isinstance(side, str) else group_text(side)
-    return f"with {group_text(row['group'])}, {who} {text}"
+    return f"with {group_text(row['group'])}, {side_text(row['challenger'])} {text}"
 
 
 def _answers(

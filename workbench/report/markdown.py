@@ -4,6 +4,7 @@ What was measured is written from the store. What it means is read from a notes 
 table for each study, whose keys become paragraphs.
 """
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from workbench.figures import Figure, curves_figure, put_together_figure, save
 from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
+from workbench.recipe.sides import criteria
 from workbench.report.content import chosen_metrics, head_of
 from workbench.report.html import cell
 from workbench.report.sections import sentence
@@ -202,7 +204,7 @@ def _sides(row: dict[str, Any]) -> str:
     def name(side: str | dict[str, Any]) -> str:
         if isinstance(side, str):
             return f"`{side}`"
-        return ", ".join(f"`{key} = {value}`" for key, value in side.items())
+        return ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in criteria(side).items())
 
     return f"{name(row['challenger'])} overtakes {name(row['baseline'])}"
 

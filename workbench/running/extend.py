@@ -20,6 +20,7 @@ from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins, plugin_origins
 from workbench.running.run_report import RunReport
 from workbench.running.study import train_folders
+from workbench.runs.checkpoints import kept_checkpoints
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 from workbench.runs.items import copy_items
@@ -146,12 +147,13 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     status = RunStatus(step=step, steps=run.steps, tokens=step * run.config.tokens_per_step)
 
     def fill(folder: Path) -> None:
-        name = f"step-{step}"
+        kept = kept_checkpoints(parent.checkpoint_dir)
+        shared = [kept[at] for at in kept if at <= step]
         # Linked, not copied: the parent may be removed, and no byte is on the disk twice.
         try:
-            shutil.copytree(
-                parent.checkpoint_dir / name, folder / "checkpoint" / name, copy_function=_link
-            )
+            for source in (parent.checkpoint_dir / f"step-{step}", *shared):
+                target = folder / "checkpoint" / source.relative_to(parent.checkpoint_dir)
+                shutil.copytree(source, target, copy_function=_link)
         except shutil.Error as error:  # of each file: where from, where to, and why not
             _, target, reason = error.args[0][0]
             raise WorkbenchError(f"{target}: cannot be written: {reason}.") from error

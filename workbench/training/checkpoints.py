@@ -8,10 +8,12 @@ from typing import Any
 
 from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.components.checkpointer import CheckpointManager
-from torchtitan.components.checkpointer.base import LR_SCHEDULER
+from torchtitan.components.checkpointer.base import LR_SCHEDULER, MODEL
+from torchtitan.components.checkpointer.dcp import AsyncMode
 from torchtitan.tools.logging import logger
 
 from workbench.errors import WorkbenchError
+from workbench.runs.checkpoints import KEPT, saved_steps
 
 
 def _never() -> bool:
@@ -29,9 +31,12 @@ class StoppableCheckpoints(CheckpointManager):
     class Config(CheckpointManager.Config):
         keep_step: int
         """Saved whatever the interval, and never purged: a longer run can start there."""
+        kept_steps: tuple[int, ...] = ()
+        """Their weights alone are saved in a folder of their own, which nothing purges."""
 
     def __init__(self, config: Config, **kwargs: Any) -> None:
         self.keep_step = config.keep_step
+        self.kept_steps = config.kept_steps
         super().__init__(config, **kwargs)
 
     stop_requested: Callable[[], bool] = staticmethod(_never)
@@ -46,6 +51,8 @@ class StoppableCheckpoints(CheckpointManager):
 
     def _save(self, curr_step: int, last_step: bool = False) -> bool:
         try:
+            if curr_step in self.kept_steps:
+                self._keep_weights(curr_step)
             return bool(super()._save(curr_step, last_step))
         except CheckpointException as error:
             # torch's archives do not always say that it is the disk that is full.
@@ -56,6 +63,12 @@ class StoppableCheckpoints(CheckpointManager):
                 f"({cause(error)}; {free:,.1f} MiB of space were left on the disk). The run can go "
                 "on from the one before it."
             ) from error
+
+    def _keep_weights(self, step: int) -> None:
+        """Save the weights alone. A run that resumes passes the step again, with equal weights."""
+        folder = Path(self.folder) / KEPT / f"step-{step}"
+        if not (folder / ".metadata").exists():
+            self.dcp_save(self.states[MODEL].state_dict(), str(folder), AsyncMode.DISABLED)
 
     def _purge_stale_checkpoints(self) -> None:
         if not self._should_purge():
@@ -93,17 +106,7 @@ def cause(error: BaseException) -> str:
 
 def remove_unfinished(folder: Path) -> None:
     """Delete step folders that have no metadata. Call before any rank loads."""
-    for step_folder in folder.glob("step-*"):
+    for step_folder in [*folder.glob("step-*"), *folder.glob(f"{KEPT}/step-*")]:
         if not (step_folder / ".metadata").exists():
             logger.info("removing the unfinished checkpoint %s", step_folder.name)
             shutil.rmtree(step_folder, ignore_errors=True)
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """Steps with a complete checkpoint, in order."""
-    return sorted(
-        int(path.parent.name.removeprefix("step-")) for path in folder.glob("step-*/.metadata")
-    )
-
-
-__all__ = ["StoppableCheckpoints", "cause", "remove_unfinished", "saved_steps"]

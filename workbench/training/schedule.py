@@ -5,6 +5,8 @@ from typing import Any
 
 from torchtitan.components.optimizer import LRSchedulersContainer
 
+from workbench.recipe.points import evenly_spaced
+
 
 def wsd_factor(
     step: int, *, warmup_steps: int, total_steps: int, decay_steps: int, min_ratio: float
@@ -46,5 +48,4 @@ class ExponentialWSD(LRSchedulersContainer):
 
 def evaluation_steps(steps: int, points: int) -> list[int]:
     """Steps after which to evaluate: evenly spaced, the first and the last always among them."""
-    even = {round(steps * i / points) for i in range(1, points + 1)}
-    return sorted({1, steps} | {step for step in even if step >= 1})
+    return sorted({1, *evenly_spaced(steps, points)})

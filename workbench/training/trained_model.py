@@ -18,9 +18,10 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.plugins_used import check_plugins
+from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
-from workbench.training.checkpoints import cause, saved_steps
+from workbench.training.checkpoints import cause
 from workbench.training.loss import token_nll
 from workbench.training.model import model_config
 from workbench.training.objectives.base import Vocab
@@ -86,7 +87,7 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
         doubled=facts.streams == 2,
         device=place,
     )
-    load_weights(model, run.checkpoint_dir / f"step-{step}")
+    load_weights(model, all_checkpoints(run.checkpoint_dir)[step])
     ids = tokenizer.vocabulary
     return RunModel(
         model=model.to(place).requires_grad_(False),
@@ -103,7 +104,7 @@ def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
     Raises:
         InputError: there is none, or none of that step.
     """
-    steps = saved_steps(run.checkpoint_dir)
+    steps = list(all_checkpoints(run.checkpoint_dir))
     if not steps:
         raise InputError(
             f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."
@@ -112,6 +113,23 @@ def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
         saved = ", ".join(map(str, steps))
         raise InputError(f"run {run.run_id} has no checkpoint of step {step}: it keeps {saved}.")
     return steps[-1] if step is None else step
+
+
+def kept_steps(run: RunFolder) -> list[int]:
+    """Steps of the checkpoints that a run keeps: at its `checkpoint_points`, and the newest.
+
+    Raises:
+        InputError: it keeps none on the way.
+    """
+    newest = checkpoint_step(run)
+    kept = kept_checkpoints(run.checkpoint_dir)
+    if not kept:
+        raise InputError(
+            f"run {run.run_id} keeps no checkpoints on its way to step {newest}: give "
+            "training.checkpoint_points in its recipe, the number of them. It has to be trained "
+            f"anew for that: move {run.path} away and run the recipe."
+        )
+    return sorted({*kept, newest})
 
 
 def build_model(

@@ -1,0 +1,15 @@
+"""Values that ask for nothing: with them a run is the same as without their key."""
+
+from typing import Any
+
+PLAIN: dict[str, Any] = {
+    "data.quality": "all",
+    "data.validation_extra": (),
+    "model.dropout": 0,
+    "training.activation_checkpointing": False,
+    "training.input_mask": 0,
+    "training.mask_aux_weight": 0,
+    "training.noise_samples": 1,
+}
+"""By dotted key. They leave the resolved configuration, so that a run which does not use a key is
+one run whether or not its recipe names it, and a comparison finds that run by either."""
