@@ -211,3 +211,17 @@ def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: 
     assert row["seeds"] == 2
     runs = [{"training.checkpoint_points": points, "training.lr": 1} for points in (None, 4)]
     assert distinguishing_keys(runs) == []
+
+
+def test_runs_of_different_epochs_can_be_compared(results: Path, make_run: MakeRun) -> None:
+    """What follows from the epochs is equal here; else [compare] match leaves it out."""
+    alike = ["training.warmup_steps=8", "training.checkpoint_every=40"]
+    for epochs in (32, 64):
+        tokens = f"training.total_tokens={epochs * 12_800}"
+        make_run(f"ar{epochs}", AR, overrides=[*alike, tokens])
+        make_run(f"mdlm{epochs}", DIFFUSION, overrides=[*alike, tokens, MDLM])
+    ingest(results)
+    baseline = {"training.objective": "ar", "training.epochs": 32}
+    challenger = {"training.objective": "mdlm", "training.epochs": 64}
+    (row,) = differences(results, "made", "val_loss", baseline=baseline, challenger=challenger)
+    assert row["runs"] == {"baseline": ["ar32"], "challenger": ["mdlm64"]}

@@ -1,5 +1,6 @@
 """Recipes: sweeps expand, defaults resolve, equal runs merge."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,27 @@ def test_the_quickstart_is_the_four_runs_of_the_readme() -> None:
 def test_a_message_names_the_combination_of_the_sweep_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sweep: training.batch_size = 4096"):
         load(tmp_path, '"training.batch_size" = [16, 4096]')
+
+
+@pytest.mark.parametrize(
+    ("key", "plain", "other"),
+    [
+        ("training.activation_checkpointing", False, True),
+        ("training.noise_samples", 1, 2),
+        ("data.validation_extra", [], [{"name": "x", "path": "x.txt"}]),
+    ],
+)
+def test_a_value_that_asks_for_nothing_makes_the_run_without_the_key(
+    tmp_path: Path, key: str, plain: object, other: object
+) -> None:
+    text = ('"training.objective" = ["mdlm"]', "training.lr=1e-3")
+    values = [load(tmp_path, *text, *of) for of in ([], [f"{key}={toml(plain)}"])]
+    assert values[0] == values[1]
+    assert load(tmp_path, *text, f"{key}={toml(other)}") != values[0]
+
+
+def toml(value: object) -> str:
+    return json.dumps(value).replace('": ', '" = ')
 
 
 def test_no_dropout_is_one_run_however_it_is_written(tmp_path: Path) -> None:

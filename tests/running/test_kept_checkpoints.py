@@ -70,19 +70,25 @@ def test_keeping_changes_no_number(original: RunFolder, tmp_path: Path, corpus: 
         evaluate(plain, "--tasks", "val_loss", "--all-checkpoints")
 
 
+@pytest.mark.parametrize("whole", [True, False])
 def test_a_resumed_run_keeps_what_it_kept_and_makes_what_it_lacks(
-    original: RunFolder, run: RunFolder
+    whole: bool, original: RunFolder, run: RunFolder
 ) -> None:
-    """As after a crash while the second was being written: a folder without metadata."""
+    """It goes on from step 6, and passes step 8 again. A crash while its weights were written
+    leaves a folder without metadata, perhaps with files of more ranks than there are now."""
     for step in (8, 10, 12):
         shutil.rmtree(run.checkpoint_dir / f"step-{step}")
-    kept = kept_checkpoints(run.checkpoint_dir)
-    (kept[8] / ".metadata").unlink()
-    before = (kept[4] / ".metadata").stat().st_mtime_ns
+    folder = kept_checkpoints(run.checkpoint_dir)[8]
+    if not whole:
+        (folder / ".metadata").unlink()
+        (folder / "__1_0.distcp").write_bytes(b"of another rank")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     run.write_status(state="interrupted")
     assert worker.main(run.path) == worker.FINISHED
     assert list(kept_checkpoints(run.checkpoint_dir)) == [4, 8]
-    assert (kept[4] / ".metadata").stat().st_mtime_ns == before
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert after.keys() == {".metadata", "__0_0.distcp"}
+    assert (after == before) == whole, "a whole one is not written over"
     for step in (4, 8, 12):
         expected, found = weights(original, step), weights(run, step)
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
