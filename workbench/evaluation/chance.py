@@ -9,7 +9,7 @@ sometimes 200 windows, teaches. Symmetric questions leave them nothing even so.
 Shape suffixes: Q questions, O options, A tokens of an option.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from workbench.data import PreparedData
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.multiple_choice import Question, outcomes
+from workbench.evaluation.tasks import Measured, TrainingTask
+from workbench.recipe import RunConfig
+from workbench.training.trainer import StudyTrainer
 from workbench.training.validation import Estimate
 
 _HALF = 0.5  # counts are smoothed by half a count (Krichevsky & Trofimov 1981)
@@ -35,6 +38,20 @@ def cloze_chance(prepared: PreparedData, *, seq_len: int, count: int) -> dict[st
     questions = as_questions(make_questions(prepared, seq_len=seq_len, count=count))
     levels = chance_levels(questions, prepared.held_out(), n_tokens=prepared.vocab.n_tokens)
     return {f"cloze_chance_{name}": level for name, level in levels.items()}
+
+
+def chance_task(config: RunConfig, prepared: PreparedData) -> TrainingTask:
+    """Records the chance levels of a run's cloze questions, at its first evaluation."""
+
+    def run(trainer: StudyTrainer) -> Iterator[Measured]:
+        if trainer.step > 1:
+            return
+        count = config.evaluation.cloze_questions or 0
+        levels = cloze_chance(prepared, seq_len=config.data.seq_len, count=count)
+        for metric, level in levels.items():
+            yield Measured(metric, level, "counts/held_out")
+
+    return run
 
 
 def chance_levels(

@@ -22,6 +22,7 @@ from torch import distributed as dist
 
 from workbench.data import PreparedData
 from workbench.errors import WorkbenchError
+from workbench.evaluation.chance import chance_task
 from workbench.evaluation.held_out_loss import held_out_tasks
 from workbench.evaluation.memorisation import memorisation_task
 from workbench.evaluation.tasks import training_tasks
@@ -244,6 +245,8 @@ def _evaluator(
     """Return the function that evaluates after a step and writes what it measures as records."""
     tasks = held_out_tasks(config, prepared, run)
     tasks += training_tasks(config, prepared)
+    if "cloze" in config.evaluation.tasks:
+        tasks.append(chance_task(config, prepared))
     if config.evaluation.memorisation is not None:
         tasks.append(memorisation_task(config, prepared))
     items = ItemsFile(run.items_dir) if sink.writer is not None else None
