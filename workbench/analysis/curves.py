@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.metrics import spellings
+from workbench.recipe.identity import SOURCE_KEYS
 from workbench.recipe.sweep import dotted
 from workbench.store import query
 
@@ -110,10 +111,10 @@ def load_curves(
     runs = query(
         results,
         f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported,
-                   protocol, config
+                   protocol, data_fingerprint, config
             FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
     )
-    by_id = {str(row["run_id"]): row for row in runs.to_dicts()}
+    by_id = {str(row["run_id"]): row for row in _one_spelling(runs.to_dicts())}
     return StudyCurves(
         study, spellings(metric)[0], json.loads(compare or "{}"), _curves(frame, by_id)
     )
@@ -131,6 +132,23 @@ def run_keys(run: dict[str, Any]) -> dict[str, Any]:
     if keys.get("data.unique_tokens") is None:
         keys["data.unique_tokens"] = run["unique_tokens"]
     return keys
+
+
+def _one_spelling(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs whose data are the same have the same names of them: a folder that moved, or was spelt
+    in another way, distinguishes no runs."""
+    named: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if run["data_fingerprint"] is None:
+            continue
+        data = json.loads(run["config"]).get("data") or {}
+        first = named.setdefault(run["data_fingerprint"], data)
+        changed = {k: first.get(k) for k in SOURCE_KEYS if k in data and first.get(k) != data[k]}
+        if changed:
+            config = json.loads(run["config"])
+            config["data"] |= changed
+            run["config"] = json.dumps(config)
+    return runs
 
 
 @lru_cache(maxsize=4096)
@@ -188,12 +206,16 @@ def _measured_alike(frame: pl.DataFrame) -> pl.DataFrame:
     """Each run's points of one estimator: the one that training measured along the whole run.
 
     What was measured later at a checkpoint, in another way, would look like a step of the curve.
+    The seed of `workbench eval` stands in its estimators, in training's never.
     """
     kinds = frame.group_by("run_id", "estimator").agg(points=pl.len(), most=pl.col("n").max())
     if len(kinds) == kinds["run_id"].n_unique():
         return frame
+    kinds = kinds.with_columns(later=pl.col("estimator").str.contains("/seed=", literal=True))
     chosen = kinds.sort(
-        "points", "most", "estimator", descending=[True, True, False], nulls_last=True
+        *("later", "points", "most", "estimator"),
+        descending=[False, True, True, False],
+        nulls_last=True,
     ).unique("run_id", keep="first", maintain_order=True)
     return frame.join(
         chosen.select("run_id", "estimator"),

@@ -5,15 +5,17 @@ import json
 from workbench.metrics import PROTOCOL
 from workbench.recipe.models import RunConfig
 
+SOURCE_KEYS = (
+    "corpus", "document", "text_key", "tokenizer", "validation_documents", "quality",
+    "quality_key", "quality_scores", "quality_score",
+)  # fmt: skip
+"""Keys of `[data]` that say which text is read: the fingerprint of the prepared data has it all."""
+
 _NOT_IN_NUMBERS = {
-    # What the tokens are is in the fingerprint of the prepared data.
-    "data": (
-        "corpus", "document", "text_key", "tokenizer", "validation_documents", "quality",
-        "quality_key", "quality_scores", "quality_score",
-    ),
+    "data": SOURCE_KEYS,
     "model": ("size",),  # a name for a shape that stands beside it
     "training": ("checkpoint_every", "checkpoint_points"),
-}  # fmt: skip
+}
 _SOURCE = ("corpus", "path", "document", "text_key")
 
 
