@@ -33,7 +33,7 @@ from workbench.analysis.band import (
     crossing_along_training,
     crossing_between_budgets,
 )
-from workbench.analysis.crossed import CrossedMean, crossed_mean
+from workbench.analysis.crossed import CrossedMean, Over, crossed_mean
 from workbench.analysis.crossed_interval import interval
 from workbench.analysis.crossing import crossing_places
 from workbench.analysis.curves import Floats
@@ -188,8 +188,20 @@ def _leaves_zero(case: Case, seeds: Seeds) -> float:
 def crossover(rng: np.random.Generator, case: Case) -> Answer:
     made = study(rng, case)
     lead = crossed_mean(made.sums[0] - made.sums[1], made.counts)
-    over = "documents" if case.seeds == 1 else "seeds+documents"
-    return _place(crossing_along_training(case.x, lead, over), true_crossover(case, made))
+    found = crossing_along_training(case.x, lead)
+    if case.seeds == 1:
+        found = _over_documents(found)
+    return _place(found, true_crossover(case, made))
+
+
+def _over_documents(found: BandCrossing) -> BandCrossing:
+    """What the interval of one seed would be, if there were one: that of the documents' band."""
+    band = found.band
+    below, not_above = np.flatnonzero(band.high < 0), np.flatnonzero(band.low <= 0)
+    last = len(band.x) - 1
+    low = float(band.x[below[-1]]) if len(below) else None
+    high = float(band.x[not_above[-1] + 1]) if len(not_above) and not_above[-1] < last else None
+    return replace(found, ci95=[low, high])
 
 
 def point_crossover(rng: np.random.Generator, case: Case) -> Answer:
@@ -220,7 +232,8 @@ def _place(found: BandCrossing, truth: float) -> Answer:
 
 def _scalar(mean: CrossedMean, truth: float) -> Answer:
     found = interval(mean)
-    return Answer(found.estimate, found.ci95[0], found.ci95[1], truth)
+    low, high = found.ci95 or (-np.inf, np.inf)
+    return Answer(found.estimate, low, high, truth)
 
 
 def difference(rng: np.random.Generator, case: Case) -> Answer:
@@ -262,9 +275,7 @@ def naive_difference(rng: np.random.Generator, case: Case) -> Answer:
     made = study(rng, case)
     least = (made.sums.sum(axis=2) / made.counts.sum()).min(axis=2).mean(axis=1)
     truths = _true_bests(case, made)
-    return Answer(
-        float(least[1] - least[0]), -np.inf, np.inf, float(truths[1] - truths[0])
-    )
+    return Answer(float(least[1] - least[0]), -np.inf, np.inf, float(truths[1] - truths[0]))
 
 
 def effective_data(rng: np.random.Generator, case: Case) -> Answer:
@@ -278,7 +289,7 @@ def effective_data(rng: np.random.Generator, case: Case) -> Answer:
     lead = crossed_mean(
         np.concatenate([sums[-1] - baseline for baseline in sums[:-1]], axis=2), counts
     )
-    over = "documents" if case.seeds == 1 else "seeds+documents"
+    over: Over = "documents" if case.seeds == 1 else "seeds+documents"
     found = crossing_between_budgets(BUDGETS, lead, over)
     truth = np.log(28_000)
     if case.own:

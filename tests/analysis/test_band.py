@@ -10,7 +10,7 @@ from workbench.analysis.band import (
     crossing_along_training,
     crossing_between_budgets,
 )
-from workbench.analysis.crossed import CrossedMean, crossed_mean, seeds_mean
+from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.curves import Floats
 from workbench.errors import InputError
 
@@ -144,15 +144,30 @@ def test_places_that_have_no_logarithm_or_order_are_refused(x: list[float]) -> N
         crossing_along_training(np.array(x), lead(np.zeros(3)))
 
 
-def test_one_seed_has_no_interval_unless_documents_alone_are_asked_for() -> None:
+def test_a_crossover_of_one_seed_has_no_interval_and_says_why() -> None:
     mean = lead(np.log(X / 130), seeds=1)
-    found = crossing_along_training(X, mean)
-    assert found.status == "crossed"
-    assert found.ci95 is None
-    assert "one seed" in found.ci95_note
-    documents = crossing_along_training(X, mean, "documents")
-    assert inside(documents)
-    assert "40 documents of 1 seed" in documents.ci95_method
+    cases: list[tuple[Over, str]] = [
+        ("seeds+documents", "one seed"),
+        ("documents", "documents alone"),
+    ]
+    for over, few in cases:
+        found = crossing_along_training(X, mean, over)
+        assert found.status == "crossed"
+        assert found.ci95 is None
+        assert found.ci95_note.startswith(few)
+    undecided = crossing_along_training(X, lead(0.2 * np.log(X / 398), seeds=1))
+    assert (undecided.status, undecided.lower_bound) == ("undecided", None)
+
+
+def test_effective_data_of_one_seed_have_an_interval_over_documents_alone_if_asked() -> None:
+    budgets = np.array([1e4, 2e4, 8e4])
+    mean = lead(np.array([-0.2, -0.1, 0.1]), seeds=1)
+    assert crossing_between_budgets(budgets, mean).ci95 is None
+    found = crossing_between_budgets(budgets, mean, "documents")
+    assert inside(found)
+    assert "40 documents of 1 seed" in found.ci95_method
+    without = crossing_between_budgets(budgets, seeds_mean(np.array([[-0.2, -0.1, 0.1]])))
+    assert (without.status, without.ci95) == ("crossed", None)
 
 
 def test_without_documents_the_interval_runs_over_seeds_and_says_so() -> None:
@@ -166,13 +181,14 @@ def test_without_documents_the_interval_runs_over_seeds_and_says_so() -> None:
     assert (alone.status, alone.ci95) == ("crossed", None)
 
 
-def test_an_interval_over_seeds_and_documents_is_wider_than_over_either() -> None:
+def test_an_interval_over_seeds_and_documents_is_wider_than_over_seeds() -> None:
     mean = lead(0.2 * np.log(X / 130))
     widths = []
-    for over in ("seeds+documents", "seeds", "documents"):
+    wanted: tuple[Over, Over] = ("seeds+documents", "seeds")
+    for over in wanted:
         low, high = crossing_along_training(X, mean, over).ci95
         widths.append(high - low)
-    assert widths[0] >= max(widths[1:]) > 0
+    assert widths[0] > widths[1] > 0
 
 
 @pytest.mark.parametrize("points", [17, 33])
@@ -190,7 +206,7 @@ def test_effective_data_are_read_off_between_budgets_in_log_tokens() -> None:
     budgets = np.array([1e4, 2e4, 8e4])
     found = crossing_between_budgets(budgets, exact(np.array([-0.2, -0.1, 0.1])))
     assert found.status == "crossed"
-    assert found.crossover == pytest.approx(4e4, rel=1e-4)
+    assert found.crossover == pytest.approx(4e4, rel=1e-9)
     first = crossing_between_budgets(budgets, lead(np.array([-0.1, 0.3, 0.4])))
     assert first.status == "crossed"
     assert first.crossover < 2e4
