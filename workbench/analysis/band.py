@@ -82,7 +82,7 @@ def crossing_along_training(
         lead: the baseline's values minus the challenger's at these points, or the reverse for
             metrics of which more is better.
         over: an interval takes two seeds or more: over documents alone it is far too narrow
-            (see `benchmarks/coverage.py`), so there is none.
+            (see `benchmarks/interval_coverage.py`), so there is none.
 
     Returns:
         The lead is smoothed from 8 points on; with fewer it is taken for lines in log x.

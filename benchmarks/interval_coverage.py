@@ -16,7 +16,7 @@ and effective data both are in logs, and an answer beyond what was measured coun
 truth is that of all seeds there are. With one seed, intervals run over documents alone: they are
 held against the truth of that seed, which their name promises, and against that of all seeds.
 
-    python benchmarks/coverage.py [--trials 1000] [--only crossover best] [--seeds 1 3 5]
+    python benchmarks/interval_coverage.py [--trials 1000] [--only crossover best] [--seeds 1 3 5]
 """
 
 import argparse
