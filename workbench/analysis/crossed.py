@@ -1,0 +1,257 @@
+"""Means over seeds and held-out documents, with the uncertainty of both.
+
+All seeds are evaluated on the same documents, so seeds and documents are crossed random effects:
+
+    value of seed s in document j = mean + a_s + b_j + e_sj
+
+A document's weight in the mean is its number of tokens, c_j of C. With S seeds, the variance of
+
+    mean = sum_sj c_j value_sj / (S C)    is    var(a) / S + sum_j (c_j / C)^2 (var(b) + var(e) / S)
+
+The spread between the seeds' means estimates var(a) / S plus e's part, the spread between the
+documents' means over seeds estimates b's and e's parts; both hold e's, so it is taken away once:
+V = V_seeds + V_documents - V_interaction (the moment estimator of crossed random effects; as a
+two-way clustered variance: Cameron, Gelbach & Miller 2011). Documents differ in length, which
+makes few of them out of many; scale and degrees of freedom of V_documents are those of independent
+documents of equal variance (Bell & McCaffrey 2002), those of the sum are Satterthwaite's (1946).
+
+Noise of measurement that is independent between documents, such as the masks of a diffusion
+model's bound, is a part of b_j and e_sj, and with them of the result.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from workbench.analysis.curves import Floats
+from workbench.errors import InputError
+
+Over = Literal["seeds+documents", "seeds", "documents"]
+"""What an interval runs over: other draws of the seeds, of the held-out documents, or of both."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a covariance: (points, points), with its degrees of freedom."""
+
+    of: Literal["seeds", "documents", "interaction", "smoothing"]
+    covariance: Floats
+    dof: float
+
+
+@dataclass(frozen=True)
+class CrossedMean:
+    """A mean over seeds and documents at each of P points, and the parts of its covariance."""
+
+    value: Floats
+    """(points,)"""
+    parts: tuple[Part, ...]
+    n_seeds: int
+    n_documents: int
+    """0 where values of single documents are not known."""
+
+    def through(self, operator: Floats) -> "CrossedMean":
+        """The same of linear combinations of the points: `operator` is (combinations, points)."""
+        parts = tuple(
+            replace(part, covariance=operator @ part.covariance @ operator.T) for part in self.parts
+        )
+        return replace(self, value=operator @ self.value, parts=parts)
+
+    def __neg__(self) -> "CrossedMean":
+        return replace(self, value=-self.value)
+
+    def has(self, over: Over) -> bool:
+        """Whether the spread over all that `over` names is known."""
+        return set(over.split("+")) <= {part.of for part in self.parts}
+
+    def variance(self, over: Over) -> Floats:
+        """(points,), at least that over seeds alone or over documents alone."""
+        return self._variance_and_dof(over)[0]
+
+    def half_width(self, over: Over) -> tuple[Floats, Floats]:
+        """Of the 95 % t interval at each point, and its degrees of freedom.
+
+        Where few seeds happen to lie close together, Satterthwaite's degrees of freedom are many
+        and the interval too narrow. So it is never narrower than that over seeds alone, or that
+        over documents alone, and has the degrees of freedom of the widest.
+        """
+        wanted = over.split("+")
+        half = np.zeros_like(self.value)
+        degrees = np.full_like(self.value, np.inf)
+        for one in [over, *wanted] if len(wanted) > 1 else [over]:
+            variance, dof = self._variance_and_dof(one)
+            own = stats.t.ppf(0.975, dof) * np.sqrt(variance)
+            degrees = np.where(own > half, dof, degrees)
+            half = np.maximum(own, half)
+        return half, degrees
+
+    def covariance(self, over: Over) -> Floats:
+        """(points, points), without what is negative in a difference of estimates."""
+        total = sum(sign * part.covariance for sign, part in self._signed(over))
+        values, vectors = np.linalg.eigh(np.asarray(total))
+        return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+    def _signed(self, over: str) -> list[tuple[float, Part]]:
+        wanted = {*over.split("+"), "smoothing"}
+        if wanted >= {"seeds", "documents"}:
+            wanted.add("interaction")
+        return [
+            (-1.0 if part.of == "interaction" else 1.0, part)
+            for part in self.parts
+            if part.of in wanted
+        ]
+
+    def _variance_and_dof(self, over: str) -> tuple[Floats, Floats]:
+        by_name: dict[str, Floats] = {}
+        spread = np.zeros_like(self.value)  # of the estimate of the variance, over two
+        for sign, part in self._signed(over):
+            own = np.diag(part.covariance)
+            by_name[part.of] = by_name.get(part.of, 0.0) + sign * own
+            spread = spread + own**2 / part.dof
+        total = np.asarray(sum(by_name.values()))
+        floor = np.max(list(by_name.values()), axis=0)  # the interaction's is negative
+        variance = np.maximum(total, floor)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            dof = np.where(spread > 0, variance**2 / spread, np.inf)
+        return variance, np.maximum(dof, 1.0)
+
+
+def document_totals(
+    sums: Floats, counts: Floats, documents: NDArray[Any], weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Windows added up to documents.
+
+    Args:
+        sums: (..., windows, points), the sum over each window's tokens.
+        counts: (windows,), tokens.
+        documents: (windows,), each window's document; any labels.
+        weights: (windows,), what a window stands for; 1 by default.
+
+    Returns:
+        Weighted sums (..., documents, points) and counts (documents,), documents in the order of
+        their labels.
+    """
+    labels, place = np.unique(documents, return_inverse=True)
+    weight = np.ones(len(place)) if weights is None else weights
+    belongs = np.zeros((len(labels), len(place)))
+    belongs[place, np.arange(len(place))] = weight
+    return belongs @ sums, belongs @ counts
+
+
+def crossed_mean(sums: Floats, counts: Floats) -> CrossedMean:
+    """The mean over tokens and seeds at each point, with its covariance.
+
+    Args:
+        sums: (seeds, documents, points), sums over a document's tokens: of values, or of the
+            paired differences of two sides.
+        counts: (documents,), tokens, above zero.
+
+    Raises:
+        InputError: shapes that do not fit, values that are not finite, or no tokens.
+    """
+    return crossed_difference(sums, None, counts)
+
+
+def crossed_difference(first: Floats, second: Floats | None, counts: Floats) -> CrossedMean:
+    """The mean of `first` minus that of `second`, whose seeds have nothing in common.
+
+    Both sides have the same documents, so documents are paired; the variances over the seeds add
+    up. A side of one seed has no variance over seeds, and then the difference has none either.
+    Sides with the same seeds are paired instead: `crossed_mean` of their differences.
+
+    Args:
+        first, second: (seeds, documents, points), each side with its own number of seeds.
+        counts: (documents,).
+
+    Raises:
+        InputError: as `crossed_mean`.
+    """
+    sides = [_Side(first, counts)] + ([] if second is None else [_Side(second, counts)])
+    signs = (1.0, -1.0)
+    share = np.asarray(counts, dtype=float) / np.sum(counts)
+    value = np.asarray(sum(s * side.value for s, side in zip(signs, sides, strict=False)))
+    between = np.asarray(sum(s * side.documents for s, side in zip(signs, sides, strict=False)))
+    parts: list[Part] = []
+    if len(counts) > 1:
+        scale, dof = _document_scale(share)
+        parts.append(Part("documents", scale * between.T @ between, dof))
+    if all(side.n_seeds > 1 for side in sides):
+        for side in sides:
+            parts.extend(side.parts(share))
+    return CrossedMean(value, tuple(parts), min(side.n_seeds for side in sides), len(counts))
+
+
+class _Side:
+    """The influence of each seed and each document on a side's mean."""
+
+    def __init__(self, sums: Floats, counts: Floats) -> None:
+        _check(sums, counts)
+        total = float(np.sum(counts))
+        self.n_seeds = len(sums)
+        self.by_seed = sums.sum(axis=1) / total  # (seeds, points)
+        self.value = self.by_seed.mean(axis=0)
+        # What each seed has in a document beyond its own mean: (seeds, documents, points).
+        self._rest = (sums - counts[:, None] * self.by_seed[:, None, :]) / total
+        self.documents = self._rest.mean(axis=0)
+
+    def parts(self, share: Floats) -> list[Part]:
+        n = self.n_seeds
+        seeds = self.by_seed - self.value
+        parts = [Part("seeds", seeds.T @ seeds / (n * (n - 1)), n - 1)]
+        if len(share) > 1:
+            scale, dof = _document_scale(share)
+            rest = (self._rest - self.documents).reshape(-1, seeds.shape[1])
+            covariance = scale * rest.T @ rest / (n * (n - 1))
+            parts.append(Part("interaction", covariance, dof * (n - 1)))
+        return parts
+
+
+def _check(sums: Floats, counts: Floats) -> None:
+    if sums.ndim != 3 or counts.shape != sums.shape[1:2] or 0 in sums.shape:
+        raise InputError(
+            f"sums of shape {sums.shape} and counts of shape {counts.shape}: expected "
+            "(seeds, documents, points) and (documents,), with at least one of each."
+        )
+    if not np.isfinite(sums).all():
+        raise InputError("values per document that are not finite: leave out those points.")
+    if not (np.isfinite(counts).all() and (counts > 0).all()):
+        raise InputError("documents without tokens: leave them out.")
+
+
+def _document_scale(share: Floats) -> tuple[float, float]:
+    """What the sum of squares over documents is multiplied by, and its degrees of freedom.
+
+    With documents' means b of equal variance, the residuals are M b, M = diag(share) - share
+    share', and the variance sought is that of share' b.
+    """
+    squares = float(np.sum(share**2))
+    matrix_square = np.sum(share**2) - 2 * np.sum(share**3) + squares**2  # trace of M M
+    a, b = share**2, share
+    # M M = diag(a) - a b' - b a' + squares b b'; the sum of its squared entries is trace(M^4).
+    ab, aa = float(np.sum(a * b)), float(np.sum(a * a))
+    fourth = (
+        aa
+        - 4 * float(np.sum(a * a * b))
+        + 2 * squares * float(np.sum(a * b * b))
+        + 2 * aa * squares
+        + 2 * ab**2
+        - 4 * squares**2 * ab
+        + squares**4
+    )
+    return squares / float(matrix_square), float(matrix_square) ** 2 / fourth
+
+
+def seeds_mean(values: Floats) -> CrossedMean:
+    """The mean over seeds alone, where no values of single documents are known.
+
+    Args:
+        values: (seeds, points).
+    """
+    n = len(values)
+    mean = values.mean(axis=0)
+    rest = values - mean
+    parts = (Part("seeds", rest.T @ rest / (n * (n - 1)), n - 1),) if n > 1 else ()
+    return CrossedMean(mean, parts, n, 0)

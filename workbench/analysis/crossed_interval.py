@@ -1,0 +1,85 @@
+"""The 95 % interval of a mean over seeds and documents, and the words for what it runs over."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from workbench.analysis.crossed import CrossedMean, Over
+from workbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval, None where nothing is known of its uncertainty."""
+
+    estimate: float
+    ci95: list[float] | None
+    dof: float | None
+    method: str | None
+    note: str | None = None
+    """Why there is no interval, or what it does not hold."""
+
+
+def known_over(mean: CrossedMean, over: Over) -> Over | None:
+    """`over`, or what of it is known: documents alone with one seed, seeds alone without
+    documents; None if nothing is."""
+    if over not in get_args(Over):
+        raise InputError(f"over {over}: expected one of {', '.join(get_args(Over))}.")
+    if mean.has(over):
+        return over
+    if over == "seeds+documents":
+        for one in ("seeds", "documents"):
+            if mean.has(one):
+                return one
+    return None
+
+
+def method_text(mean: CrossedMean, over: Over, dof: float) -> str:
+    """What an interval runs over, such as "t interval over 5 seeds and 284 documents (crossed),
+    6.3 degrees of freedom"."""
+    seeds = f"{mean.n_seeds} seed{'s' if mean.n_seeds > 1 else ''}"
+    documents = f"{mean.n_documents} documents"
+    text = {
+        "seeds+documents": f"{seeds} and {documents} (crossed)",
+        "seeds": seeds,
+        "documents": f"{documents} of {seeds}",
+    }[over]
+    return f"t interval over {text}, {degrees(dof)}"
+
+
+def degrees(dof: float) -> str:
+    """Degrees of freedom in words."""
+    if not np.isfinite(dof):
+        return "infinitely many degrees of freedom"
+    return f"{dof:.1f} degrees of freedom".replace(".0 ", " ")
+
+
+def interval(mean: CrossedMean, over: Over = "seeds+documents", at: int = 0) -> Interval:
+    """The 95 % interval at one point: over both, or over what of them is known.
+
+    Its method names what it runs over; its note says what is missing. One seed has an interval
+    over documents, which does not hold what another seed would change.
+    """
+    estimate = float(mean.value[at])
+    known = known_over(mean, over)
+    if known is None:
+        what = "one seed" if over != "documents" else "no values of single documents"
+        return Interval(estimate, None, None, None, f"{what}: no interval over {over}")
+    half, dof = (float(one[at]) for one in mean.half_width(known))
+    return Interval(
+        estimate,
+        [estimate - half, estimate + half],
+        dof,
+        method_text(mean, known, dof),
+        missing_note(over, known),
+    )
+
+
+def missing_note(over: Over, known: Over) -> str | None:
+    """What an interval over `known` lacks of one over `over`."""
+    if known == over:
+        return None
+    if known == "documents":
+        return "one seed: what differs between seeds is not in the interval"
+    return "no values of single documents: the choice of held-out text is not in the interval"
