@@ -45,6 +45,8 @@ class Curve:
     imported: bool = False
     protocol: int | None = None
     """Of its evaluation; None where it was imported."""
+    finished: bool = True
+    """Whether its training has come to its planned end, or it was imported."""
     steps: Floats = field(default_factory=lambda: np.empty(0))
     """Optimizer steps of each point; NaN where an import has none."""
 
@@ -111,7 +113,7 @@ def load_curves(
     runs = query(
         results,
         f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported,
-                   protocol, data_fingerprint, config
+                   protocol, data_fingerprint, state, config
             FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
     )
     by_id = {str(row["run_id"]): row for row in _one_spelling(runs.to_dicts())}
@@ -198,6 +200,7 @@ def _curve(
         estimator=estimator,
         imported=bool(run["imported"]),
         protocol=run["protocol"],
+        finished=bool(run["imported"]) or run["state"] == "finished",
         steps=columns["step"],
     )
 
