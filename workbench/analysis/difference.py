@@ -9,8 +9,13 @@ import numpy as np
 from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
 from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import Curve, Floats, load_curves
-from workbench.analysis.document_curves import common_places, document_curves, lead_along, paired
-from workbench.analysis.early_stopping import document_halves, early_stopped
+from workbench.analysis.document_curves import (
+    common_places,
+    document_curves,
+    lead_along,
+    paired,
+    stopped_at_best,
+)
 from workbench.analysis.pairing import Pair, Side, compared_pairs, finished_runs, side_name
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.errors import InputError
@@ -129,19 +134,7 @@ class _Compared:
         if together is None or len(together.documents) < 2:
             ours, theirs = (_best(side, self.higher) for side in sides)
             return self._answer(ours, theirs, None, 0, f"best of noisy points: {why}")
-        first = document_halves(together.documents)
-        stopped = []
-        for side in sides:
-            sums = np.concatenate(
-                [
-                    early_stopped(
-                        together.sums[curve.run_id][None], together.counts, first,
-                        higher=self.higher,
-                    ).sums
-                    for curve in side
-                ]
-            )  # fmt: skip
-            stopped.append(sums)
+        stopped = [stopped_at_best(together, side, higher=self.higher) for side in sides]
         values = [_Values(sums.sum(axis=(1, 2)) / together.counts.sum()) for sums in stopped]
         in_order = paired(self.pair)
         if in_order:

@@ -22,6 +22,7 @@ from workbench.analysis.crossed import (
     seeds_mean,
 )
 from workbench.analysis.curves import Curve, Floats
+from workbench.analysis.early_stopping import document_halves, early_stopped
 from workbench.analysis.pairing import Pair, seed_pairs
 from workbench.store.items import read_items_of
 
@@ -159,6 +160,21 @@ def lead_along(results: Path, pair: Pair, metric: str, axis: str, *, higher: boo
     else:
         mean = crossed_difference(sign * base, sign * other, together.counts)
     return Lead(places, mean, True, None)
+
+
+def stopped_at_best(together: DocumentCurves, curves: list[Curve], *, higher: bool) -> Floats:
+    """(seeds, documents, 1): each run's sums at the point that is its best on the other half of the
+    documents (`analysis.early_stopping`).
+
+    Raises:
+        InputError: fewer than two documents.
+    """
+    first = document_halves(together.documents)
+    each = [
+        early_stopped(together.sums[curve.run_id][None], together.counts, first, higher=higher)
+        for curve in curves
+    ]
+    return np.concatenate([stopped.sums for stopped in each])
 
 
 def _independent(base: Floats, other: Floats) -> CrossedMean:

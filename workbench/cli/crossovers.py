@@ -106,25 +106,25 @@ def crossover(
 def outcomes_(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
+    over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show the best and the last value of each configuration, over its seeds."""
     from workbench.analysis.outcomes import (
+        outcome_notes,
         outcome_table,
         outcome_table_row,
         outcomes,
-        seeds_note,
     )
     from workbench.cli.output import emit
 
-    rows = outcomes(results, study, metric)
+    rows = outcomes(results, study, metric, over=over)  # type: ignore[arg-type]
     if fmt != Format.table:  # programs get the same columns always
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    if note := seeds_note(rows):
-        print(note, file=sys.stderr)
+    print("\n".join(outcome_notes(rows)), file=sys.stderr)
 
 
 @app.command("difference")
@@ -176,22 +176,25 @@ def effective(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
     at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
+    from workbench.analysis.difference import notes_of
     from workbench.analysis.effective_data import effective_data
     from workbench.analysis.table_rows import effective_table_row
     from workbench.cli.output import emit
 
-    rows = effective_data(results, study, metric, at)  # type: ignore[arg-type]
+    rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
     if figure is not None:
         from workbench.figures import effective_data_figure, save
 
         save(effective_data_figure(rows), figure, save_data=with_data)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
+    print("\n".join(notes_of(rows)), file=sys.stderr)
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         print(f"Note: {note}.", file=sys.stderr)
 
