@@ -234,18 +234,3 @@ def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "95 % interval": interval_text(row["ci95"]),
         "ahead": sides[row["ahead"]] if row["ahead"] else "undecided",
     }
-
-
-def notes_of(rows: list[dict[str, Any]]) -> list[str]:
-    """What intervals run over, what they lack, and which runs were left out, for under a table."""
-    methods = dict.fromkeys(row["ci95_method"] for row in rows if row.get("ci95_method"))
-    notes = dict.fromkeys(row["ci95_note"] for row in rows if row.get("ci95_note"))
-    unfinished = dict.fromkeys(run for row in rows for run in row.get("unfinished", ()))
-    lines = [f"Intervals: {'; '.join(methods)}."] if methods else []
-    lines += [f"Note: {note}." for note in notes]
-    if unfinished:
-        lines.append(
-            f"Note: unfinished runs, left out where both sides have finished ones: "
-            f"{', '.join(unfinished)}."
-        )
-    return lines
