@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,11 @@ from tests.conftest import InstallPlugin
 from tests.made_runs import MakeRun
 from tests.plugins import objective_module
 from workbench.analysis.crossover import crossovers
+from workbench.analysis.curves import load_curves
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.pairing import distinguishing_keys
+from workbench.analysis.pairing import distinguishing_keys, shared_groups
+from workbench.cli.options import side
+from workbench.errors import InputError
 from workbench.store import ingest
 
 AR = {100: 1.0, 200: 2.0}
@@ -120,3 +124,33 @@ def test_keys_that_a_version_did_not_know_do_not_part_runs(
     path.write_text(json.dumps(document))
     ingest(results)
     assert len(crossovers(results, "made", "val_loss", "tokens")) == 1
+
+
+def test_a_side_of_zero_is_of_runs_without_and_a_list_is_of_any_of_its_values(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("plain", AR, overrides=["training.input_mask=0.0"])
+    make_run("dropped", AR, overrides=["model.dropout=0.1"])
+    make_run("masked", LATER, overrides=["training.input_mask=0.3"])
+    make_run("mdlm", DIFFUSION, overrides=[MDLM])
+    ingest(results)
+
+    def runs(side: str) -> list[str]:
+        groups = shared_groups(
+            load_curves(results, "made", "val_loss").curves, parsed_side(side), "mdlm"
+        )
+        return sorted(curve.run_id for group in groups for curve in group.baseline)
+
+    assert runs("model.dropout=0.0") == ["masked", "mdlm", "plain"]
+    assert runs("model.dropout=0.0,training.objective=ar") == ["masked", "plain"]
+    assert runs("model.dropout in (0, 0.1)") == ["dropped", "masked", "mdlm", "plain"]
+    # Diffusion has no input mask, which is no mask of 0.
+    assert runs("training.input_mask = 0 and model.dropout = none") == ["plain"]
+    with pytest.raises(InputError, match=r"--baseline model\.dropout > 0: a side is KEY = VALUE"):
+        runs("model.dropout > 0")
+
+
+def parsed_side(text: str) -> str | dict[str, Any]:
+    found = side("--baseline", text)
+    assert found is not None
+    return found

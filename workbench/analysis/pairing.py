@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, Floats, StudyCurves
+from workbench.conditions import same_value
 from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
@@ -211,7 +212,16 @@ def _selector(side: Side) -> dict[str, Any]:
 
 
 def _selected(curve: Curve, selector: dict[str, Any]) -> bool:
-    return all(curve.keys.get(key) == value for key, value in selector.items())
+    """Whether a run has the selector's values; a list stands for any of its elements too."""
+    foreign = foreign_keys(curve.keys.get("training.objective"))  # to which none is no zero
+    return all(
+        key not in foreign and any(same_value(curve.keys.get(key), one) for one in _either(value))
+        for key, value in selector.items()
+    )
+
+
+def _either(value: Any) -> list[Any]:
+    return [value, *value] if isinstance(value, list | tuple) else [value]
 
 
 def side_name(side: Side) -> str:

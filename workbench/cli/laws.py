@@ -46,7 +46,7 @@ def fit(
     column: ColumnOption = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="KEY=VALUE", help="Of a study: only runs with this key."),
+        typer.Option("--where", metavar="CONDITIONS", help="Only rows or runs that meet these."),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
@@ -57,13 +57,18 @@ def fit(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Fit a scaling law, and show how far the fit can be trusted."""
+    """Fit a scaling law, and show how far the fit can be trusted.
+
+    CONDITIONS are COLUMN OP VALUE, joined by and: OP is =, !=, <, <=, >, >=, or in with values in
+    parentheses. A column is one of the table, or a recipe's dotted key or a column of the store.
+    """
     from workbench.cli.output import emit
+    from workbench.conditions import parse_conditions
     from workbench.laws.fitting.fit import fit_law
     from workbench.laws.fitting.result import parameter_rows, summary
     from workbench.laws.fitting.tournament import standings, tournament
     from workbench.laws.registry import LAWS
-    from workbench.laws.request import fit_options, get_law, get_table, wanted
+    from workbench.laws.request import fit_options, get_law, get_table
 
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
@@ -72,7 +77,7 @@ def fit(
     chosen = None if law == "all" else get_law(law)
     losses = get_table(
         table, study, results, metric, at, pairs("--column", column), law,
-        wanted(pairs("--where", where)),
+        parse_conditions(where, "--where"),
     )  # fmt: skip
     if chosen is None:
         fits, missing = tournament(LAWS, losses, options)

@@ -8,6 +8,8 @@ from workbench.recipe.objectives import foreign_keys, objective_facts
 # Values that ask for nothing beyond the plain objective. They leave the resolved configuration,
 # so that a run which does not use a key is the same run whether or not its recipe names it.
 _PLAIN = {"input_mask": 0, "mask_aux_weight": 0, "noise_samples": 1}
+PLAIN_VALUES = {f"training.{key}": plain for key, plain in _PLAIN.items()} | {"model.dropout": 0}
+"""By dotted key, the value that an absent key stands for in a resolved configuration."""
 
 
 def check_objective(config: RunConfig) -> str | None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from workbench.analysis.curves import chosen, load_curves
+from workbench.analysis.curves import chosen, load_curves, run_values
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.messages import suggestion
@@ -21,7 +23,7 @@ def study_table(
     study: str,
     metric: str = "val_loss",
     at: str = "final",
-    where: dict[str, list[Any]] | None = None,
+    where: Conditions = (),
 ) -> LossTable:
     """A table of losses, one row a run: its last or best value of a metric, and its cost.
 
@@ -30,7 +32,7 @@ def study_table(
     Args:
         at: "final", "best" (early stopping: tokens and FLOPs are those of the best value), or
             "curve" for every point.
-        where: only runs whose configuration has one of these values at each of these keys.
+        where: only runs that meet these conditions; see `analysis.curves.chosen`.
 
     Raises:
         InputError: there is no such study or metric, no run matches, or the metric is not a loss.
@@ -40,9 +42,9 @@ def study_table(
     if higher_is_better(metric):
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     frame = _points(results, study, metric)
-    if where:
-        run_ids = [c.run_id for c in chosen(load_curves(results, study, metric), where).curves]
-        frame = frame.filter(pl.col("run_id").is_in(run_ids))
+    curves = chosen(load_curves(results, study, metric), where).curves
+    values = {curve.run_id: run_values(curve) for curve in curves}
+    frame = frame.filter(pl.col("run_id").is_in(list(values)))
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
@@ -65,9 +67,18 @@ def study_table(
         compute=np.where(np.isfinite(arrays["flops"]), arrays["flops"], estimate),
         objective=np.array(frame["objective"].to_list()),
         estimators=tuple(sorted(set(frame["estimator"].drop_nulls().to_list()))),
-        notes=_notes(frame, at, where or {}),
+        notes=_notes(frame, at, where),
         run_ids=tuple(frame["run_id"].to_list()),
+        columns=_columns([values[run_id] for run_id in frame["run_id"]]),
     )
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.object_]]:
+    columns = {}
+    for name in {name: None for row in rows for name in row}:
+        columns[name] = np.empty(len(rows), dtype=object)  # whose elements may be lists
+        columns[name][:] = [row.get(name) for row in rows]
+    return columns
 
 
 def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
@@ -91,11 +102,10 @@ def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
     raise InputError(f"study {study} has no {metric} yet.")
 
 
-def _notes(frame: pl.DataFrame, at: str, where: dict[str, list[Any]]) -> tuple[str, ...]:
+def _notes(frame: pl.DataFrame, at: str, where: Conditions) -> tuple[str, ...]:
     notes = [f"losses are each run's {'points' if at == 'curve' else f'{at} value'}"]
-    notes += [
-        f"only runs with {key} = {' or '.join(map(str, values))}" for key, values in where.items()
-    ]
+    if where:
+        notes.append(f"only runs with {' and '.join(map(str, where))}")
     unfinished = frame.filter(pl.col("state") != "finished")["run_id"].n_unique()
     if unfinished:
         notes.append(f"{unfinished} runs have not finished")
