@@ -43,6 +43,23 @@ def fit(
         int, typer.Option("--resamples", min=0, help="Bootstrap resamples of the intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="COLUMN",
+            help="Rows that share their noise are resampled together: those of one size, text, "
+            "seed or any COLUMN; none for rows one by one. Default: points of one run.",
+        ),
+    ] = None,
+    huber_delta: Annotated[
+        float | None,
+        typer.Option(
+            "--huber-delta",
+            min=1e-9,
+            help="Of Huber's loss of log loss. Default: 0.001, and least squares for isoflop.",
+        ),
+    ] = None,
     column: ColumnOption = None,
     where: Annotated[
         list[str] | None,
@@ -72,7 +89,7 @@ def fit(
 
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
-        starts=starts, resamples=resamples, seed=seed,
+        starts=starts, resamples=resamples, seed=seed, cluster=cluster, delta=huber_delta,
     )  # fmt: skip
     chosen = None if law == "all" else get_law(law)
     losses = get_table(

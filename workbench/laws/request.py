@@ -62,6 +62,8 @@ def fit_options(
     starts: int,
     resamples: int,
     seed: int,
+    cluster: str | None = None,
+    delta: float | None = None,
     diagnostics: bool = True,
 ) -> FitOptions:
     """A fit's options, from texts as the command line gives them.
@@ -84,5 +86,7 @@ def fit_options(
         starts=starts,
         resamples=resamples,
         seed=seed,
+        cluster=cluster,
+        delta=delta,
         diagnostics=diagnostics,
     )
