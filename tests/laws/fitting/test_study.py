@@ -7,6 +7,7 @@ import pytest
 from tests.made_runs import MakeRun
 from workbench.conditions import Conditions, parse_conditions
 from workbench.errors import InputError
+from workbench.laws.fitting.clusters import clusters_of
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.request import get_table
 from workbench.store import ingest
@@ -33,6 +34,19 @@ def test_only_runs_that_meet_conditions_are_in_the_table_and_a_note_names_them(s
     both = study_table(study, "made", at="best", where=where("model.dropout in (0.1, 0.2)"))
     assert len(both.run_ids) == 4
     assert set(both.loss) == {2.0}
+
+
+def test_a_table_of_runs_knows_their_columns_and_what_they_differ_in(study: Path) -> None:
+    table = study_table(study, "made", at="curve")
+    assert table.columns["model.dropout"].tolist() == [0.1] * 3 + [0.2] * 3 + [0.1] * 3 + [0.2] * 3
+    assert set(table.columns["seed"]) == {0}
+    assert "training.lr" not in table.columns
+    clusters = clusters_of(table, None)
+    assert clusters is not None
+    assert clusters.label.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3  # the points of a run
+    text = clusters_of(table, "text")
+    assert text is not None
+    assert text.label.tolist() == [0] * 6 + [1] * 6
 
 
 @pytest.mark.parametrize(

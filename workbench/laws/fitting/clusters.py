@@ -125,7 +125,8 @@ def _values(table: LossTable, name: str) -> list[str]:
         known = [*table.columns, *(k for k, v in own.items() if v is not None), *_ALIASES]
         raise InputError(
             f"--cluster {name}: {table.source} has no such column{suggestion(name, known) or '.'} "
-            f"Allowed: size, text, none, or a column of the table or of the study's runs."
+            "Allowed: size, text, none, a column of the table or of the store's runs, or a key in "
+            "which the study's runs differ."
         )
     return list(map(str, values))
 

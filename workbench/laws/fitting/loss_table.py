@@ -40,8 +40,8 @@ class LossTable:
     notes: tuple[str, ...] = ()
     run_ids: tuple[str, ...] = field(default=())
     columns: dict[str, NDArray[np.object_]] = field(default_factory=dict, repr=False)
-    """Everything else that is known of the rows, by name: the file's columns, or the runs'
-    dotted keys and columns of the store. None where a row has nothing there."""
+    """What else is known of the rows, by name: the file's columns, or the store's columns of
+    their runs and the keys in which these differ. None where a row has nothing there."""
 
     def __len__(self) -> int:
         return len(self.loss)

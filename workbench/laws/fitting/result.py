@@ -122,6 +122,8 @@ def summary(fit: Fit) -> list[str]:
         "half squares" if fit.huber_delta is None else f"Huber losses (delta {fit.huber_delta:g})"
     )
     lines = [f"{who}: {fit.formula}", f"{fit.n:,} rows, sum of {kind} {fit.loss:.8g}{r2}."]
+    if fit.ci_method:
+        lines.append(f"Intervals: {fit.ci_method}.")
     if len(fit.minima) > 1:
         others = ", ".join(f"{m['loss']:.6g}" for m in fit.minima[1:4])
         lines.append(

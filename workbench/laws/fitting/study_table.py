@@ -1,13 +1,12 @@
 """A study's runs as a table to fit."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from workbench.analysis.curves import chosen, load_curves, run_values
+from workbench.analysis.curves import Curve, chosen, load_curves, run_values
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
@@ -43,8 +42,8 @@ def study_table(
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     frame = _points(results, study, metric)
     curves = chosen(load_curves(results, study, metric), where).curves
-    values = {curve.run_id: run_values(curve) for curve in curves}
-    frame = frame.filter(pl.col("run_id").is_in(list(values)))
+    place = {curve.run_id: number for number, curve in enumerate(curves)}
+    frame = frame.filter(pl.col("run_id").is_in(list(place)))
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
@@ -69,15 +68,23 @@ def study_table(
         estimators=tuple(sorted(set(frame["estimator"].drop_nulls().to_list()))),
         notes=_notes(frame, at, where),
         run_ids=tuple(frame["run_id"].to_list()),
-        columns=_columns([values[run_id] for run_id in frame["run_id"]]),
+        columns=_columns(curves, np.array([place[run_id] for run_id in frame["run_id"]], int)),
     )
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.object_]]:
+def _columns(curves: list[Curve], run: NDArray[np.intp]) -> dict[str, NDArray[np.object_]]:
+    """The store's columns of each row's run, and the keys in which the runs differ.
+
+    Args:
+        run: the place of each row's run among the curves.
+    """
+    runs = [run_values(curve) for curve in curves]
     columns = {}
-    for name in {name: None for row in rows for name in row}:
-        columns[name] = np.empty(len(rows), dtype=object)  # whose elements may be lists
-        columns[name][:] = [row.get(name) for row in rows]
+    for name in {name: None for values in runs for name in values}:
+        column = np.empty(len(runs), dtype=object)  # whose elements may be lists
+        column[:] = [values.get(name) for values in runs]
+        if "." not in name or len(set(map(str, column))) > 1:
+            columns[name] = column[run]
     return columns
 
 
