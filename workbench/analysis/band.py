@@ -157,8 +157,8 @@ def _smoother(x: Floats, y: Floats, smooth: bool) -> tuple[Floats, Floats, Part 
     hat = fit.refit(every).T
     between = CubicSpline(t, every, bc_type="natural")(grid)
     left = float(np.sum((y - fit.fitted) ** 2)) / (len(x) - fit.df)
-    covariance = left * between @ (hat - hat @ hat.T) @ between.T
-    return places, between @ hat, Part("smoothing", covariance, len(x) - fit.df)
+    flattened = Part("smoothing", left * (hat - hat @ hat.T), len(x) - fit.df, between)
+    return places, between @ hat, flattened
 
 
 def _crossing(x: Floats, lead: CrossedMean, over: Over, *, smooth: bool) -> BandCrossing:
