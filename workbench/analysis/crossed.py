@@ -88,10 +88,6 @@ class CrossedMean:
         """Whether the spread over all that `over` names is known."""
         return set(over.split("+")) <= {part.of for part in self.parts}
 
-    def variance(self, over: Over) -> Floats:
-        """(points,), at least that over seeds alone or over documents alone."""
-        return self._variance_and_dof(over)[0]
-
     def half_width(self, over: Over) -> tuple[Floats, Floats]:
         """Of the 95 % t interval at each point, and its degrees of freedom.
 
