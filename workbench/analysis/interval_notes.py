@@ -1,4 +1,4 @@
-"""What stands under a table of answers: what its intervals run over, and which runs are not in it."""
+"""What stands under a table of answers: what intervals run over, and which runs are left out."""
 
 import re
 from collections.abc import Iterable

@@ -262,6 +262,12 @@ def report(
         Path | None,
         typer.Option("--notes", help="What the studies mean, for .md: a TOML table a study."),
     ] = None,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew", help="Renew these studies in the .md that is there, and keep its others."
+        ),
+    ] = False,
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
@@ -270,8 +276,11 @@ def report(
     from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
-        print(write_markdown(results, study, out, metrics=metric, notes=notes))
+        written = write_markdown(results, study, out, metrics=metric, notes=notes, renew=renew)
+        print(written)
         return
-    if len(study) > 1 or notes is not None:
-        raise InputError("several studies, or --notes, are for Markdown: give --out FILE.md.")
+    if len(study) > 1 or notes is not None or renew:
+        raise InputError(
+            "several studies, --notes and --renew are for Markdown: give --out FILE.md."
+        )
     print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))
