@@ -269,7 +269,9 @@ def test_what_the_last_point_does_not_tell_is_undecided(results: Path, make_run:
     assert 0 < row["lower_bound"] < row["last_x"]
     assert row["ci95"] == [row["lower_bound"], None]
     shown = table_row(row)
-    assert float(shown["crossover (epochs)"].removeprefix("> ")) == pytest.approx(row["lower_bound"], rel=1e-3)
+    assert float(shown["crossover (epochs)"].removeprefix("> ")) == pytest.approx(
+        row["lower_bound"], rel=1e-3
+    )
     assert shown["95 % interval"].endswith("to beyond the measured range")
     (by_point,) = crossovers(results, "made", "val_loss", "epochs", definition="point")
     assert by_point["status"] == "crossed", "point by point, one noisy point decides"
