@@ -124,10 +124,12 @@ def make_crossing_seeds(
     """AR and diffusion, one pair a seed, whose losses cross at about step `at` of 400.
 
     AR stays at 3 nats; diffusion falls in log steps. Each seed moves both by a common amount and
-    each by its own of sd `spread`, and documents differ by ten times as much, in both alike.
+    each by its own of sd `spread`; documents differ by ten times as much in both alike, and by
+    `spread` in what diffusion makes of them.
     """
     rng = np.random.default_rng(round(at) + seeds)
-    of_document = rng.normal(0, 10 * spread, documents)
+    of_document = {"ar": rng.normal(0, 10 * spread, documents)}
+    of_document["mdlm"] = of_document["ar"] + rng.normal(0, spread, documents)
     for seed in range(seeds):
         both = rng.normal(0, spread)
         for name, objective, slope in (("a", "ar", 0.0), ("d", "mdlm", 0.5)):
@@ -140,6 +142,6 @@ def make_crossing_seeds(
                     f"training.objective='{objective}'", f"data.seed={seed}",
                     f"training.seed={seed}", *overrides,
                 ],
-                items=of_document + rng.normal(0, spread, documents),
+                items=of_document[objective] + rng.normal(0, spread, documents),
                 **options,
             )  # fmt: skip

@@ -66,7 +66,7 @@ def test_each_seed_more_helps_less(results: Path, make_run: MakeRun) -> None:
 
 
 def test_seeds_of_text_and_training_go_on_together(results: Path, make_run: MakeRun) -> None:
-    make_crossing_seeds(make_run, 150, seeds=4, spread=0.02)
+    make_crossing_seeds(make_run, 150, seeds=4, documents=3)
     ingest(results)
     (row,) = next_runs(results, "made")
     assert row["set"] == ["seed=4"]
