@@ -17,7 +17,8 @@ truth is that of all seeds there are. With one seed, intervals run over document
 held against the truth of that seed, which their name promises, and against that of all seeds.
 
 A best value's truth is the least of each run's points, as if masks and documents were known; the
-point that half of the documents choose is a little worse: by 0.002 to 0.008 in the difference of bests, in the median.
+point that half of the documents choose is a little worse: by 0.002 to 0.008 in the difference of
+bests, in the median.
 
     python benchmarks/interval_coverage.py [--trials 300] [--only crossover best] [--seeds 1 3 5]
 """
