@@ -216,14 +216,9 @@ def point_crossover(rng: np.random.Generator, case: Case) -> Answer:
 
 def _place(found: BandCrossing, truth: float) -> Answer:
     low, high = found.ci95 or (found.lower_bound, found.upper_bound)
-    ahead = found.band.lead[-1] > 0
-    beyond = -np.inf if ahead and (found.band.lead > 0).all() else np.inf
-    if found.status == "ahead_throughout":
-        beyond = -np.inf
-    if ahead and np.isposinf(beyond):  # undecided, and the smooth crosses
-        beyond = float(np.log(found.band.x[np.flatnonzero(found.band.lead <= 0)[-1]]))
+    beyond = np.inf if found.band.lead[-1] <= 0 else -np.inf
     return Answer(
-        beyond if found.crossover is None else float(np.log(found.crossover)),
+        beyond if found.zero is None else float(np.log(found.zero)),
         -np.inf if low is None else float(np.log(low)),
         np.inf if high is None else float(np.log(high)),
         truth,

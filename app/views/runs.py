@@ -5,6 +5,7 @@ import json
 import streamlit as st
 
 from workbench.analysis.config_diff import configuration_diff
+from workbench.conditions import one_of
 from workbench.figures import curves_figure
 from workbench.viewing.cached_store import cached, metrics, runs, studies
 from workbench.viewing.drawing import draw
@@ -74,7 +75,9 @@ if shared and metrics(page.where, shared[0]):
         metric = page.link.choose("Metric", metrics(page.where, shared[0]), "metric", width=220)
     draw(
         page.where,
-        lambda: curves_figure(page.where.results, shared[0], [metric], where={"run_id": picked}),
+        lambda: curves_figure(
+            page.where.results, shared[0], [metric], where=(one_of("run_id", picked),)
+        ),
         "curves of runs", shared[0], metric, picked,
     )  # fmt: skip
 page.link.write()

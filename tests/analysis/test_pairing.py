@@ -196,7 +196,7 @@ def test_a_list_is_a_side_of_the_command_line_too() -> None:
         "training.betas": [[0.9, 0.95]],
         "model.dropout": 0.0,
     }
-    with pytest.raises(InputError, match="--challenger 1: expected name=value"):
+    with pytest.raises(InputError, match="--challenger 1: expected COLUMN OP VALUE"):
         side("--challenger", "model.dropout=0.0,1")
 
 

@@ -96,6 +96,23 @@ def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:
     np.testing.assert_array_equal(first.tokens_QOL, again.tokens_QOL)
 
 
+def test_long_documents_give_more_questions(prepared: PreparedData) -> None:
+    spans = prepared.held_out_documents()
+    lengths = spans[:, 1] - spans[:, 0]
+    questions = make_questions(prepared, seq_len=32, count=4000)
+    homes = np.bincount(questions.document_Q, minlength=len(spans))
+    assert np.corrcoef(homes, lengths)[0, 1] > 0.8
+
+
+def test_a_document_as_long_as_a_question_gives_one(prepared: PreparedData, tmp_path: Path) -> None:
+    spans = np.arange(4)[:, None] * 32 + np.array([0, 32])
+    np.save(tmp_path / "held_out_documents.npy", spans)
+    (tmp_path / "held_out.bin").write_bytes((prepared.folder / "held_out.bin").read_bytes())
+    questions = make_questions(replace(prepared, folder=tmp_path), seq_len=32, count=9)
+    for question, document in zip(questions.tokens_QOL, questions.document_Q, strict=True):
+        np.testing.assert_array_equal(question[0], prepared.held_out()[slice(*spans[document])])
+
+
 def test_too_few_documents_are_refused(prepared: PreparedData, tmp_path: Path) -> None:
     np.save(tmp_path / "held_out_documents.npy", prepared.held_out_documents()[:3])
     few = replace(prepared, folder=tmp_path)

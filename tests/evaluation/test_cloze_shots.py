@@ -56,6 +56,14 @@ def test_questions_are_the_same_each_time(prepared: PreparedData) -> None:
         np.testing.assert_array_equal(question.context, same.context)
 
 
+def test_long_documents_give_more_questions(prepared: PreparedData) -> None:
+    made = make_shot_questions(prepared, context=64, shots=[1], separator=SEPARATOR, count=4000)
+    spans = prepared.held_out_documents()
+    lengths = spans[:, 1] - spans[:, 0]
+    homes = np.bincount([question.document for question in made[1]], minlength=len(spans))
+    assert np.corrcoef(homes, lengths)[0, 1] > 0.8
+
+
 def test_too_few_long_documents_are_refused(prepared: PreparedData) -> None:
     with pytest.raises(InputError, match="cloze_shots needs 4 held-out documents of 4990 tokens"):
         make_shot_questions(prepared, context=5000, shots=[4], separator=SEPARATOR, count=9)

@@ -8,9 +8,10 @@ import pytest
 from tests.evaluation.conftest import Study
 from workbench.data import PreparedData
 from workbench.evaluation.cloze import as_questions, make_questions
+from workbench.evaluation.likelihood import Continuation, continuation_nll
 from workbench.evaluation.multiple_choice import ChoiceScores, Question, score_choices
 from workbench.evaluation.scorer import ModelScorer
-from workbench.evaluation.staged_draws import EARLY, is_decided, stages
+from workbench.evaluation.staged_draws import EARLY, is_decided, staged_nll, stages
 from workbench.runs.folder import RunFolder
 from workbench.training.trained_model import load_run_model
 
@@ -67,6 +68,30 @@ def test_losses_are_those_of_the_first_stage_whatever_stops(
     exact = asked(*diffusion, None)
     differ = early.nll_true_Q - exact.nll_true_Q
     assert abs(differ.mean()) < 3.5 * differ.std() / np.sqrt(len(differ))
+
+
+def test_every_stage_sees_masks_of_its_own(diffusion: tuple[ModelScorer, list[Question]]) -> None:
+    """The mean is over 4, 4 and 8 draws of seeds that no other stage and no other seed has."""
+    scorer, questions = diffusion
+    options_QO = [
+        [Continuation(question.context, option, question.number) for option in question.options]
+        for question in questions[:5]
+    ]
+    rows = [option for options in options_QO for option in options]
+
+    def drawn(seed: int, draws: int) -> np.ndarray:
+        asked = continuation_nll(scorer, rows, context=CONTEXT, draws=draws, seed=seed, batch=64)
+        return asked.mean(axis=1)
+
+    def staged(seed: int) -> np.ndarray:
+        return staged_nll(
+            scorer, options_QO, [()] * 5, context=CONTEXT, draws=16, seed=seed, batch=64, z=1e9
+        ).mean_R
+
+    first, second, third = drawn(12, 4), drawn(13, 4), drawn(14, 8)
+    assert (np.abs(first - second) > 1e-3).all()
+    np.testing.assert_allclose(staged(3), (first + second + 2 * third) / 4, rtol=1e-5)
+    assert (np.abs(staged(3) - staged(4)) > 1e-4).all()
 
 
 def test_an_exact_likelihood_is_asked_once(study: Study) -> None:

@@ -14,6 +14,7 @@ from tests.figures.test_figures import also, study
 from tests.made_runs import MakeRun
 from workbench.analysis.config_diff import configuration_diff
 from workbench.analysis.curves import load_curves
+from workbench.conditions import one_of
 from workbench.errors import InputError
 from workbench.figures import (
     crossover_figure,
@@ -53,15 +54,15 @@ def test_any_key_can_be_the_colour_and_objectives_are_then_dashes(study: Path) -
 
 
 def test_only_chosen_runs_are_drawn(study: Path) -> None:
-    figure = curves_figure(study, "made", ["val_loss"], where={UNIQUE: [6_400, 12_800]})
+    figure = curves_figure(study, "made", ["val_loss"], where=(one_of(UNIQUE, [6_400, 12_800]),))
     assert set(figure.data["label"]) == {"6.4k unique tokens", "12.8k unique tokens"}
-    figure = curves_figure(study, "made", ["val_loss"], where={"run_id": ["a64000"]})
+    figure = curves_figure(study, "made", ["val_loss"], where=(one_of("run_id", ["a64000"]),))
     assert set(figure.data["curve"]) == {"a64000"}
-    with pytest.raises(InputError, match="no run with"):
-        curves_figure(study, "made", ["val_loss"], where={UNIQUE: [1]})
-    panels = loss_against_accuracy_figure(study, "made", where={UNIQUE: [6_400]})
+    with pytest.raises(InputError, match="no row with"):
+        curves_figure(study, "made", ["val_loss"], where=(one_of(UNIQUE, [1]),))
+    panels = loss_against_accuracy_figure(study, "made", where=(one_of(UNIQUE, [6_400]),))
     assert set(panels.data["label"]) == {""}
-    gaps = nll_gap_figure(study, "made", where={UNIQUE: [6_400, 32_000]})
+    gaps = nll_gap_figure(study, "made", where=(one_of(UNIQUE, [6_400, 32_000]),))
     assert gaps.data["label"].n_unique() == 2
 
 

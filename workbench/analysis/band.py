@@ -58,6 +58,9 @@ class BandCrossing:
     status: Status
     crossover: float | None
     """None unless crossed. It lies inside `ci95`."""
+    zero: float | None
+    """Where the lead itself leaves zero for good, whatever the band says of it; None where it does
+    not within what was measured."""
     lower_bound: float | None
     """The last place compared where not reached; where undecided, the last at which the band lies
     below zero, if any."""
@@ -103,7 +106,8 @@ def crossing_along_training(
         low = found.first_x
     if high is not None and high < second:
         high = second
-    return replace(found, ci95=[low, high])
+    lower = low if found.status == "undecided" else found.lower_bound
+    return replace(found, ci95=[low, high], lower_bound=lower)
 
 
 def crossing_between_budgets(
@@ -157,8 +161,8 @@ def _smoother(x: Floats, y: Floats, smooth: bool) -> tuple[Floats, Floats, Part 
     hat = fit.refit(every).T
     between = CubicSpline(t, every, bc_type="natural")(grid)
     left = float(np.sum((y - fit.fitted) ** 2)) / (len(x) - fit.df)
-    covariance = left * between @ (hat - hat @ hat.T) @ between.T
-    return places, between @ hat, Part("smoothing", covariance, len(x) - fit.df)
+    flattened = Part("smoothing", left * (hat - hat @ hat.T), len(x) - fit.df, between)
+    return places, between @ hat, flattened
 
 
 def _crossing(x: Floats, lead: CrossedMean, over: Over, *, smooth: bool) -> BandCrossing:
@@ -170,7 +174,19 @@ def _crossing(x: Floats, lead: CrossedMean, over: Over, *, smooth: bool) -> Band
     not_above = np.flatnonzero(~above)
     high = float(band.x[not_above[-1] + 1]) if len(not_above) and above[-1] else None
     crossover = _last_zero(band.x, band.lead)
-    answer = BandCrossing("undecided", None, low, None, None, None, None, first_x, last_x, band)
+    answer = BandCrossing(
+        status="undecided",
+        crossover=None,
+        zero=crossover,
+        lower_bound=low,
+        upper_bound=None,
+        ci95=None,
+        ci95_method=None,
+        ci95_note=None,
+        first_x=first_x,
+        last_x=last_x,
+        band=band,
+    )
     if below[-1]:
         answer = replace(answer, status="not_reached", lower_bound=last_x)
     elif above[-1] and crossover is None:

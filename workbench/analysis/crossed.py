@@ -35,11 +35,34 @@ Over = Literal["seeds+documents", "seeds", "documents"]
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a covariance: (points, points), with its degrees of freedom."""
+    """One part of a covariance, with its degrees of freedom."""
 
     of: Literal["seeds", "documents", "interaction", "smoothing"]
-    covariance: Floats
+    measured: Floats
+    """The covariance of what was measured."""
     dof: float
+    operator: Floats | None = None
+    """What the points here are in terms of what was measured: (points, measured); None where they
+    are the same."""
+
+    @property
+    def covariance(self) -> Floats:
+        """(points, points)"""
+        if self.operator is None:
+            return self.measured
+        return np.asarray(self.operator @ self.measured @ self.operator.T)
+
+    @property
+    def variance(self) -> Floats:
+        """(points,): of many points, without the covariances between them."""
+        if self.operator is None:
+            return np.diag(self.measured)
+        variance = ((self.operator @ self.measured) * self.operator).sum(axis=1)
+        return np.maximum(variance, 0.0)  # rounds below
+
+    def through(self, operator: Floats) -> "Part":
+        whole = operator if self.operator is None else operator @ self.operator
+        return replace(self, operator=whole)
 
 
 @dataclass(frozen=True)
@@ -55,9 +78,7 @@ class CrossedMean:
 
     def through(self, operator: Floats) -> "CrossedMean":
         """The same of linear combinations of the points: `operator` is (combinations, points)."""
-        parts = tuple(
-            replace(part, covariance=operator @ part.covariance @ operator.T) for part in self.parts
-        )
+        parts = tuple(part.through(operator) for part in self.parts)
         return replace(self, value=operator @ self.value, parts=parts)
 
     def __neg__(self) -> "CrossedMean":
@@ -66,10 +87,6 @@ class CrossedMean:
     def has(self, over: Over) -> bool:
         """Whether the spread over all that `over` names is known."""
         return set(over.split("+")) <= {part.of for part in self.parts}
-
-    def variance(self, over: Over) -> Floats:
-        """(points,), at least that over seeds alone or over documents alone."""
-        return self._variance_and_dof(over)[0]
 
     def half_width(self, over: Over) -> tuple[Floats, Floats]:
         """Of the 95 % t interval at each point, and its degrees of freedom.
@@ -108,7 +125,7 @@ class CrossedMean:
         by_name: dict[str, Floats] = {}
         spread = np.zeros_like(self.value)  # of the estimate of the variance, over two
         for sign, part in self._signed(over):
-            own = np.diag(part.covariance)
+            own = part.variance
             by_name[part.of] = by_name.get(part.of, 0.0) + sign * own
             spread = spread + own**2 / part.dof
         total = np.asarray(sum(by_name.values()))

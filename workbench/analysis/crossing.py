@@ -12,9 +12,10 @@ import numpy as np
 
 from workbench.analysis.curves import Floats
 
-Definition = Literal["point", "best_so_far"]
-"""What the challenger has to beat: the baseline at that point, or the best that the baseline has
-been so far, as someone gets who stops training in time."""
+Definition = Literal["band", "point", "best_so_far"]
+"""What the challenger has to beat: the baseline in the mean over seeds, noise smoothed away and
+with a band of its uncertainty (`analysis.band`); the baseline point by point; or the best that the
+baseline has been so far, as someone gets who stops training in time."""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,24 @@
 """Where diffusion overtakes AR, and stays ahead: the crossovers of a study, with intervals."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
-from workbench.analysis import intervals as uncertainty
+from workbench.analysis.band import crossing_along_training
+from workbench.analysis.crossed import Over
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
-from workbench.analysis.curves import Floats, load_curves, require_axis
+from workbench.analysis.curves import load_curves, require_axis
+from workbench.analysis.document_curves import Lead, lead_along
 from workbench.analysis.pairing import (
     Pair,
     Side,
     compared_pairs,
+    finished_runs,
     make_pairs,
     mean_curve,
     seed_pairs,
 )
+from workbench.analysis.point_intervals import point_interval, seed_crossings
 from workbench.errors import InputError
 from workbench.messages import pretty, suggestion
 from workbench.metrics import higher_is_better
@@ -42,22 +45,32 @@ def crossovers(
     baseline: Side | None = None,
     challenger: Side | None = None,
     *,
-    definition: Definition = "point",
+    definition: Definition | None = None,
+    over: Over = "seeds+documents",
     intervals: bool = True,
 ) -> list[dict[str, Any]]:
     """Every group's crossover, one row each, with the keys that `--json` prints.
 
-    Several seeds are averaged point by point. The interval is then the t interval over the
-    seeds' own crossovers, where all of them crossed; without several seeds it is bootstrapped
-    from each curve's scatter (see `analysis.intervals`).
+    Where both sides have finished runs, those alone are compared; "unfinished" lists the
+    others.
+
+    With the definition `band`, the mean lead over seeds is smoothed, and its band gives estimate,
+    status and interval together (see `analysis.band`). With the others several seeds are averaged
+    point by point; the interval is then the t interval over the seeds' own crossovers, where all of
+    them crossed; without several seeds it is bootstrapped from each curve's scatter (see
+    `analysis.intervals`).
 
     Args:
         axis: one of `curves.AXES`.
+        definition: None for `band` where the runs' values are known document by document, and for
+            `point` elsewhere, as for imported curves.
+        over: what the interval of a band runs over.
         intervals: whether to work out intervals; if not, `ci95` and `share_crossed` are None.
 
     Returns:
         "crossover" is None unless "status" is crossed; "lower_bound" is the last place compared
-        where it is not_reached, "upper_bound" the first one where it is ahead_throughout. A limit
+        where it is not_reached, "upper_bound" the first one where it is ahead_throughout. The
+        status undecided, of a band alone, says that the last point does not tell. A limit
         of "ci95" is None where it lies outside the measured range. "share_crossed" is the share
         of seeds, or of resamples, that crossed.
 
@@ -65,7 +78,7 @@ def crossovers(
         InputError: no such study, metric or axis, runs without that axis, or no two runs make
             a pair.
     """
-    if definition not in get_args(Definition):
+    if definition is not None and definition not in get_args(Definition):
         definitions = get_args(Definition)
         raise InputError(
             f"no definition {definition}{suggestion(definition, definitions)} "
@@ -74,149 +87,119 @@ def crossovers(
     loaded = load_curves(results, study, metric)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
+    question = _Question(results, metric, axis, definition, over, intervals)
     return [
         {
             "study": study,
             "group": pair.group,
             "metric": metric,
             "axis": axis,
-            "definition": definition,
             "baseline": sides[0],
             "challenger": sides[1],
-            **_answer(pair, metric, axis, definition, intervals),
+            **question.answer(pair),
         }
         for pair in pairs
     ]
 
 
-def _answer(
-    pair: Pair, metric: str, axis: str, definition: Definition, intervals: bool
-) -> dict[str, Any]:
-    crossing = compare_curves(
-        *mean_curve(pair.baseline, axis),
-        *mean_curve(pair.challenger, axis),
-        higher_is_better=higher_is_better(metric),
-        definition=definition,
-    )
-    if crossing is None:
-        raise InputError(
-            f"runs {pair.baseline[0].run_id} and {pair.challenger[0].run_id} have no {axis} in "
-            "common yet."
-        )
-    return {
-        "status": crossing.status,
-        "crossover": crossing.crossover,
-        "first_x": crossing.first_x,
-        "last_x": crossing.last_x,
-        "lower_bound": crossing.last_x if crossing.status == "not_reached" else None,
-        "upper_bound": crossing.first_x if crossing.status == "ahead_throughout" else None,
-        **_uncertainty(pair, metric, axis, crossing, definition, intervals),
-        "all_crossings": crossing.all_crossings,
-        "first_crossing": crossing.first_crossing,
-        "estimators": {
-            "baseline": pair.baseline[0].estimator,
-            "challenger": pair.challenger[0].estimator,
-        },
-        "seeds": len({curve.seed for curve in pair.baseline}),
-        "runs": {
-            "baseline": [curve.run_id for curve in pair.baseline],
-            "challenger": [curve.run_id for curve in pair.challenger],
-        },
-        "imported": any(curve.imported for curve in pair.baseline + pair.challenger),
-    }
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of every pair."""
 
+    results: Path
+    metric: str
+    axis: str
+    definition: Definition | None
+    over: Over
+    intervals: bool
 
-def _uncertainty(
-    pair: Pair,
-    metric: str,
-    axis: str,
-    crossing: Crossing,
-    definition: Definition,
-    wanted: bool,
-) -> dict[str, Any]:
-    """The interval of a crossover and how it was made, or why there is none."""
-    if not wanted:
-        return _no_interval("not asked for")
-    seeds = seed_pairs(pair)
-    if len(seeds) >= 2:
-        return _over_seeds(seeds, metric, axis, crossing, definition)
-    return _bootstrapped(pair, metric, axis, crossing, definition)
+    def answer(self, pair: Pair) -> dict[str, Any]:
+        compared, left_out = finished_runs(pair)
+        lead = None
+        if self.definition in (None, "band"):
+            higher = higher_is_better(self.metric)
+            lead = lead_along(self.results, compared, self.metric, self.axis, higher=higher)
+        if self.definition is None and not (lead and lead.by_document and len(lead.x) > 1):
+            lead = None
+        by_band = lead is not None and len(lead.x) > 1
+        definition: Definition = "band" if by_band else self.definition or "point"
+        if definition == "band" and not by_band:
+            raise _nothing_in_common(compared, self.axis)
+        crossing = self._crossing(compared, "point" if by_band else definition)
+        answer = {
+            "definition": definition,
+            "status": crossing.status,
+            "crossover": crossing.crossover,
+            "first_x": crossing.first_x,
+            "last_x": crossing.last_x,
+            "lower_bound": crossing.last_x if crossing.status == "not_reached" else None,
+            "upper_bound": crossing.first_x if crossing.status == "ahead_throughout" else None,
+        }
+        if by_band:
+            assert lead is not None
+            answer |= self._of_band(lead, compared)
+        else:
+            answer |= point_interval(
+                compared, self.metric, self.axis, crossing, definition, self.intervals
+            )
+        return {
+            **answer,
+            "all_crossings": crossing.all_crossings,
+            "first_crossing": crossing.first_crossing,
+            "estimators": {
+                "baseline": pair.baseline[0].estimator,
+                "challenger": pair.challenger[0].estimator,
+            },
+            "seeds": len({curve.seed for curve in compared.baseline}),
+            "runs": {
+                "baseline": [curve.run_id for curve in compared.baseline],
+                "challenger": [curve.run_id for curve in compared.challenger],
+            },
+            "unfinished": left_out,
+            "imported": any(curve.imported for curve in pair.baseline + pair.challenger),
+        }
 
-
-def _no_interval(why: str, share_crossed: float | None = None) -> dict[str, Any]:
-    return {**uncertainty.no_interval(why), "share_crossed": share_crossed}
-
-
-def _over_seeds(
-    seeds: list[tuple[Any, Any]], metric: str, axis: str, crossing: Crossing, definition: Definition
-) -> dict[str, Any]:
-    seed_crossings = [
-        compare_curves(
-            ours.x[axis],
-            ours.y,
-            theirs.x[axis],
-            theirs.y,
-            higher_is_better=higher_is_better(metric),
+    def _crossing(self, pair: Pair, definition: Definition) -> Crossing:
+        crossing = compare_curves(
+            *mean_curve(pair.baseline, self.axis),
+            *mean_curve(pair.challenger, self.axis),
+            higher_is_better=higher_is_better(self.metric),
             definition=definition,
         )
-        for ours, theirs in seeds
-    ]
-    places = [c.crossover for c in seed_crossings if c is not None and c.crossover is not None]
-    share = len(places) / len(seeds)
-    if len(places) < len(seeds):
-        # A seed that did not cross has no place in a mean.
-        return _no_interval(f"{len(places)} of {len(seeds)} seeds crossed", share)
-    if crossing.status != "crossed":
-        return _no_interval("the mean over seeds did not cross", share)
-    if min(places) <= 0:
-        return _no_interval("a seed crossed at zero, where there is no logarithm", share)
-    return {
-        "ci95": uncertainty.t_interval(places),
-        "ci95_method": f"t interval over {len(seeds)} seeds",
-        "ci95_note": None,
-        "share_crossed": share,
-    }
+        if crossing is None:
+            raise _nothing_in_common(pair, self.axis)
+        return crossing
+
+    def _of_band(self, lead: Lead, pair: Pair) -> dict[str, Any]:
+        found = crossing_along_training(lead.x, lead.mean, self.over)
+        notes = [note for note in (found.ci95_note, lead.note) if note]
+        wanted = self.intervals
+        return {
+            "status": found.status,
+            "crossover": found.crossover,
+            "first_x": found.first_x,
+            "last_x": found.last_x,
+            "lower_bound": found.lower_bound,
+            "upper_bound": found.upper_bound,
+            "ci95": found.ci95 if wanted else None,
+            "ci95_method": found.ci95_method if wanted else None,
+            "ci95_note": "; ".join(notes) or None if wanted else "not asked for",
+            "share_crossed": _share_crossed(pair, self.metric, self.axis) if wanted else None,
+        }
 
 
-def _bootstrapped(
-    pair: Pair, metric: str, axis: str, crossing: Crossing, definition: Definition
-) -> dict[str, Any]:
-    smooth = [
-        uncertainty.smooth_curve(*mean_curve(side, axis))
-        for side in (pair.baseline, pair.challenger)
-    ]
-    if smooth[0] is None or smooth[1] is None:
-        return _no_interval(f"fewer than {uncertainty.MIN_POINTS} points")
-
-    def places(x: Floats, y: Floats, other_x: Floats, other_y: Floats) -> Floats:
-        return crossing_places(
-            x, y, other_x, other_y, higher_is_better=higher_is_better(metric), definition=definition
-        )
-
-    plain, splines = uncertainty.bootstrap(smooth[0], smooth[1], places)
-    if np.isnan(plain).any():
-        return _no_interval(f"no {axis} above zero in common")
-    share = float(np.isfinite(plain).mean())
-    if crossing.status != "crossed":
-        return _no_interval("no crossover to give an interval of", share)
-    interval = uncertainty.percentiles(plain, splines, estimate=crossing.crossover)
-    return {
-        "ci95": interval,
-        "ci95_method": f"block bootstrap of residuals, {uncertainty.RESAMPLES} resamples",
-        "ci95_note": _interval_note(interval, pair),
-        "share_crossed": share,
-    }
+def _nothing_in_common(pair: Pair, axis: str) -> InputError:
+    return InputError(
+        f"runs {pair.baseline[0].run_id} and {pair.challenger[0].run_id} have no {axis} in "
+        "common yet."
+    )
 
 
-def _interval_note(interval: list[float | None], pair: Pair) -> str | None:
-    notes = []
-    if interval[0] is None:
-        notes.append("the lower limit lies before the measured range")
-    if interval[1] is None:
-        notes.append("the upper limit lies beyond the measured range")
-    if any(curve.imported for curve in pair.baseline + pair.challenger):
-        notes.append("of imported curves: if they were smoothed, it is too narrow")
-    return "; ".join(notes) or None
+def _share_crossed(pair: Pair, metric: str, axis: str) -> float | None:
+    """The share of seeds whose own curves cross to stay."""
+    crossings = seed_crossings(seed_pairs(pair), metric, axis, "point")
+    crossed = [c is not None and c.crossover is not None for c in crossings]
+    return sum(crossed) / len(crossed) if crossed else None
 
 
 def bound_note(rows: list[dict[str, Any]]) -> str | None:
@@ -237,6 +220,8 @@ def table_row(row: dict[str, Any]) -> dict[str, Any]:
         reached = f"> {_short(row['last_x'])}"
     elif row["status"] == "ahead_throughout" and row.get("upper_bound") is not None:
         reached = f"< {_short(row['upper_bound'])}"
+    elif row["status"] == "undecided" and row.get("lower_bound") is not None:
+        reached = f"> {_short(row['lower_bound'])}"
     return {
         **row["group"],
         "status": row["status"],

@@ -11,11 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from workbench.conditions import Conditions, matching
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.metrics import spellings
 from workbench.recipe.identity import SOURCE_KEYS
-from workbench.recipe.sweep import dotted
+from workbench.recipe.plain_values import PLAIN
+from workbench.recipe.sweep import dotted, sweepable_keys
 from workbench.store import query
 
 Floats = NDArray[np.float64]
@@ -27,6 +29,8 @@ AXES = {
 }
 """The columns that curves can be drawn along."""
 _FLOPS_AXES = ("flops", "flops_per_unique")
+# Of keys and of the store's columns of the same name: what an absent value stands for.
+_PLAIN = PLAIN | {key.rpartition(".")[2]: plain for key, plain in PLAIN.items()}
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,12 @@ class Curve:
     stderr: Floats
     estimator: str | None
     imported: bool = False
+    columns: dict[str, Any] = field(default_factory=dict)
+    """The run's row in the store, by which it can be chosen as well as by its keys."""
     protocol: int | None = None
     """Of its evaluation; None where it was imported."""
+    finished: bool = True
+    """Whether its training has come to its planned end, or it was imported."""
     steps: Floats = field(default_factory=lambda: np.empty(0))
     """Optimizer steps of each point; NaN where an import has none."""
 
@@ -110,9 +118,8 @@ def load_curves(
         frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
     runs = query(
         results,
-        f"""SELECT run_id, n_params, unique_tokens, coalesce(imported, false) AS imported,
-                   protocol, data_fingerprint, config
-            FROM runs JOIN study_runs USING (run_id) WHERE study = {name}""",
+        f"""SELECT * EXCLUDE (study, provenance) FROM runs JOIN study_runs USING (run_id)
+            WHERE study = {name}""",
     )
     by_id = {str(row["run_id"]): row for row in _one_spelling(runs.to_dicts())}
     return StudyCurves(
@@ -198,7 +205,9 @@ def _curve(
         estimator=estimator,
         imported=bool(run["imported"]),
         protocol=run["protocol"],
+        finished=bool(run["imported"]) or run["state"] == "finished",
         steps=columns["step"],
+        columns={name: value for name, value in run.items() if name != "config"},
     )
 
 
@@ -230,28 +239,23 @@ def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def _value(curve: Curve, key: str) -> str:
-    return json.dumps(curve.run_id if key == "run_id" else curve.keys.get(key))
+def chosen(loaded: StudyCurves, where: Conditions) -> StudyCurves:
+    """The curves whose runs meet the conditions.
 
-
-def chosen(loaded: StudyCurves, where: dict[str, list[Any]]) -> StudyCurves:
-    """The curves whose keys, "run_id" among them, have one of the values.
+    A condition's column is a dotted key of the recipe or a column of the store's runs. A key that
+    is absent has the value that this stands for: no dropout is a dropout of 0.
 
     Raises:
-        InputError: no curve has them.
+        InputError: there is no such key or column, or no run meets the conditions.
     """
-    wanted = {key: {json.dumps(value) for value in values} for key, values in where.items()}
-    curves = [
-        curve
-        for curve in loaded.curves
-        if all(_value(curve, key) in values for key, values in wanted.items())
-    ]
-    if not curves:
-        criteria = "; ".join(
-            f"{key}: {', '.join(map(str, v)) or 'nothing'}" for key, v in where.items()
-        )
-        raise InputError(f"study {loaded.study}: no run with {criteria} has {loaded.metric}.")
-    return replace(loaded, curves=curves)
+    rows = [run_values(curve) for curve in loaded.curves]
+    found = matching(rows, where, f"study {loaded.study}", columns=sweepable_keys(), absent=_PLAIN)
+    return replace(loaded, curves=[c for c, met in zip(loaded.curves, found, strict=True) if met])
+
+
+def run_values(curve: Curve) -> dict[str, Any]:
+    """What a run can be chosen by: its row in the store and its dotted keys."""
+    return {**curve.columns, **curve.keys, "run_id": curve.run_id}
 
 
 def require_axis(curves: Iterable[Curve], axis: str) -> None:

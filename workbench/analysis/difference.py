@@ -1,13 +1,22 @@
 """How far the challenger is ahead, at the end or at its best, and whether that may be noise."""
 
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
+from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import Curve, Floats, load_curves
-from workbench.analysis.pairing import Side, compared_pairs, side_name
+from workbench.analysis.document_curves import (
+    common_places,
+    document_curves,
+    lead_along,
+    paired,
+    stopped_at_best,
+)
+from workbench.analysis.pairing import Pair, Side, compared_pairs, finished_runs, side_name
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.errors import InputError
 from workbench.messages import suggestion
@@ -26,20 +35,26 @@ def differences(
     estimator: str | None = None,
     baseline: Side | None = None,
     challenger: Side | None = None,
+    over: Over = "seeds+documents",
 ) -> list[dict[str, Any]]:
     """The challenger's mean over seeds minus the baseline's, one row a pair of configurations.
 
+    Finished runs alone are compared where both sides have some, else all; "unfinished" lists the
+    others. The last value is that at the last place which all compared runs have reached.
+
     Args:
-        at: each run's last value, or its best, which is the best of noisy points and flatters
-            both sides alike.
+        at: each run's last value, or its best. Where values of single documents are known, the best
+            is chosen on one half of them and measured on the other, both ways; else it is the best
+            of noisy points and flatters both sides alike.
         estimator: only values whose estimator's name contains this text, such as "questions=2000"
             for what `workbench eval` measured later.
+        over: what the interval runs over.
 
     Returns:
-        Rows with "difference" and its "ci95": Welch's t over the seeds' values where both sides
-        have two or more; else from the standard errors of the two values, which do not include
-        what differs between seeds; None where there are no standard errors. "ahead" is
-        "challenger" or "baseline" where the interval does not contain zero, else None.
+        Rows with "difference", its "ci95", and the words for what that runs over in
+        "ci95_method" and "ci95_note": seeds and documents, crossed (see `analysis.crossed`), where
+        both are known; None where neither is, nor a standard error. "ahead" is "challenger" or
+        "baseline" where the interval does not contain zero, else None.
 
     Raises:
         InputError: no such study, metric or estimator, or no two runs make a pair.
@@ -50,74 +65,149 @@ def differences(
         )
     loaded = load_curves(results, study, metric, estimator=estimator)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
-    return [
-        {
-            "study": study,
-            "group": pair.group,
-            "metric": metric,
-            "at": at,
-            "baseline": sides[0],
-            "challenger": sides[1],
-            **_difference(pair.baseline, pair.challenger, at, higher_is_better(metric)),
-            "estimators": {
-                "baseline": pair.baseline[0].estimator,
-                "challenger": pair.challenger[0].estimator,
-            },
-            "runs": {
-                "baseline": [curve.run_id for curve in pair.baseline],
-                "challenger": [curve.run_id for curve in pair.challenger],
-            },
+    rows = []
+    for pair in pairs:
+        compared, unfinished = finished_runs(pair)
+        answer = _Compared(results, compared, metric, over)
+        rows.append(
+            {
+                "study": study,
+                "group": pair.group,
+                "metric": metric,
+                "at": at,
+                "baseline": sides[0],
+                "challenger": sides[1],
+                **(answer.last() if at == "last" else answer.best()),
+                "estimators": {
+                    "baseline": pair.baseline[0].estimator,
+                    "challenger": pair.challenger[0].estimator,
+                },
+                "runs": {
+                    "baseline": [curve.run_id for curve in compared.baseline],
+                    "challenger": [curve.run_id for curve in compared.challenger],
+                },
+                "unfinished": unfinished,
+            }
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A pair whose values are compared."""
+
+    results: Path
+    pair: Pair
+    metric: str
+    over: Over
+
+    @property
+    def higher(self) -> bool:
+        return higher_is_better(self.metric)
+
+    def last(self) -> dict[str, Any]:
+        """At the last place that all runs of the pair have reached."""
+        places = common_places(self.pair, "tokens")
+        if not len(places):
+            raise InputError(
+                f"runs {self.pair.baseline[0].run_id} and {self.pair.challenger[0].run_id} have no "
+                "tokens in common yet."
+            )
+        end = float(places[-1])
+        lead = lead_along(self.results, self.pair, self.metric, "tokens", higher=self.higher)
+        assert lead is not None
+        ours, theirs = (_at(side, end) for side in (self.pair.challenger, self.pair.baseline))
+        # A lead is above zero where the challenger is better; a difference is plain subtraction.
+        difference = lead.mean if self.higher else -lead.mean
+        return {
+            **self._answer(ours, theirs, difference, len(lead.x) - 1, lead.note),
+            "at_tokens": end,
+            "at_epochs": _epoch(self.pair.challenger, end),
         }
-        for pair in pairs
-    ]
+
+    def best(self) -> dict[str, Any]:
+        """Each run at its best point, wherever that is."""
+        sides = self.pair.challenger, self.pair.baseline
+        together, why = document_curves(
+            self.results, [*self.pair.baseline, *self.pair.challenger], self.metric
+        )
+        if together is None or len(together.documents) < 2:
+            ours, theirs = (_best(side, self.higher) for side in sides)
+            return self._answer(ours, theirs, None, 0, f"best of noisy points: {why}")
+        stopped = [stopped_at_best(together, side, higher=self.higher) for side in sides]
+        values = [_Values(sums.sum(axis=(1, 2)) / together.counts.sum()) for sums in stopped]
+        in_order = paired(self.pair)
+        if in_order:
+            ours_at = [self.pair.challenger.index(curve) for _, curve in in_order]
+            theirs_at = [self.pair.baseline.index(curve) for curve, _ in in_order]
+            mean = crossed_mean(stopped[0][ours_at] - stopped[1][theirs_at], together.counts)
+        else:
+            mean = crossed_difference(stopped[0], stopped[1], together.counts)
+        return self._answer(values[0], values[1], mean, 0, None)
+
+    def _answer(
+        self,
+        ours: "_Values",
+        theirs: "_Values",
+        mean: CrossedMean | None,
+        point: int,
+        note: str | None,
+    ) -> dict[str, Any]:
+        difference = float(ours.values.mean() - theirs.values.mean())
+        found = interval(mean, self.over, point) if mean is not None else None
+        ci95 = found.ci95 if found else None
+        method = found.method if found else None
+        notes = [one for one in (found.note if found else None, note) if one]
+        if ci95 is None or ci95[0] == ci95[1]:
+            ci95 = _by_errors(difference, ours.stderr, theirs.stderr)
+            method = "standard errors of the values; seeds are not in it" if ci95 else None
+        return {
+            "baseline_value": float(theirs.values.mean()),
+            "challenger_value": float(ours.values.mean()),
+            "seeds": min(len(ours.values), len(theirs.values)),
+            "difference": difference,
+            "ci95": ci95,
+            "ci_method": method,
+            "ci95_method": method,
+            "ci95_note": "; ".join(dict.fromkeys(notes)) or None,
+            "ahead": _ahead(ci95, self.higher),
+        }
 
 
-def _difference(
-    baseline: list[Curve], challenger: list[Curve], at: At, higher: bool
-) -> dict[str, Any]:
-    ours, our_errors = _values(challenger, at, higher)
-    theirs, their_errors = _values(baseline, at, higher)
-    difference = float(ours.mean() - theirs.mean())
-    if len(ours) > 1 and len(theirs) > 1:
-        interval = _welch(ours, theirs)
-        method = "Welch's t over seeds"
-    else:
-        interval = _by_errors(difference, our_errors, theirs=their_errors)
-        method = "standard errors of the values; seeds are not in it"
-    return {
-        "baseline_value": float(theirs.mean()),
-        "challenger_value": float(ours.mean()),
-        "seeds": min(len(ours), len(theirs)),
-        "difference": difference,
-        "ci95": interval,
-        "ci_method": method if interval else None,
-        "ahead": _ahead(interval, higher),
-    }
-
-
-def _values(curves: list[Curve], at: At, higher: bool) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class _Values:
     """Each seed's value, with its standard error (NaN where none is stored)."""
-    places = [
-        -1 if at == "last" else int(np.argmax(curve.y) if higher else np.argmin(curve.y))
-        for curve in curves
-    ]
+
+    values: Floats
+    errors: Floats | None = None
+
+    @property
+    def stderr(self) -> Floats:
+        return np.full(len(self.values), np.nan) if self.errors is None else self.errors
+
+
+def _at(curves: list[Curve], tokens: float) -> _Values:
+    values = [float(np.interp(tokens, curve.x["tokens"], curve.y)) for curve in curves]
+    nearest = [int(np.argmin(np.abs(curve.x["tokens"] - tokens))) for curve in curves]
+    errors = [curve.stderr[i] for curve, i in zip(curves, nearest, strict=True)]
+    return _Values(np.array(values), np.array(errors))
+
+
+def _best(curves: list[Curve], higher: bool) -> _Values:
+    places = [int(np.argmax(curve.y) if higher else np.argmin(curve.y)) for curve in curves]
     each = list(zip(curves, places, strict=True))
-    return np.array([c.y[i] for c, i in each]), np.array([c.stderr[i] for c, i in each])
+    return _Values(np.array([c.y[i] for c, i in each]), np.array([c.stderr[i] for c, i in each]))
 
 
-def _welch(ours: Floats, theirs: Floats) -> list[float] | None:
-    from scipy import stats
-
-    if ours.std() == theirs.std() == 0:
-        return None  # the same value from every seed does not show their spread
-    with warnings.catch_warnings():
-        # Seeds of one side may agree to the digit: their variance is then zero, and is used.
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    return [float(interval.low), float(interval.high)]
+def _epoch(curves: list[Curve], tokens: float) -> float | None:
+    curve = curves[0]
+    epochs = curve.x.get("epochs")
+    if epochs is None or np.isnan(epochs).any():
+        return None
+    return float(np.interp(tokens, curve.x["tokens"], epochs))
 
 
-def _by_errors(difference: float, ours: Floats, *, theirs: Floats) -> list[float] | None:
+def _by_errors(difference: float, ours: Floats, theirs: Floats) -> list[float] | None:
     """A normal interval from the values' standard errors: of each side's mean, in quadrature."""
     variance = (ours**2).sum() / len(ours) ** 2 + (theirs**2).sum() / len(theirs) ** 2
     if not np.isfinite(variance) or variance == 0:
@@ -126,10 +216,10 @@ def _by_errors(difference: float, ours: Floats, *, theirs: Floats) -> list[float
     return [difference - half, difference + half]
 
 
-def _ahead(interval: list[float] | None, higher: bool) -> str | None:
-    if interval is None or interval[0] <= 0 <= interval[1]:
+def _ahead(ci95: list[float] | None, higher: bool) -> str | None:
+    if ci95 is None or ci95[0] <= 0 <= ci95[1]:
         return None
-    return "challenger" if (interval[0] > 0) == higher else "baseline"
+    return "challenger" if (ci95[0] > 0) == higher else "baseline"
 
 
 def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -144,3 +234,18 @@ def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "95 % interval": interval_text(row["ci95"]),
         "ahead": sides[row["ahead"]] if row["ahead"] else "undecided",
     }
+
+
+def notes_of(rows: list[dict[str, Any]]) -> list[str]:
+    """What intervals run over, what they lack, and which runs were left out, for under a table."""
+    methods = dict.fromkeys(row["ci95_method"] for row in rows if row.get("ci95_method"))
+    notes = dict.fromkeys(row["ci95_note"] for row in rows if row.get("ci95_note"))
+    unfinished = dict.fromkeys(run for row in rows for run in row.get("unfinished", ()))
+    lines = [f"Intervals: {'; '.join(methods)}."] if methods else []
+    lines += [f"Note: {note}." for note in notes]
+    if unfinished:
+        lines.append(
+            f"Note: unfinished runs, left out where both sides have finished ones: "
+            f"{', '.join(unfinished)}."
+        )
+    return lines

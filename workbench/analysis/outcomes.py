@@ -5,21 +5,31 @@ from typing import Any
 
 import numpy as np
 
+from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
+from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import Curve, load_curves
+from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
 
-def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
+def outcomes(
+    results: Path, study: str, metric: str, *, over: Over = "seeds+documents"
+) -> list[dict[str, Any]]:
     """Each configuration's best and last value, one row a configuration, seeds averaged.
+
+    Finished runs alone where there are some, else all of them; "unfinished" lists the others. The
+    last value is that at the last place which all of those runs have reached. The best is chosen
+    on one half of the held-out documents and measured on the other, both ways, where values of
+    single documents are known; else it is the best of noisy points, and a little too good.
 
     Returns:
         Rows with "group" (unique_tokens, n_params, and the other keys that differ),
-        "objective", "seeds", "estimator", "runs", and "best", "last", "best_epoch": each with the
-        mean over seeds and "ci95", the t interval of that mean (None for one seed). A run's best
-        is the best of noisy points, so it is a little too good. "still_improving" counts the seeds
-        whose last point is their best.
+        "objective", "seeds", "estimator", "runs", "unfinished", and "best", "last", "best_epoch":
+        each with the mean over seeds and "ci95", with "ci95_method" and "ci95_note" saying what it
+        runs over (None where nothing is known of it). "still_improving" counts the seeds whose
+        last point is their best.
 
     Raises:
         InputError: no such study or metric.
@@ -35,7 +45,8 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
         if "." in key and key != "data.unique_tokens"
     ]
     rows = []
-    for keys, curves in groups.values():
+    for keys, all_curves in groups.values():
+        curves = [c for c in all_curves if c.finished] or all_curves
         places = [int(np.argmax(c.y) if higher else np.argmin(c.y)) for c in curves]
         rows.append(
             {
@@ -45,16 +56,44 @@ def outcomes(results: Path, study: str, metric: str) -> list[dict[str, Any]]:
                 "group": named_group(keys, differing, curves[0]),
                 "seeds": len(curves),
                 "estimator": curves[0].estimator,
-                "best": _mean([float(c.y[at]) for c, at in zip(curves, places, strict=True)]),
-                "best_epoch": _mean(_epochs(curves, places)),
-                "last": _mean([float(c.y[-1]) for c in curves]),
+                **_levels(results, curves, metric, higher, over),
+                "best_epoch": _over_seeds(_epochs(curves, places)),
                 "still_improving": sum(
                     at == len(c.y) - 1 for c, at in zip(curves, places, strict=True)
                 ),
                 "runs": sorted(c.run_id for c in curves),
+                "unfinished": sorted(c.run_id for c in all_curves if not c.finished),
             }
         )
     return sorted(rows, key=_place)
+
+
+def _levels(
+    results: Path, curves: list[Curve], metric: str, higher: bool, over: Over
+) -> dict[str, dict[str, Any]]:
+    """The best and the last value of one configuration's runs."""
+    end = min(curve.x["tokens"][-1] for curve in curves)
+    together, why = document_curves(results, curves, metric)
+    if together is None or len(together.documents) < 2:
+        bests = [float(c.y.max() if higher else c.y.min()) for c in curves]
+        lasts = [float(np.interp(end, c.x["tokens"], c.y)) for c in curves]
+        return {"best": _over_seeds(bests, why), "last": _over_seeds(lasts, why)}
+    last = together.at(curves, "tokens", np.array([end]))
+    best = stopped_at_best(together, curves, higher=higher)
+    return {
+        name: _answer(crossed_mean(sums, together.counts), over)
+        for name, sums in (("best", best), ("last", last))
+    }
+
+
+def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
+    found = interval(mean, over)
+    return {
+        "mean": found.estimate,
+        "ci95": found.ci95,
+        "ci95_method": found.method,
+        "ci95_note": found.note,
+    }
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -77,17 +116,16 @@ def _epochs(curves: list[Curve], places: list[int]) -> list[float]:
     return [float(c.x["epochs"][at]) for c, at in zip(curves, places, strict=True)]
 
 
-def _mean(values: list[float]) -> dict[str, Any]:
-    if not values or not np.isfinite(values).all():
-        return {"mean": None, "ci95": None}
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return {"mean": mean, "ci95": None}
-    from scipy import stats
+def _over_seeds(values: list[float], why: str | None = None) -> dict[str, Any]:
+    """The mean of the seeds' values, with its interval over seeds alone.
 
-    spread = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * spread
-    return {"mean": mean, "ci95": [mean - half, mean + half]}
+    Args:
+        why: why the documents are not in it.
+    """
+    if not values or not np.isfinite(values).all():
+        return {"mean": None, "ci95": None, "ci95_method": None, "ci95_note": None}
+    answer = _answer(seeds_mean(np.array(values)[:, None]), "seeds")
+    return answer | {"ci95_note": "; ".join(n for n in (answer["ci95_note"], why) if n) or None}
 
 
 def outcome_table(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -95,14 +133,19 @@ def outcome_table(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     return without_empty_intervals([outcome_table_row(row) for row in rows])
 
 
-def seeds_note(rows: list[dict[str, Any]]) -> str | None:
-    """Why a table has no intervals, or lacks some."""
-    single_seed = sum(row["seeds"] == 1 for row in rows)
-    if not single_seed:
-        return None
-    if single_seed == len(rows):
-        return "One seed each: no intervals."
-    return f"{single_seed} of {len(rows)} rows are of one seed: no interval there."
+def outcome_notes(rows: list[dict[str, Any]]) -> list[str]:
+    """What the intervals of a table run over, what they lack, and which runs were left out."""
+    parts = [row[name] for row in rows for name in ("best", "last")]
+    methods = dict.fromkeys(part["ci95_method"] for part in parts if part["ci95_method"])
+    notes = dict.fromkeys(part["ci95_note"] for part in parts if part["ci95_note"])
+    unfinished = dict.fromkeys(run for row in rows for run in row["unfinished"])
+    lines = [f"Intervals: {'; '.join(methods)}."] if methods else []
+    lines += [f"Note: {note}." for note in notes]
+    if unfinished:
+        lines.append(
+            f"Note: unfinished runs, left out beside finished ones: {', '.join(unfinished)}."
+        )
+    return lines
 
 
 def outcome_table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -285,6 +285,16 @@ def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
     return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
 
 
+def finished_runs(pair: Pair) -> tuple[Pair, list[str]]:
+    """The pair's finished runs, where both sides have some, else all of them; and the ids of its
+    unfinished runs."""
+    unfinished = [c.run_id for c in [*pair.baseline, *pair.challenger] if not c.finished]
+    sides = [[c for c in side if c.finished] for side in (pair.baseline, pair.challenger)]
+    if all(sides):
+        return Pair(pair.group, *sides), unfinished
+    return pair, unfinished
+
+
 def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
     """The mean over seeds, at the points that all of them have reached."""
     shortest = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]

@@ -21,6 +21,12 @@ StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
 FigureOption = Annotated[
     Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
 ]
+OverOption = Annotated[
+    str,
+    typer.Option(
+        "--over", help="What intervals run over: seeds+documents, seeds alone, or documents alone."
+    ),
+]
 DataOption = Annotated[
     bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
 ]
@@ -32,8 +38,14 @@ def crossover(
     metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
     axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
     definition: Annotated[
-        str, typer.Option("--definition", help="point, or best_so_far: AR as if stopped in time.")
-    ] = "point",
+        str | None,
+        typer.Option(
+            "--definition",
+            help="band: the smoothed lead and its uncertainty; point: point by point; best_so_far: "
+            "AR as if stopped in time. Default: band, and point for imported curves.",
+        ),
+    ] = None,
+    over: OverOption = "seeds+documents",
     against: Annotated[
         str | None,
         typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
@@ -47,6 +59,7 @@ def crossover(
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
     from workbench.analysis.crossover import bound_note, crossovers, table_row
+    from workbench.analysis.difference import notes_of
     from workbench.analysis.table_rows import trend_table_row
     from workbench.analysis.trends import crossover_trends
     from workbench.cli.output import emit
@@ -54,10 +67,18 @@ def crossover(
     from workbench.store import keep_crossovers
 
     sides = side("--baseline", baseline), side("--challenger", challenger)
-    rows = crossovers(results, study, metric, str(axis), *sides, definition=definition)  # type: ignore[arg-type]
+    rows = crossovers(
+        results,
+        study,
+        metric,
+        str(axis),
+        *sides,
+        definition=definition,  # type: ignore[arg-type]
+        over=over,  # type: ignore[arg-type]
+    )
     trends = crossover_trends(rows, against) if against else []
     try:
-        if definition == "point" and sides == (None, None):
+        if definition is None and over == "seeds+documents" and sides == (None, None):
             keep_crossovers(results, rows)
     except WorkbenchError as error:  # the answer is there all the same
         print(f"Note: not saved in the store: {error}", file=sys.stderr)
@@ -75,6 +96,7 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
+    print("\n".join(notes_of(rows)), file=sys.stderr)
     note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
     if note:
         print(f"Note: {note}", file=sys.stderr)
@@ -84,25 +106,25 @@ def crossover(
 def outcomes_(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
+    over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show the best and the last value of each configuration, over its seeds."""
     from workbench.analysis.outcomes import (
+        outcome_notes,
         outcome_table,
         outcome_table_row,
         outcomes,
-        seeds_note,
     )
     from workbench.cli.output import emit
 
-    rows = outcomes(results, study, metric)
+    rows = outcomes(results, study, metric, over=over)  # type: ignore[arg-type]
     if fmt != Format.table:  # programs get the same columns always
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    if note := seeds_note(rows):
-        print(note, file=sys.stderr)
+    print("\n".join(outcome_notes(rows)), file=sys.stderr)
 
 
 @app.command("difference")
@@ -118,12 +140,13 @@ def difference_(
     ] = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
+    over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Show how far the challenger is ahead at the end, with its interval over seeds."""
+    """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
     from workbench.analysis.crossover import bound_note
-    from workbench.analysis.difference import difference_table_row, differences
+    from workbench.analysis.difference import difference_table_row, differences, notes_of
     from workbench.cli.output import emit
 
     rows = differences(
@@ -134,8 +157,10 @@ def difference_(
         estimator=estimator,
         baseline=side("--baseline", baseline),
         challenger=side("--challenger", challenger),
+        over=over,  # type: ignore[arg-type]
     )
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
+    print("\n".join(notes_of(rows)), file=sys.stderr)
     used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
     print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
     if ("loss" in metric or "bpb" in metric) and bound_note(rows):
@@ -151,22 +176,25 @@ def effective(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
     at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
+    from workbench.analysis.difference import notes_of
     from workbench.analysis.effective_data import effective_data
     from workbench.analysis.table_rows import effective_table_row
     from workbench.cli.output import emit
 
-    rows = effective_data(results, study, metric, at)  # type: ignore[arg-type]
+    rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
     if figure is not None:
         from workbench.figures import effective_data_figure, save
 
         save(effective_data_figure(rows), figure, save_data=with_data)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
+    print("\n".join(notes_of(rows)), file=sys.stderr)
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         print(f"Note: {note}.", file=sys.stderr)
 

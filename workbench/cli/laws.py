@@ -43,10 +43,27 @@ def fit(
         int, typer.Option("--resamples", min=0, help="Bootstrap resamples of the intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="COLUMN",
+            help="Rows that share their noise are resampled together: those of one size, text, "
+            "seed or any COLUMN; none for rows one by one. Default: points of one run.",
+        ),
+    ] = None,
+    huber_delta: Annotated[
+        float | None,
+        typer.Option(
+            "--huber-delta",
+            min=1e-9,
+            help="Of Huber's loss of log loss. Default: 0.001, and least squares for isoflop.",
+        ),
+    ] = None,
     column: ColumnOption = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="KEY=VALUE", help="Of a study: only runs with this key."),
+        typer.Option("--where", metavar="CONDITIONS", help="Only rows or runs that meet these."),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
@@ -57,22 +74,27 @@ def fit(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Fit a scaling law, and show how far the fit can be trusted."""
+    """Fit a scaling law, and show how far the fit can be trusted.
+
+    CONDITIONS are COLUMN OP VALUE, joined by and: OP is =, !=, <, <=, >, >=, or in with values in
+    parentheses. A column is one of the table, or a recipe's dotted key or a column of the store.
+    """
     from workbench.cli.output import emit
+    from workbench.conditions import parse_conditions
     from workbench.laws.fitting.fit import fit_law
     from workbench.laws.fitting.result import parameter_rows, summary
     from workbench.laws.fitting.tournament import standings, tournament
     from workbench.laws.registry import LAWS
-    from workbench.laws.request import fit_options, get_law, get_table, wanted
+    from workbench.laws.request import fit_options, get_law, get_table
 
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
-        starts=starts, resamples=resamples, seed=seed,
+        starts=starts, resamples=resamples, seed=seed, cluster=cluster, delta=huber_delta,
     )  # fmt: skip
     chosen = None if law == "all" else get_law(law)
     losses = get_table(
         table, study, results, metric, at, pairs("--column", column), law,
-        wanted(pairs("--where", where)),
+        parse_conditions(where, "--where"),
     )  # fmt: skip
     if chosen is None:
         fits, missing = tournament(LAWS, losses, options)

@@ -1,12 +1,13 @@
 """Arguments and options that commands share."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from workbench.messages import pairs
+from workbench.errors import InputError
 
 
 class Format(StrEnum):
@@ -68,24 +69,32 @@ ColumnOption = Annotated[
 SideOption = Annotated[
     str | None,
     typer.Option(
-        metavar="OBJECTIVE|KEY=VALUE,...",
+        metavar="OBJECTIVE|KEY=VALUE and ...",
         help="Default: what the recipe compares. KEY=[A, B] is each of both.",
     ),
 ]
 
 
 def side(option: str, given: str | None) -> str | dict[str, Any] | None:
-    """A side of a comparison: an objective, or what its runs' configurations hold.
+    """A side of a comparison: an objective, or values, lists for several, of its runs' keys.
 
     Raises:
-        InputError: no such objective, or a piece without a key or a value.
+        InputError: no such objective, or conditions that are not of the form KEY = VALUE or
+            KEY in (VALUE, ...).
     """
+    from workbench.conditions import parse_conditions
     from workbench.recipe.check import check_side
-    from workbench.recipe.loading import toml_value
 
     if given is None:
         return None
-    if "=" not in given:
+    if not re.search(r"[=<>]|\bin\b", given):
         check_side(given, option)
         return given
-    return {key: toml_value(value) for key, value in pairs(option, [given]).items()}
+    conditions = parse_conditions([given], option)
+    for condition in conditions:
+        if condition.op not in ("=", "in"):
+            raise InputError(
+                f"{option} {condition}: a side is KEY = VALUE or KEY in (VALUE, ...), "
+                "joined by and."
+            )
+    return {c.column: list(c.value) if c.op == "in" else c.value for c in conditions}

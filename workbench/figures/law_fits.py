@@ -238,7 +238,7 @@ def isoflop_figure(fit: Fit) -> Figure:
 
 def _budgets(fit: Fit) -> list[Budget]:
     assert fit.table is not None
-    return budgets(fit.table, FitOptions(resamples=0))
+    return budgets(fit.table, FitOptions(resamples=0, delta=fit.huber_delta))
 
 
 def _parabola_line(budget: Budget, sizes: np.ndarray) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.curves import StudyCurves, chosen, load_curves
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis, metric_title, plain_axis
 from workbench.figures.points import (
@@ -70,7 +71,7 @@ def curves_figure(
     colour: str | None = None,
     smoothing: Smoothing = 0.0,
     band: Band = "range",
-    where: dict[str, list[Any]] | None = None,
+    where: Conditions = (),
     look: Look | None = None,
     load: Loader = load_curves,
 ) -> Figure:
@@ -82,7 +83,7 @@ def curves_figure(
         colour: a key that colours stand for instead of the objective.
         smoothing: see `points.families`. The values as measured are in the data too, as "raw".
         band: around the mean over seeds.
-        where: draw only the runs whose keys have one of these values.
+        where: draw only the runs that meet these conditions.
         load: reads curves: from the store, or from a cache of it.
 
     Raises:
@@ -92,7 +93,7 @@ def curves_figure(
     panels, parts = [], []
     loaded = {
         metric: families(
-            chosen(load(results, study, metric), where or {}), axis, smoothing=smoothing,
+            chosen(load(results, study, metric), where), axis, smoothing=smoothing,
             band=band, limit=POINTS // len(metrics), log=look.log_x,
         )
         for metric in metrics

@@ -11,6 +11,7 @@ import polars as pl
 from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.overfitting import onset_trends
 from workbench.analysis.pairing import identity
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis, metric_title
 from workbench.figures.points import POINTS, Family, by_number, distinguishing_keys, families
@@ -27,7 +28,6 @@ from workbench.figures.theme import (
 from workbench.figures.trends import crossover_trend_figure
 
 _WIDTH, _HEIGHT = 290, 230
-Where = dict[str, list[Any]]
 
 
 def loss_against_accuracy_figure(
@@ -35,7 +35,7 @@ def loss_against_accuracy_figure(
     study: str,
     loss: str = "val_loss",
     accuracy: str = "cloze_acc",
-    where: Where | None = None,
+    where: Conditions = (),
 ) -> Figure:
     """Each run's path through loss and accuracy, from its first point (open) to its last (filled).
 
@@ -46,7 +46,7 @@ def loss_against_accuracy_figure(
     loss.
 
     Args:
-        where: draw only the runs whose keys have one of these values.
+        where: draw only the runs that meet these conditions.
 
     Raises:
         InputError: no run has both metrics over a common range of tokens.
@@ -80,14 +80,14 @@ def loss_against_accuracy_figure(
 
 
 def _both(
-    results: Path, study: str, first_metric: str, second_metric: str, axis: str, where: Where | None
+    results: Path, study: str, first_metric: str, second_metric: str, axis: str, where: Conditions
 ) -> list[tuple[Family, Family]]:
     """The configurations that have both metrics."""
     ours, theirs = (
         {
             identity(family.keys): family
             for family in families(
-                chosen(load_curves(results, study, metric), where or {}), axis, limit=POINTS // 4
+                chosen(load_curves(results, study, metric), where), axis, limit=POINTS // 4
             )
         }
         for metric in (first_metric, second_metric)
@@ -153,7 +153,7 @@ def nll_gap_figure(
     other: str = "cloze_nll_other",
     axis: str = "epochs",
     loss: str = "val_loss",
-    where: Where | None = None,
+    where: Conditions = (),
 ) -> Figure:
     """NLL of true and of other endings, and below it their gap (arXiv 2511.03276, Figure 9).
 
@@ -161,7 +161,7 @@ def nll_gap_figure(
 
     Args:
         loss: its lowest point is a dotted line where it lies before the end, as in the paper.
-        where: draw only the runs whose keys have one of these values.
+        where: draw only the runs that meet these conditions.
 
     Raises:
         InputError: no run has both metrics.

@@ -93,6 +93,8 @@ def fit_critical(table: LossTable, options: FitOptions) -> list[Fit]:
     Raises:
         InputError: the challenger got ahead at fewer than two unique budgets.
     """
+    if options.cluster is not None:
+        raise InputError("--cluster: critical_compute draws no resamples; leave it out.")
     points = critical_points(table)
     x = np.array([point.unique_tokens for point in points])
     y = np.array([point.place for point in points])
@@ -115,8 +117,8 @@ def fit_critical(table: LossTable, options: FitOptions) -> list[Fit]:
             law="critical_compute",
             objective_name=None,
             n=len(points),
-            loss=float(huber(residuals, options.delta).sum()),
-            huber_delta=options.delta,
+            loss=float(huber(residuals, options.huber_delta).sum()),
+            huber_delta=options.huber_delta,
             r2=r_squared(np.log(y[crossed]), np.log(predicted[crossed])),
             params={"k": trend.scale, "p": trend.exponent},
             ci95={"k": _scale_interval(trend), "p": _pair(trend.exponent_ci95)},

@@ -11,6 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import InputError
+from workbench.laws.fitting.check_table import mixed_conditions, odd_rows, poor_fit
+from workbench.laws.fitting.clusters import (
+    clusters_of,
+    interval_ends,
+    resample_counts,
+    resampled,
+)
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.options import FitOptions
@@ -19,6 +26,7 @@ from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.law import Floats, Law, Parameter, Procedure, Rows, Terms
 
 _WIDTH = 0.08  # in log10 of compute: how far runs of one budget may differ
+_LEAST_SQUARES = 1e3  # Huber's delta, of log loss: beyond any residual
 _SIZES = 4  # distinct sizes that a parabola and a residual need
 
 
@@ -66,10 +74,17 @@ class Budget:
 
 def budgets(table: LossTable, options: FitOptions) -> list[Budget]:
     """The parabola of each compute budget that has enough sizes."""
-    rng = np.random.default_rng(options.seed)
+    parts = _by_compute(np.log10(table.compute))
+    group = np.empty(len(table), dtype=np.intp)
+    for number, part in enumerate(parts):
+        group[part] = number
+    counts = resample_counts(
+        np.random.default_rng(options.seed), options.resamples, group,
+        clusters_of(table, options.cluster),
+    )  # fmt: skip
     return [
-        _budget(table, part, options, rng)
-        for part in _by_compute(np.log10(table.compute))
+        _budget(table, part, options, counts[:, part])
+        for part in parts
         if len(np.unique(table.n_params[part])) >= _SIZES
     ]
 
@@ -87,9 +102,7 @@ def _by_compute(log_c: Floats) -> list[np.ndarray]:
     return np.split(order, cuts)
 
 
-def _budget(
-    table: LossTable, rows: np.ndarray, options: FitOptions, rng: np.random.Generator
-) -> Budget:
+def _budget(table: LossTable, rows: np.ndarray, options: FitOptions, counts: Floats) -> Budget:
     x, y = np.log(table.n_params[rows]), np.log(table.loss[rows])
     centre = float(x.mean())
     z = x - centre
@@ -99,16 +112,13 @@ def _budget(
     )
     problem = Problem(
         PARABOLA, Rows(z, z, z), y, zeros, np.arange(3)[None], PARABOLA.names, low, high,
-        options.delta,
+        _LEAST_SQUARES if options.delta is None else options.delta,
     )  # fmt: skip
     start = np.polyfit(z, y, 2)[::-1]
     minimum = minimise(problem, start[None])
-    counts = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), options.resamples)
     resampled = (
-        minimise(
-            problem, np.tile(minimum.theta[0], (options.resamples, 1)), counts=counts.astype(float)
-        )
-        if options.resamples
+        minimise(problem, np.tile(minimum.theta[0], (len(counts), 1)), counts=counts)
+        if len(counts)
         else minimum
     )
     theta = minimum.theta[0]
@@ -142,6 +152,7 @@ def fit_isoflop(table: LossTable, options: FitOptions) -> list[Fit]:
 
 def _fit_objective(table: LossTable, objective: str | None, options: FitOptions) -> Fit:
     every = budgets(table, options)
+    clusters = clusters_of(table, options.cluster)
     used = [b for b in every if b.inside]
     if len(used) < 2:
         who = f" of {objective}" if objective else ""
@@ -157,9 +168,14 @@ def _fit_objective(table: LossTable, objective: str | None, options: FitOptions)
     ci95: dict[str, tuple[float | None, float | None] | None] = dict.fromkeys(params)
     if draws is not None:
         for name, values in draws.items():
-            low, high = np.quantile(values, [0.025, 0.975])
-            ci95[name] = (float(low), float(high))
+            if name in ("k_N", "k_D"):  # scales: symmetric, if at all, in their logarithm
+                ends = interval_ends(np.log(values), np.log(params[name]), clusters)
+                ci95[name] = (float(np.exp(ends[0])), float(np.exp(ends[1])))
+            else:
+                ci95[name] = interval_ends(values, params[name], clusters)
     predicted = _predicted(table, every)
+    poor = poor_fit(_r2_within(table, every), "Within compute budgets,")
+    sound = not poor and not mixed_conditions(table, unique=False)
     fitted = np.isfinite(predicted)
     notes = [
         f"budget of {b.compute:.3g} FLOPs left out: its lowest point is outside the sizes trained"
@@ -173,15 +189,15 @@ def _fit_objective(table: LossTable, objective: str | None, options: FitOptions)
         objective_name=objective,
         n=int(fitted.sum()),
         loss=float(sum(b.objective for b in every)),
-        huber_delta=options.delta,
+        huber_delta=options.delta,  # none for least squares
         r2=r_squared(table.loss[fitted], predicted[fitted]),
         params=params,
         ci95=ci95,
-        identified=dict.fromkeys(params, draws is not None),
+        identified=dict.fromkeys(params, draws is not None and sound),
         starts=1,
         held_out=_held_out(log_c, log_n),
-        ci_method=f"bootstrap within budgets, {options.resamples:,} resamples" if draws else None,
-        checks=(),
+        ci_method=resampled(clusters, options.resamples) if draws else None,
+        checks=(*odd_rows(table, unique=False), *poor),
         notes=(*table.notes, f"{len(used)} compute budgets", *notes),
         formula=ISOFLOP.formula,
         citation=ISOFLOP.citation,
@@ -228,6 +244,17 @@ def _predicted(table: LossTable, every: list[Budget]) -> Floats:
         z = np.log(table.n_params[b.rows]) - b.centre
         predicted[b.rows] = np.exp(np.polyval(b.coefficients[::-1], z))
     return predicted
+
+
+def _r2_within(table: LossTable, every: list[Budget]) -> float:
+    """How much of log loss the parabolas explain within budgets, whose levels are no merit."""
+    residual = total = 0.0
+    for b in every:
+        y = np.log(table.loss[b.rows])
+        fitted = np.polyval(b.coefficients[::-1], np.log(table.n_params[b.rows]) - b.centre)
+        residual += float(((y - fitted) ** 2).sum())
+        total += float(((y - y.mean()) ** 2).sum())
+    return 1 - residual / total if total else 1.0
 
 
 def _held_out(log_c: Floats, log_n: Floats) -> dict[str, float | int] | None:

@@ -1,9 +1,8 @@
 """The law, the table and the options of a fit, from what a user gave."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable, read_table
 from workbench.laws.fitting.options import FitOptions
@@ -35,7 +34,7 @@ def get_table(
     at: str,
     columns: dict[str, str],
     law: str,
-    where: dict[str, list[Any]] | None = None,
+    where: Conditions = (),
 ) -> LossTable:
     """The losses to fit, from a file or from a study.
 
@@ -45,26 +44,12 @@ def get_table(
     if (table is None) == (study is None):
         raise InputError("give one of --table FILE and --study NAME.")
     if table is not None:
-        if where:
-            raise InputError("--where is for --study: leave rows out of the table's file.")
-        return read_table(table, columns)
+        return read_table(table, columns).where(where)
     assert study is not None
     if columns:
         raise InputError("--column is for --table: a study's columns are known.")
     # The critical compute is read from whole curves, not from their ends.
     return study_table(results, study, metric, "curve" if law == "critical_compute" else at, where)
-
-
-def wanted(pairs: dict[str, str]) -> dict[str, list[Any]]:
-    """The values of `--where key=value`, read as TOML where they are TOML, else as text."""
-    return {key: [_value(text)] for key, text in pairs.items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def fit_options(
@@ -77,6 +62,8 @@ def fit_options(
     starts: int,
     resamples: int,
     seed: int,
+    cluster: str | None = None,
+    delta: float | None = None,
     diagnostics: bool = True,
 ) -> FitOptions:
     """A fit's options, from texts as the command line gives them.
@@ -99,5 +86,7 @@ def fit_options(
         starts=starts,
         resamples=resamples,
         seed=seed,
+        cluster=cluster,
+        delta=delta,
         diagnostics=diagnostics,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from workbench.conditions import toml_value
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check import check_compare, check_run
@@ -191,14 +192,6 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         raise InputError(f"{path}: not valid TOML: {error}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def toml_value(text: str) -> Any:
-    """A value as TOML has it; a bare word is a string."""
-    try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
 
 
 def _override(document: dict[str, Any], override: str) -> None:

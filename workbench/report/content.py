@@ -17,7 +17,7 @@ from workbench.figures import (
     training_flops_figure,
 )
 from workbench.messages import suggestion
-from workbench.metrics import OLD_NAMES, higher_is_better
+from workbench.metrics import METRICS, OLD_NAMES, higher_is_better
 from workbench.report.comparisons import metric_sections
 from workbench.report.law_sections import fits_section
 from workbench.report.run_sections import cost_section, provenance_section, runs_section
@@ -25,8 +25,12 @@ from workbench.report.sections import Report, Section, attempt, best_sql, points
 from workbench.store import query
 from workbench.store.query import literal
 
-# Metrics of training itself, or of wrong answers: a study does not compare them.
-_NOT_COMPARED = {"train_loss", "lr", "grad_norm", "tokens_per_second", "cloze_nll_other"}
+# Metrics of training itself, and those of which neither more nor less is better.
+_NOT_COMPARED = {
+    "train_loss",
+    "tokens_per_second",
+    *(name for name, metric in METRICS.items() if metric.higher_is_better is None),
+}
 _COLUMNS = 3
 _ENDINGS = ("cloze_nll_true", "cloze_nll_other")
 

@@ -21,8 +21,8 @@ def read_items_of(results: Path, run_ids: Iterable[str], metric: str) -> dict[st
     """The rows of `workbench.runs.items.SCHEMA` of each run that has items of a metric.
 
     Runs of before items were written, imported ones and those whose folder is gone are left out.
-    The rows are of all steps, estimators and numbers of draws. `val_bpb` has no items of its own:
-    those of `val_loss` are what it is made of.
+    The rows are of all steps, estimators and numbers of draws. Bits a byte have no items of their
+    own: those of the loss, in nats, are what they are made of.
 
     Args:
         results: a results folder, or a dataset that `workbench export parquet` wrote.
@@ -32,16 +32,17 @@ def read_items_of(results: Path, run_ids: Iterable[str], metric: str) -> dict[st
         InputError: the dataset is damaged, or written by a newer workbench.
     """
     wanted = list(dict.fromkeys(run_ids))
+    name = metric.replace("val_bpb", "val_loss")
     if not is_dataset(results):
         folders = {run_id: RunFolder(results / "runs" / run_id) for run_id in wanted}
-        read = {run_id: read_items(run.items_dir, [metric]) for run_id, run in folders.items()}
+        read = {run_id: read_items(run.items_dir, [name]) for run_id, run in folders.items()}
         return {run_id: frame for run_id, frame in read.items() if not frame.is_empty()}
     if not wanted:
         return {}
     ids = ", ".join(map(literal, wanted))
     frame = query(
         results,
-        f"FROM {ITEMS.name} WHERE metric = {literal(metric)} AND run_id IN ({ids}) ORDER BY ALL",
+        f"FROM {ITEMS.name} WHERE metric = {literal(name)} AND run_id IN ({ids}) ORDER BY ALL",
     )
     parts = frame.partition_by("run_id", as_dict=True, include_key=False)
     return {

@@ -2,11 +2,12 @@
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
+from workbench.conditions import Conditions
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.options import STAGES
 from workbench.laws.fitting.result import Fit
@@ -32,10 +33,10 @@ class Wish:
     two_stage: bool = False
     starts: int = 64
     resamples: int = 200
-    where: dict[str, list[Any]] = field(default_factory=dict)
+    where: Conditions = ()
 
     def key(self, where: Source) -> str:
-        return json.dumps([str(where.results), where.stamp, vars(self)])
+        return json.dumps([str(where.results), where.stamp, vars(self)], default=str)
 
 
 @dataclass(frozen=True)

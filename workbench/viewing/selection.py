@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from workbench.conditions import Conditions, one_of
 from workbench.figures.theme import key_text
 from workbench.viewing.cached_store import differing
 from workbench.viewing.page import Page
@@ -21,8 +22,8 @@ def key_choice(
     return None if chosen == NONE else chosen
 
 
-def where_choice(page: Page, study: str) -> dict[str, list[Any]]:
-    """The values of keys by which runs are filtered; no filter where nothing is chosen."""
+def where_choice(page: Page, study: str) -> Conditions:
+    """The conditions by which runs are chosen; none where nothing is chosen."""
     keys = differing(page.where, study)
     options = {
         f"{key}={json.dumps(value)}": (key, value)
@@ -37,7 +38,7 @@ def where_choice(page: Page, study: str) -> dict[str, list[Any]]:
     for option in picked:
         key, value = options[option]
         chosen.setdefault(key, []).append(value)
-    return chosen
+    return tuple(one_of(key, values) for key, values in chosen.items())
 
 
 def controls() -> Any:

@@ -227,6 +227,19 @@ BAD_OPTIONS = {
     "no such column of ours": (["--column", "los=loss"], ["los", "'loss'"]),
     "column without a name": (["--column", "loss"], ["--column loss"]),
     "table and study": (["--study", "tiny"], ["--table", "--study"]),
+    "no such column to choose by": (["--where", "n_parms > 1e8"], ["n_parms", "'n_params'"]),
+    "a choice of no row": (["--where", "n_params > 1e99"], ["t.csv", "no row with", "n_params is"]),
+    "no condition": (["--where", "n_params"], ["--where n_params", "COLUMN OP VALUE"]),
+    "no such cluster": (["--cluster", "los"], ["--cluster los", "'loss'"]),
+    "one cluster": (
+        ["--where", "n_params < 2e7", "--cluster", "size", "--fixed", "A=400,alpha=0.3"],
+        ["--cluster size", "one cluster"],
+    ),
+    "clusters of a law without resamples": (
+        ["--law", "critical_compute", "--cluster", "size"],
+        ["--cluster", "critical_compute"],
+    ),
+    "no delta": (["--huber-delta", "0"], ["--huber-delta"]),
     "no starts": (["--starts", "0"], ["--starts"]),
     "negative resamples": (["--resamples", "-1"], ["--resamples"]),
 }
@@ -237,6 +250,21 @@ def test_bad_options_end_with_status_2(fit: Any, tmp_path: Path, case: str) -> N
     frame().write_csv(tmp_path / "t.csv")
     arguments, words = BAD_OPTIONS[case]
     refused(fit("--table", "t.csv", *QUICK, *arguments), words)
+
+
+def test_conditions_clusters_and_delta_reach_the_fit(fit: Any, tmp_path: Path) -> None:
+    frame(sizes=8).write_csv(tmp_path / "t.csv")
+    chosen = ("--where", "n_params >= 1e8 and unique_tokens in (4e8, 2e9, 1e10)")
+    arguments = (*QUICK, "--cluster", "size", "--huber-delta", "0.1", "--format", "json")
+    done = fit("--table", "t.csv", *chosen, *arguments)
+    assert done.status == 0, done.err
+    (row,) = strict(done.out)
+    sizes = sum(n >= 1e8 for n in np.unique(made_table("chinchilla", sizes=8).n_params))
+    assert row["n"] == sizes * 3 * 6
+    assert row["huber_delta"] == 0.1
+    assert row["ci_method"].startswith(f"bootstrap over {sizes} clusters (size), 20 resamples")
+    assert f"Intervals: {row['ci_method']}." in done.err
+    assert "Note: only rows with n_params >= 100000000 and unique_tokens in (" in done.err
 
 
 def test_neither_table_nor_study_ends_with_status_2(fit: Any) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import MakeRun
+from workbench.conditions import Conditions, parse_conditions
 from workbench.errors import InputError
+from workbench.laws.fitting.clusters import clusters_of
 from workbench.laws.fitting.study_table import study_table
-from workbench.laws.request import get_table, wanted
+from workbench.laws.request import get_table
 from workbench.store import ingest
 
 
@@ -21,27 +23,89 @@ def study(results: Path, make_run: MakeRun) -> Path:
     return results
 
 
-def test_only_runs_with_a_key_are_in_the_table_and_a_note_names_the_key(study: Path) -> None:
-    table = study_table(study, "made", where={"model.dropout": [0.1]})
+def where(*texts: str) -> Conditions:
+    return parse_conditions(texts, "--where")
+
+
+def test_only_runs_that_meet_conditions_are_in_the_table_and_a_note_names_them(study: Path) -> None:
+    table = study_table(study, "made", where=where("model.dropout=0.1"))
     assert table.run_ids == ("a12800-0.1", "a32000-0.1")
     assert "only runs with model.dropout = 0.1" in table.notes
-    both = study_table(study, "made", at="best", where={"model.dropout": [0.1, 0.2]})
+    both = study_table(study, "made", at="best", where=where("model.dropout in (0.1, 0.2)"))
     assert len(both.run_ids) == 4
     assert set(both.loss) == {2.0}
 
 
-def test_values_are_read_as_recipes_have_them(study: Path) -> None:
-    keys = wanted({"model.dropout": "0.1", "data.quality": "high", "training.compile": "false"})
-    assert keys == {
-        "model.dropout": [0.1], "data.quality": ["high"], "training.compile": [False]
-    }  # fmt: skip
+def test_a_table_of_runs_knows_their_columns_and_what_they_differ_in(study: Path) -> None:
+    table = study_table(study, "made", at="curve")
+    assert table.columns["model.dropout"].tolist() == [0.1] * 3 + [0.2] * 3 + [0.1] * 3 + [0.2] * 3
+    assert set(table.columns["seed"]) == {0}
+    assert "training.lr" not in table.columns
+    clusters = clusters_of(table, None)
+    assert clusters is not None
+    assert clusters.label.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3  # the points of a run
+    text = clusters_of(table, "text")
+    assert text is not None
+    assert text.label.tolist() == [0] * 6 + [1] * 6
 
 
-def test_a_choice_that_keeps_no_run_is_refused(study: Path) -> None:
-    with pytest.raises(InputError, match=r"no run with model.dropout: 0\.5"):
-        study_table(study, "made", where={"model.dropout": [0.5]})
+@pytest.mark.parametrize(
+    ("condition", "runs"),
+    [
+        ("unique_tokens < 20000 and dropout > 0.1", {"a12800-0.2"}),  # the store's columns
+        ("data.unique_tokens = 32000.0", {"a32000-0.1", "a32000-0.2"}),
+        ("run_id = a12800-0.1", {"a12800-0.1"}),
+        (
+            "seed = 0 and state != failed and model.dropout != 0.1 and dropout > 0",
+            {"a12800-0.2", "a32000-0.2"},
+        ),
+        ("model.dropout < 0.15", {"a12800-0.1", "a32000-0.1", "plain"}),
+        ("model.dropout = 0.0", {"plain"}),
+        ("dropout = 0", {"plain"}),
+        ("model.dropout = none", {"plain"}),
+        ("training.noise_samples = 1 and model.dropout = 0.2", {"a12800-0.2", "a32000-0.2"}),
+    ],
+)
+def test_keys_and_columns_choose_runs_and_an_absent_key_is_what_it_stands_for(
+    study: Path, make_run: MakeRun, condition: str, runs: set[str]
+) -> None:
+    make_run("plain", {10: 3.0, 20: 2.0}, overrides=["model.dropout=0.0"])
+    ingest(study)
+    assert set(study_table(study, "made", where=where(condition)).run_ids) == runs
 
 
-def test_a_file_is_not_chosen_from(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--where is for --study"):
-        get_table(tmp_path / "t.csv", None, tmp_path, "val_loss", "final", {}, "kaplan", {"a": [1]})
+def test_a_choice_that_leaves_no_run_is_refused_with_the_values_that_exist(study: Path) -> None:
+    with pytest.raises(InputError, match=r"no row with .*= 0\.5\. model\.dropout is 0\.1, 0\.2\."):
+        study_table(study, "made", where=where("model.dropout = 0.5"))
+    # A key of recipes that no run here has is known all the same.
+    with pytest.raises(InputError, match=r"data\.quality is none"):
+        study_table(study, "made", where=where("data.quality = high"))
+    with pytest.raises(InputError, match=r"did you mean 'model\.dropout'"):
+        study_table(study, "made", where=where("model.dropuot = 0.1"))
+
+
+def test_a_table_takes_the_same_conditions(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "who,n_params,total_tokens,val_loss,corpus size,dropout\n"
+        "ar,1e6,2e7,3.5,small,0.1\nar,2e6,2e7,3.25,small,\nmdlm, 4e6 ,2e7,3.0,very large,0.0\n"
+    )
+
+    def losses(*conditions: str) -> list[float]:
+        columns = {"objective": "who"}
+        chosen = where(*conditions)
+        table = get_table(path, None, tmp_path, "val_loss", "final", columns, "kaplan", chosen)
+        assert not chosen or any(note.startswith("only rows with") for note in table.notes)
+        return list(table.loss)
+
+    assert losses() == [3.5, 3.25, 3.0]
+    assert losses("n_params > 1000000") == [3.25, 3.0]
+    assert losses("who = ar") == losses("objective = ar") == [3.5, 3.25]  # by either name
+    assert losses("val_loss <= 3.25", "loss > 3") == [3.25]
+    assert losses("corpus size = very large") == losses('"corpus size" != small') == [3.0]
+    assert losses("dropout = none") == [3.25]
+    assert losses("dropout = 0") == [3.0]  # a cell with nothing in it is no zero
+    with pytest.raises(InputError, match=r"t\.csv: no column whom, did you mean 'who'\?"):
+        losses("whom = ar")
+    with pytest.raises(InputError, match="who is ar, mdlm"):
+        losses("who = block")

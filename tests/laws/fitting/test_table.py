@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 
 from tests.conftest import Workbench
+from tests.laws.fitting.conftest import law, made_table
 from workbench.errors import InputError
-from workbench.laws.fitting.check_table import check_table
+from workbench.laws.fitting.check_table import check_table, poor_fit
+from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.options import FitOptions
 
 GOOD = {
     "n_params": [1e7, 1e8, 1e9, 1e7, 1e8, 1e9, 3e7],
@@ -91,13 +94,15 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
         assert np.array_equal(getattr(from_csv, name), getattr(from_parquet, name))
 
 
-def findings(**changes: list) -> list[str]:
-    arrays: dict[str, Any] = {k: np.array(v, dtype=float) for k, v in {**GOOD, **changes}.items()}
+def findings(reads_unique: Any = False, /, **changes: list) -> list[str]:
+    given = {**GOOD, **changes}
+    arrays: dict[str, Any] = {k: np.array(given[k], dtype=float) for k in GOOD}
+    columns = {k: np.array(v, dtype=object) for k, v in given.items()}
     table = LossTable(
         source="t", name=np.array([f"row {i + 1}" for i in range(7)]),
-        compute=6 * arrays["n_params"] * arrays["total_tokens"], **arrays,
+        compute=6 * arrays["n_params"] * arrays["total_tokens"], columns=columns, **arrays,
     )  # fmt: skip
-    return check_table(table, needs=5, law="chinchilla", needs_unique=False)
+    return check_table(table, needs=5, law="chinchilla", needs_unique=reads_unique)
 
 
 def test_good_tables_have_no_findings() -> None:
@@ -113,6 +118,30 @@ def test_copied_losses_are_named() -> None:
 def test_more_unique_than_total_tokens_are_named() -> None:
     (finding,) = findings(unique_tokens=[1e9, 1e9, 2e9, 1e9, 1e9, 1e9, 3e9])
     assert "row 3" in finding
+
+
+def test_rows_of_equal_inputs_and_other_losses_are_named_but_for_seeds() -> None:
+    n = [*GOOD["n_params"][:6], 1e7]
+    d = [*GOOD["total_tokens"][:6], 1e9]
+    columns: dict[str, list] = {"n_params": n, "total_tokens": d, "unique_tokens": [1e9] * 7}
+    (finding,) = findings(**columns)
+    assert finding.startswith("2 rows share parameters and tokens with another row of another loss")
+    assert "(row 1, row 7: 3.5 to 3.9): repeats, or several conditions?" in finding
+    (finding,) = findings(**columns, dropout=[0.0] * 6 + [0.1], seed=[0] * 6 + [1])
+    assert "they differ in dropout" in finding
+    assert findings(**columns, dropout=[0.0] * 7, seed=[0] * 6 + [1]) == []
+    # Other unique tokens are another input of a law that reads them, and to others a condition.
+    columns["unique_tokens"] = [1e9] * 6 + [5e8]
+    assert findings(True, **columns) == []
+    assert "they differ in unique_tokens" in findings(**columns)[0]
+
+
+def test_a_law_that_explains_little_says_so() -> None:
+    assert poor_fit(0.26, "Of the losses,")[0].startswith("Of the losses, R2 0.26: most of")
+    assert poor_fit(0.77, "Of the losses,") == []
+    table = made_table("chinchilla", noise=1.0)
+    (fit,) = fit_law(law("chinchilla"), table, FitOptions(resamples=0, diagnostics=False))
+    assert any("Of the losses, R2" in finding for finding in fit.checks)
 
 
 def test_other_units_are_suspected() -> None:

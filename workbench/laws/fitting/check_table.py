@@ -5,6 +5,8 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
 
+POOR_R2 = 0.5
+_SEEDS = ("seed", "data_seed")
 _NAMED = 3  # findings of a kind that are spelt out; the rest are counted
 
 
@@ -37,7 +39,90 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
         raise InputError(
             f"{table.source}: every loss is {table.loss[0]:g}: there is nothing to fit."
         )
-    return [*_odd_budgets(table), *_same_losses(table), *_impossible(table)]
+    return odd_rows(table, unique=needs_unique)
+
+
+def odd_rows(table: LossTable, *, unique: bool) -> list[str]:
+    """What is odd about rows, as sentences.
+
+    Args:
+        unique: whether the law reads unique tokens.
+    """
+    odd = [*_odd_budgets(table), *_same_losses(table), *_impossible(table)]
+    return odd + _equal_inputs(table, unique)
+
+
+def poor_fit(r2: float | None, what: str) -> list[str]:
+    """That a law explains less than half of how losses differ, as a sentence."""
+    if r2 is None or r2 >= POOR_R2:
+        return []
+    return [
+        f"{what} R2 {r2:.2f}: most of how these losses differ is something else. Rows of several "
+        "conditions? Choose those of one with --where."
+    ]
+
+
+def mixed_conditions(table: LossTable, *, unique: bool) -> list[str]:
+    """The columns, seeds aside, in which rows of equal inputs differ: no law describes them all.
+
+    Args:
+        unique: whether the law reads unique tokens besides parameters and tokens.
+    """
+    groups = _of_equal_inputs(table, unique)
+    return [
+        name
+        for name in _describing(table)
+        if any(len({str(table.columns[name][row]) for row in group}) > 1 for group in groups)
+    ]
+
+
+def _equal_inputs(table: LossTable, unique: bool) -> list[str]:
+    """Rows of equal inputs whose losses differ for another reason than their seeds."""
+    groups = _of_equal_inputs(table, unique)
+    if not groups:
+        return []
+    mixed = mixed_conditions(table, unique=unique)
+    if mixed:
+        why = f"they differ in {', '.join(mixed[:_NAMED])}"
+    elif any(name.rpartition(".")[2] in _SEEDS for name in table.columns):
+        return []  # seeds, and nothing else that is known, tell them apart
+    else:
+        why = "repeats, or several conditions?"
+    widest = max(groups, key=lambda group: np.ptp(np.log(table.loss[group])))
+    losses = f"{table.loss[widest].min():.5g} to {table.loss[widest].max():.5g}"
+    return [
+        f"{sum(map(len, groups)):,} rows share parameters and tokens with another row of another "
+        f"loss ({_names(table, widest)}: {losses}): {why}. --where chooses rows."
+    ]
+
+
+def _of_equal_inputs(table: LossTable, unique: bool) -> list[np.ndarray]:
+    """Rows of the same parameters, tokens and, where `unique`, unique tokens, but other losses."""
+    inputs = np.column_stack(
+        [table.n_params, table.total_tokens, *([table.rows.log_u] if unique else [])]
+    )
+    place = np.unique(inputs, axis=0, return_inverse=True)[1].ravel()
+    order = np.argsort(place, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    return [group for group in groups if len(group) > 1 and np.ptp(table.loss[group]) > 0]
+
+
+def _describing(table: LossTable) -> list[str]:
+    """The columns that say what a row is: a run's keys, or of a file those that are no names,
+    seeds or measured numbers."""
+    if table.run_ids:
+        return [n for n in table.columns if "." in n and n.rpartition(".")[2] not in _SEEDS]
+    measured = [list(map(str, own)) for own in (table.loss, table.compute, table.name)]
+    return [
+        name
+        for name, values in table.columns.items()
+        if name in ("unique_tokens", "objective")
+        or (
+            name not in _SEEDS
+            and len(set(map(str, values))) < len(table)
+            and list(map(str, values)) not in measured
+        )
+    ]
 
 
 def _odd_budgets(table: LossTable) -> list[str]:

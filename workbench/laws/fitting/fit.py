@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.laws.fitting.check_table import check_table, outliers
+from workbench.laws.fitting.check_table import check_table, outliers, poor_fit
+from workbench.laws.fitting.clusters import clusters_of
 from workbench.laws.fitting.held_out import held_out_error, held_out_rows
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.minimise import minimise
@@ -90,7 +91,8 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     checks += outliers(table, problem.residuals(theta[None])[0])
     known = _plausible(problem, minima)
     options.report_stage("resamples")
-    spread = bootstrap(problem, known, options.resamples, options.seed)
+    clusters = clusters_of(table, options.cluster)
+    spread = bootstrap(problem, known, options.resamples, options.seed, clusters)
     widths = np.zeros(len(theta))
     if spread is not None:
         widths = np.ptp(np.quantile(spread.theta, [0.025, 0.975], axis=0), axis=0)
@@ -194,6 +196,7 @@ def _result(solution: _Solution, g: int) -> Fit:
     own = solution.table.take(rows)
     residuals = problem.residuals(theta[None])[0][rows]
     predicted = own.loss * np.exp(residuals)
+    r2 = r_squared(own.loss, predicted)
     draws, ci95 = _draws(solution, g)
     free = _free_names(solution, g) if solution.profiles else []
     own_profiles = {name: _profile_of(solution, g, name) for name in free}
@@ -203,7 +206,7 @@ def _result(solution: _Solution, g: int) -> Fit:
         n=len(own),
         loss=float(huber(residuals, problem.delta).sum()),
         huber_delta=problem.delta,
-        r2=r_squared(own.loss, predicted),
+        r2=r2,
         params=_values(law, problem, g, theta),
         ci95=ci95,
         identified={
@@ -225,7 +228,7 @@ def _result(solution: _Solution, g: int) -> Fit:
         ),
         ci_method=solution.spread.method if solution.spread else None,
         influence=_influence(solution),
-        checks=solution.checks,
+        checks=(*solution.checks, *poor_fit(r2, "Of the losses,")),
         notes=solution.notes,
         formula=law.formula,
         citation=law.citation,
@@ -256,11 +259,10 @@ def _draws(
     draws = {}
     for name in _free_names(solution, g):
         place, parameter = _place(solution, g, name), solution.law.parameter(name)
-        internal = solution.spread.theta[:, place]
-        draws[name] = parameter.to_value(internal)
+        draws[name] = parameter.to_value(solution.spread.theta[:, place])
         low, high = (
             None if end is None else float(parameter.to_value(np.array(end)))
-            for end in interval(solution.problem, place, internal)
+            for end in interval(solution.problem, place, solution.minima[0].theta, solution.spread)
         )
         ci95[name] = (low, high)
     return draws, ci95

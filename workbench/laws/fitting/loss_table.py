@@ -1,12 +1,15 @@
 """Tables of losses to fit: one row a run, from a file or from a study."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from workbench.conditions import Conditions, matching
 from workbench.errors import InputError
 from workbench.laws.law import Floats, Rows
 from workbench.messages import suggestion
@@ -36,6 +39,9 @@ class LossTable:
     estimators: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     run_ids: tuple[str, ...] = field(default=())
+    columns: dict[str, NDArray[np.object_]] = field(default_factory=dict, repr=False)
+    """What else is known of the rows, by name: the file's columns, or the store's columns of
+    their runs and the keys in which these differ. None where a row has nothing there."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -65,7 +71,27 @@ class LossTable:
             compute=self.compute[rows],
             objective=part(self.objective),
             run_ids=ids,
+            columns={name: values[rows] for name, values in self.columns.items()},
         )
+
+    def where(self, conditions: Conditions, absent: Mapping[str, Any] | None = None) -> "LossTable":
+        """The rows that meet the conditions, with a note on them.
+
+        Args:
+            absent: by column, the value that none stands for.
+
+        Raises:
+            InputError: there is no such column, or no row meets the conditions.
+        """
+        if not conditions:
+            return self
+        rows = [
+            dict(zip(self.columns, values, strict=True))
+            for values in zip(*self.columns.values(), strict=True)
+        ]
+        found = np.array(matching(rows, conditions, self.source, absent=absent))
+        note = f"only rows with {' and '.join(map(str, conditions))}"
+        return replace(self.take(found), notes=(*self.notes, note))
 
     def of(self, objective: str | None) -> "LossTable":
         """The rows of one objective."""
@@ -112,7 +138,21 @@ def read_table(path: Path, columns: dict[str, str] | None = None) -> LossTable:
         compute=numbers.get("compute", 6.0 * numbers["n_params"] * numbers["total_tokens"]),
         objective=_objectives(path, frame),
         notes=tuple(f"{ours} is the column {theirs}" for ours, theirs in renamed.items()),
+        columns=_columns(frame, renamed),
     )
+
+
+def _columns(frame: pl.DataFrame, renamed: dict[str, str]) -> dict[str, NDArray[np.object_]]:
+    """A file's columns as numbers where all of their cells are; renamed ones by both names."""
+    columns = {}
+    for name in frame.columns:
+        values = frame[name]
+        if values.dtype == pl.String:
+            text = values.str.strip_chars().replace("", None)
+            numbers = (text.cast(kind, strict=False) for kind in (pl.Int64, pl.Float64))
+            values = next((n for n in numbers if n.null_count() == text.null_count()), text)
+        columns[name] = np.array(values.to_list(), dtype=object)
+    return columns | {theirs: columns[ours] for ours, theirs in renamed.items()}
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workbench.errors import InputError
+from workbench.laws.fitting.problem import HUBER_DELTA
 from workbench.laws.law import Law
 from workbench.messages import suggestion
 
@@ -30,12 +31,21 @@ class FitOptions:
     resamples: int = 1000
     seed: int = 0
     held_out_share: float = 0.2
-    delta: float = 1e-3
+    delta: float | None = None
+    """Huber's delta, of log loss. By default `HUBER_DELTA`, and for the parabolas of isoflop none:
+    they are fitted by least squares, as the published ones."""
     diagnostics: bool = True
     """Whether to compute profiles, leave-one-out and held-out error. They take most of a fit's
     time and do not change its parameters and intervals."""
+    cluster: str | None = None
+    """The column, or several joined by commas, whose equal rows share their noise; "none" where
+    each row is by itself. See `clusters.clusters_of`."""
     progress: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
     """Called with the name of each stage of a fit, one of `STAGES`, as it begins."""
+
+    @property
+    def huber_delta(self) -> float:
+        return HUBER_DELTA if self.delta is None else self.delta
 
     def report_stage(self, stage: str) -> None:
         if self.progress is not None:

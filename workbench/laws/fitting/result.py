@@ -21,7 +21,8 @@ class Fit:
     objective_name: str | None
     n: int
     loss: float
-    huber_delta: float
+    huber_delta: float | None
+    """None where the fit is by least squares."""
     r2: float | None
     params: dict[str, float]
     ci95: dict[str, tuple[float | None, float | None] | None]
@@ -117,7 +118,12 @@ def summary(fit: Fit) -> list[str]:
     """The lines that describe a fit beside its parameters: quality, minima, checks, notes."""
     who = fit.law + (f", {fit.objective_name}" if fit.objective_name else "")
     r2 = "" if fit.r2 is None else f", R2 {fit.r2:.4f}"
-    lines = [f"{who}: {fit.formula}", f"{fit.n:,} rows, Huber objective {fit.loss:.8g}{r2}."]
+    kind = (
+        "half squares" if fit.huber_delta is None else f"Huber losses (delta {fit.huber_delta:g})"
+    )
+    lines = [f"{who}: {fit.formula}", f"{fit.n:,} rows, sum of {kind} {fit.loss:.8g}{r2}."]
+    if fit.ci_method:
+        lines.append(f"Intervals: {fit.ci_method}.")
     if len(fit.minima) > 1:
         others = ", ".join(f"{m['loss']:.6g}" for m in fit.minima[1:4])
         lines.append(

@@ -42,7 +42,7 @@ def make_problem(law: Law, table: LossTable, options: FitOptions) -> Problem:
         names=tuple(names),
         low=np.array(low),
         high=np.array(high),
-        delta=options.delta,
+        delta=options.huber_delta,
     )
 
 

@@ -1,12 +1,13 @@
 """A study's runs as a table to fit."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from workbench.analysis.curves import chosen, load_curves
+from workbench.analysis.curves import Curve, chosen, load_curves, run_values
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.messages import suggestion
@@ -21,7 +22,7 @@ def study_table(
     study: str,
     metric: str = "val_loss",
     at: str = "final",
-    where: dict[str, list[Any]] | None = None,
+    where: Conditions = (),
 ) -> LossTable:
     """A table of losses, one row a run: its last or best value of a metric, and its cost.
 
@@ -30,7 +31,7 @@ def study_table(
     Args:
         at: "final", "best" (early stopping: tokens and FLOPs are those of the best value), or
             "curve" for every point.
-        where: only runs whose configuration has one of these values at each of these keys.
+        where: only runs that meet these conditions; see `analysis.curves.chosen`.
 
     Raises:
         InputError: there is no such study or metric, no run matches, or the metric is not a loss.
@@ -40,9 +41,9 @@ def study_table(
     if higher_is_better(metric):
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     frame = _points(results, study, metric)
-    if where:
-        run_ids = [c.run_id for c in chosen(load_curves(results, study, metric), where).curves]
-        frame = frame.filter(pl.col("run_id").is_in(run_ids))
+    curves = chosen(load_curves(results, study, metric), where).curves
+    place = {curve.run_id: number for number, curve in enumerate(curves)}
+    frame = frame.filter(pl.col("run_id").is_in(list(place)))
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
@@ -65,9 +66,26 @@ def study_table(
         compute=np.where(np.isfinite(arrays["flops"]), arrays["flops"], estimate),
         objective=np.array(frame["objective"].to_list()),
         estimators=tuple(sorted(set(frame["estimator"].drop_nulls().to_list()))),
-        notes=_notes(frame, at, where or {}),
+        notes=_notes(frame, at, where),
         run_ids=tuple(frame["run_id"].to_list()),
+        columns=_columns(curves, np.array([place[run_id] for run_id in frame["run_id"]], int)),
     )
+
+
+def _columns(curves: list[Curve], run: NDArray[np.intp]) -> dict[str, NDArray[np.object_]]:
+    """The store's columns of each row's run, and the keys in which the runs differ.
+
+    Args:
+        run: the place of each row's run among the curves.
+    """
+    runs = [run_values(curve) for curve in curves]
+    columns = {}
+    for name in {name: None for values in runs for name in values}:
+        column = np.empty(len(runs), dtype=object)  # whose elements may be lists
+        column[:] = [values.get(name) for values in runs]
+        if "." not in name or len(set(map(str, column))) > 1:
+            columns[name] = column[run]
+    return columns
 
 
 def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
@@ -91,11 +109,10 @@ def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
     raise InputError(f"study {study} has no {metric} yet.")
 
 
-def _notes(frame: pl.DataFrame, at: str, where: dict[str, list[Any]]) -> tuple[str, ...]:
+def _notes(frame: pl.DataFrame, at: str, where: Conditions) -> tuple[str, ...]:
     notes = [f"losses are each run's {'points' if at == 'curve' else f'{at} value'}"]
-    notes += [
-        f"only runs with {key} = {' or '.join(map(str, values))}" for key, values in where.items()
-    ]
+    if where:
+        notes.append(f"only runs with {' and '.join(map(str, where))}")
     unfinished = frame.filter(pl.col("state") != "finished")["run_id"].n_unique()
     if unfinished:
         notes.append(f"{unfinished} runs have not finished")

@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
+from workbench.laws.fitting.clusters import (
+    Clusters,
+    interval_ends,
+    resample_counts,
+    resampled,
+)
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.problem import Problem
 from workbench.laws.law import Floats
@@ -21,13 +27,17 @@ class Spread:
 
     theta: Floats
     method: str
+    clusters: Clusters | None = None
 
 
-def bootstrap(problem: Problem, minima: Floats, resamples: int, seed: int) -> Spread | None:
+def bootstrap(
+    problem: Problem, minima: Floats, resamples: int, seed: int, clusters: Clusters | None = None
+) -> Spread | None:
     """Refit to resampled rows, each from every known minimum.
 
-    Rows are drawn with replacement, within each objective. Tables too large for 200 resamples
-    get draws from the sandwich covariance instead, which agrees with the bootstrap there.
+    Rows, or whole clusters of them, are drawn with replacement, within each objective. Tables too
+    large for 200 resamples get draws from the sandwich covariance instead, which agrees with the
+    bootstrap there.
 
     Args:
         minima: (m, q), where to begin.
@@ -37,12 +47,8 @@ def bootstrap(problem: Problem, minima: Floats, resamples: int, seed: int) -> Sp
         return None
     rng = np.random.default_rng(seed)
     if affordable < min(200, resamples):
-        return _sandwich(problem, minima[0], resamples, rng)
-    counts = np.zeros((affordable, problem.n))
-    for g in range(len(problem.index)):
-        rows = np.flatnonzero(problem.group == g)
-        share = np.full(len(rows), 1 / len(rows))
-        counts[:, rows] = rng.multinomial(len(rows), share, size=affordable)
+        return _sandwich(problem, minima[0], resamples, rng, clusters)
+    counts = resample_counts(rng, affordable, problem.group, clusters)
     best: Floats | None = None
     value = np.full(affordable, np.inf)
     for start in minima:
@@ -54,11 +60,15 @@ def bootstrap(problem: Problem, minima: Floats, resamples: int, seed: int) -> Sp
         best[better] = refit.theta[better]
         value = np.minimum(value, refit.objective)
     assert best is not None
-    return Spread(best, f"bootstrap over rows, {affordable:,} resamples")
+    return Spread(best, resampled(clusters, affordable), clusters)
 
 
 def _sandwich(
-    problem: Problem, theta: Floats, draws: int, rng: np.random.Generator
+    problem: Problem,
+    theta: Floats,
+    draws: int,
+    rng: np.random.Generator,
+    clusters: Clusters | None,
 ) -> Spread | None:
     free = np.flatnonzero(problem.free)
     r = problem.residuals(theta[None])[0]
@@ -72,10 +82,16 @@ def _sandwich(
         inverse = np.linalg.inv(bread)
     except np.linalg.LinAlgError:
         return None
-    meat = (jacobian * psi[:, None] ** 2).T @ jacobian
+    scores = jacobian * psi[:, None]
+    if clusters is not None:
+        summed = np.zeros((clusters.count, len(free)))
+        np.add.at(summed, clusters.label, scores)
+        scores = summed
+    meat = scores.T @ scores
     result = np.tile(theta, (draws, 1))
     result[:, free] = rng.multivariate_normal(theta[free], inverse @ meat @ inverse, size=draws)
-    return Spread(np.clip(result, problem.low, problem.high), "sandwich covariance, normal")
+    method = "sandwich covariance, normal" + (f", {clusters}" if clusters else "")
+    return Spread(np.clip(result, problem.low, problem.high), method, clusters)
 
 
 def _slope(problem: Problem, theta: Floats, j: int, step: float) -> Floats:
@@ -87,9 +103,15 @@ def _slope(problem: Problem, theta: Floats, j: int, step: float) -> Floats:
     return (ahead - behind) / (2 * step)
 
 
-def interval(problem: Problem, j: int, draws: Floats) -> tuple[float | None, float | None]:
-    """95 % percentile interval (internal); None on a side that reaches the end of the range."""
-    low, high = np.quantile(draws, [0.025, 0.975])
+def interval(
+    problem: Problem, j: int, theta: Floats, spread: Spread
+) -> tuple[float | None, float | None]:
+    """95 % interval of parameter j (internal); None on a side that reaches the end of the range.
+
+    Args:
+        theta: the estimate (q,).
+    """
+    low, high = interval_ends(spread.theta[:, j], float(theta[j]), spread.clusters)
     margin = EDGE * (problem.high[j] - problem.low[j])
     return (
         None if low <= problem.low[j] + margin else float(low),

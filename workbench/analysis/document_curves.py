@@ -1,0 +1,208 @@
+"""Curves of runs document by document, and the lead of one side over the other from them.
+
+What training measured of each window is beside the run (`runs.items`). Added up to documents, and
+with all seeds of a configuration together, it is what `analysis.crossed` needs for uncertainties
+that hold both the seeds and the choice of held-out text.
+
+Shape suffixes: S seeds, J documents, P points.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from workbench.analysis.crossed import (
+    CrossedMean,
+    crossed_difference,
+    crossed_mean,
+    document_totals,
+    seeds_mean,
+)
+from workbench.analysis.curves import Curve, Floats
+from workbench.analysis.early_stopping import document_halves, early_stopped
+from workbench.analysis.pairing import Pair, seed_pairs
+from workbench.store.items import read_items_of
+
+WITHOUT_ITEMS = "no values of single documents were recorded with these runs"
+OTHER_WINDOWS = "the runs were measured on different documents"
+
+
+@dataclass(frozen=True)
+class DocumentCurves:
+    """One metric of several runs, each at its own points."""
+
+    sums: dict[str, Floats]
+    """By run: (documents, points), the weighted sum over a document's items."""
+    counts: Floats
+    """(documents,): what the sums are divided by."""
+    documents: NDArray[np.int64]
+
+    def at(self, curves: list[Curve], axis: str, places: Floats) -> Floats:
+        """(seeds, documents, places): sums between points are lines, as the curves are."""
+        return np.stack(
+            [self.sums[curve.run_id] @ _between(curve.x[axis], places) for curve in curves]
+        )
+
+
+def _between(x: Floats, places: Floats) -> Floats:
+    """(points, places): the weights of linear interpolation."""
+    right = np.clip(np.searchsorted(x, places, side="left"), 0, len(x) - 1)
+    left = np.maximum(right - (x[right] > places), 0)
+    gap = np.where(x[right] > x[left], x[right] - x[left], 1.0)
+    share = np.clip((places - x[left]) / gap, 0.0, 1.0)
+    weights = np.zeros((len(x), len(places)))
+    at = np.arange(len(places))
+    np.add.at(weights, (left, at), 1 - share)
+    np.add.at(weights, (right, at), share)
+    return weights
+
+
+def document_curves(
+    results: Path, curves: list[Curve], metric: str
+) -> tuple[DocumentCurves | None, str | None]:
+    """The curves document by document, or None and why: runs of earlier versions and imported
+    ones have no items, and runs measured on different text have no documents in common."""
+    frames = read_items_of(results, [curve.run_id for curve in curves], metric)
+    sums: dict[str, Floats] = {}
+    known: tuple[NDArray[np.int64], Floats] | None = None
+    for curve in curves:
+        made = _of_run(frames.get(curve.run_id), curve)
+        if made is None:
+            return None, WITHOUT_ITEMS
+        labels, counts, sums[curve.run_id] = made
+        if known is None:
+            known = labels, counts
+        if not (np.array_equal(labels, known[0]) and np.allclose(counts, known[1])):
+            return None, OTHER_WINDOWS
+    assert known is not None
+    return DocumentCurves(sums, known[1], known[0]), None
+
+
+def _of_run(
+    frame: pl.DataFrame | None, curve: Curve
+) -> tuple[NDArray[np.int64], Floats, Floats] | None:
+    """Documents, their counts, and sums (documents, points) of a run; None where a point of its
+    curve has no items."""
+    if frame is None or not len(curve.steps) or np.isnan(curve.steps).any():
+        return None
+    steps = curve.steps.astype(np.int64)
+    rows = frame.filter((pl.col("estimator") == curve.estimator) & pl.col("step").is_in(steps))
+    # A point that was measured again later, with more draws, is one point.
+    most = pl.col("draws").fill_null(0).max().over("step")
+    rows = rows.filter(pl.col("draws").fill_null(0) == most).sort("step", "item")
+    n_items = rows.height // len(steps)
+    if not n_items or rows["step"].to_list() != np.repeat(steps, n_items).tolist():
+        return None
+
+    def column(name: str) -> Floats:
+        return rows[name].cast(pl.Float64).to_numpy().reshape(len(steps), n_items)
+
+    totals_PN, documents_PN, counts_PN = column("total"), column("document"), column("count")
+    if (documents_PN != documents_PN[0]).any() or (counts_PN != counts_PN[0]).any():
+        return None
+    weights_N = column("weight")[0]
+    sums, counts = document_totals(totals_PN.T, counts_PN[0], documents_PN[0], weights_N)
+    sums *= _unit(curve.y, sums.sum(axis=0) / counts.sum())
+    return np.unique(documents_PN[0]).astype(np.int64), counts, sums
+
+
+def _unit(values: Floats, of_items: Floats) -> float:
+    """What turns the items' unit into the curve's: bits a byte are made of nats a token."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = values / of_items
+    typical = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1.0
+    return typical if abs(typical - 1) > 1e-3 else 1.0
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The challenger's lead over the baseline at places that both cover."""
+
+    x: Floats
+    mean: CrossedMean
+    """Above zero where the challenger is better."""
+    by_document: bool
+    note: str | None
+    """Why the documents are not in its uncertainty."""
+
+
+def lead_along(results: Path, pair: Pair, metric: str, axis: str, *, higher: bool) -> Lead | None:
+    """A pair's lead at the challenger's points, as far as all runs of both sides go; None where
+    they have no place in common.
+
+    Seeds that both sides have are paired; without two of them, the sides' seeds are independent.
+    """
+    places = common_places(pair, axis)
+    if not len(places):
+        return None
+    together, why = document_curves(results, [*pair.baseline, *pair.challenger], metric)
+    sign = -1.0 if higher else 1.0
+    in_order = paired(pair)
+    ours, theirs = (
+        ([one for one, _ in in_order], [other for _, other in in_order])
+        if in_order
+        else (pair.baseline, pair.challenger)
+    )
+    if together is None:
+        base, other = (_values(side, axis, places) for side in (ours, theirs))
+        if in_order or min(len(base), len(other)) == 1:
+            n = min(len(base), len(other))
+            mean = seeds_mean(sign * (base[:n] - other[:n]))
+        else:
+            mean = _independent(sign * base, sign * other)
+        return Lead(places, mean, False, why)
+    base, other = (together.at(side, axis, places) for side in (ours, theirs))
+    if in_order:
+        mean = crossed_mean(sign * (base - other), together.counts)
+    else:
+        mean = crossed_difference(sign * base, sign * other, together.counts)
+    return Lead(places, mean, True, None)
+
+
+def stopped_at_best(together: DocumentCurves, curves: list[Curve], *, higher: bool) -> Floats:
+    """(seeds, documents, 1): each run's sums at the point that is its best on the other half of the
+    documents (`analysis.early_stopping`).
+
+    Raises:
+        InputError: fewer than two documents.
+    """
+    first = document_halves(together.documents)
+    each = [
+        early_stopped(together.sums[curve.run_id][None], together.counts, first, higher=higher)
+        for curve in curves
+    ]
+    return np.concatenate([stopped.sums for stopped in each])
+
+
+def _independent(base: Floats, other: Floats) -> CrossedMean:
+    """The difference of two means over seeds that have nothing in common."""
+    first, second = seeds_mean(base), seeds_mean(other)
+    parts = (*first.parts, *second.parts)
+    n_seeds = min(first.n_seeds, second.n_seeds)
+    return CrossedMean(first.value - second.value, parts, n_seeds, 0)
+
+
+def paired(pair: Pair) -> list[tuple[Curve, Curve]]:
+    """The pairs of equal seeds, where every seed of one side has its partner; else none."""
+    found = seed_pairs(pair)
+    complete = len(found) == len(pair.baseline) == len(pair.challenger)
+    return found if complete else []
+
+
+def _values(curves: list[Curve], axis: str, places: Floats) -> Floats:
+    return np.stack([np.interp(places, curve.x[axis], curve.y) for curve in curves])
+
+
+def common_places(pair: Pair, axis: str) -> Floats:
+    """The challenger's points that all runs of both sides cover, and the last such place."""
+    curves = [*pair.baseline, *pair.challenger]
+    low = max(curve.x[axis][0] for curve in curves)
+    high = min(curve.x[axis][-1] for curve in curves)
+    if low > high:
+        return np.empty(0)
+    grid = pair.challenger[0].x[axis]
+    inside = grid[(grid >= low) & (grid <= high)]
+    return np.asarray(np.union1d(inside, [high]))
