@@ -92,7 +92,7 @@ def _run(
         if name in keys:
             config[table][name] = keys[name]
     records = rows.sort("total_tokens", "step", maintain_order=True)
-    records = with_all_columns(records.rename({"total_tokens": "tokens"})).cast(dict(RECORD_SCHEMA))
+    records = with_all_columns(records.rename({"total_tokens": "tokens"})).cast(RECORD_SCHEMA)
     document = {
         "schema": CONFIG_SCHEMA,
         "run_id": run_id,

@@ -81,3 +81,13 @@ def check_writable(results: Path) -> None:
         raise InputError(
             f"--results {results}: cannot be written: {error.strerror}. Give another folder."
         ) from None
+
+
+def signature(path: Path) -> str:
+    """A file's name, size and time of change, which differ once it is written again.
+
+    Raises:
+        OSError: it is missing or cannot be looked at.
+    """
+    stat = path.stat()
+    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"

@@ -175,15 +175,20 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
         raise WorkbenchError(f"{path}: cannot be written: {reason}.") from error
 
 
-def read_items(folder: Path, metrics: Iterable[str]) -> pl.DataFrame:
-    """The rows of some metrics of a run; none where it has none. Damaged files are left out: their
-    numbers are in the records all the same, without what they are made of."""
-    wanted = list(metrics)
-    paths = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    frames = [
-        frame.filter(pl.col("metric").is_in(wanted)) for path in paths for frame in _readable(path)
-    ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+def item_files(folder: Path) -> list[Path]:
+    """The Parquet files of a run's `items/`, none where it has none."""
+    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+
+
+def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFrame:
+    """The rows of some metrics of a run, or of all; none where it has none.
+
+    Damaged files are left out: their numbers are in the records all the same, without what they are
+    made of.
+    """
+    frames = [frame for path in item_files(folder) for frame in _readable(path)]
+    rows = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+    return rows if metrics is None else rows.filter(pl.col("metric").is_in(list(metrics)))
 
 
 def _readable(path: Path) -> list[pl.DataFrame]:

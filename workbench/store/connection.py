@@ -93,6 +93,32 @@ def connect(
         ) from None
 
 
+def connect_current(
+    path: Path, *, timeout: float = 10.0, memory: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Connect to the store to read it; one of an earlier version gets its new columns and views.
+
+    Args:
+        memory: see `connect`.
+
+    Raises:
+        WorkbenchError: the store is still locked after `timeout` seconds.
+        InputError: the file is not a store that this version reads.
+    """
+    connection = connect(path, read_only=True, timeout=timeout, memory=memory)
+    try:
+        check_version(connection, path)
+        if not _missing_statements(connection):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    with writing(path, timeout=timeout):
+        pass  # which adds what is missing
+    return connect(path, read_only=True, timeout=timeout, memory=memory)
+
+
 def _lock_configuration(reader: duckdb.DuckDBPyConnection) -> None:
     """Lock a reader's configuration.
 
@@ -193,11 +219,6 @@ def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
         return []
     columns = connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall()
     return [*column_statements(set(columns)), *view_statements()]
-
-
-def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a store has all columns and views of this schema."""
-    return not _missing_statements(connection)
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

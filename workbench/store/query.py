@@ -9,15 +9,10 @@ import duckdb
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.store.connection import (
-    check_version,
-    connect,
-    database_path,
-    is_current,
-    writing,
-)
+from workbench.store.connection import connect_current, database_path
 from workbench.store.parquet.connect import open_dataset, state_of
 from workbench.store.parquet.layout import is_dataset
+from workbench.store.schema import ITEMS
 
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -63,7 +58,7 @@ def _answer(
     results: Path, sql: str, timeout: float, time_limit: float, rows: int | None, memory: str | None
 ) -> pl.DataFrame:
     try:
-        with _open(results, timeout, memory) as connection:
+        with _open(results, sql, timeout, memory) as connection:
             statement = _single_select(connection, sql)
             stopper = threading.Timer(time_limit, connection.interrupt)
             stopper.daemon = True
@@ -84,28 +79,17 @@ def _answer(
 
 
 def _open(
-    results: Path, timeout: float, memory: str | None
+    results: Path, sql: str, timeout: float, memory: str | None
 ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     if is_dataset(results):
-        return open_dataset(results, memory=memory)
+        return open_dataset(results, items=ITEMS.name in sql.lower(), memory=memory)
     path = database_path(results)
     if not path.exists():
         raise InputError(
             f"{path} does not exist: no results yet. Run a recipe (`workbench run quickstart`), "
             "or restore it from run folders with `workbench ingest`."
         )
-    connection = connect(path, read_only=True, timeout=timeout, memory=memory)
-    try:
-        check_version(connection, path)
-        if is_current(connection):
-            return connection
-    except BaseException:
-        connection.close()
-        raise
-    connection.close()
-    with writing(path, timeout=timeout):
-        pass  # a store of an earlier version gets its new columns and views
-    return connect(path, read_only=True, timeout=timeout, memory=memory)
+    return connect_current(path, timeout=timeout, memory=memory)
 
 
 def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:

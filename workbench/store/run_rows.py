@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.runs.files import replacing
+from workbench.runs.files import replacing, signature
 from workbench.runs.folder import RunFolder
 from workbench.store.metric_names import in_fractions, renamed
 from workbench.store.read_records import (
@@ -52,7 +52,7 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
         if row["state"] == "finished":
             problems.append(f"{run.records_path} is missing, though the run has finished.")
         return RunRows(row, "", None, problems)
-    source = "+".join(_signature(file) for file in files)
+    source = "+".join(map(signature, files))
     if source == known:
         return RunRows(row, source, None, problems)
     records = _read_trained(run, path, problems) if path in files else empty_records()
@@ -63,11 +63,6 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     if row["imported"]:
         records, _ = in_fractions(records)
     return RunRows(row, source, renamed(records), problems)
-
-
-def _signature(path: Path) -> str:
-    stat = path.stat()
-    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
 def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFrame:

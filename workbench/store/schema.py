@@ -86,6 +86,23 @@ METRICS = _table(
     ("documents", "BIGINT", "documents that the standard error is over; NULL: over items"),
 )
 
+ITEMS = _table(
+    "items",
+    "One row a window or question that a number is made of. Datasets of `workbench export parquet` "
+    "have them; the store leaves them in the run folders, in items/*.parquet.",
+    ("run_id", "VARCHAR", "the run"),
+    ("step", "BIGINT", "optimizer steps done, from 1"),
+    ("metric", "VARCHAR", "what was measured: sum(weight * total) / sum(weight * count)"),
+    ("estimator", "VARCHAR", "how it was estimated"),
+    ("draws", "INTEGER", "noise draws a window or option; NULL where the number is exact"),
+    ("item", "INTEGER", "the window or question, the same one in every run of equal data"),
+    ("document", "INTEGER", "the document that it comes from"),
+    ("total", "FLOAT", "nats of a window, summed over its tokens; 1 of a right answer"),
+    ("count", "FLOAT", "what the total is summed over: tokens of a window, 1 of a question"),
+    ("weight", "FLOAT", "how often the item counts"),
+    ("noise_variance", "FLOAT", "variance of the total that comes from noise draws"),
+)
+
 TABLES: tuple[Table, ...] = (
     _table(
         "studies",
@@ -179,14 +196,15 @@ def create_statements() -> list[str]:
     return statements
 
 
-_FILLED = {
-    ("runs", "protocol"): "UPDATE runs SET protocol = 1 WHERE NOT coalesce(imported, false)",
-    ("crossovers", "definition"): (
-        "UPDATE crossovers SET definition = "
-        "coalesce(json_extract_string(result, '$.definition'), 'point')"
-    ),
+_BEFORE = {
+    ("runs", "protocol"): "CASE WHEN NOT coalesce(imported, false) THEN 1 END",
+    ("crossovers", "definition"): "coalesce(json_extract_string(result, '$.definition'), 'point')",
 }
-"""What the rows of a store have in a column that was added since."""
+
+
+def before_added(table: str, column: Column) -> str:
+    """The SQL expression of what rows mean that were written before a column was added."""
+    return _BEFORE.get((table, column.name), f"NULL::{column.type}")
 
 
 def column_statements(present: set[tuple[str, str]]) -> list[str]:
@@ -204,8 +222,9 @@ def column_statements(present: set[tuple[str, str]]) -> list[str]:
                 f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {column.type}',
                 f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'",
             ]
-            if filled := _FILLED.get((table.name, column.name)):
-                statements.append(filled)
+            if (table.name, column.name) in _BEFORE:
+                before = before_added(table.name, column)
+                statements.append(f'UPDATE {table.name} SET "{column.name}" = {before}')
     return statements
 
 
@@ -231,7 +250,7 @@ def schema_rows() -> list[dict[str, str]]:
             "type": column.type,
             "comment": column.comment,
         }
-        for table in TABLES
+        for table in (*TABLES, ITEMS)
         if table.name not in ("ingested", "schema_version")
         for column in table.columns
     ]

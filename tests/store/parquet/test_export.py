@@ -20,7 +20,7 @@ from workbench.store import ingest, query
 from workbench.store.parquet import export
 from workbench.store.parquet.export import export_parquet
 from workbench.store.parquet.filesystem import Place
-from workbench.store.parquet.layout import MARKER, bucket_of, metrics_path
+from workbench.store.parquet.layout import MARKER, METRICS, bucket_of, part_path
 from workbench.store.parquet.mirror import mirrored
 
 TABLES = ("studies", "study_runs", "runs", "metrics", "fits", "crossovers")
@@ -62,8 +62,8 @@ def test_only_what_changed_is_written(store: Path, tmp_path: Path, make_run: Mak
     export_parquet(store, str(out))
     after = files(out)
     changed = {path for path in after if after[path] != before[path]}
-    assert metrics_path("mdlm", bucket_of("b")) in changed
-    assert changed <= {metrics_path("mdlm", bucket_of("b")), "runs/part-0.parquet"}
+    assert part_path(METRICS, "mdlm", bucket_of("b")) in changed
+    assert changed <= {part_path(METRICS, "mdlm", bucket_of("b")), "runs/part-0.parquet"}
     assert everything(out) == everything(store)
 
 
@@ -74,7 +74,7 @@ def test_a_run_that_vanished_from_the_store_leaves_the_dataset(store: Path, tmp_
     ingest(store, rebuild=True)
     report = export_parquet(store, str(out))
     assert report.removed == 1
-    assert not (out / metrics_path("ar", bucket_of("c"))).parent.exists()
+    assert not (out / part_path(METRICS, "ar", bucket_of("c"))).parent.exists()
     assert everything(out) == everything(store)
 
 
@@ -240,9 +240,9 @@ def test_a_url_holds_the_same_dataset_and_is_mirrored(
     assert export_parquet(store, url).removed == 1
     assert everything(mirrored(url)) == everything(store)
     unchanged = files(mirror)
-    path = metrics_path("mdlm", bucket_of("b"))
+    path = part_path(METRICS, "mdlm", bucket_of("b"))
     assert unchanged[path] == before[path], "what stayed as it was is not fetched again"
-    assert metrics_path("ar", bucket_of("c")) not in unchanged
+    assert part_path(METRICS, "ar", bucket_of("c")) not in unchanged
 
 
 @pytest.mark.slow
@@ -328,6 +328,6 @@ def _has(package: str) -> bool:
 
 
 def test_numbers_without_an_objective_have_a_partition_too() -> None:
-    assert metrics_path(None, 3).startswith("metrics/objective=__HIVE_DEFAULT_PARTITION__/")
-    assert metrics_path("a/b=c", 3) == "metrics/objective=a%2Fb%3Dc/bucket=3/part-0.parquet"
-    assert os.sep not in metrics_path("a/b", 1).split("objective=")[1].split("/bucket")[0]
+    assert part_path(METRICS, None, 3).startswith("metrics/objective=__HIVE_DEFAULT_PARTITION__/")
+    assert part_path(METRICS, "a/b=c", 3) == "metrics/objective=a%2Fb%3Dc/bucket=3/part-0.parquet"
+    assert os.sep not in part_path(METRICS, "a/b", 1).split("objective=")[1].split("/bucket")[0]

@@ -9,16 +9,31 @@ import duckdb
 
 from workbench.errors import InputError
 from workbench.store.connection import LAST, READ_ONLY
-from workbench.store.parquet.layout import MARKER, METRICS, PARTS, SMALL, check_marker, table_path
+from workbench.store.parquet.layout import (
+    ITEMS,
+    MARKER,
+    METRICS,
+    PARTS,
+    SMALL,
+    check_marker,
+    table_path,
+)
 from workbench.store.parquet.open_files import OpenFiles, cannot_be_read
-from workbench.store.schema import TABLES, VIEWS, Table
+from workbench.store.schema import ITEMS as ITEMS_TABLE
+from workbench.store.schema import TABLES, VIEWS, Table, before_added
 
 
 @contextmanager
-def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the store's tables and views over the files of a dataset.
+def open_dataset(
+    folder: Path, *, items: bool = True, memory: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the store's tables and views, and `items`, over the files of a dataset.
 
     It can read those files and no others; `query` refuses statements that are not SELECTs.
+
+    Args:
+        items: whether `items` has its rows: without, half as many files are opened.
+        memory: a memory limit, such as "1GB".
 
     Raises:
         InputError: the dataset is damaged, or written by a newer workbench.
@@ -33,7 +48,7 @@ def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.
     with ExitStack() as stack, duckdb.connect(":memory:", config=dict(locked)) as connection:
         files = OpenFiles(stack)
         try:
-            _create_views(connection, folder, files)
+            _create_views(connection, folder, files, items)
             connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files.names))}]")
             for statement in (f"SET enable_external_access = {shut}", *LAST):
                 connection.execute(statement)
@@ -51,18 +66,21 @@ def open_dataset(folder: Path, *, memory: str | None = None) -> Iterator[duckdb.
 def state_of(folder: Path) -> list[tuple[str, int, int]]:
     """Every file of a dataset with its inode and time, which change when it is replaced."""
     files = []
-    for path in _parts_of(folder) + [folder / table_path(name) for name in SMALL]:
+    parts = [path for table in (METRICS, ITEMS) for path in _parts_of(folder, table)]
+    for path in parts + [folder / table_path(name) for name in SMALL]:
         with suppress(OSError):
             stat = path.stat()
             files.append((str(path), stat.st_ino, stat.st_mtime_ns))
     return files
 
 
-def _parts_of(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{METRICS}/objective=*/bucket=*/part-0.parquet"))
+def _parts_of(folder: Path, table: str) -> list[Path]:
+    return sorted(folder.glob(f"{table}/objective=*/bucket=*/part-0.parquet"))
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, folder: Path, files: OpenFiles) -> None:
+def _create_views(
+    connection: duckdb.DuckDBPyConnection, folder: Path, files: OpenFiles, items: bool
+) -> None:
     """Create views for all tables.
 
     Raises:
@@ -70,15 +88,15 @@ def _create_views(connection: duckdb.DuckDBPyConnection, folder: Path, files: Op
     """
     # Checked before the files are listed: an export writes the numbers first, then the runs.
     _check_parts(connection, folder, files)
-    for table in TABLES:
-        if table.name == METRICS:
-            paths = _parts_of(folder)
+    for table in (*TABLES, ITEMS_TABLE):
+        if table.name in (METRICS, ITEMS):
+            paths = _parts_of(folder, table.name) if items or table.name == METRICS else []
         elif table.name in SMALL:
             paths = [path for path in [folder / table_path(table.name)] if path.exists()]
         else:
             continue
         names = [files.open(path) for path in paths]
-        connection.execute(f"CREATE VIEW {table.name} AS {_select(table, names)}")
+        connection.execute(f"CREATE VIEW {table.name} AS {_select(connection, table, names)}")
         connection.execute(f"COMMENT ON VIEW {table.name} IS {_literal(table.comment)}")
     for name, (comment, query) in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
@@ -101,12 +119,29 @@ def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, files: Ope
         )
 
 
-def _select(table: Table, files: list[str]) -> str:
+def _select(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> str:
+    """The SELECT of a table's rows, whichever of its columns each file has.
+
+    Files of earlier versions lack columns; an export that was killed leaves both kinds.
+    """
     if not files:
         columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in table.columns)
         return f"SELECT {columns} WHERE false"
+    alike: dict[frozenset[str], list[str]] = {}
+    for file, names in connection.execute(
+        "SELECT file_name, list(name) FROM parquet_schema(?) GROUP BY file_name ORDER BY file_name",
+        [files],
+    ).fetchall():
+        alike.setdefault(frozenset(names), []).append(file)
+    return " UNION ALL ".join(_select_alike(table, *group) for group in alike.items())
+
+
+def _select_alike(table: Table, present: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(
-        f'"{column.name}"::{column.type} AS "{column.name}"' for column in table.columns
+        f'"{column.name}"::{column.type} AS "{column.name}"'
+        if column.name in present
+        else f'({before_added(table.name, column)})::{column.type} AS "{column.name}"'
+        for column in table.columns
     )
     names = ", ".join(map(_literal, files))
     return f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = false)"

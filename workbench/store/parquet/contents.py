@@ -4,15 +4,17 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.store.connection import check_version, connect, database_path
-from workbench.store.parquet.layout import DIGEST, FORMAT, SMALL, bucket_of, metrics_path
+from workbench.store.connection import connect_current, database_path
+from workbench.store.parquet.items import list_items
+from workbench.store.parquet.layout import DIGEST, FORMAT, SMALL, bucket_of, part_path
+from workbench.store.parquet.part import Part
 from workbench.store.schema import METRICS
 
 _ROW_GROUP = 65_536
@@ -20,27 +22,12 @@ _ROW_GROUP = 65_536
 _ORDER = ["metric", "run_id", "step", "tokens", "estimator"]
 
 
-@dataclass
-class Part:
-    """One file of numbers: its runs with the source that the store read them from."""
-
-    path: str
-    sources: dict[str, str] = field(default_factory=dict)
-    rows: int = 0
-
-    @property
-    def digest(self) -> str:
-        sources = "".join(
-            f"{run_id}\t{source}\n" for run_id, source in sorted(self.sources.items())
-        )
-        return hashlib.sha256(f"{FORMAT}\n{sources}".encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class Contents:
-    """The store at one moment: small tables, and for the numbers only a list of parts."""
+    """The store at one moment: small tables, and for numbers and items only lists of parts."""
 
     parts: dict[str, Part]
+    items: dict[str, Part]
     tables: dict[str, pl.DataFrame]
 
     @property
@@ -56,8 +43,7 @@ def _reading(results: Path, timeout: float) -> Iterator[duckdb.DuckDBPyConnectio
             f"{path} does not exist: no results yet. Run a recipe, or restore it from run folders "
             "with `workbench ingest`."
         )
-    with connect(path, read_only=True, timeout=timeout) as connection:
-        check_version(connection, path)
+    with connect_current(path, timeout=timeout) as connection:
         try:
             yield connection
         except duckdb.Error as error:
@@ -76,7 +62,10 @@ def list_contents(results: Path, *, timeout: float) -> Contents:
     """
     with _reading(results, timeout) as connection:
         tables = {name: connection.sql(f"FROM {name} ORDER BY ALL").pl() for name in SMALL}
-        return Contents(_parts(connection, None), tables)
+        parts = _parts(connection, None)
+    runs = tables["runs"]
+    items = list_items(results, zip(runs["run_id"], runs["objective"], strict=True))
+    return Contents(parts, items, tables)
 
 
 def _parts(connection: duckdb.DuckDBPyConnection, run_ids: list[str] | None) -> dict[str, Part]:
@@ -89,8 +78,8 @@ def _parts(connection: duckdb.DuckDBPyConnection, run_ids: list[str] | None) -> 
     ).fetchall()
     parts: dict[str, Part] = {}
     for run_id, objective, source, rows in run_rows:
-        path = metrics_path(objective, bucket_of(run_id))
-        part = parts.setdefault(path, Part(path))
+        path = part_path(METRICS.name, objective, bucket_of(run_id))
+        part = parts.setdefault(path, Part(path, METRICS))
         part.sources[run_id] = source
         part.rows += rows
     return parts

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from workbench.errors import InputError
 from workbench.store.parquet.contents import (
     Contents,
-    Part,
     as_parquet,
     digest_of,
     list_contents,
     read_parts,
 )
 from workbench.store.parquet.filesystem import Place
+from workbench.store.parquet.items import items_as_parquet
 from workbench.store.parquet.layout import (
     DIGEST,
     MARKER,
@@ -27,6 +27,7 @@ from workbench.store.parquet.layout import (
     marker,
     table_path,
 )
+from workbench.store.parquet.part import Part
 
 _ROWS_AT_ONCE = 2_000_000  # about 1 GB of memory
 
@@ -43,10 +44,11 @@ class ExportReport:
 
 
 def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> ExportReport:
-    """Make a dataset equal to the store.
+    """Make a dataset equal to the store, with the items of its runs.
 
-    Numbers are written before the tables that list their runs: a run in `runs` has its numbers,
-    even if the export is interrupted. Files of runs that the store no longer has are removed last.
+    Numbers and items are written before the tables that list their runs: a run in `runs` has its
+    numbers, even if the export is interrupted. Files of runs that the store no longer has are
+    removed last.
 
     Args:
         location: a folder, or a URL that fsspec knows.
@@ -68,16 +70,20 @@ def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> Ex
         _refuse_another_store(place, digests, contents)
         if MARKER not in listed:
             _put_marker(place)
+        for part in _changed(contents.items, digests, report):
+            place.put(part.path, items_as_parquet(results, part))
+            report.written += 1
         _write_metrics(results, place, contents, digests, report, timeout)
+        parts = {*contents.parts, *contents.items}
         for name, frame in contents.tables.items():
-            metadata = {PARTS: json.dumps(sorted(contents.parts))} if name == "runs" else {}
+            metadata = {PARTS: json.dumps(sorted(parts))} if name == "runs" else {}
             digest = digest_of(frame, metadata)
             if digests.get(table_path(name)) == digest:
                 report.unchanged += 1
                 continue
             place.put(table_path(name), as_parquet(frame, digest, metadata))
             report.written += 1
-        for path in set(digests) - set(contents.parts) - set(map(table_path, contents.tables)):
+        for path in set(digests) - parts - set(map(table_path, contents.tables)):
             place.remove(path)
             report.removed += 1
         if report.written or report.removed:
@@ -125,6 +131,14 @@ def _digest(place: Place, path: str) -> str | None:
         return None
 
 
+def _changed(
+    parts: dict[str, Part], digests: dict[str, str | None], report: ExportReport
+) -> list[Part]:
+    changed = [part for part in parts.values() if digests.get(part.path) != part.digest]
+    report.unchanged += len(parts) - len(changed)
+    return changed
+
+
 def _write_metrics(
     results: Path,
     place: Place,
@@ -133,9 +147,7 @@ def _write_metrics(
     report: ExportReport,
     timeout: float,
 ) -> None:
-    changed = [part for part in contents.parts.values() if digests.get(part.path) != part.digest]
-    report.unchanged += len(contents.parts) - len(changed)
-    for chunk in _chunks(changed):
+    for chunk in _chunks(_changed(contents.parts, digests, report)):
         for part, frame in read_parts(results, chunk, timeout=timeout):
             place.put(part.path, as_parquet(frame, part.digest, {}))
             report.written += 1

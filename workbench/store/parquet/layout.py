@@ -4,6 +4,7 @@
 _workbench.json                                     format, tables, columns and what they mean
 runs/part-0.parquet                                 and studies, study_runs, fits, crossovers
 metrics/objective=ar/bucket=17/part-0.parquet       the numbers of the runs of one bucket
+items/objective=ar/bucket=17/part-0.parquet         the windows and questions they are made of
 ```
 
 A run's numbers are in one file, whose name never changes. It is replaced in one step, so that
@@ -27,6 +28,7 @@ FORMAT = 1
 BUCKETS = 64
 MARKER = "_workbench.json"
 METRICS = "metrics"
+ITEMS = "items"
 SMALL = tuple(
     table.name for table in TABLES if table.name not in (METRICS, "ingested", "schema_version")
 )
@@ -35,11 +37,12 @@ DIGEST = "workbench.digest"
 """Key of a file's own metadata: a hash of what it was made from. In the file itself it cannot
 disagree with a list of files that another writer has left."""
 PARTS = "workbench.parts"
-"""Key of the metadata of `runs`: the files with the numbers of those runs, as JSON."""
+"""Key of the metadata of `runs`: the files of `metrics` and `items` of those runs, as JSON."""
 NO_OBJECTIVE = "__HIVE_DEFAULT_PARTITION__"  # Hive's own word for NULL
 
 _OURS = re.compile(
-    rf"(?:{'|'.join(SMALL)})/part-0\.parquet|{METRICS}/objective=[^/]+/bucket=\d+/part-0\.parquet"
+    rf"(?:{'|'.join(SMALL)})/part-0\.parquet"
+    rf"|(?:{METRICS}|{ITEMS})/objective=[^/]+/bucket=\d+/part-0\.parquet"
 )
 
 
@@ -48,10 +51,10 @@ def bucket_of(run_id: str) -> int:
     return int(hashlib.md5(run_id.encode()).hexdigest()[:8], 16) % BUCKETS
 
 
-def metrics_path(objective: str | None, bucket: int) -> str:
-    """The path of a file of numbers, relative to the dataset."""
+def part_path(table: str, objective: str | None, bucket: int) -> str:
+    """The path of a file of `metrics` or `items`, relative to the dataset."""
     value = NO_OBJECTIVE if objective is None else quote(objective, safe="")
-    return f"{METRICS}/objective={value}/bucket={bucket}/part-0.parquet"
+    return f"{table}/objective={value}/bucket={bucket}/part-0.parquet"
 
 
 def table_path(table: str) -> str:

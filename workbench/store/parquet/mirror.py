@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.store.parquet.filesystem import Place
-from workbench.store.parquet.layout import MARKER, METRICS, check_marker, is_ours
+from workbench.store.parquet.layout import ITEMS, MARKER, METRICS, check_marker, is_ours
 
 _LIST = "_mirror.json"
 
@@ -41,11 +41,9 @@ def mirrored(url: str) -> Path:
         stale = [
             p for p, mark in wanted.items() if fetched.get(p) != mark or not (folder / p).exists()
         ]
-        # In the order of an export: numbers first, and removals last.
-        for paths in (
-            [path for path in stale if path.startswith(METRICS)],
-            [path for path in stale if not path.startswith(METRICS)],
-        ):
+        # In the order of an export: numbers and items first, and removals last.
+        large = [path for path in stale if path.startswith((f"{METRICS}/", f"{ITEMS}/"))]
+        for paths in (large, [path for path in stale if path not in large]):
             here.each(lambda path: here.put(path, there.read(path)), paths)
         gone = [path for path in here.files() if is_ours(path) and path not in wanted]
         for path in gone:
