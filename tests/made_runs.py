@@ -37,6 +37,8 @@ def run_maker(results: Path) -> MakeRun:
         state: str = "finished",
         overrides: list[str] | None = None,
         compare: dict[str, Any] | None = None,
+        protocol: int | None = None,
+        imported: bool = False,
     ) -> RunFolder:
         config = load_recipe("quickstart", ["training.objective='ar'", *(overrides or [])]).runs[0]
         document: dict[str, Any] = {
@@ -53,6 +55,8 @@ def run_maker(results: Path) -> MakeRun:
                 "train_flops": 1e12,
             },
         }
+        document |= {"protocol": protocol} if protocol is not None else {}
+        document |= {"imported": True} if imported else {}
         run = RunFolder.create(results, run_id, document, {"host": "here"})
         writer = RecordWriter(run.records_path)
         for step, value in values.items():
