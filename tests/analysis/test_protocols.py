@@ -1,6 +1,9 @@
 """Numbers of two evaluation protocols are compared nowhere."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.overfitting import overfitting_onset
-from workbench.analysis.pairing import distinguishing_keys, following_keys, make_pairs
+from workbench.analysis.pairing import UNIQUE, distinguishing_keys, following_keys, make_pairs
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 from workbench.figures.points import families
@@ -52,10 +55,11 @@ def test_runs_that_pair_across_protocols_alone_are_refused_with_the_way_out(
 ) -> None:
     make_sides(make_run, None, 2, compare=compare)  # a run of before says nothing: it is 1
     ingest(results)
-    for answer in (crossovers, differences, effective_data):
-        arguments = ["tokens"] if answer is crossovers else []
+    along_tokens = partial(crossovers, axis="tokens")
+    answers: list[Callable[..., Any]] = [along_tokens, differences, effective_data]
+    for answer in answers:
         with pytest.raises(InputError, match=r"ar by 1, mdlm by 2.*Run the recipe again"):
-            answer(results, "made", "val_loss", *arguments)  # type: ignore[operator]
+            answer(results, "made", "val_loss")
 
 
 def test_what_pairs_in_no_protocol_is_told_as_before(results: Path, make_run: MakeRun) -> None:
@@ -108,8 +112,8 @@ def test_a_protocol_is_named_first_and_follows_no_other_key() -> None:
         {"protocol": n, "data.unique_tokens": 5, "data.validation_documents": n} for n in (1, 2)
     ]
     assert distinguishing_keys(runs) == ["protocol"]
-    runs = [{"protocol": n, "data.unique_tokens": n, "model.width": n} for n in (1, 2)]
-    assert following_keys(runs, "data.unique_tokens") == ["model.width"]
+    runs = [{"protocol": n, UNIQUE: n, "model.width": n} for n in (1, 2)]
+    assert following_keys(runs, UNIQUE) == ["model.width"]
 
 
 def test_a_fit_takes_one_protocol_and_says_how_to_choose(results: Path, make_run: MakeRun) -> None:
