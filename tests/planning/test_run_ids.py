@@ -77,7 +77,6 @@ def test_a_folder_that_has_moved_is_prepared_anew_and_is_the_same_run(
         "training.checkpoint_every=5",
         "training.checkpoint_points=3",
         "study.name=another",
-        "launcher.jobs=3",
     ],
 )
 def test_what_moves_no_number_makes_no_other_run(

@@ -146,6 +146,18 @@ def test_an_evaluation_replaces_itself_and_no_other(tmp_path: Path) -> None:
     assert len(read_items(tmp_path, ["cloze_acc"])) == 12
 
 
+@pytest.mark.parametrize("draws", [8, None])
+def test_what_training_measured_and_is_measured_again_is_there_once(
+    draws: int | None, tmp_path: Path
+) -> None:
+    file = ItemsFile(tmp_path)
+    file.add(made(seed=1).frame(8, "val_loss", "nelbo", draws))
+    file.write()
+    later = made(seed=2).frame(8, "val_loss", "nelbo", draws)
+    write_evaluated(tmp_path, later)
+    assert read_items(tmp_path, ["val_loss"]).equals(later)
+
+
 def test_a_damaged_file_costs_its_own_items_alone(tmp_path: Path) -> None:
     frame = made().frame(8, "val_loss", "nelbo", 32)
     write_evaluated(tmp_path, frame)

@@ -177,13 +177,19 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
 
 def read_items(folder: Path, metrics: Iterable[str]) -> pl.DataFrame:
     """The rows of some metrics of a run; none where it has none. Damaged files are left out: their
-    numbers are in the records all the same, without what they are made of."""
+    numbers are in the records all the same, without what they are made of.
+
+    A number that was measured again after training, in the same way, is there once, as in the
+    store: the later one.
+    """
     wanted = list(metrics)
-    paths = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    paths = sorted(folder.glob("*.parquet"), key=lambda path: (path.name != TRAINING, path.name))
     frames = [
         frame.filter(pl.col("metric").is_in(wanted)) for path in paths for frame in _readable(path)
     ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+    if not frames:
+        return pl.DataFrame(schema=SCHEMA)
+    return pl.concat(frames).unique([*_KEY, "item"], keep="last", maintain_order=True)
 
 
 def _readable(path: Path) -> list[pl.DataFrame]:
