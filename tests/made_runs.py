@@ -47,7 +47,8 @@ def run_maker(results: Path) -> MakeRun:
         overrides: list[str] | None = None,
         compare: dict[str, Any] | None = None,
         items: Sequence[float] | None = None,
-        protocol: int = PROTOCOL,
+        protocol: int | None = PROTOCOL,
+        imported: bool = False,
     ) -> RunFolder:
         config = load_recipe("quickstart", ["training.objective='ar'", *(overrides or [])]).runs[0]
         document: dict[str, Any] = {
@@ -64,8 +65,8 @@ def run_maker(results: Path) -> MakeRun:
                 "train_flops": 1e12,
             },
         }
-        if protocol > 1:
-            document["protocol"] = protocol
+        document |= {} if protocol in (None, 1) else {"protocol": protocol}
+        document |= {"imported": True} if imported else {}
         run = RunFolder.create(results, run_id, document, {"host": "here"})
         estimator = "nll" if config.training.objective == "ar" else "nelbo"
         parts = {step: _items(value, items) for step, value in values.items() if items is not None}

@@ -1,16 +1,21 @@
 """The items of runs, read from run folders and from a dataset alike."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from tests.made_runs import MakeRun
+from tests.store.parquet.conftest import files
+from workbench.errors import InputError
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import SCHEMA, Items, ItemsFile, items_of, write_evaluated
 from workbench.store import ingest, query
 from workbench.store.items import read_items_of
 from workbench.store.parquet.export import export_parquet
+from workbench.store.parquet.layout import bucket_of, part_path
 
 
 def windows(shift: float, noise: bool = False) -> Items:
@@ -49,6 +54,42 @@ def test_items_of_a_metric_are_those_of_all_files_of_each_run(
     assert second.noise_variance_N is not None
     bits = read_items_of(results, ["a"], "val_bpb")
     assert bits["a"].equals(read["a"]), "bits a byte are made of the loss"
+
+
+def test_a_question_for_items_to_the_store_says_where_they_are(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", {1: 1.0})
+    ingest(results)
+    with pytest.raises(InputError, match="export parquet DATASET"):
+        query(results, "FROM items")
+
+
+def test_only_files_of_runs_whose_items_changed_are_written(
+    results: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    runs = {name: make_run(name, {1: 1.0}) for name in "abc"}
+    for run in runs.values():
+        write_items(run, 0.0)
+    ingest(results)
+    export_parquet(results, str(out))
+    assert export_parquet(results, str(out)).written == 0
+    before = files(out)
+    write_evaluated(runs["b"].items_dir, windows(9.0).frame(9, "val_loss", "nll", None))
+    assert export_parquet(results, str(out)).written == 1
+    assert {path for path in before if files(out)[path] != before[path]} == {
+        part_path("items", "ar", bucket_of("b"))
+    }
+    shutil.rmtree(runs["c"].path)
+    ingest(results, rebuild=True)
+    assert export_parquet(results, str(out)).removed == 2, "its numbers and its items"
+    assert set(read_items_of(out, "abc", "val_loss")) == {"a", "b"}
+    (out / part_path("items", "ar", bucket_of("a"))).unlink()
+    with pytest.raises(InputError, match=r"items.*is missing.*Export the store again"):
+        query(out, "SELECT 1")
+    export_parquet(results, str(out))
+    assert set(read_items_of(out, "abc", "val_loss")) == {"a", "b"}
 
 
 def test_a_dataset_has_the_items_of_its_runs(

@@ -28,6 +28,8 @@ AXES = {
     "flops_per_unique": "flops_per_unique",
 }
 """The columns that curves can be drawn along."""
+PROTOCOL = "protocol"
+"""Key of the curves of a study whose runs were evaluated by more than one protocol."""
 _FLOPS_AXES = ("flops", "flops_per_unique")
 # Of keys and of the store's columns of the same name: what an absent value stands for.
 _PLAIN = PLAIN | {key.rpartition(".")[2]: plain for key, plain in PLAIN.items()}
@@ -39,7 +41,8 @@ class Curve:
 
     run_id: str
     keys: dict[str, Any]
-    """The run's configuration with dotted keys, and n_params."""
+    """The run's configuration with dotted keys, and n_params; `PROTOCOL` where the study has runs
+    of several."""
     x: dict[str, Floats]
     """Tokens, epochs, training FLOPs, and those per unique token, of each point; NaN where the
     store has NULL, as in imported runs without FLOPs."""
@@ -122,9 +125,8 @@ def load_curves(
             WHERE study = {name}""",
     )
     by_id = {str(row["run_id"]): row for row in _one_spelling(runs.to_dicts())}
-    return StudyCurves(
-        study, spellings(metric)[0], json.loads(compare or "{}"), _curves(frame, by_id)
-    )
+    curves = _by_protocol(_curves(frame, by_id))
+    return StudyCurves(study, spellings(metric)[0], json.loads(compare or "{}"), curves)
 
 
 def run_keys(run: dict[str, Any]) -> dict[str, Any]:
@@ -161,6 +163,22 @@ def _one_spelling(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @lru_cache(maxsize=4096)
 def _parsed(config: str) -> dict[str, Any]:
     return dotted(json.loads(config))
+
+
+def _by_protocol(curves: list[Curve]) -> list[Curve]:
+    """The curves, with their protocols among their keys where there are several.
+
+    Numbers of two protocols are not comparable, so these keys separate runs that agree in all
+    others. Imported curves have no protocol.
+    """
+    if len({curve.protocol for curve in curves} - {None}) < 2:
+        return curves
+    return [
+        curve
+        if curve.protocol is None
+        else replace(curve, keys={**curve.keys, PROTOCOL: curve.protocol})
+        for curve in curves
+    ]
 
 
 def _of_estimator(frame: pl.DataFrame, estimator: str, what: str) -> pl.DataFrame:

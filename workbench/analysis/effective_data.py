@@ -24,6 +24,7 @@ from workbench.analysis.pairing import (
     following_keys,
     named_group,
     order_of,
+    refuse_across_protocols,
     shared_groups,
     side_name,
     sides_of,
@@ -83,6 +84,7 @@ def effective_data(
         if family.baseline and family.challenger
     ]
     if not families:
+        refuse_across_protocols(loaded, sides, match, ignored)
         raise InputError(
             f"study {study}: no runs of {side_name(sides[0])} and {side_name(sides[1])} share all "
             "keys but the unique tokens."

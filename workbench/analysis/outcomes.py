@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import interval
-from workbench.analysis.curves import Curve, load_curves
+from workbench.analysis.curves import PROTOCOL, Curve, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
@@ -43,7 +43,7 @@ def outcomes(
     differing = [
         key
         for key in distinguishing_keys([keys for keys, _ in groups.values()])
-        if "." in key and key != "data.unique_tokens"
+        if key == PROTOCOL or ("." in key and key != "data.unique_tokens")
     ]
     rows = []
     for keys, all_curves in groups.values():
@@ -100,7 +100,7 @@ def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     """Sorts by objective, size, unique tokens and other keys: None first, then numbers, texts."""
     size, unique, _ = order_of(row["group"])
-    keys = sorted(key for key in row["group"] if "." in key)
+    keys = sorted(key for key in row["group"] if "." in key or key == PROTOCOL)
     values = [row["group"][key] for key in keys]
     return str(row["objective"]), size, unique, [
         (-1, 0.0, "") if value is None

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from workbench.analysis.curves import Curve, Floats, StudyCurves
+from workbench.analysis.curves import PROTOCOL, Curve, Floats, StudyCurves
 from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
@@ -71,12 +71,45 @@ def compared_pairs(
     sides, match = sides_of(loaded, baseline, challenger)
     pairs = make_pairs(loaded, *sides, match)
     if not pairs:
+        refuse_across_protocols(loaded, sides, match)
         names = " and ".join(map(side_name, sides))
         raise InputError(
             f"study {loaded.study}: no runs of {names} share all other keys. [compare] match in "
             "the recipe says which keys a pair shares."
         )
     return sides, pairs
+
+
+def refuse_across_protocols(
+    loaded: StudyCurves,
+    sides: tuple[Side, Side],
+    match: tuple[str, ...] | None,
+    ignored: Iterable[str] = (),
+) -> None:
+    """Refuse a comparison whose runs share all keys but the protocol of their evaluation.
+
+    Raises:
+        InputError: they do.
+    """
+    if not any(PROTOCOL in curve.keys for curve in loaded.curves):
+        return
+    alike = [
+        replace(c, keys={key: value for key, value in c.keys.items() if key != PROTOCOL})
+        for c in loaded.curves
+    ]
+    for group in shared_groups(alike, *sides, match, ignored):
+        if group.baseline and group.challenger:
+            numbers = (
+                " and ".join(map(str, sorted({c.protocol for c in side if c.protocol})))
+                for side in (group.baseline, group.challenger)
+            )
+            measured = (f"{side_name(s)} by {n}" for s, n in zip(sides, numbers, strict=True))
+            raise InputError(
+                f"study {loaded.study}: its runs were evaluated by different protocols "
+                f"({', '.join(measured)}), whose numbers are not comparable. Run the recipe again, "
+                "with `workbench run`: all runs are then measured by one protocol, and those of an "
+                "older one leave the study."
+            )
 
 
 def sides_of(
@@ -114,7 +147,9 @@ def shared_groups(
     """Group curves by the keys that both sides share, and by what else differs on one side.
 
     The curves of a side differ in nothing but their seeds: AR at several input masks gives as many
-    groups, each compared with the same challenger.
+    groups, each compared with the same challenger. Runs of different evaluation protocols share no
+    group, whatever `match` says; imported runs, which have no protocol, are compared with those of
+    each.
 
     Args:
         match: the only keys to share; None for all but the compared ones.
@@ -126,6 +161,7 @@ def shared_groups(
     if "training.epochs" in named:
         compared.add("training.total_tokens")  # what epochs are resolved to
     left_out = set(ignored)
+    protocols = sorted({curve.keys[PROTOCOL] for curve in curves if PROTOCOL in curve.keys})
     groups: dict[str, Shared] = {}
     for curve in curves:
         shared = {
@@ -134,12 +170,27 @@ def shared_groups(
             if (key in match if match is not None else key not in compared and not _of_side(key))
             and key not in left_out
         }
-        group = groups.setdefault(identity(shared), Shared(shared, [], []))
-        if selects(baseline, curve.keys):
-            group.baseline.append(curve)
-        if selects(challenger, curve.keys):
-            group.challenger.append(curve)
-    return [variant for group in groups.values() for variant in _by_variant(group, left_out)]
+        for protocol in [curve.keys[PROTOCOL]] if PROTOCOL in curve.keys else protocols or [None]:
+            keys = shared if protocol is None else shared | {PROTOCOL: protocol}
+            group = groups.setdefault(identity(keys), Shared(keys, [], []))
+            if selects(baseline, curve.keys):
+                group.baseline.append(curve)
+            if selects(challenger, curve.keys):
+                group.challenger.append(curve)
+    variants = [variant for group in groups.values() for variant in _by_variant(group, left_out)]
+    return _each_once(variants) if protocols else variants
+
+
+def _each_once(groups: list[Shared]) -> list[Shared]:
+    """The groups, those of imported runs alone once, not once for each protocol."""
+    once: dict[tuple[tuple[str, ...], ...], Shared] = {}
+    for group in groups:
+        runs = tuple(tuple(c.run_id for c in side) for side in (group.baseline, group.challenger))
+        if runs in once:
+            keys = {key: value for key, value in group.keys.items() if key != PROTOCOL}
+            group = replace(group, keys=keys)
+        once[runs] = group
+    return list(once.values())
 
 
 def _of_side(key: str) -> bool:
@@ -169,7 +220,7 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
     """Curves by the keys that differ among them, other than seeds and names of shapes."""
-    free = {*SEEDS, "model.size", "n_params", *_CHANGE_NOTHING, *ignored}
+    free = {*SEEDS, "model.size", "n_params", PROTOCOL, *_CHANGE_NOTHING, *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
         key
@@ -206,11 +257,14 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     differing = [key for key in named if key not in _CHANGE_NOTHING and differs(key)]
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
+    first = (UNIQUE, "n_params", PROTOCOL)
     for key in sorted(
-        differing, key=lambda k: (k != UNIQUE, k != "n_params", k in _DEFAULTS_FROM_OTHERS, k)
+        differing,
+        key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
         followed = any(_follows(configurations, key, other) for other in distinguishing)
-        if key != "training.objective" and not followed:
+        # A size is a name for a shape, whose keys stand beside it.
+        if key not in ("training.objective", "model.size") and not followed:
             distinguishing.append(key)
     return distinguishing
 
@@ -255,13 +309,14 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     """The keys whose value follows from that of `key` in all groups, and varies with it.
 
     Total tokens follow unique tokens in a study of equal epochs, width follows the number of
-    parameters: such keys say no more than `key`, and do not split a trend along it.
+    parameters: such keys say no more than `key`, and do not split a trend along it. The protocol of
+    an evaluation does whatever it follows.
     """
     values = {json.dumps(group.get(key), default=str) for group in groups}
     if len(values) < 2:
         return []
     following = []
-    for other in sorted({name for group in groups for name in group} - {key}):
+    for other in sorted({name for group in groups for name in group} - {key, PROTOCOL}):
         seen = {
             (json.dumps(g.get(key), default=str), json.dumps(g.get(other), default=str))
             for g in groups

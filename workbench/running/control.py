@@ -24,6 +24,8 @@ from workbench.runs.studies import known_studies, studies_of, targets
 def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]:
     """One row a run and study, in the order of the study's recipe.
 
+    Rows have "protocol", that of the run's evaluation, where some study has runs of several.
+
     Raises:
         InputError: no such results folder or study.
     """
@@ -36,6 +38,7 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
         )
     jobs = Jobs(results)
     rows = []
+    protocols: dict[str, set[int]] = {}
     for name, run_ids in studies.items():
         if study not in (None, name):
             continue
@@ -43,20 +46,27 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
             folder = RunFolder(results / "runs" / run_id)
             if not folder.path.exists():
                 continue  # removed, or to be made by the next `workbench run`
-            status, derived = folder.status(), folder.config_json()["derived"]
+            status, document = folder.status(), folder.config_json()
+            protocol = None if document.get("imported") is True else document.get("protocol", 1)
+            if protocol is not None:
+                protocols.setdefault(name, set()).add(protocol)
             rows.append(
                 {
                     "run_id": run_id,
                     "study": name,
                     "state": status.state,
                     "step": status.step,
-                    "steps": derived["steps"],
+                    "steps": document["derived"]["steps"],
                     "tokens": status.tokens,
                     "attempts": status.attempts,
+                    "protocol": protocol,
                     "error": status.error,
                 }
                 | jobs.columns(run_id, status.state)
             )
+    if all(len(of_study) < 2 for of_study in protocols.values()):
+        for row in rows:
+            del row["protocol"]
     return rows
 
 

@@ -17,6 +17,7 @@ from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
 from workbench.runs.files import check_writable, each, write_json
 from workbench.runs.folder import RunFolder
+from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.provenance import provenance
 from workbench.runs.studies import extended_runs, imported_runs
 
@@ -123,7 +124,12 @@ def train_folders(
 
 
 def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFolder]:
-    """The run folders and the study's file, by run id."""
+    """The run folders, by run id, and the study's file.
+
+    A run that is there already and still has to train gets what the recipe says now of keys that
+    change no number, and so no id: where its text, tokenizer and tasks lie, which checkpoints it
+    keeps.
+    """
     origin = provenance(recipe.text)
 
     def make(run: RunSpec) -> RunFolder:
@@ -142,7 +148,9 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             "config": run.config.model_dump(mode="json"),
             "derived": run.derived(),
         }
-        return RunFolder.create(results, run.run_id, config, origin | plugin_origins(run.config))
+        folder = RunFolder.create(results, run.run_id, config, origin | plugin_origins(run.config))
+        _renew_config(folder, {key: config[key] for key in ("data", "config", "derived")})
+        return folder
 
     folders = {folder.run_id: folder for folder in each(make, plan.runs)}
     listed = dict.fromkeys(
@@ -164,6 +172,19 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
     (results / "studies").mkdir(exist_ok=True)
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
     return folders
+
+
+def _renew_config(run: RunFolder, now: dict[str, Any]) -> None:
+    """Write these parts of `config.json`, where they differ, of a run that is not finished.
+
+    A run that somebody trains goes on with what it has read.
+    """
+    document = run.config_json()
+    if document.get("imported") is True or document | now == document:
+        return
+    with suppress(AlreadyClaimed), run.claim():
+        if run.stored_status().state != "finished":
+            write_json(run.config_path, document | now)
 
 
 def _validation_folders(run: RunSpec, results: Path) -> dict[str, Any]:

@@ -75,7 +75,13 @@ def _answer(
     except (duckdb.PermissionException, duckdb.InvalidInputException) as error:
         raise InputError(f"SQL: refused: {error}") from None
     except duckdb.Error as error:
-        raise InputError(f"SQL: {error}") from None
+        hint = ""
+        if f"Table with name {ITEMS.name} does not exist" in str(error):
+            hint = (
+                " The store leaves items in the run folders; a dataset has them: `workbench export "
+                "parquet DATASET`, then `workbench sql --from DATASET`."
+            )
+        raise InputError(f"SQL: {error}{hint}") from None
 
 
 def _open(

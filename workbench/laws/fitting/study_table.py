@@ -34,13 +34,15 @@ def study_table(
         where: only runs that meet these conditions; see `analysis.curves.chosen`.
 
     Raises:
-        InputError: there is no such study or metric, no run matches, or the metric is not a loss.
+        InputError: there is no such study or metric, no run matches, the metric is not a loss, or
+            the runs were evaluated by different protocols.
     """
     if at not in AT:
         raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
     if higher_is_better(metric):
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
     curves = chosen(load_curves(results, study, metric), where).curves
+    _require_one_protocol(study, curves)
     place = {curve.run_id: number for number, curve in enumerate(curves)}
     frame = _points(curves)
     if at != "curve":
@@ -73,6 +75,17 @@ def study_table(
         run_ids=tuple(frame["run_id"].to_list()),
         columns=_columns(curves, np.array([place[run_id] for run_id in frame["run_id"]], int)),
     )
+
+
+def _require_one_protocol(study: str, curves: list[Curve]) -> None:
+    protocols = sorted({curve.protocol for curve in curves if curve.protocol is not None})
+    if len(protocols) > 1:
+        raise InputError(
+            f"study {study}: its runs were evaluated by protocols "
+            f"{' and '.join(map(str, protocols))}, whose losses are not comparable. Choose with "
+            f"--where 'protocol = {protocols[-1]}', or run the recipe again: runs of an older "
+            "protocol then leave the study."
+        )
 
 
 def _columns(curves: list[Curve], run: NDArray[np.intp]) -> dict[str, NDArray[np.object_]]:

@@ -16,6 +16,7 @@ from workbench.store.parquet.layout import (
     PARTS,
     SMALL,
     check_marker,
+    listed_columns,
     table_path,
 )
 from workbench.store.parquet.open_files import OpenFiles, cannot_be_read
@@ -40,15 +41,17 @@ def open_dataset(
     """
     folder = folder.resolve()
     try:
-        check_marker((folder / MARKER).read_bytes(), str(folder))
+        marker = (folder / MARKER).read_bytes()
     except OSError as error:
         raise InputError(f"{folder / MARKER}: cannot be read: {error.strerror}.") from None
+    check_marker(marker, str(folder))
+    listed = listed_columns(marker)
     locked = dict(READ_ONLY) | ({"memory_limit": memory} if memory else {})
     shut = locked.pop("enable_external_access")  # once the files are known
     with ExitStack() as stack, duckdb.connect(":memory:", config=dict(locked)) as connection:
         files = OpenFiles(stack)
         try:
-            _create_views(connection, folder, files, items)
+            _create_views(connection, folder, files, listed, items)
             connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files.names))}]")
             for statement in (f"SET enable_external_access = {shut}", *LAST):
                 connection.execute(statement)
@@ -79,9 +82,17 @@ def _parts_of(folder: Path, table: str) -> list[Path]:
 
 
 def _create_views(
-    connection: duckdb.DuckDBPyConnection, folder: Path, files: OpenFiles, items: bool
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    files: OpenFiles,
+    listed: set[tuple[str, str]],
+    items: bool,
 ) -> None:
     """Create views for all tables.
+
+    Args:
+        listed: columns that all files have.
+        items: see `open_dataset`.
 
     Raises:
         InputError: a file with numbers of the runs is missing.
@@ -96,7 +107,9 @@ def _create_views(
         else:
             continue
         names = [files.open(path) for path in paths]
-        connection.execute(f"CREATE VIEW {table.name} AS {_select(connection, table, names)}")
+        connection.execute(
+            f"CREATE VIEW {table.name} AS {_select(connection, table, names, listed)}"
+        )
         connection.execute(f"COMMENT ON VIEW {table.name} IS {_literal(table.comment)}")
     for name, (comment, query) in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
@@ -119,7 +132,12 @@ def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, files: Ope
         )
 
 
-def _select(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> str:
+def _select(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    files: list[str],
+    listed: set[tuple[str, str]],
+) -> str:
     """The SELECT of a table's rows, whichever of its columns each file has.
 
     Files of earlier versions lack columns; an export that was killed leaves both kinds.
@@ -127,13 +145,25 @@ def _select(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str
     if not files:
         columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in table.columns)
         return f"SELECT {columns} WHERE false"
+    present = frozenset(column.name for column in table.columns)
+    # Opening each file for its columns would take as long as many a question.
+    if all((table.name, name) in listed for name in present) and all(
+        names >= present for names in _columns(connection, files[:1]).values()
+    ):
+        return _select_alike(table, present, files)
     alike: dict[frozenset[str], list[str]] = {}
-    for file, names in connection.execute(
+    for file, names in _columns(connection, files).items():
+        alike.setdefault(names, []).append(file)
+    return " UNION ALL ".join(_select_alike(table, *group) for group in alike.items())
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str, frozenset[str]]:
+    """The columns of each file."""
+    rows = connection.execute(
         "SELECT file_name, list(name) FROM parquet_schema(?) GROUP BY file_name ORDER BY file_name",
         [files],
-    ).fetchall():
-        alike.setdefault(frozenset(names), []).append(file)
-    return " UNION ALL ".join(_select_alike(table, *group) for group in alike.items())
+    ).fetchall()
+    return {file: frozenset(names) for file, names in rows}
 
 
 def _select_alike(table: Table, present: frozenset[str], files: list[str]) -> str:

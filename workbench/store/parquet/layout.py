@@ -83,6 +83,13 @@ def marker() -> dict[str, Any]:
     }
 
 
+def listed_columns(content: bytes) -> set[tuple[str, str]]:
+    """(table, column) that all files of a dataset have, by its `_workbench.json`; what it does not
+    list, files of an export that was killed may have all the same."""
+    columns = json.loads(content).get("columns") or []
+    return {(row.get("table"), row.get("column")) for row in columns}
+
+
 def check_marker(content: bytes, where: str) -> None:
     """Check that this version can read a dataset, by its `_workbench.json`.
 
