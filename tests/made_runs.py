@@ -125,8 +125,8 @@ def make_crossing_seeds(
 ) -> None:
     """AR and diffusion, one pair a seed, whose losses cross at about step `at` of 400.
 
-    AR stays at `level` nats; diffusion falls in log steps. Each seed moves both by a common amount and
-    each by its own of sd `spread`; documents differ by ten times as much in both alike, and by
+    AR stays at `level` nats; diffusion falls in log steps. Each seed moves both by a common amount
+    and each by its own of sd `spread`; documents differ by ten times as much in both alike, and by
     `spread` in what diffusion makes of them.
     """
     rng = np.random.default_rng(round(at) + seeds)
