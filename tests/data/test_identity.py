@@ -1,4 +1,5 @@
-"""What came before tiers, mixtures and annealing is still what it was: ids, shards, windows."""
+"""What was there before is still what it was: ids since protocol 2, shards and training windows
+since the first release."""
 
 import hashlib
 from pathlib import Path
@@ -10,13 +11,13 @@ from workbench.planning.plan import run_id_of
 from workbench.recipe import load_recipe
 
 
-def test_the_quickstarts_run_ids_are_those_of_the_first_release() -> None:
+def test_the_quickstarts_run_ids_are_those_that_protocol_2_began_with() -> None:
     runs = [
         run.model_copy(update={"model": run.model.model_copy(update={"vocab_size": 264})})
         for run in load_recipe("quickstart").runs
     ]
     assert [run_id_of(run, "0" * 64) for run in runs] == [
-        "50fc518e364f", "c7a85fabd3c7", "989dd27c6313", "0ee54997dc0b",
+        "044525e061c7", "d0b0c733df48", "8fe1d7eac9fe", "74cbe91cb44a",
     ]  # fmt: skip
 
 

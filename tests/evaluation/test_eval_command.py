@@ -53,7 +53,8 @@ def test_the_last_checkpoint_has_the_numbers_that_training_recorded(
     results: Path, objective: str
 ) -> None:
     run = run_of(results, objective)
-    asked = ["--tasks", "cloze", "--questions", "16", "--draws", "4"]
+    asked = ["--tasks", "cloze", "--questions", "16"]
+    asked += [] if objective == "ar" else ["--draws", "4"]
     rows = rows_of(evaluate(results, run.run_id[:6], *asked))
     trained = read_records(run.records_path).frame.filter(step=12)
     for metric in ("cloze_acc", "cloze_nll_true", "cloze_nll_other"):
@@ -61,24 +62,26 @@ def test_the_last_checkpoint_has_the_numbers_that_training_recorded(
         assert rows[metric]["value"] == pytest.approx(row["value"], rel=1e-5)
         assert rows[metric]["stderr"] == pytest.approx(row["stderr"], rel=1e-4)
         assert (rows[metric]["n"], rows[metric]["step"]) == (16, 12)
-    draws, kind = (1, "nll") if objective == "ar" else (4, "nelbo")
-    assert rows["cloze_acc"]["estimator"] == f"{kind}/draws={draws}/seed=0/questions=16"
+    draws, kind = (None, "nll") if objective == "ar" else (4, "nelbo")
+    assert rows["cloze_acc"]["estimator"] == f"{kind}/seed=0/questions=16"
+    assert rows["cloze_acc"]["draws"] == draws
 
 
 def test_draws_stop_early_unless_they_are_not_to(results: Path) -> None:
     run = run_of(results, "mdlm")
     asked = [run.run_id, "--tasks", "cloze", "--questions", "16", "--draws", "16"]
-    estimators = {
-        rows_of(evaluate(results, *asked, *more))["cloze_acc"]["estimator"]
+    rows = [
+        rows_of(evaluate(results, *asked, *more))["cloze_acc"]
         for more in ([], ["--early", "3"], ["--early", "0"])
-    }
-    assert estimators == {
-        "nelbo/draws=16/early=2/seed=0/questions=16",
-        "nelbo/draws=16/early=3/seed=0/questions=16",
-        "nelbo/draws=16/seed=0/questions=16",
-    }
-    exact = rows_of(evaluate(results, run_of(results, "ar").run_id, *asked[1:]))
-    assert exact["cloze_acc"]["estimator"] == "nll/draws=1/seed=0/questions=16"
+    ]
+    assert [row["estimator"] for row in rows] == [
+        "nelbo/early=2/seed=0/questions=16",
+        "nelbo/early=3/seed=0/questions=16",
+        "nelbo/seed=0/questions=16",
+    ]
+    assert {row["draws"] for row in rows} == {16}
+    exact = rows_of(evaluate(results, run_of(results, "ar").run_id, *asked[1:5]))
+    assert exact["cloze_acc"]["estimator"] == "nll/seed=0/questions=16"
 
 
 def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) -> None:
@@ -92,7 +95,7 @@ def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) ->
     assert (line["task"], line["draws"], line["seed"], line["n"]) == ("cloze", 2, 7, 16)
     assert (line["step"], line["tokens"], line["epoch"]) == (12, 6144, 3.0)
     sql = "SELECT metric, step, tokens, flops, value, stderr, n FROM metrics WHERE estimator = "
-    sql += "'nelbo/draws=2/seed=7/questions=16' ORDER BY metric"
+    sql += "'nelbo/seed=7/questions=16' AND draws = 2 ORDER BY metric"
     saved = query(results, sql).rows()
     assert [row[0] for row in saved] == ["cloze_acc", "cloze_nll_other", "cloze_nll_true"]
     assert all(None not in row for row in saved)
@@ -157,6 +160,41 @@ def test_files_of_questions_are_asked_of_both_objectives(results: Path, tmp_path
     }  # fmt: skip
     assert len(metrics) == 2 * len(set(metrics))
     assert "mmlu: 2 of 2 questions are longer than the model's context of 32" in done.stderr
+
+
+def test_draws_for_runs_without_noise_alone_are_refused(results: Path) -> None:
+    exact, noisy = run_of(results, "ar"), run_of(results, "mdlm")
+    asked = ["--tasks", "cloze", "--questions", "16", "--draws", "2", "--no-record"]
+    message = rf"--draws 2: nothing is drawn for run {exact.run_id}.*exact \(ar\)\. Leave --draws"
+    with pytest.raises(InputError, match=message):
+        evaluate(results, exact.run_id, *asked)
+    done = evaluate(results, exact.run_id, noisy.run_id, *asked)
+    assert done.exit_code == 0, done.output
+    draws = {(row["objective"], row["draws"]) for row in json.loads(done.stdout)}
+    assert draws == {("ar", None), ("mdlm", 2)}
+
+
+def test_the_last_checkpoint_has_the_loss_that_training_recorded(results: Path) -> None:
+    """The same windows and, with as many draws, the same noise; items beside either number."""
+    run = run_of(results, "mdlm")
+    (trained,) = read_records(run.records_path).frame.filter(step=12, metric="val_loss").to_dicts()
+    asked = [run.run_id, "--tasks", "val_loss", "--draws", "8"]
+    row = rows_of(evaluate(results, *asked))["val_loss"]
+    for name in ("value", "stderr", "noise_stderr"):
+        assert row[name] == pytest.approx(trained[name], rel=1e-4)
+    assert (row["n"], row["documents"]) == (trained["n"], trained["documents"])
+    files = set(run.items_dir.iterdir())
+    rows_of(evaluate(results, *asked))
+    assert set(run.items_dir.iterdir()) == files, "the same number again replaces its items"
+    seeded = rows_of(evaluate(results, *asked, "--seed", "3"))["val_loss"]
+    assert seeded["value"] != row["value"]
+    assert len(set(run.items_dir.iterdir())) == len(files) + 1
+    twice = "SELECT count(*) FROM metrics GROUP BY run_id, metric, step, estimator, draws"
+    assert query(results, f"SELECT max(n) FROM ({twice}) AS counted(n)").item() == 1
+    (curve,) = [
+        c for c in load_curves(results, "tiny", "val_loss").curves if c.run_id == run.run_id
+    ]
+    assert curve.steps.tolist() == [1, 4, 8, 12]
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ def test_one_that_fails_is_named(tmp_path: Path, text: str, reason: str) -> None
 
 def test_what_is_recorded_names_the_package(tmp_path: Path) -> None:
     options = EvalOptions(tasks=("quiz",), files={})
-    one = Measured("quiz_acc", Estimate(1.0, None, 1), "nll/draws=1/numbers=5")
-    (origin,) = evaluated("quiz", one, options, draws=1, seconds=0.0).details["plugins"]
+    one = Measured("quiz_acc", Estimate(1.0, None, 1), "nll/numbers=5")
+    (origin,) = evaluated("quiz", one, options, seconds=0.0).details["plugins"]
     assert (origin["package"], origin["version"], origin["numbers"]) == ("quizzer", "1.0", 5)
-    assert "plugins" not in evaluated("cloze", one, options, draws=1, seconds=0.0).details
+    assert "plugins" not in evaluated("cloze", one, options, seconds=0.0).details
 
 
 def test_its_files_and_its_name_are_known_to_the_command(tmp_path: Path) -> None:

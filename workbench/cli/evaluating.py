@@ -28,8 +28,13 @@ def eval_(
         typer.Option("--task-file", metavar="NAME=PATH", help="A task's questions: JSON lines."),
     ] = None,
     draws: Annotated[
-        int, typer.Option("--draws", min=1, help="Masks an answer, where likelihoods are bounds.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            "--draws",
+            min=1,
+            help="Noise draws a window or an answer, where likelihoods are bounds. Default: 32.",
+        ),
+    ] = None,
     early: Annotated[
         float,
         typer.Option(
@@ -101,6 +106,7 @@ def eval_(
     from workbench.evaluation.evaluate import evaluate_runs
     from workbench.evaluation.opened import EvalOptions, HarnessOptions
     from workbench.evaluation.programs.pass_task import PassOptions
+    from workbench.recipe.task_names import TASK_DRAWS
 
     if temperature is None:
         temperature = 0.0 if attempts == 1 else 0.8
@@ -109,7 +115,8 @@ def eval_(
         tasks=_names(tasks),
         files={name: Path(path) for name, path in pairs("--task-file", task_file).items()},
         questions=questions,
-        draws=draws,
+        draws=draws or TASK_DRAWS,
+        draws_given=draws is not None,
         early=early or None,
         seed=seed,
         shots=_numbers("--shots", shots),

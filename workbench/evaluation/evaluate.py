@@ -16,8 +16,10 @@ from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluat
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.generation.samplers import choose_sampler
+from workbench.recipe import objective_facts, run_config
 from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
+from workbench.runs.folder import RunFolder
 from workbench.runs.studies import find_run
 from workbench.store import ingest
 from workbench.training.trained_model import kept_steps
@@ -46,7 +48,8 @@ def evaluate_runs(
             run's, and are not saved.
 
     Raises:
-        InputError: no such run or checkpoint, or a task that cannot be made.
+        InputError: no such run or checkpoint, a task that cannot be made, or draws asked for
+            where nothing is drawn.
         CannotConfine: a task runs programs, and this machine cannot confine them.
     """
     rows = []
@@ -56,6 +59,8 @@ def evaluate_runs(
     if together and len(runs) < 2:
         raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
     record = record and not together
+    if options.draws_given:
+        _check_draws(runs, options)
     if all_checkpoints and step is not None:
         raise InputError("--all-checkpoints and --checkpoint: give one of them.")
     groups = [runs] if together else [[run] for run in runs]
@@ -78,6 +83,19 @@ def evaluate_runs(
                 file=sys.stderr,
             )
     return rows
+
+
+def _check_draws(runs: list[RunFolder], options: EvalOptions) -> None:
+    """Refuse a number of draws where no run has anything to draw."""
+    trained = [run_config(run.config_json()).training for run in runs if not run.is_imported()]
+    if not trained or any(objective_facts(one.objective).is_bound(one) for one in trained):
+        return
+    names = ", ".join(run.run_id for run in runs)
+    raise InputError(
+        f"--draws {options.draws}: nothing is drawn for run {names}, whose likelihood is exact "
+        f"({', '.join(sorted({one.objective for one in trained}))}). Leave --draws out; beside "
+        "runs whose loss is a bound it is for those."
+    )
 
 
 def _asking(

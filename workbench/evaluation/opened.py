@@ -42,6 +42,8 @@ class EvalOptions:
     questions: int | None = None
     """At most so many; None for all of a file, and 1,000 where they are drawn."""
     draws: int = TASK_DRAWS
+    draws_given: bool = False
+    """Whether they were asked for, and are not the default."""
     early: float | None = EARLY
     """As `TaskInputs.early`."""
     seed: int = 0

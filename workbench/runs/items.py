@@ -176,19 +176,25 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
 
 
 def item_files(folder: Path) -> list[Path]:
-    """The Parquet files of a run's `items/`, none where it has none."""
-    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    """The Parquet files of a run's `items/`, what training measured first; none where it has none."""
+    paths = folder.glob("*.parquet") if folder.is_dir() else ()
+    return sorted(paths, key=lambda path: (path.name != TRAINING, path.name))
 
 
 def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFrame:
     """The rows of some metrics of a run, or of all; none where it has none.
 
-    Damaged files are left out: their numbers are in the records all the same, without what they are
-    made of.
+    A number that was measured again after training, in the same way, is there once, as in the
+    store: the later one. Damaged files are left out: their numbers are in the records all the same,
+    without what they are made of.
     """
     frames = [frame for path in item_files(folder) for frame in _readable(path)]
-    rows = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
-    return rows if metrics is None else rows.filter(pl.col("metric").is_in(list(metrics)))
+    if metrics is not None:
+        wanted = pl.col("metric").is_in(list(metrics))
+        frames = [frame.filter(wanted) for frame in frames]
+    if not frames:
+        return pl.DataFrame(schema=SCHEMA)
+    return pl.concat(frames).unique([*_KEY, "item"], keep="last", maintain_order=True)
 
 
 def _readable(path: Path) -> list[pl.DataFrame]:

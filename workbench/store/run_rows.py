@@ -59,7 +59,9 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     if run.evaluations_path in files:
         reading = read_records(run.evaluations_path)
         problems += reading.problems
-        records = pl.concat([records, deduplicated(reading.frame)], how="vertical_relaxed")
+        # What is measured again as training measured it is the same number, and no second one.
+        both = pl.concat([records, reading.frame], how="vertical_relaxed")
+        records = deduplicated(both)
     if row["imported"]:
         records, _ = in_fractions(records)
     return RunRows(row, source, renamed(records), problems)

@@ -67,9 +67,15 @@ def hash_uniform(key: int, *counters: Tensor) -> Tensor:
         counters: int64 tensors that broadcast against each other.
 
     Returns:
-        float32, in the broadcast shape. Values are odd multiples of 2**-25, so neither 0 nor 1
-        occurs: 1/u is finite, and u < p is never true at p = 0 and always true at p = 1.
+        float32, in the broadcast shape, from 2**-25 to 1 - 2**-24: neither 0 nor 1 occurs, so that
+        1/u is finite, and u < p is never true at p = 0 and always true at p = 1.
     """
-    state = hash_bits(key, *counters)
-    # 24 bits fill a float32 mantissa exactly; half a step keeps clear of 0.
-    return (_shift_right(state, 40).to(torch.float32) + 0.5) * 2.0**-24
+    return unit_interval(hash_bits(key, *counters))
+
+
+def unit_interval(bits: Tensor) -> Tensor:
+    """Numbers in (0, 1), float32, from the first 24 of 64 bits."""
+    # 24 bits fill a float32 mantissa exactly. Half a step keeps clear of 0; above 1/2 it is rounded
+    # away, the last step's to 1.
+    uniforms = (_shift_right(bits, 40).to(torch.float32) + 0.5) * 2.0**-24
+    return uniforms.clamp(max=1 - 2.0**-24)

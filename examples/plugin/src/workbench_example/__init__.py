@@ -11,7 +11,10 @@ ARDM = ObjectivePlugin(
         implementation="workbench_example.ardm:OrderAgnostic",
         attention="bidirectional",
         # Keys of a recipe that this objective reads and some other does not: its noise draws.
-        keys=("evaluation.validation_draws", "evaluation.cloze_draws", "evaluation.task_draws"),
+        keys=tuple(
+            f"evaluation.{key}"
+            for key in ("validation_draws", "validation_draws_last", "cloze_draws", "task_draws")
+        ),
         estimator="nelbo",
         bound=True,
         # Its models predict any masked tokens from all others, as those of `mdlm` do.
