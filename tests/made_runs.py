@@ -119,13 +119,14 @@ def make_crossing_seeds(
     seeds: int = 3,
     documents: int = 24,
     spread: float = 0.05,
+    level: float = 3.0,
     overrides: Sequence[str] = (),
     **options: Any,
 ) -> None:
     """AR and diffusion, one pair a seed, whose losses cross at about step `at` of 400.
 
-    AR stays at 3 nats; diffusion falls in log steps. Each seed moves both by a common amount and
-    each by its own of sd `spread`; documents differ by ten times as much in both alike, and by
+    AR stays at `level` nats; diffusion falls in log steps. Each seed moves both by a common amount
+    and each by its own of sd `spread`; documents differ by ten times as much in both alike, and by
     `spread` in what diffusion makes of them.
     """
     rng = np.random.default_rng(round(at) + seeds)
@@ -134,8 +135,8 @@ def make_crossing_seeds(
     for seed in range(seeds):
         both = rng.normal(0, spread)
         for name, objective, slope in (("a", "ar", 0.0), ("d", "mdlm", 0.5)):
-            level = 3.0 + both + rng.normal(0, spread)
-            values = {step: level - slope * np.log(step / at) for step in STEPS}
+            own = level + both + rng.normal(0, spread)
+            values = {step: own - slope * np.log(step / at) for step in STEPS}
             make_run(
                 f"{name}{seed}-{at}",
                 values,

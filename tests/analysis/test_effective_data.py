@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.made_runs import MakeRun
+from tests.made_runs import MakeRun, make_crossing_seeds
+from workbench.analysis.budgets import Question, read_off
 from workbench.analysis.curves import Curve
-from workbench.analysis.effective_data import Question, effective_data, interval_of, read_off
-from workbench.analysis.pairing import SEED
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.effective_interval import interval_of
 from workbench.errors import InputError
 from workbench.store import ingest
 
@@ -164,14 +165,44 @@ def test_one_seed_gets_an_interval_from_its_noise(results: Path, make_run: MakeR
         assert row["ci95_method"].startswith("block bootstrap")
 
 
+def test_unfinished_runs_are_named_and_left_out_beside_finished_ones(
+    results: Path, make_run: MakeRun
+) -> None:
+    for tokens, level in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+        make_run(f"a{tokens}", {10: level}, overrides=[unique(tokens)])
+    make_run("d", {10: 1.5}, overrides=[unique(20_000), MDLM])
+    ingest(results)
+    (before,) = effective_data(results, "made", "val_loss")
+    late = [unique(20_000), "training.seed=9"]
+    make_run("late-a", {5: 9.0}, state="interrupted", overrides=late)
+    make_run("late-d", {5: 9.0}, state="failed", overrides=[*late, MDLM])
+    ingest(results)
+    (row,) = effective_data(results, "made", "val_loss")
+    assert before.pop("unfinished") == []
+    assert sorted(row.pop("unfinished")) == ["late-a", "late-d"]
+    assert row == before
+
+
+def test_values_of_documents_give_an_interval_over_seeds_and_documents(
+    results: Path, make_run: MakeRun
+) -> None:
+    for tokens, level in zip(BUDGETS, (3.2, 2.9, 2.6), strict=True):
+        make_crossing_seeds(make_run, 200 + tokens / 1e4, level=level, overrides=[unique(tokens)])
+    ingest(results)
+    row = effective_data(results, "made", "val_loss")[0]
+    low, high = row["ci95"]
+    assert low < row["effective_unique_tokens"] < high
+    assert "3 seeds and 24 documents (crossed)" in row["ci95_method"]
+
+
 def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
     rng = np.random.default_rng(1)
     x = np.linspace(1, 40, 40)
-    question = Question("s", "val_loss", "best", "ar", "mdlm")
+    question = Question(Path(), "s", "val_loss", "best", "ar", "mdlm", "seeds")
 
     def noisy(level: float) -> list[Curve]:
         y = level + 2 / x + rng.normal(0, 0.05, 40)
-        return [Curve("r", {SEED: 0}, {"tokens": x}, y, np.full(40, np.nan), None)]
+        return [Curve("r", {"training.seed": 0}, {"tokens": x}, y, np.full(40, np.nan), None)]
 
     covered = 0
     for _ in range(60):

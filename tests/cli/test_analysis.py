@@ -78,9 +78,9 @@ def test_an_answer_to_another_question_is_not_stored(study: Path) -> None:
 def test_every_table_says_what_its_intervals_run_over(
     results: Path, make_run: MakeRun, command: str
 ) -> None:
-    for unique in (12_800, 32_000):
+    for unique, level in ((12_800, 3.2), (32_000, 2.0)):
         overrides = [f"data.unique_tokens={unique}"]
-        make_crossing_seeds(make_run, 150 + unique // 1000, overrides=overrides)
+        make_crossing_seeds(make_run, 150 + unique // 1000, level=level, overrides=overrides)
     make_run("late", {20: 9.0}, state="interrupted", overrides=["data.seed=9", "training.seed=9"])
     ingest(results)
     arguments = [command, "made", "--results", str(results)]

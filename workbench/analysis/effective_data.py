@@ -52,7 +52,8 @@ def effective_data(
 ) -> list[dict[str, Any]]:
     """What every challenger group's unique tokens are worth, in the baseline's.
 
-    Seeds are averaged. Where values of single documents are known, the interval is where the
+    Seeds are averaged, of finished runs alone where a budget has some; "unfinished" lists the
+    others. Where values of single documents are known, the interval is where the
     difference to the baseline may be zero, over seeds and documents (`analysis.band`), and bests
     are chosen on one half of the documents and measured on the other. Elsewhere it is a t interval
     over the seeds' own answers, or, without several seeds, from each curve's scatter (see
@@ -102,14 +103,20 @@ def effective_data(
 
 
 def _by_budget(curves: list[Curve]) -> dict[float, list[Curve]]:
+    """The curves of each budget: finished ones alone where it has some."""
     budgets: dict[float, list[Curve]] = {}
     for curve in sorted(curves, key=lambda c: c.keys[UNIQUE]):
         budgets.setdefault(float(curve.keys[UNIQUE]), []).append(curve)
-    return budgets
+    return {
+        unique: [curve for curve in curves if curve.finished] or curves
+        for unique, curves in budgets.items()
+    }
 
 
 def _row(family: Shared, unique: float, curves: list[Curve], question: Question) -> dict[str, Any]:
     budgets = _by_budget(family.baseline)
+    own = [c for c in family.challenger if c.keys[UNIQUE] == unique]
+    every = [*own, *family.baseline]
     axis = np.array(list(budgets))
     known = _by_documents(budgets, curves, question)
     if known is None:
@@ -135,7 +142,8 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
         "range": [float(axis[0]), float(axis[-1])],
         "baseline_values": [[u, v] for u, v in zip(axis.tolist(), values.tolist(), strict=True)],
         "seeds": len({curve.seed for curve in curves}),
-        "imported": any(c.imported for c in [*curves, *family.baseline]),
+        "unfinished": [c.run_id for c in every if not c.finished],
+        "imported": any(c.imported for c in every),
         "note": _note(reading, axis, question),
     }
 
