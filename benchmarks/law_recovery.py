@@ -8,7 +8,6 @@ everything there), and the share that is bounded on both sides. Without noise in
 rounding errors: a truth within 1e-6 relative of one counts as held.
 
     python benchmarks/law_recovery.py [--trials 20] [--laws chinchilla quokka] [--noise 0 0.01]
-        [--shared 0.01 --cluster size]      # noise that all runs of one size have in common
 """
 
 import argparse
@@ -18,7 +17,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.laws.fitting.clusters import clusters_of
 from workbench.laws.fitting.fit import _plausible
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
@@ -90,28 +88,21 @@ def noisy_table(
     noise: float,
     rng: np.random.Generator,
     objective: np.ndarray | None = None,
-    shared: float = 0.0,
 ) -> LossTable:
-    """Runs of these sizes and tokens, with Gaussian noise on log loss.
-
-    Args:
-        shared: standard deviation of the noise that runs of one size have in common.
-    """
-    size = np.unique(n, return_inverse=True)[1].ravel()
-    common = rng.normal(0, shared, size.max() + 1)[size] if shared else 0.0
+    """Runs of these sizes and tokens, with Gaussian noise on log loss."""
     return LossTable(
         source="made",
         name=np.array([f"run {i}" for i in range(len(n))]),
         n_params=n,
         total_tokens=d,
         unique_tokens=unique,
-        loss=loss * np.exp(common + rng.normal(0, noise, len(n))),
+        loss=loss * np.exp(rng.normal(0, noise, len(n))),
         compute=6 * n * d,
         objective=objective,
     )
 
 
-def design(name: str, noise: float, rng: np.random.Generator, shared: float = 0.0) -> LossTable:
+def design(name: str, noise: float, rng: np.random.Generator) -> LossTable:
     law, objective = LAWS[name], None
     if isinstance(law, Law):
         n, d, u = grid()
@@ -122,7 +113,7 @@ def design(name: str, noise: float, rng: np.random.Generator, shared: float = 0.
     else:
         n, d, loss = profiles()
         u = d
-    return noisy_table(n, d, u, loss, noise, rng, objective, shared)
+    return noisy_table(n, d, u, loss, noise, rng, objective)
 
 
 def estimate(
@@ -136,9 +127,7 @@ def estimate(
         return fit.params, fit.ci95
     problem = make_problem(law, table, options)
     minima = search(problem, options)
-    clusters = clusters_of(table, options.cluster)
-    known = _plausible(problem, minima)
-    spread = bootstrap(problem, known, options.resamples, options.seed, clusters)
+    spread = bootstrap(problem, _plausible(problem, minima), options.resamples, options.seed)
     assert spread is not None
     values, ends = {}, {}
     for j, parameter in enumerate(law.parameters):
@@ -177,13 +166,11 @@ class Score:
         )
 
 
-def score(
-    name: str, noise: float, trials: int, resamples: int, shared: float, cluster: str | None
-) -> dict[str, Score]:
+def score(name: str, noise: float, trials: int, resamples: int) -> dict[str, Score]:
     scores: dict[str, Score] = defaultdict(Score)
     for trial in range(trials):
-        table = design(name, noise, np.random.default_rng([trial, round(noise * 1e6)]), shared)
-        options = FitOptions(resamples=resamples, starts=32, seed=trial, cluster=cluster)
+        table = design(name, noise, np.random.default_rng([trial, round(noise * 1e6)]))
+        options = FitOptions(resamples=resamples, starts=32, seed=trial)
         values, ends = estimate(name, table, options)
         for parameter, truth in TRUTH[name].items():
             scores[parameter].add(values[parameter], ends[parameter], truth)
@@ -196,8 +183,6 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=300)
     parser.add_argument("--laws", nargs="+", choices=list(TRUTH), default=list(TRUTH))
     parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 0.01, 0.03])
-    parser.add_argument("--shared", type=float, default=0.0, help="noise common to a size")
-    parser.add_argument("--cluster", help="as of `workbench fit`, such as size")
     arguments = parser.parse_args()
     print(
         f"{'law':27} {'noise':>5} {'parameter':9} {'median error':>12} {'median width':>12} "
@@ -208,9 +193,7 @@ def main() -> None:
             began = time.perf_counter()
             # Without noise every trial has the same losses: one is all.
             trials = arguments.trials if noise else 1
-            scores = score(
-                name, noise, trials, arguments.resamples, arguments.shared, arguments.cluster
-            )
+            scores = score(name, noise, trials, arguments.resamples)
             for parameter, one in scores.items():
                 print(f"{name:27} {noise:5.0%} {parameter:9} {one.line()}")
             seconds = time.perf_counter() - began

@@ -9,14 +9,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-PROTOCOL = 2
+PROTOCOLS = {
+    1: "one noise draw, the same at each step; windows drawn evenly from all held-out tokens; "
+    "false endings of cloze from each document alike",
+    2: "noise drawn anew at each step, 2 draws on the curve and 8 at its end, with a control "
+    "variate; windows capped by document; false endings of cloze drawn as the true ones are",
+}
 """Of evaluation. Numbers that were measured by different protocols are not comparable, whatever
-the configuration; a change of what any metric measures is a new protocol.
-
-1: one noise draw, the same at each step; windows drawn evenly from all held-out tokens; cloze
-   distractors from each document alike. Runs without the number are of this one.
-2: noise drawn anew at each step, 2 draws on the curve and 8 at its end, with a control variate;
-   windows capped by document; distractors drawn as the true endings are."""
+the configuration; a change of what any metric measures is a new protocol. Runs without a number
+are of the first."""
+PROTOCOL = max(PROTOCOLS)
+"""The one that runs are measured by now."""
 
 
 @dataclass(frozen=True)

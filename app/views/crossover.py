@@ -6,6 +6,7 @@ import streamlit as st
 
 from workbench.analysis.crossover import bound_note, crossovers, table_row
 from workbench.analysis.effective_data import effective_data
+from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
@@ -16,7 +17,17 @@ from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls
 from workbench.viewing.text import notes, refusals, table
 
-DEFINITIONS = {"point": "the same point", "best_so_far": "the best so far, as if stopped in time"}
+DEFINITIONS = {
+    "usual": "band, or point by point for imported curves",
+    "band": "band: the smoothed lead and its uncertainty",
+    "point": "point by point",
+    "best_so_far": "the best so far, as if AR were stopped in time",
+}
+OVER = {
+    "seeds+documents": "seeds and documents",
+    "seeds": "seeds alone",
+    "documents": "documents alone",
+}
 PANELS = 12
 
 page = begin(
@@ -28,20 +39,27 @@ with controls():
     metric = page.metric(study, width=220)
     axis = page.axis(width=220)
     definition = page.link.choose(
-        "Compared with",
+        "What a crossover is",
         list(DEFINITIONS),
         "definition",
         labels=DEFINITIONS,
-        usual="point",
+        usual="usual",
         width=330,
+    )
+    over = page.link.choose(
+        "Intervals over", list(OVER), "over", labels=OVER, usual="seeds+documents", width=200
     )
 
 rows: list[dict[str, Any]] = []
 with refusals():
     rows = cached(
         page.where,
-        lambda: crossovers(results, study, metric, axis, definition=definition),  # type: ignore[arg-type]
-        "crossovers", study, metric, axis, definition,
+        lambda: crossovers(
+            results, study, metric, axis,
+            definition=None if definition == "usual" else definition,  # type: ignore[arg-type]
+            over=over,  # type: ignore[arg-type]
+        ),
+        "crossovers", study, metric, axis, definition, over,
     )  # fmt: skip
 if not rows:
     page.link.write()
@@ -49,14 +67,7 @@ if not rows:
 
 table([table_row(row) for row in rows])
 bound = bound_note(rows) if not higher_is_better(metric) else None
-methods = sorted({row["ci95_method"] for row in rows if row["ci95_method"]})
-notes(
-    [
-        bound and f"Note: {bound}",
-        f"Intervals: {'; '.join(methods)}." if methods else None,
-        *(row["ci95_note"] and f"Interval: {row['ci95_note']}." for row in rows),
-    ]
-)
+notes([*definition_notes(rows), *notes_of(rows), bound and f"Note: {bound}"])
 
 part = 0
 if len(rows) > PANELS:
@@ -67,7 +78,7 @@ page_rows = rows[part * PANELS : (part + 1) * PANELS]
 draw(
     page.where,
     lambda: crossover_figure(results, study, metric, axis, page_rows),
-    "crossover", study, metric, axis, definition, part,
+    "crossover", study, metric, axis, definition, over, part,
 )  # fmt: skip
 
 varying = [
@@ -85,7 +96,7 @@ if varying:
         draw(
             page.where,
             lambda: crossover_trend_figure(rows, trends),
-            "trend", study, metric, axis, definition, against,
+            "trend", study, metric, axis, definition, over, against,
         )  # fmt: skip
 page.link.write()
 
@@ -93,8 +104,10 @@ if "unique_tokens" in varying:
     st.subheader("What unique tokens are worth", anchor=False)
     with refusals():
         worth = cached(
-            page.where, lambda: effective_data(results, study, metric), "worth", study, metric
-        )
+            page.where,
+            lambda: effective_data(results, study, metric, over=over),  # type: ignore[arg-type]
+            "worth", study, metric, over,
+        )  # fmt: skip
         table([effective_table_row(row) for row in worth])
-        notes(row["note"] and f"{row['note']}." for row in worth)
-        draw(page.where, lambda: effective_data_figure(worth), "effective", study, metric)
+        notes([*notes_of(worth), *(row["note"] and f"{row['note']}." for row in worth)])
+        draw(page.where, lambda: effective_data_figure(worth), "effective", study, metric, over)

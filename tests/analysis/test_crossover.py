@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from tests.made_runs import MakeRun
+from tests.made_runs import STEPS, MakeRun, make_crossing_seeds
 from workbench.analysis.crossover import (
     compare_curves,
     crossovers,
@@ -238,6 +238,98 @@ def test_a_bound_is_shown_as_a_bound(results: Path, make_run: MakeRun) -> None:
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert (row["status"], row["crossover"]) == ("not_reached", None)
     assert table_row(row)["crossover (tokens)"].startswith(">")
+
+
+def test_values_of_documents_give_a_band_whose_interval_holds_the_crossover(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_crossing_seeds(make_run, 150, seeds=5)
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert (row["definition"], row["over"], row["status"]) == (
+        "band", "seeds+documents", "crossed",
+    )  # fmt: skip
+    low, high = row["ci95"]
+    assert low < row["crossover"] < high
+    assert low < 150 * 2048 < high
+    assert "5 seeds and 24 documents (crossed)" in row["ci95_method"]
+    (narrow,) = crossovers(results, "made", "val_loss", "tokens", over="seeds")
+    assert narrow["over"] == "seeds"
+    assert "over 5 seeds, " in narrow["ci95_method"]
+    (by_point,) = crossovers(results, "made", "val_loss", "tokens", definition="point")
+    assert by_point["definition"] == "point"
+    assert by_point["ci95_method"] == "t interval over 5 seeds"
+
+
+def test_what_the_last_point_does_not_tell_is_undecided(results: Path, make_run: MakeRun) -> None:
+    make_crossing_seeds(make_run, 390, seeds=3)
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "epochs")
+    assert (row["status"], row["crossover"], row["upper_bound"]) == ("undecided", None, None)
+    assert 0 < row["lower_bound"] < row["last_x"]
+    assert row["ci95"] == [row["lower_bound"], None]
+    shown = table_row(row)
+    assert float(shown["crossover (epochs)"].removeprefix("> ")) == pytest.approx(
+        row["lower_bound"], rel=1e-3
+    )
+    assert shown["95 % interval"].endswith("to beyond the measured range")
+    (by_point,) = crossovers(results, "made", "val_loss", "epochs", definition="point")
+    assert by_point["status"] == "crossed", "point by point, one noisy point decides"
+
+
+def test_unfinished_runs_are_named_and_left_out_beside_finished_ones(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_crossing_seeds(make_run, 150, seeds=3)
+    ingest(results)
+    (before,) = crossovers(results, "made", "val_loss", "tokens")
+    for name, key in (("a9", "'ar'"), ("d9", "'mdlm'")):
+        seed = ["data.seed=9", "training.seed=9", f"training.objective={key}"]
+        make_run(name, {20: 9.0, 40: 9.0}, state="interrupted", overrides=seed, items=[0.0] * 24)
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert sorted(row.pop("unfinished")) == ["a9", "d9"]
+    assert before.pop("unfinished") == []
+    assert row == before
+
+
+def test_runs_on_other_documents_are_compared_point_by_point(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", dict.fromkeys(STEPS, 3.0), items=[0.0] * 10)
+    falling = {step: 4.0 - step / 200 for step in STEPS}
+    make_run("d", falling, overrides=["training.objective='mdlm'"], items=[0.0] * 11)
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert (row["definition"], row["status"]) == ("point", "crossed")
+
+
+def test_definitions_stand_side_by_side_in_the_store(results: Path, make_run: MakeRun) -> None:
+    make_crossing_seeds(make_run, 150)
+    ingest(results)
+    for definition in ("band", "point", "band"):
+        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)  # type: ignore[arg-type]
+        keep_crossovers(results, rows)
+    stored = query(results, "SELECT definition, crossover FROM crossovers ORDER BY 1")
+    assert stored["definition"].to_list() == ["band", "point"]
+    assert stored["crossover"].n_unique() == 2
+
+
+def test_answers_of_earlier_stores_have_their_definition(results: Path, make_run: MakeRun) -> None:
+    make_run("a", AR)
+    make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    for definition in ("point", "best_so_far"):
+        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)  # type: ignore[arg-type]
+        keep_crossovers(results, rows)
+    with duckdb.connect(str(database_path(results))) as connection:
+        connection.execute("ALTER TABLE crossovers DROP COLUMN definition")
+        connection.execute("COMMENT ON VIEW curves IS 'of an earlier version'")
+        connection.execute("UPDATE crossovers SET result = '{}' WHERE status = 'crossed'")
+    stored = query(results, "SELECT status, definition FROM crossovers ORDER BY 1").rows()
+    assert stored == [("crossed", "point"), ("not_reached", "best_so_far")]
+    keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
+    assert query(results, "SELECT count(*) FROM crossovers").item() == 2
 
 
 def test_answers_are_stored_for_sql_and_replaced_by_newer_ones(

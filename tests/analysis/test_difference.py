@@ -1,11 +1,13 @@
 """How far one side is ahead, and when a side is called ahead."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from tests.made_runs import MakeRun
+from tests.made_runs import MakeRun, make_crossing_seeds, run_maker
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.errors import InputError
 from workbench.runs.folder import RunFolder
@@ -13,7 +15,7 @@ from workbench.runs.records import RecordWriter
 from workbench.store import ingest
 
 MDLM = "training.objective='mdlm'"
-AR_LAST, MDLM_LAST = (2.5, 2.6, 2.9), (2.2, 2.1, 2.15)
+AR_LAST, MDLM_LAST = (2.5, 2.6, 2.9), (2.2, 2.2, 2.45)
 
 
 def write(run: RunFolder, value: float, *, stderr: float | None, estimator: str) -> None:
@@ -36,20 +38,72 @@ def study(results: Path, make_run: MakeRun) -> Path:
     return results
 
 
-def test_seeds_give_welchs_interval_of_the_last_values(study: Path) -> None:
+def test_equal_seeds_are_paired(study: Path) -> None:
     (row,) = differences(study, "made", "val_loss")
-    expected = stats.ttest_ind(MDLM_LAST, AR_LAST, equal_var=False).confidence_interval(0.95)
+    expected = stats.ttest_rel(MDLM_LAST, AR_LAST).confidence_interval(0.95)
     assert row["difference"] == pytest.approx(sum(MDLM_LAST) / 3 - sum(AR_LAST) / 3)
     assert row["ci95"] == pytest.approx([expected.low, expected.high])
+    assert row["ci95_method"] == "t interval over 3 seeds, 2 degrees of freedom"
+    assert "no values of single documents" in row["ci95_note"]
     assert (row["seeds"], row["ahead"]) == (3, "challenger"), "a lower loss is ahead"
     assert difference_table_row(row)["ahead"] == "mdlm"
 
 
+def test_other_seeds_give_welchs_interval(results: Path, make_run: MakeRun) -> None:
+    for seed, (ar, mdlm) in enumerate(zip(AR_LAST, MDLM_LAST, strict=True)):
+        make_run(f"a{seed}", {10: ar}, overrides=[f"training.seed={seed}"])
+        make_run(f"d{seed}", {10: mdlm}, overrides=[f"training.seed={seed + 10}", MDLM])
+    ingest(results)
+    (row,) = differences(results, "made", "val_loss")
+    expected = stats.ttest_ind(MDLM_LAST, AR_LAST, equal_var=False).confidence_interval(0.95)
+    assert row["ci95"] == pytest.approx([expected.low, expected.high])
+    assert row["ahead"] is None, "what equal seeds would tell"
+
+
 def test_the_best_values_may_say_the_opposite_of_the_last(study: Path) -> None:
     (row,) = differences(study, "made", "val_loss", "best")
+    expected = stats.ttest_rel(MDLM_LAST, [2.05] * 3).confidence_interval(0.95)
     assert (row["baseline_value"], row["ahead"]) == (pytest.approx(2.05), None)
+    assert row["ci95"] == pytest.approx([expected.low, expected.high])
     assert row["ci95"][0] < 0 < row["ci95"][1]
+    assert "best of noisy points" in row["ci95_note"]
     assert difference_table_row(row)["ahead"] == "undecided"
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+def test_values_of_documents_give_an_interval_over_both(
+    results: Path, make_run: MakeRun, at: Any
+) -> None:
+    make_crossing_seeds(make_run, 150, seeds=5)
+    ingest(results)
+    (row,) = differences(results, "made", "val_loss", at)
+    low, high = row["ci95"]
+    assert low < 0.5 * np.log(150 / 400) < high
+    assert "5 seeds and 24 documents (crossed)" in row["ci95_method"]
+    assert row["ci95_note"] is None
+    (seeds,) = differences(results, "made", "val_loss", at, over="seeds")
+    assert "over 5 seeds, " in seeds["ci95_method"]
+    assert seeds["ci95"][1] - seeds["ci95"][0] <= high - low
+
+
+def test_a_side_that_went_on_longer_is_compared_where_both_have_been(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", {10: 2.0, 20: 2.1, 30: 2.5, 40: 5.0})
+    make_run("d", {10: 4.0, 20: 2.5, 30: 2.2}, overrides=[MDLM])
+    ingest(results)
+    (row,) = differences(results, "made", "val_loss")
+    assert row["difference"] == pytest.approx(-0.3)
+    assert (row["at_tokens"], row["unfinished"]) == (30 * 2048, [])
+
+
+def test_unfinished_runs_are_named_and_left_out_beside_finished_ones(study: Path) -> None:
+    (before,) = differences(study, "made", "val_loss")
+    make_run = run_maker(study)
+    make_run("a9", {10: 9.0}, overrides=["training.seed=9"], state="failed")
+    ingest(study)
+    (row,) = differences(study, "made", "val_loss")
+    assert row == {**before, "unfinished": ["a9"]}
 
 
 def test_one_seed_is_judged_by_the_values_own_errors(results: Path, make_run: MakeRun) -> None:
@@ -60,7 +114,7 @@ def test_one_seed_is_judged_by_the_values_own_errors(results: Path, make_run: Ma
     (row,) = differences(results, "made", "cloze_acc")
     half = 1.959964 * (0.01**2 + 0.02**2) ** 0.5
     assert row["ci95"] == pytest.approx([0.05 - half, 0.05 + half])
-    assert "seeds are not in it" in row["ci_method"]
+    assert "seeds are not in it" in row["ci95_method"]
     assert difference_table_row(row)["seeds"] == 1
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.made_runs import MakeRun
+from tests.made_runs import MakeRun, make_crossing_seeds
+from workbench.analysis.crossover import crossovers
 from workbench.analysis.next_run import next_runs
 from workbench.errors import InputError
+from workbench.recipe import load_recipe
 from workbench.store import ingest
 
 STEPS = range(1, 400, 20)
@@ -28,7 +30,7 @@ def test_a_seen_crossover_wants_another_seed(results: Path, make_run: MakeRun) -
     pair(make_run, "x", 150)
     ingest(results)
     (row,) = next_runs(results, "made")
-    assert (row["kind"], row["set"]) == ("another seed", ["training.seed=1"])
+    assert (row["kind"], row["set"]) == ("another seed", ["seed=1"])
     assert row["width_expected"] == pytest.approx(row["width_now"] / np.sqrt(2))
     assert row["train_flops"] > 0
 
@@ -61,6 +63,39 @@ def test_each_seed_more_helps_less(results: Path, make_run: MakeRun) -> None:
     assert row["set"] == ["training.seed=3"]
     assert row["width_expected"] == pytest.approx(row["width_now"] * np.sqrt(3 / 4))
     assert "scatter between seeds" in row["why"]
+
+
+def test_seeds_of_text_and_training_go_on_together(results: Path, make_run: MakeRun) -> None:
+    make_crossing_seeds(make_run, 150, seeds=4, documents=3)
+    ingest(results)
+    (row,) = next_runs(results, "made")
+    assert row["set"] == ["seed=4"]
+    assert 0 < row["width_expected"] < row["width_now"]
+    # What the documents add does not shrink with another seed.
+    assert row["width_expected"] > row["width_now"] * np.sqrt(4 / 5)
+    override = load_recipe("quickstart", row["set"]).runs[0]
+    assert (override.data.seed, override.training.seed) == (4, 4)
+
+
+def test_one_seed_with_documents_wants_another_though_its_band_has_no_interval(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", noisy(1_000_000, 1), items=[0.1, -0.1, 0.0])
+    make_run("d", {s: v - (s - 150) / 400 for s, v in noisy(1_000_000, 2).items()},
+             overrides=["training.objective='mdlm'"], items=[0.1, -0.1, 0.0])  # fmt: skip
+    ingest(results)
+    assert crossovers(results, "made", "val_loss", "tokens")[0]["ci95"] is None
+    (row,) = next_runs(results, "made")
+    assert row["kind"] == "another seed"
+    assert "bootstrap" in row["why"]
+
+
+def test_an_undecided_pair_wants_more_tokens(results: Path, make_run: MakeRun) -> None:
+    make_crossing_seeds(make_run, 390, seeds=3)
+    ingest(results)
+    (row,) = next_runs(results, "made")
+    assert row["kind"] == "longer"
+    assert row["why"].startswith("undecided by")
 
 
 def test_imported_runs_cannot_be_run_again(results: Path, make_run: MakeRun) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from workbench.analysis.curves import Floats
+from workbench.analysis.table_rows import trend_table_row
 from workbench.analysis.trends import (
     crossover_trends,
     direction,
@@ -147,7 +148,7 @@ def row(place: float | None, status: str = "crossed", **group: Any) -> dict[str,
         "group": {"unique_tokens": 1_000, "n_params": 10, **group},
         "status": status,
         "crossover": place if status == "crossed" else None,
-        "lower_bound": place if status == "not_reached" else None,
+        "lower_bound": place if status in ("not_reached", "undecided") else None,
         "upper_bound": place if status == "ahead_throughout" else None,
         "ci95": None,
     }
@@ -201,6 +202,37 @@ def test_names_get_ratios_instead_of_a_power_law() -> None:
     assert [level["ratio"] for level in trend["levels"]] == [1.0, 3.0, None]
     assert trend["levels"][2]["ratio_lower_bound"] == 5.0
     assert (trend["exponent"], trend["direction"]) == (None, "later")
+
+
+def test_undecided_groups_count_from_where_they_were_behind_or_are_left_out_and_named() -> None:
+    crossed = [row(u**1.5, unique_tokens=u) for u in (1_000, 2_000, 4_000)]
+    late = 8_000**1.5 * 3
+    (behind,) = crossover_trends(
+        [*crossed, row(late, "undecided", unique_tokens=8_000)], "unique_tokens"
+    )
+    (censored,) = crossover_trends(
+        [*crossed, row(late, "not_reached", unique_tokens=8_000)], "unique_tokens"
+    )
+    assert behind == censored, "a bound is a bound"
+    assert behind["exponent"] > 1.6
+    (unknown,) = crossover_trends(
+        [*crossed, row(None, "undecided", unique_tokens=8_000)], "unique_tokens"
+    )
+    assert unknown["exponent"] == pytest.approx(1.5)
+    assert (unknown["n_crossed"], unknown["n_censored"]) == (3, 0)
+    assert unknown["note"] == "1 undecided without a bound left out"
+    (all_unknown,) = crossover_trends([row(None, "undecided")], "unique_tokens")
+    assert (all_unknown["exponent"], all_unknown["n_censored"]) == (None, 0)
+
+
+def test_an_undecided_level_has_no_ratio_and_is_called_so() -> None:
+    rows = [row(10.0, **{"data.quality": "low"}),
+            row(None, "undecided", **{"data.quality": "high"})]  # fmt: skip
+    (trend,) = crossover_trends(rows, "quality")
+    assert trend["levels"][1]["ratio"] is trend["levels"][1]["ratio_lower_bound"] is None
+    assert (trend["n_crossed"], trend["n_censored"]) == (1, 0)
+    assert "1 undecided without a bound left out" in trend["note"]
+    assert trend_table_row(trend)["levels"] == "low 10; high undecided"
 
 
 def test_an_unknown_key_is_refused_with_the_known_ones() -> None:

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import PAGES, OpenPage
+from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.analysis.crossover import crossovers, table_row
 from workbench.importing.importer import import_runs
 from workbench.store import database_path, ingest, query
@@ -97,6 +98,29 @@ def test_the_table_of_crossovers_is_the_command_lines(trained: Path, open_page: 
     shown = page.dataframe[0].value
     assert shown["status"].tolist() == [row["status"] for row in rows]
     assert shown["unique_tokens"].tolist() == [12_800, 32_000]
+
+
+def test_what_a_crossover_is_and_what_its_interval_runs_over_can_be_chosen(
+    results: Path, make_run: MakeRun, open_page: OpenPage
+) -> None:
+    make_crossing_seeds(make_run, 150)
+    ingest(results)
+
+    def shown(**address: str) -> tuple[str, str]:
+        page = open_page("crossover", results, study="made", **address)
+        assert not page.exception
+        text = " ".join(str(caption.value) for caption in page.caption).replace("\\", "")
+        return text, str(page.dataframe[0].value["crossover (tokens)"][0])
+
+    usual, place = shown()
+    assert "leaves zero for good (band)." in usual
+    assert "3 seeds and 24 documents (crossed)" in usual
+    assert shown(definition="band")[1] == place
+    assert "over 3 seeds, " in shown(over="seeds")[0]
+    by_point, other_place = shown(definition="point")
+    assert "at every point (point)." in by_point
+    assert other_place != place
+    assert "(best_so_far)." in shown(definition="best_so_far")[0]
 
 
 def test_a_link_sets_the_selection_and_the_address_tells_it(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.made_runs import MakeRun
+from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.cli import app
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
@@ -60,10 +60,41 @@ def test_the_stricter_definition_is_never_earlier(study: Path) -> None:
 
 
 def test_a_stricter_answer_does_not_replace_the_stored_one(study: Path) -> None:
+    sql = "SELECT crossover FROM crossovers WHERE definition = 'point' ORDER BY ALL"
     ask("crossover", "made", "--results", study)
-    stored = query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts()
+    stored = query(study, sql).to_dicts()
     ask("crossover", "made", "--definition", "best_so_far", "--results", study)
-    assert query(study, "SELECT crossover FROM crossovers ORDER BY ALL").to_dicts() == stored
+    assert query(study, sql).to_dicts() == stored
+    assert query(study, "SELECT count(*) FROM crossovers").item() == 2 * len(stored)
+
+
+def test_an_answer_to_another_question_is_not_stored(study: Path) -> None:
+    ask("crossover", "made", "--over", "seeds", "--results", study)
+    ask("crossover", "made", "--baseline", "ar", "--results", study)
+    assert query(study, "SELECT count(*) FROM crossovers").item() == 0
+
+
+@pytest.mark.parametrize("command", ["crossover", "difference", "outcomes", "effective-data"])
+def test_every_table_says_what_its_intervals_run_over(
+    results: Path, make_run: MakeRun, command: str
+) -> None:
+    for unique in (12_800, 32_000):
+        overrides = [f"data.unique_tokens={unique}"]
+        make_crossing_seeds(make_run, 150 + unique // 1000, overrides=overrides)
+    make_run("late", {20: 9.0}, state="interrupted", overrides=["data.seed=9", "training.seed=9"])
+    ingest(results)
+    arguments = [command, "made", "--results", str(results)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(set(lines))
+    (intervals,) = (line for line in lines if line.startswith("Intervals: "))
+    assert "3 seeds and 24 documents (crossed)" in intervals
+    narrow = CliRunner().invoke(app, [*arguments, "--over", "seeds"], catch_exceptions=False)
+    assert "over 3 seeds" in narrow.stderr
+    assert "documents (crossed)" not in narrow.stderr
+    if command == "crossover":
+        assert "leaves zero for good (band)." in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,6 +203,8 @@ def test_fits_of_a_study_are_stored_for_sql(results: Path) -> None:
         (["fit", "--law", "chinchilla"], "--table"),
         (["fit", "--study", "made", "--law", "nope"], "no such law"),
         (["next", "nope"], "no study nope. "),
+        (["report", "made", "--renew"], "for Markdown"),
+        (["report", "made", "--renew", "--out", "nowhere.md"], "--renew nowhere.md"),
         (["import", "nowhere.csv", "--study", "x"], "nowhere.csv"),
         (["import", "nowhere.csv"], "study"),
         (["import", "reference", "--column", "x"], "name=value"),

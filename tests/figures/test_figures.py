@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws.fitting.conftest import law, made_table
-from tests.made_runs import MakeRun, run_maker
+from tests.made_runs import MakeRun, make_crossing_seeds, run_maker
 from workbench import figures
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.crossover import crossovers
@@ -181,6 +181,92 @@ def test_the_interval_of_a_crossover_is_a_band(study: Path, every: dict[str, Fig
         if set(encoding) == {"low", "high"}
     ]
     assert {"low": row["ci95"][0], "high": row["ci95"][1]} in bands
+
+
+@pytest.fixture(scope="module")
+def banded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pair that crosses and one that is undecided at the end, known document by document; and one
+    seed of another size of data."""
+    results = tmp_path_factory.mktemp("banded") / "results"
+    make_run = run_maker(results)
+    for unique, at, seeds in ((6_400, 150, 3), (12_800, 390, 3), (32_000, 150, 1)):
+        own = [f"data.unique_tokens={unique}"]
+        make_crossing_seeds(make_run, at + unique / 1e5, seeds=seeds, overrides=own)
+    ingest(results)
+    return results
+
+
+def test_a_crossover_by_its_band_stands_above_the_lead_with_that_band(banded: Path) -> None:
+    rows = crossovers(banded, "made", "val_loss", "tokens")
+    figure = figures.crossover_figure(banded, "made", "val_loss", "tokens", rows)
+    assert figure.chart.to_dict()["concat"][0]["vconcat"][1]["height"] < 150
+    for row in rows[:2]:
+        low, high = row["ci95"]
+        own = figure.data.filter(
+            pl.col("panel").str.starts_with(short(row["group"]["unique_tokens"]))
+        )
+        lead = own.filter(curve="lead")
+        ours, theirs = (
+            own.filter(pl.col("curve").str.starts_with(name)) for name in ("AR", "masked")
+        )
+        assert lead["y"].to_numpy() == pytest.approx((ours["y"] - theirs["y"]).to_numpy(), abs=1e-6)
+        smooth = own.filter(curve="lead, smoothed")
+        # The interval is where the band holds zero, and nothing is drawn before the second point.
+        assert smooth["x"].min() == lead["x"][1]
+        near = smooth.filter(pl.col("x") > low * 1.03)
+        near = near if high is None else near.filter(pl.col("x") < high / 1.03)
+        assert near.height > 0
+        assert ((near["low"] <= 0) & (near["high"] >= 0)).all()
+        assert (smooth.filter(pl.col("x") < low / 1.03)["high"] < 0).all()
+
+
+def test_one_seeds_lead_is_drawn_without_a_band(banded: Path) -> None:
+    rows = crossovers(banded, "made", "val_loss", "tokens")[2:]
+    assert (rows[0]["seeds"], rows[0]["ci95"]) == (1, None)
+    figure = figures.crossover_figure(banded, "made", "val_loss", "tokens", rows)
+    smooth = figure.data.filter(curve="lead, smoothed")
+    assert smooth.height > 0
+    assert smooth["low"].null_count() == smooth["high"].null_count() == smooth.height
+    assert '"type": "area"' not in text_of(figure)
+
+
+def test_what_is_undecided_is_drawn_and_called_so(banded: Path) -> None:
+    rows = crossovers(banded, "made", "val_loss", "tokens")
+    assert rows[1]["status"] == "undecided"
+    text = text_of(figures.crossover_figure(banded, "made", "val_loss", "tokens", rows[1:2]))
+    assert "undecided by 819k tokens, behind until " in text
+    assert "triangle-right" in text
+    trend = figures.crossover_trend_figure(rows, crossover_trends(rows, "unique_tokens"))
+    (bound,) = trend.data.filter(status="undecided")["place"]
+    assert bound == rows[1]["lower_bound"]
+    assert "undecided, not by" in text_of(trend)
+    assert "triangle-up" in text_of(trend)
+
+
+def test_what_is_undecided_without_a_bound_is_not_drawn(banded: Path) -> None:
+    rows = crossovers(banded, "made", "val_loss", "tokens")
+    unknown = [{**row, "status": "undecided", "crossover": None, "lower_bound": None,
+                "upper_bound": None, "ci95": [None, None]} for row in rows]  # fmt: skip
+    figure = figures.crossover_figure(banded, "made", "val_loss", "tokens", unknown)
+    assert "triangle" not in text_of(figure)
+    assert "undecided by 819k tokens" in text_of(figure)
+    mixed = [unknown[0], *rows[1:]]
+    trend = figures.crossover_trend_figure(mixed, crossover_trends(mixed, "unique_tokens"))
+    assert sorted(trend.data["key"]) == [12_800, 32_000]
+    with pytest.raises(InputError, match="no trend to draw"):
+        figures.crossover_trend_figure(unknown, crossover_trends(unknown, "unique_tokens"))
+
+
+def test_unfinished_runs_are_not_drawn_beside_finished_ones(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_crossing_seeds(make_run, 150, seeds=2)
+    make_run("late", {20: 9.0, 40: 9.0}, state="interrupted", overrides=["training.seed=9"])
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    figure = figures.crossover_figure(results, "made", "val_loss", "tokens", rows)
+    assert figure.data["y"].max() < 9
+    assert figure.data["x"].max() == 400 * 2048
 
 
 def test_the_stricter_definition_shows_what_it_compares_with(study: Path) -> None:

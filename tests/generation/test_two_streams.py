@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.generation.tables import Law, Span, Text, agreement, ancestral_law, confidence_law
-from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, logits, network, nll
+from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, held_out, logits, network, nll
 from workbench.generation.choice import Randomness, probabilities
 from workbench.generation.incremental import GroupDecoder
 from workbench.generation.network import Network
@@ -160,7 +160,7 @@ def test_a_network_that_rounds_otherwise_gives_the_same_texts(
 def test_blocks_of_one_token_sample_the_exact_likelihood(model: nn.Module) -> None:
     """The same that validation reports as `nll`, and no other block size's."""
     objective = BlockDiffusion(VOCAB, block_size=1, schedule=LINEAR, weighting="elbo_t", seed=0)
-    exact = nll(model, objective.validation_inputs(EVERY_SEQUENCE, torch.arange(V**L), V**L))
+    exact = nll(model, held_out(objective, EVERY_SEQUENCE))
     law = as_law((-exact.sum(dim=1)).exp())
     for name in ("ancestral-blocks", "blocks"):
         drawn = sample(name, seen_by_samplers(model, size=1))

@@ -54,6 +54,9 @@ def test_known_crossovers_replace_the_published_law(results: Path, make_run: Mak
         make_run(f"d{unique}", falling, overrides=[u, "training.objective='mdlm'"])
     ingest(results)
     keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
+    for definition in ("point", "best_so_far"):  # the same groups again, not further ones
+        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)
+        keep_crossovers(results, rows)
     row = planned(results)[1]
     assert "3 crossovers in this results folder" in row["source"]
     assert row["expected_tokens"] == pytest.approx(210 * 2048, rel=0.15)

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, batch, logits, network, nll, with_inputs
+from tests.training.toy import (
+    EVERY_SEQUENCE,
+    VOCAB,
+    L,
+    V,
+    batch,
+    held_out,
+    logits,
+    network,
+    nll,
+    with_inputs,
+)
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.aoar import AnyOrder
 from workbench.training.objectives.block import BlockDiffusion
@@ -55,7 +66,7 @@ def test_the_mean_over_orders_bounds_the_mixture_of_orders(model: nn.Module) -> 
     assert (along.mean(0) >= mixture).all()
     n = 2048
     tokens = EVERY_SEQUENCE[40].expand(n, L)
-    values = nll(model, objective().validation_inputs(tokens, torch.arange(n), n)).sum(1)
+    values = nll(model, held_out(objective(), tokens)).sum(1)
     error = values.std().item() / math.sqrt(n)
     assert values.mean().item() == pytest.approx(along[:, 40].mean().item(), abs=4 * error)
 
@@ -64,7 +75,7 @@ def test_from_left_to_right_it_is_block_diffusion_in_blocks_of_one(model: nn.Mod
     diffusion = BlockDiffusion(
         VOCAB, block_size=1, schedule=SCHEDULES["linear"], weighting="elbo_t", seed=0
     )
-    theirs = diffusion.validation_inputs(EVERY_SEQUENCE, torch.arange(V**L), V**L)
+    theirs = held_out(diffusion, EVERY_SEQUENCE)
     ours = objective().in_order(EVERY_SEQUENCE, torch.arange(L).expand(V**L, L))
     assert torch.equal(nll(model, ours), nll(model, theirs))
 
@@ -113,9 +124,7 @@ def test_every_order_is_as_likely() -> None:
 
 def test_validation_gives_every_place_every_rank_as_often() -> None:
     n, length = 40, 8
-    seen = objective().validation_inputs(
-        torch.zeros(n, length, dtype=torch.int64), torch.arange(n), n
-    )
+    seen = held_out(objective(), torch.zeros(n, length, dtype=torch.int64))
     rank_BL = ranks(seen, length)
     for place in range(length):
         assert rank_BL[:, place].bincount(minlength=length).tolist() == [n // length] * length

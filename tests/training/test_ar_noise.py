@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.toy import VOCAB, V, batch, network, nll
+from tests.training.toy import VOCAB, V, batch, held_out, network, nll
 from workbench.training.objectives.ar import Autoregressive
 
 TOKENS = torch.randint(0, V, (64, 32), generator=torch.Generator().manual_seed(3))
@@ -43,8 +43,8 @@ def test_evaluation_is_never_masked() -> None:
     for objective in (masked(0.9), masked(0.9, aux=1.0, samples=3)):
         plain = Autoregressive(VOCAB)
         index = torch.arange(64)
-        ours = objective.validation_inputs(TOKENS, index, 64)
-        assert torch.equal(ours.inputs_BL, plain.validation_inputs(TOKENS, index, 64).inputs_BL)
+        ours = held_out(objective, TOKENS)
+        assert torch.equal(ours.inputs_BL, held_out(plain, TOKENS).inputs_BL)
         ours = objective.answer_inputs(TOKENS, 20, index, 0, 1)
         assert torch.equal(ours.inputs_BL, plain.answer_inputs(TOKENS, 20, index, 0, 1).inputs_BL)
         assert objective.validation_estimator == "nll"

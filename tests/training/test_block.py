@@ -14,6 +14,7 @@ from tests.training.toy import (
     L,
     V,
     batch,
+    held_out,
     logits,
     mdlm,
     network,
@@ -22,6 +23,7 @@ from tests.training.toy import (
 )
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.block import BlockDiffusion, block_view
+from workbench.training.objectives.mdlm import importance_counts
 
 WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
 
@@ -51,7 +53,7 @@ def hidden_nll(model: nn.Module, tokens: Tensor, *places: int) -> Tensor:
 
 def test_blocks_of_one_give_the_exact_left_to_right_likelihood(model: nn.Module) -> None:
     """One pass equals the chain rule, in which nothing from place i on is known yet."""
-    seen = block(1).validation_inputs(EVERY_SEQUENCE, torch.arange(V**L), V**L)
+    seen = held_out(block(1), EVERY_SEQUENCE)
     one_pass = nll(model, seen)
     for place in range(L):
         prefix = EVERY_SEQUENCE.clone()
@@ -76,7 +78,7 @@ def test_one_block_is_masked_diffusion_with_the_same_noise(
     plain = network(doubled=False)
     ours, theirs = block(L, weighting, samples), mdlm(samples, weighting)
     pairs = [(o.training_inputs(batch(tokens, step=2)) for o in (ours, theirs))]
-    pairs.append(o.validation_inputs(tokens, torch.arange(n), n) for o in (ours, theirs))
+    pairs.append(held_out(o, tokens, 1, 3) for o in (ours, theirs))
     pairs.append(o.answer_inputs(tokens, 1, torch.arange(n), 2, 4) for o in (ours, theirs))
     for mine, other in pairs:
         assert torch.equal(mine.inputs_BL[:, :L], other.inputs_BL)
@@ -105,7 +107,7 @@ def test_the_bound_holds_and_validation_estimates_it(model: nn.Module) -> None:
     n = 4096
     for number in (5, 40):
         tokens = EVERY_SEQUENCE[number].expand(n, L)
-        values = nll(model, block(2).validation_inputs(tokens, torch.arange(n), n)).sum(1)
+        values = nll(model, held_out(block(2), tokens)).sum(1)
         error = values.std().item() / math.sqrt(n)
         assert values.mean().item() == pytest.approx(bound[number].item(), abs=4 * error)
 
@@ -139,7 +141,7 @@ def test_what_must_not_be_seen_changes_no_bit(size: int) -> None:
     length = 16
     model = network(doubled=True, length=length)
     tokens = torch.randint(0, V, (4, length), generator=torch.Generator().manual_seed(1))
-    seen = block(size).validation_inputs(tokens, torch.arange(4), 4)
+    seen = held_out(block(size), tokens)
     before = logits(model, seen)
     for b in range(length // size):
         own = slice(b * size, (b + 1) * size)
@@ -162,23 +164,57 @@ def test_what_must_not_be_seen_changes_no_bit(size: int) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(n_blocks=st.integers(1, 6), size=st.integers(1, 6), windows=st.integers(1, 40))
+@given(
+    n_blocks=st.integers(1, 6),
+    size=st.integers(1, 6),
+    windows=st.integers(1, 40),
+    draws=st.integers(1, 9),
+)
 def test_each_place_of_a_block_has_every_stratum_once(
-    n_blocks: int, size: int, windows: int
+    n_blocks: int, size: int, windows: int, draws: int
 ) -> None:
-    """So the number of masked tokens is spread evenly for first and for last blocks alike."""
+    """So the number of masked tokens is spread evenly for first and for last blocks alike, over
+    all draws of all windows."""
     tokens = torch.zeros(windows, n_blocks * size, dtype=torch.int64)
-    seen = block(size).validation_inputs(tokens, torch.arange(windows), windows)
-    noisy = (seen.inputs_BL[:, : n_blocks * size] == VOCAB.mask_id).view(windows, n_blocks, size)
-    counts = noisy.sum(2)
+    noisy = [
+        held_out(block(size), tokens, draw, draws).inputs_BL[:, : n_blocks * size] == VOCAB.mask_id
+        for draw in range(draws)
+    ]
+    counts = torch.cat([one.view(windows, n_blocks, size).sum(2) for one in noisy])
     assert counts.min() >= 1
+    n = draws * windows
+    edges = torch.arange(n + 1, dtype=torch.float64) / n
+    # Float32 uniforms may reach the edge of their stratum.
+    low, _ = importance_counts(edges[:-1] - 1e-7, size)
+    high, _ = importance_counts(edges[1:] + 1e-7, size)
     for b in range(n_blocks):
-        # Stratum w of n gives a count within one of w S / n: sorted, they all fit.
+        # Stratum s of n gives a count of its own range: sorted, they all fit.
         ordered = counts[:, b].sort().values
-        low = torch.arange(windows) * size // windows + 1
-        high = ((torch.arange(windows) + 1) * size / windows).ceil().long()
         assert (ordered >= low).all()
         assert (ordered <= high).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(n_blocks=st.integers(1, 6), windows=st.integers(1, 40), draws=st.integers(1, 9))
+def test_draws_of_one_block_take_strata_of_their_own(
+    n_blocks: int, windows: int, draws: int
+) -> None:
+    """Whichever stratum the other blocks of its window have in the same draw."""
+    size = 997  # so many tokens that a count says which stratum it comes from
+    ours = block(size)
+    tokens = torch.zeros(windows, n_blocks * size, dtype=torch.int64)
+    strata = []
+    for draw in range(draws):
+        weights_BL = held_out(ours, tokens, draw, draws).weights_BL
+        assert weights_BL is not None
+        counts = (weights_BL.view(windows, n_blocks, size) > 0).sum(2)
+        share = torch.arange(1, size + 1, dtype=torch.float64) ** -0.5
+        middle = (share.cumsum(0) - share / 2) / share.sum()
+        strata.append(middle[counts - 1] * draws)
+    found = torch.stack(strata).sort(dim=0).values
+    expected = torch.arange(draws)[:, None, None]
+    assert (found > expected - 0.02 * draws).all()
+    assert (found < expected + 1 + 0.02 * draws).all()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.training.test_mdlm import MASKS, order_agnostic_bound, random_denoiser
-from tests.training.toy import VOCAB, L, V, batch
+from tests.training.toy import VOCAB, L, V, batch, held_out
 from workbench.training.objectives.base import Corrupted
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin" / "src"
@@ -68,7 +68,7 @@ def test_training_and_validation_have_the_bound_as_their_expectation(
     tokens = torch.zeros(n, L, dtype=torch.int64)
     seen = {
         "training": lambda: objective.training_inputs(batch(tokens)),
-        "validation": lambda: objective.validation_inputs(tokens, torch.arange(n), n),
+        "validation": lambda: held_out(objective, tokens),
     }[which]()
     values = weighted(nll, seen)
     error = values.std().item() / math.sqrt(n)

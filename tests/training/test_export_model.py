@@ -12,6 +12,7 @@ from torch import nn
 from tests.conftest import TrainedRuns, Workbench
 from tests.disks import refused_at
 from tests.running.test_worker import make_run
+from tests.training.toy import held_out
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
 from workbench.recipe import run_config
@@ -86,7 +87,7 @@ def test_an_exported_model_of_two_streams_predicts_as_the_trained_one(
     loaded = load_run_model(run, device="cpu")
     clean = torch.randint(0, 256, (3, 32), generator=torch.Generator().manual_seed(0))
     made = build_objective(loaded.config.training, loaded.vocab)
-    corrupted = made.validation_inputs(clean, torch.arange(3), 3)
+    corrupted = held_out(made, clean)
     if objective == "block":
         noisy, size = corrupted.inputs_BL[:, :32], config["config"]["training"]["block_size"]
         taken = snippet["blocks"](noisy, clean, size)

@@ -6,13 +6,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.training.toy import batch
+from tests.training.toy import batch, held_out
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.ar import Autoregressive
-from workbench.training.objectives.base import Vocab
-from workbench.training.objectives.mdlm import MaskedDiffusion
+from workbench.training.objectives.base import Vocab, WindowNoise
+from workbench.training.objectives.mdlm import MaskedDiffusion, importance_counts, smallest
 
 V, L = 3, 4
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
@@ -53,8 +55,8 @@ def test_the_expectation_of_elbo_t_is_the_exact_bound(schedule: str) -> None:
     chance = mdlm.schedule.move_chance(t)[:, None]
     n_masked = MASKS.sum(1)
     p_mask = chance**n_masked * (1 - chance) ** (L - n_masked)  # [T, 2^L]
-    given = batch(torch.zeros(1, L, dtype=torch.int64))
-    weight = torch.stack([mdlm._weigh(mdlm, time[None], MASKS[:1], given)[0, 0] for time in t])
+    seen = batch(torch.zeros(1, L, dtype=torch.int64))
+    weight = torch.stack([mdlm._weigh(mdlm, time[None], MASKS[:1], seen)[0, 0] for time in t])
     masked_nll = (nll * MASKS).sum(1)
     expectation = (dt * weight * (p_mask * masked_nll).sum(1)).sum().item()
     assert expectation == pytest.approx(order_agnostic_bound(nll), abs=1e-6)
@@ -77,17 +79,82 @@ def test_the_bound_of_an_exact_model_is_the_entropy() -> None:
     assert total == pytest.approx(entropy, abs=1e-9)
 
 
-@pytest.mark.parametrize("n", [1 << 14])
-def test_the_validation_estimate_has_the_bound_as_its_expectation(n: int) -> None:
-    """The very masks and weights that validation uses, over many windows."""
+def test_few_masked_tokens_are_drawn_more_often_and_count_as_much_less() -> None:
+    """q(k) in proportion to 1/sqrt(k), and weight * q(k) = 1/k: the bound, whatever q is."""
+    chance = np.arange(1, 33) ** -0.5 / (np.arange(1, 33) ** -0.5).sum()
+    edges = np.concatenate([[0.0], chance.cumsum()])
+    for k in range(1, 33):
+        inside = torch.tensor([edges[k - 1] + 1e-9, edges[k] - 1e-9])
+        count, weight = importance_counts(inside.double(), 32)
+        assert count.tolist() == [k, k]
+        assert weight.numpy() * chance[k - 1] * k == pytest.approx(1, abs=1e-6)
+    count, _ = importance_counts(torch.tensor([0.0, 1.0], dtype=torch.float64), 32)
+    assert count.tolist() == [1, 32]
+
+
+def test_each_set_of_k_places_is_as_likely() -> None:
+    """Every order of the places' uniforms enumerated."""
+    orders = torch.tensor(list(itertools.permutations([0.2, 0.4, 0.6, 0.8])))
+    for k in range(1, L + 1):
+        masked = smallest(torch.full((len(orders),), k), orders)
+        _, often = masked.unique(dim=0, return_counts=True)
+        assert often.tolist() == [len(orders) // math.comb(L, k)] * math.comb(L, k)
+
+
+def test_the_expectation_of_a_validation_draw_is_the_exact_bound() -> None:
+    """Every mask enumerated, with the shares and the weights that a uniform fraction gives; a
+    control of the tokens alone, taken from what is masked and added as a whole, changes nothing."""
     nll = random_denoiser(3)
+    control = torch.rand(L, generator=torch.Generator().manual_seed(5)).double()
+    fractions = (torch.arange(1 << 20, dtype=torch.float64) + 0.5) / (1 << 20)
+    count, weight = importance_counts(fractions, L)
+    plain = controlled = 0.0
+    for mask, losses in zip(MASKS, nll, strict=True):
+        if k := int(mask.sum()):
+            share = (weight.double() * (count == k)).mean().item() / math.comb(L, k)
+            plain += share * losses[mask].sum().item()
+            controlled += share * (losses - control)[mask].sum().item()
+    assert plain == pytest.approx(order_agnostic_bound(nll), abs=1e-5)
+    assert controlled + control.sum().item() == pytest.approx(plain, abs=1e-5)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 8])
+def test_the_validation_estimate_has_the_bound_as_its_expectation(draws: int) -> None:
+    """The very masks and weights that validation uses, over many windows."""
+    nll, n = random_denoiser(3), (1 << 16) // draws
     tokens = torch.zeros(n, L, dtype=torch.int64)
-    corrupted = objective().validation_inputs(tokens, torch.arange(n), n)
-    masked = corrupted.inputs_BL == VOCAB.mask_id
-    row = (masked * (2 ** torch.arange(L - 1, -1, -1))).sum(1)
-    values = (nll[row] * corrupted.weights_BL).sum(1)
+    values = torch.zeros(n, dtype=torch.float64)
+    for draw in range(draws):
+        corrupted = held_out(objective(), tokens, draw, draws)
+        masked = corrupted.inputs_BL == VOCAB.mask_id
+        row = (masked * (2 ** torch.arange(L - 1, -1, -1))).sum(1)
+        values += (nll[row] * corrupted.weights_BL).sum(1) / draws
     error = values.std().item() / math.sqrt(n)
     assert values.mean().item() == pytest.approx(order_agnostic_bound(nll), abs=4 * error)
+
+
+@settings(max_examples=30, deadline=None)
+@given(windows=st.integers(1, 60), draws=st.integers(1, 9), key=st.integers(-(2**63), 2**63 - 1))
+def test_draws_take_strata_of_their_window_and_windows_strata_of_a_draw(
+    windows: int, draws: int, key: int
+) -> None:
+    """Of n windows and D draws, each of the n D strata of (0, 1) has one fraction."""
+    place = torch.arange(windows)
+    fractions = [WindowNoise(place, windows, d, draws, key).fractions() for d in range(draws)]
+    found = torch.stack(fractions).double()
+    assert ((found > 0) & (found < 1)).all()
+    strata = (found * draws * windows - 1e-9).floor().long()
+    assert strata.flatten().sort().values.tolist() == list(range(draws * windows))
+    assert ((found * draws).floor().long() == torch.arange(draws)[:, None]).all()
+
+
+def test_a_fraction_is_uniform_over_keys() -> None:
+    """A stratum's own uniform moves over all of it: 0.5 on average, and 1/12 its variance."""
+    place, n = torch.arange(8), 4000
+    inner = torch.stack([WindowNoise(place, 8, 1, 2, k).fractions() for k in range(n)])
+    within = (inner * 2 - 1) * 8 - place
+    assert within.mean().item() == pytest.approx(0.5, abs=4 * (1 / 12 / (8 * n)) ** 0.5)
+    assert within.var().item() == pytest.approx(1 / 12, rel=0.03)
 
 
 def test_the_answer_estimate_has_the_conditional_bound_as_its_expectation() -> None:

@@ -1,7 +1,10 @@
 """A toy network, real in every part, small enough that every sequence can be enumerated."""
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +14,15 @@ from workbench.recipe.models import resolved_model
 from workbench.training.loss import token_nll
 from workbench.training.model import initialise, model_config
 from workbench.training.noise import SCHEDULES
-from workbench.training.objectives.base import Corrupted, TokenBatch, Vocab
+from workbench.training.objectives.base import (
+    Corrupted,
+    Objective,
+    TokenBatch,
+    Vocab,
+    WindowNoise,
+)
 from workbench.training.objectives.mdlm import MaskedDiffusion
+from workbench.training.trainer import StudyTrainer
 
 V, L = 3, 4
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
@@ -38,11 +48,32 @@ def mdlm(samples: int, weighting: str = "elbo_t") -> MaskedDiffusion:
     )
 
 
+def held_out(objective: Objective, tokens: Tensor, draw: int = 0, n_draws: int = 1) -> Corrupted:
+    """One draw of validation, of windows in their own order."""
+    n = len(tokens)
+    return objective.validation_inputs(tokens, WindowNoise(torch.arange(n), n, draw, n_draws))
+
+
 @torch.no_grad()
 def logits(model: nn.Module, seen: Corrupted) -> Tensor:
     """[B, L, V] as the trainer asks for them."""
     out: Tensor = model(seen.inputs_BL, **seen.network_arguments())
     return out
+
+
+def trainer(model: nn.Module, objective: Objective) -> StudyTrainer:
+    """What measurements ask of a trainer, of this network on this machine."""
+    return cast(
+        StudyTrainer,
+        SimpleNamespace(
+            model_parts=[model],
+            objective=objective,
+            device=torch.device("cpu"),
+            parallel_dims=SimpleNamespace(dp_enabled=False),
+            loss_fn=SimpleNamespace(nll=lambda logits, targets: token_nll(logits, targets, V)),
+            train_context=nullcontext,
+        ),
+    )
 
 
 def nll(model: nn.Module, seen: Corrupted) -> Tensor:

@@ -128,6 +128,7 @@ class _Question:
         crossing = self._crossing(compared, "point" if by_band else definition)
         answer = {
             "definition": definition,
+            "over": self.over,
             "status": crossing.status,
             "crossover": crossing.crossover,
             "first_x": crossing.first_x,

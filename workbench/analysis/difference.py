@@ -14,6 +14,7 @@ from workbench.analysis.document_curves import (
     document_curves,
     lead_along,
     paired,
+    seeds_difference,
     stopped_at_best,
 )
 from workbench.analysis.pairing import Pair, Side, compared_pairs, finished_runs, side_name
@@ -132,8 +133,7 @@ class _Compared:
             self.results, [*self.pair.baseline, *self.pair.challenger], self.metric
         )
         if together is None or len(together.documents) < 2:
-            ours, theirs = (_best(side, self.higher) for side in sides)
-            return self._answer(ours, theirs, None, 0, f"best of noisy points: {why}")
+            return self._best_points(f"best of noisy points: {why}")
         stopped = [stopped_at_best(together, side, higher=self.higher) for side in sides]
         values = [_Values(sums.sum(axis=(1, 2)) / together.counts.sum()) for sums in stopped]
         in_order = paired(self.pair)
@@ -145,19 +145,32 @@ class _Compared:
             mean = crossed_difference(stopped[0], stopped[1], together.counts)
         return self._answer(values[0], values[1], mean, 0, None)
 
+    def _best_points(self, note: str) -> dict[str, Any]:
+        """Each run's best point, as good or bad luck has it."""
+        in_order = paired(self.pair)
+        ours, theirs = (
+            ([other for _, other in in_order], [one for one, _ in in_order])
+            if in_order
+            else (self.pair.challenger, self.pair.baseline)
+        )
+        best = [_best(side, self.higher) for side in (ours, theirs)]
+        mean = seeds_difference(
+            best[0].values[:, None], best[1].values[:, None], paired=bool(in_order)
+        )
+        return self._answer(best[0], best[1], mean, 0, note)
+
     def _answer(
         self,
         ours: "_Values",
         theirs: "_Values",
-        mean: CrossedMean | None,
+        mean: CrossedMean,
         point: int,
         note: str | None,
     ) -> dict[str, Any]:
         difference = float(ours.values.mean() - theirs.values.mean())
-        found = interval(mean, self.over, point) if mean is not None else None
-        ci95 = found.ci95 if found else None
-        method = found.method if found else None
-        notes = [one for one in (found.note if found else None, note) if one]
+        found = interval(mean, self.over, point)
+        ci95, method = found.ci95, found.method
+        notes = [one for one in (found.note, note) if one]
         if ci95 is None or ci95[0] == ci95[1]:
             ci95 = _by_errors(difference, ours.stderr, theirs.stderr)
             method = "standard errors of the values; seeds are not in it" if ci95 else None
@@ -234,18 +247,3 @@ def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "95 % interval": interval_text(row["ci95"]),
         "ahead": sides[row["ahead"]] if row["ahead"] else "undecided",
     }
-
-
-def notes_of(rows: list[dict[str, Any]]) -> list[str]:
-    """What intervals run over, what they lack, and which runs were left out, for under a table."""
-    methods = dict.fromkeys(row["ci95_method"] for row in rows if row.get("ci95_method"))
-    notes = dict.fromkeys(row["ci95_note"] for row in rows if row.get("ci95_note"))
-    unfinished = dict.fromkeys(run for row in rows for run in row.get("unfinished", ()))
-    lines = [f"Intervals: {'; '.join(methods)}."] if methods else []
-    lines += [f"Note: {note}." for note in notes]
-    if unfinished:
-        lines.append(
-            f"Note: unfinished runs, left out where both sides have finished ones: "
-            f"{', '.join(unfinished)}."
-        )
-    return lines

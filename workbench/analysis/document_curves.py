@@ -147,13 +147,8 @@ def lead_along(results: Path, pair: Pair, metric: str, axis: str, *, higher: boo
         else (pair.baseline, pair.challenger)
     )
     if together is None:
-        base, other = (_values(side, axis, places) for side in (ours, theirs))
-        if in_order or min(len(base), len(other)) == 1:
-            n = min(len(base), len(other))
-            mean = seeds_mean(sign * (base[:n] - other[:n]))
-        else:
-            mean = _independent(sign * base, sign * other)
-        return Lead(places, mean, False, why)
+        base, other = (sign * _values(side, axis, places) for side in (ours, theirs))
+        return Lead(places, seeds_difference(base, other, paired=bool(in_order)), False, why)
     base, other = (together.at(side, axis, places) for side in (ours, theirs))
     if in_order:
         mean = crossed_mean(sign * (base - other), together.counts)
@@ -177,11 +172,18 @@ def stopped_at_best(together: DocumentCurves, curves: list[Curve], *, higher: bo
     return np.concatenate([stopped.sums for stopped in each])
 
 
-def _independent(base: Floats, other: Floats) -> CrossedMean:
-    """The difference of two means over seeds that have nothing in common."""
+def seeds_difference(base: Floats, other: Floats, *, paired: bool) -> CrossedMean:
+    """The difference of two means over seeds, where no values of single documents are known.
+
+    Args:
+        base, other: (seeds, points).
+        paired: whether row by row they are of the same seeds; else they have nothing in common.
+    """
+    if paired:
+        return seeds_mean(base - other)
     first, second = seeds_mean(base), seeds_mean(other)
-    parts = (*first.parts, *second.parts)
     n_seeds = min(first.n_seeds, second.n_seeds)
+    parts = (*first.parts, *second.parts) if n_seeds > 1 else ()
     return CrossedMean(first.value - second.value, parts, n_seeds, 0)
 
 

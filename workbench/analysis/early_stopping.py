@@ -4,7 +4,8 @@ The best of noisy points is too good by part of the noise: it is chosen and repo
 numbers. Here each half of the documents is measured at the point that the other half chose, so
 that the choice knows nothing of the noise that it is judged by. Both halves together are all
 documents again, so that the mean over tokens, its spread over seeds and documents, and the paired
-difference between two runs' bests are those of `crossed`.
+difference between two runs' bests are those of `crossed`. It is the value that is got by stopping
+at a point chosen on so many documents, not that of the best point, which nobody knows.
 """
 
 import hashlib

@@ -1,10 +1,11 @@
 """Which run would shrink the uncertainty of a crossover most for its FLOPs.
 
 Two kinds of runs help. Another seed of a pair narrows the interval of a crossover that was seen:
-with n seeds the interval of the mean is t_{n-1} s / sqrt(n) wide in log place. A longer pair
-reaches a crossover that was not: until then it is known from below only. Where a single pair
-was run, the scatter between seeds is taken from the groups that have several, else from the
-pair's own bootstrap, which is smaller since it lacks what differs between seeds.
+the part of its square that comes from seeds shrinks as 1 / n, that of the held-out documents does
+not. A longer pair reaches a crossover that was not, or of which the last point does not tell: until
+then it is known from below only. Where a single pair was run, the scatter between seeds is taken
+from the groups that have several, else from the pair's own bootstrap, which is smaller since it
+lacks what differs between seeds.
 """
 
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 from scipy import stats
 
 from workbench.analysis.crossover import crossovers
-from workbench.analysis.trends import power_law_trend
+from workbench.analysis.pairing import identity
+from workbench.analysis.trends import place_of, power_law_trend
 from workbench.errors import InputError
 from workbench.store import query
 
@@ -38,27 +40,29 @@ def next_runs(
     """
     rows = crossovers(results, study, metric, axis)
     runs = _runs(results, study)
-    scatter, scatter_source = _scatter_between_seeds(rows)
+    by_seeds = crossovers(results, study, metric, axis, over="seeds")
+    scatter, scatter_source = _scatter_between_seeds(by_seeds)
     trend = _trend(rows)
+    single = {identity(row["group"]): row for row in _single_seeds(results, rows)}
     candidates = []
-    for row in rows:
+    for row, seeds_row in zip(rows, by_seeds, strict=True):
         pair = [runs[run_id] for side in row["runs"].values() for run_id in side]
         if any(run["imported"] for run in pair):
             continue
-        candidate = (
-            _another_seed(row, pair, scatter, scatter_source)
-            if row["status"] == "crossed"
-            else _longer(row, pair, trend, axis)
-            if row["status"] == "not_reached"
-            else None
-        )
+        candidate = None
+        if row["status"] == "crossed":
+            own = single.get(identity(row["group"]), row)
+            width, of_seeds = _width(own), _width(seeds_row)
+            candidate = _another_seed(row, pair, width, of_seeds, (scatter, scatter_source))
+        elif row["status"] in ("not_reached", "undecided"):
+            candidate = _longer(row, pair, trend, axis)
         if candidate is not None:
             candidates.append({"study": study, "metric": metric, "axis": axis, **candidate})
     if not candidates:
         raise InputError(
             f"study {study}: no run would sharpen its crossovers: all of them are imported, or "
             "the challenger is ahead from the first point compared (evaluate earlier: "
-            "evaluation.points)."
+            "evaluation.points), or too few points tell how they scatter."
         )
     return sorted(candidates, key=lambda row: -row["shrink_per_flop"])
 
@@ -66,8 +70,8 @@ def next_runs(
 def _runs(results: Path, study: str) -> dict[str, dict[str, Any]]:
     frame = query(
         results,
-        f"""SELECT r.run_id, r.seed, r.train_flops, r.total_tokens, r.unique_tokens, r.n_params,
-                   coalesce(r.imported, false) AS imported
+        f"""SELECT r.run_id, r.seed, r.data_seed, r.train_flops, r.total_tokens, r.unique_tokens,
+                   r.n_params, coalesce(r.imported, false) AS imported
             FROM runs r JOIN study_runs s USING (run_id)
             WHERE s.study = '{study.replace("'", "''")}'""",
     )
@@ -76,13 +80,16 @@ def _runs(results: Path, study: str) -> dict[str, dict[str, Any]]:
 
 def _scatter_between_seeds(rows: list[dict[str, Any]]) -> tuple[float | None, str]:
     """The standard deviation of log place between seeds, pooled over groups with several seeds,
-    and a text on where it comes from."""
+    and a text on where it comes from.
+
+    Args:
+        rows: whose intervals run over seeds alone.
+    """
     squares, freedom = 0.0, 0
     for row in rows:
-        if row["seeds"] >= 2 and row["ci95"] and None not in row["ci95"]:
-            n = row["seeds"]
-            half = np.log(row["ci95"][1] / row["ci95"][0]) / 2
-            squares += (n - 1) * (half * np.sqrt(n) / stats.t.ppf(0.975, n - 1)) ** 2
+        n, width = row["seeds"], _width(row)
+        if n >= 2 and width is not None:
+            squares += (n - 1) * (width / 2 * np.sqrt(n) / stats.t.ppf(0.975, n - 1)) ** 2
             freedom += n - 1
     if freedom:
         return float(np.sqrt(squares / freedom)), f"scatter between seeds, {freedom} degrees"
@@ -90,40 +97,74 @@ def _scatter_between_seeds(rows: list[dict[str, Any]]) -> tuple[float | None, st
 
 
 def _trend(rows: list[dict[str, Any]]) -> Any:
-    usable = [row for row in rows if row["group"]["unique_tokens"]]
-    places = [row["crossover"] or row["lower_bound"] or row["upper_bound"] for row in usable]
-    if not places or min(places) <= 0:
+    usable = [
+        (float(row["group"]["unique_tokens"]), place, row["status"])
+        for row in rows
+        if row["group"]["unique_tokens"] and (place := place_of(row))
+    ]
+    if not usable:
         return None
-    x = np.array([float(row["group"]["unique_tokens"]) for row in usable])
-    return power_law_trend(x, np.array(places), [row["status"] for row in usable])
+    x, places, status = zip(*usable, strict=True)
+    return power_law_trend(np.array(x), np.array(places), list(status))
+
+
+def _single_seeds(results: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one seed, point by point: their bands have no interval, a bootstrap has."""
+    if not any(row["definition"] == "band" and row["seeds"] == 1 for row in rows):
+        return []
+    first = rows[0]
+    by_point = crossovers(
+        results, first["study"], first["metric"], first["axis"], definition="point"
+    )
+    return [row for row in by_point if row["seeds"] == 1]
+
+
+def _width(row: dict[str, Any]) -> float | None:
+    """The full width of a row's interval in natural log of the place."""
+    if not row["ci95"] or None in row["ci95"]:
+        return None
+    return float(np.log(row["ci95"][1] / row["ci95"][0]))
 
 
 def _another_seed(
-    row: dict[str, Any], pair: list[dict[str, Any]], scatter: float | None, scatter_source: str
+    row: dict[str, Any],
+    pair: list[dict[str, Any]],
+    width: float | None,
+    of_seeds: float | None,
+    scatter_between_seeds: tuple[float | None, str],
 ) -> dict[str, Any] | None:
+    """The candidate, or None where no scatter is known.
+
+    Args:
+        width, of_seeds: of the interval, and of what of it comes from seeds.
+    """
     n = row["seeds"]
-    width = None
-    if row["ci95"] and None not in row["ci95"]:
-        width = float(np.log(row["ci95"][1] / row["ci95"][0]))
+    scatter, scatter_source = scatter_between_seeds
     if scatter is None and width is not None and width > 0:
         scatter = width / (2 * stats.norm.ppf(0.975))
     if not scatter:
         return None
-    # Known scatter: the widths then shrink as 1 / sqrt(n), whatever few seeds have shown so far.
     now = width or float(2 * stats.norm.ppf(0.975) * scatter / np.sqrt(n))
-    expected = now * np.sqrt(n / (n + 1))
+    # Known scatter: the seeds' part shrinks as 1 / sqrt(n), whatever few seeds have shown so far.
+    part = min(of_seeds or now, now)
+    expected = np.sqrt(now**2 - part**2 / (n + 1))
     flops = _flops(pair) / n
-    seeds = [run["seed"] for run in pair if run["seed"] is not None]
     return {
         "group": row["group"],
         "kind": "another seed",
-        "set": [f"training.seed={max(seeds, default=0) + 1}"],
+        "set": [_seed_setting(pair)],
         "train_flops": flops,
         "width_now": now,
         "width_expected": float(expected),
         "shrink_per_flop": float((now - expected) / flops),
         "why": f"{n} seed{'s' if n > 1 else ''} so far; {scatter_source}",
     }
+
+
+def _seed_setting(pair: list[dict[str, Any]]) -> str:
+    """The next seed: of text and training together, where they have gone together so far."""
+    key = "seed" if all(run["data_seed"] == run["seed"] for run in pair) else "training.seed"
+    return f"{key}={max((run['seed'] for run in pair if run['seed'] is not None), default=0) + 1}"
 
 
 def _longer(
@@ -149,7 +190,7 @@ def _longer(
         "width_now": now,
         "width_expected": expected,
         "shrink_per_flop": (now - expected) / flops,
-        "why": f"not reached by {last:.4g} {axis}; {why}",
+        "why": f"{row['status'].replace('_', ' ')} by {last:.4g} {axis}; {why}",
     }
 
 

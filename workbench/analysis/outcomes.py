@@ -9,6 +9,7 @@ from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_me
 from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import PROTOCOL, Curve, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
+from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
@@ -135,17 +136,9 @@ def outcome_table(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
 
 def outcome_notes(rows: list[dict[str, Any]]) -> list[str]:
     """What the intervals of a table run over, what they lack, and which runs were left out."""
-    parts = [row[name] for row in rows for name in ("best", "last")]
-    methods = dict.fromkeys(part["ci95_method"] for part in parts if part["ci95_method"])
-    notes = dict.fromkeys(part["ci95_note"] for part in parts if part["ci95_note"])
-    unfinished = dict.fromkeys(run for row in rows for run in row["unfinished"])
-    lines = [f"Intervals: {'; '.join(methods)}."] if methods else []
-    lines += [f"Note: {note}." for note in notes]
-    if unfinished:
-        lines.append(
-            f"Note: unfinished runs, left out beside finished ones: {', '.join(unfinished)}."
-        )
-    return lines
+    return notes_of([row[name] for row in rows for name in ("best", "last")]) + (
+        unfinished_notes(rows)
+    )
 
 
 def outcome_table_row(row: dict[str, Any]) -> dict[str, Any]:

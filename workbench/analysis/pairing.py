@@ -263,7 +263,8 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
         followed = any(_follows(configurations, key, other) for other in distinguishing)
-        if key != "training.objective" and not followed:
+        # A size is a name for a shape, whose keys stand beside it.
+        if key not in ("training.objective", "model.size") and not followed:
             distinguishing.append(key)
     return distinguishing
 

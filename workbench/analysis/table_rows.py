@@ -59,7 +59,7 @@ def _level(level: dict[str, Any]) -> str:
         return f"{level['level']} {place_text(level['crossover'])}"
     if level["lower_bound"] is not None:
         return f"{level['level']} {place_text(level['lower_bound'], 'lower')}"
-    return f"{level['level']} {place_text(level['upper_bound'], 'upper')}"
+    return f"{level['level']} {place_text(level['upper_bound'], 'upper') or 'undecided'}"
 
 
 def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 A group whose curves have not crossed still gives a bound: its crossover lies beyond the last
 place compared. Leaving it out would bend the trend towards early crossovers, so it enters the
-likelihood as a censored value (Tobin 1958).
+likelihood as a censored value (Tobin 1958). So does one that is undecided, beyond the last place at
+which the challenger is surely behind; without such a place nothing is known of it, and it is left
+out.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from workbench.analysis.pairing import following_keys, identity
 from workbench.errors import InputError
 from workbench.messages import suggestion
 
-CENSORED = {"crossed": 0, "not_reached": 1, "ahead_throughout": -1}
+CENSORED = {"crossed": 0, "not_reached": 1, "undecided": 1, "ahead_throughout": -1}
 """How a status enters the likelihood: exactly, as a lower bound, as an upper bound."""
 _TIERS = ("low", "medium", "high")
 """The quality tiers of arXiv 2511.03276, Figure 4, in their order."""
@@ -55,7 +57,9 @@ def power_law_trend(x: Floats, y: Floats, status: list[str]) -> PowerLawTrend:
     Args:
         x: above zero.
         y: the crossover where status is "crossed"; the last place compared, a lower bound, where
-            it is "not_reached"; the first one, an upper bound, where it is "ahead_throughout".
+            it is "not_reached"; the last one at which the challenger is surely behind, a lower
+            bound too, where it is "undecided"; the first one, an upper bound, where it is
+            "ahead_throughout".
         status: one for each point.
 
     Returns:
@@ -164,20 +168,26 @@ def _trend(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
     return _levels(rows, values)
 
 
-def _place(row: dict[str, Any]) -> float:
+def place_of(row: dict[str, Any]) -> float | None:
+    """The crossover, or else the bound that is known of it; None where it is undecided without."""
     known = (row["crossover"], row["lower_bound"], row["upper_bound"])
-    return float(next(value for value in known if value is not None))
+    return next((float(value) for value in known if value is not None), None)
 
 
 def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any]:
-    usable = [(row, x) for row, x in zip(rows, values, strict=True) if _place(row) > 0]
+    places = [place_of(row) for row in rows]
+    usable = [(row, x, place) for row, x, place in zip(rows, values, places, strict=True) if place]
     trend = power_law_trend(
-        np.array([x for _, x in usable]),
-        np.array([_place(row) for row, _ in usable]),
-        [row["status"] for row, _ in usable],
+        np.array([x for _, x, _ in usable]),
+        np.array([place for _, _, place in usable]),
+        [row["status"] for row, _, _ in usable],
     )
-    left_out = len(rows) - len(usable)
-    notes = [trend.note, f"{left_out} at zero left out" if left_out else None]
+    at_zero = sum(place == 0 for place in places)
+    notes = [
+        trend.note,
+        f"{at_zero} at zero left out" if at_zero else None,
+        _undecided_note(places),
+    ]
     return {
         "n_crossed": trend.n_crossed,
         "n_censored": trend.n_censored,
@@ -188,6 +198,11 @@ def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any
         "direction": direction(trend.exponent_ci95),
         "note": "; ".join(note for note in notes if note) or None,
     }
+
+
+def _undecided_note(places: list[float | None]) -> str | None:
+    unknown = sum(place is None for place in places)
+    return f"{unknown} undecided without a bound left out" if unknown else None
 
 
 def direction(interval: list[float | None] | None) -> str:
@@ -216,16 +231,19 @@ def _levels(rows: list[dict[str, Any]], values: list[Any]) -> dict[str, Any]:
         for row, value in ordered
     ]
     crossed = sum(row["status"] == "crossed" for row in rows)
+    places = [place_of(row) for row in rows]
+    notes = ["levels without a measure: ratios to the first instead of a power law",
+             _undecided_note(places)]  # fmt: skip
     return {
         "n_crossed": crossed,
-        "n_censored": len(rows) - crossed,
+        "n_censored": sum(place is not None for place in places) - crossed,
         "exponent": None,
         "ci95": None,
         "scale": None,
         "sigma": None,
         "direction": _direction_of_levels(first, ordered[-1][0]),
         "levels": levels,
-        "note": "levels without a measure: ratios to the first instead of a power law",
+        "note": "; ".join(note for note in notes if note),
     }
 
 

@@ -1,6 +1,7 @@
 """Commands about crossovers and what surrounds them."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,12 @@ DataOption = Annotated[
 ]
 
 
+def _say(lines: Iterable[str | None]) -> None:
+    """Write remarks to stderr, each once and on a line of its own."""
+    for line in dict.fromkeys(line for line in lines if line):
+        print(line, file=sys.stderr)
+
+
 @app.command()
 def crossover(
     study: StudyArgument,
@@ -59,7 +66,7 @@ def crossover(
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
     from workbench.analysis.crossover import bound_note, crossovers, table_row
-    from workbench.analysis.difference import notes_of
+    from workbench.analysis.interval_notes import definition_notes, notes_of
     from workbench.analysis.table_rows import trend_table_row
     from workbench.analysis.trends import crossover_trends
     from workbench.cli.output import emit
@@ -78,7 +85,7 @@ def crossover(
     )
     trends = crossover_trends(rows, against) if against else []
     try:
-        if definition is None and over == "seeds+documents" and sides == (None, None):
+        if over == "seeds+documents" and sides == (None, None):
             keep_crossovers(results, rows)
     except WorkbenchError as error:  # the answer is there all the same
         print(f"Note: not saved in the store: {error}", file=sys.stderr)
@@ -96,10 +103,8 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    print("\n".join(notes_of(rows)), file=sys.stderr)
     note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
-    if note:
-        print(f"Note: {note}", file=sys.stderr)
+    _say([*definition_notes(rows), *notes_of(rows), note and f"Note: {note}"])
 
 
 @app.command("outcomes")
@@ -124,7 +129,7 @@ def outcomes_(
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    print("\n".join(outcome_notes(rows)), file=sys.stderr)
+    _say(outcome_notes(rows))
 
 
 @app.command("difference")
@@ -146,7 +151,8 @@ def difference_(
 ) -> None:
     """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
     from workbench.analysis.crossover import bound_note
-    from workbench.analysis.difference import difference_table_row, differences, notes_of
+    from workbench.analysis.difference import difference_table_row, differences
+    from workbench.analysis.interval_notes import notes_of
     from workbench.cli.output import emit
 
     rows = differences(
@@ -160,7 +166,7 @@ def difference_(
         over=over,  # type: ignore[arg-type]
     )
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
-    print("\n".join(notes_of(rows)), file=sys.stderr)
+    _say(notes_of(rows))
     used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
     print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
     if ("loss" in metric or "bpb" in metric) and bound_note(rows):
@@ -183,8 +189,8 @@ def effective(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
-    from workbench.analysis.difference import notes_of
     from workbench.analysis.effective_data import effective_data
+    from workbench.analysis.interval_notes import notes_of
     from workbench.analysis.table_rows import effective_table_row
     from workbench.cli.output import emit
 
@@ -194,9 +200,7 @@ def effective(
 
         save(effective_data_figure(rows), figure, save_data=with_data)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
-    print("\n".join(notes_of(rows)), file=sys.stderr)
-    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
-        print(f"Note: {note}.", file=sys.stderr)
+    _say([*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)])
 
 
 @app.command()
@@ -258,6 +262,12 @@ def report(
         Path | None,
         typer.Option("--notes", help="What the studies mean, for .md: a TOML table a study."),
     ] = None,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew", help="Renew these studies in the .md that is there, and keep its others."
+        ),
+    ] = False,
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
@@ -266,8 +276,11 @@ def report(
     from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
-        print(write_markdown(results, study, out, metrics=metric, notes=notes))
+        written = write_markdown(results, study, out, metrics=metric, notes=notes, renew=renew)
+        print(written)
         return
-    if len(study) > 1 or notes is not None:
-        raise InputError("several studies, or --notes, are for Markdown: give --out FILE.md.")
+    if len(study) > 1 or notes is not None or renew:
+        raise InputError(
+            "several studies, --notes and --renew are for Markdown: give --out FILE.md."
+        )
     print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))

@@ -8,7 +8,11 @@ import polars as pl
 
 from workbench.analysis.curves import Floats
 
-ARROWS = {"not_reached": "triangle-up", "ahead_throughout": "triangle-down"}
+ARROWS = {
+    "not_reached": "triangle-up",
+    "undecided": "triangle-up",
+    "ahead_throughout": "triangle-down",
+}
 EXACT = "crossed"
 Side = Literal["left", "right"]
 
@@ -56,7 +60,7 @@ def bounded_marks(frame: pl.DataFrame, x: Any, y: Any, colour: Any, shape: Any =
         bounds = frame.filter(pl.col("status") == status)
         if not bounds.height:
             continue
-        up = status == "not_reached"
+        up = arrow == "triangle-up"
         open_marks = alt.Chart(bounds).mark_point(filled=False, size=80, strokeWidth=2, opacity=1)
         arrows = alt.Chart(bounds).mark_point(
             shape=arrow, filled=True, size=70, yOffset=-14 if up else 14, opacity=1

@@ -11,12 +11,15 @@ from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import (
     Pair,
     Side,
+    finished_runs,
     identity,
     make_pairs,
     mean_curve,
     side_name,
 )
 from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
+from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.points import POINTS, thinned
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -48,11 +51,12 @@ def crossover_figure(
 ) -> Figure:
     """One panel for each group: baseline and challenger against the axis, and their crossover.
 
-    The crossover is a dotted line, its 95 % interval a band. An open triangle at the end of the
-    range compared means that the crossover, if any, lies beyond it.
+    The crossover is a dotted line, its 95 % interval a band. An open triangle means that the
+    crossover, if any, lies beyond it, in its direction. Below the curves of a crossover by its band
+    stands the lead with that band (see `figures.lead`).
 
     Args:
-        found: what `crossovers` returned for the same study, metric and axis, or some of it:
+        rows: what `crossovers` returned for the same study, metric and axis, or some of it:
             only these groups are drawn.
     """
     loaded = load_curves(results, study, metric)
@@ -60,7 +64,7 @@ def crossover_figure(
     match = loaded.compare.get("match")
     by_group = {identity(row["group"]): row for row in rows}
     pairs = [
-        pair
+        finished_runs(pair)[0]
         for pair in make_pairs(loaded, *sides, tuple(match) if match else None)
         if identity(pair.group) in by_group
     ]
@@ -75,25 +79,36 @@ def crossover_figure(
     ]
     if strict:
         frames = [_with_best(frame, names[0], higher_is_better(metric)) for frame in frames]
-    data = pl.concat(frames)
-    span = data["x"].to_numpy()
-    panels = [
-        _panel(frame, answer, metric, names, styles, span)
-        for frame, answer in zip(frames, answers, strict=True)
+    leads = [
+        lead_frame(results, pair, row, metric) for pair, row in zip(pairs, answers, strict=True)
     ]
+    span = pl.concat(frames)["x"].to_numpy()
+    domain = _common_domain(frames)
+    panels = [
+        _panel(frame, lead, answer, metric, names, styles, span, domain)
+        for frame, lead, answer in zip(frames, leads, answers, strict=True)
+    ]
+    drawn = [
+        lead.with_columns(panel=pl.lit(group_text(pair.group)))
+        for lead, pair in zip(leads, pairs, strict=True) if lead is not None
+    ]  # fmt: skip
+    data = pl.concat([*frames, *drawn], how="diagonal")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     title = heading(
         f"{study}: {subject}, by {metric}",
         "against the best so far (thin line), as if stopped in time" if strict else "",
     )
     chart = alt.concat(*panels, columns=3).properties(title=title)
-    scales = chart.resolve_scale(y="shared" if _alike(frames) else "independent")
-    return Figure(finished(scales), data, f"{study}: crossover on {metric}")
+    return Figure(finished(chart), data, f"{study}: crossover on {metric}")
 
 
-def _alike(frames: list[pl.DataFrame]) -> bool:
+def _common_domain(frames: list[pl.DataFrame]) -> list[float] | None:
+    """The range of all panels' values, where they are alike; None for a range for each."""
     ranges = [float(np.ptp(frame["y"].to_numpy())) for frame in frames]
-    return max(ranges) <= _SPREAD * min(ranges)
+    if max(ranges) > _SPREAD * min(ranges):
+        return None
+    values = pl.concat([frame["y"] for frame in frames]).to_numpy()
+    return [float(values.min()), float(values.max())]
 
 
 def _styles(sides: tuple[Side, Side]) -> list[Style]:
@@ -157,15 +172,20 @@ def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame
 
 def _panel(
     frame: pl.DataFrame,
+    lead: pl.DataFrame | None,
     answer: dict[str, Any],
     metric: str,
     names: list[str],
     styles: list[Style],
     span: Floats,
+    domain: list[float] | None,
 ) -> Any:
     colour, dash, _ = series_channels(names, styles, field="curve:N")
-    x = log_axis("x:Q", AXIS_TITLES[answer["axis"]], span, most=5)
+    title = AXIS_TITLES[answer["axis"]]
+    x = log_axis("x:Q", title if lead is None else "", span, most=5)
     y = linear_axis("y:Q", metric_title(metric))
+    if domain:
+        y.scale.domain = domain
     base = alt.Chart(frame)
     layers = _interval(answer, frame)
     if "best" in frame.columns:
@@ -175,12 +195,19 @@ def _panel(
         )
     layers.append(base.mark_line(strokeWidth=2).encode(x, y, colour, dash))
     layers.append(base.mark_point(filled=True, size=16, opacity=1).encode(x, y, colour))
-    layers += _place(answer, frame, names[1], styles[1])
-    return alt.layer(*layers).properties(
-        width=_WIDTH,
-        height=_HEIGHT,
-        title=alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer)),
-    )
+    rule = _crossover_rule(answer)
+    layers += rule or _bound(answer, frame, names[1], styles[1])
+    heads = alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer))
+    curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=heads)
+    if lead is None:
+        return curves
+    below = [
+        *_interval(answer, frame),
+        *lead_layers(lead, log_axis("x:Q", title, span, most=5), metric),
+        *rule,
+    ]
+    panel = alt.layer(*below).properties(width=_WIDTH, height=LEAD_HEIGHT)
+    return alt.vconcat(curves, panel, spacing=6)
 
 
 def _interval(answer: dict[str, Any], frame: pl.DataFrame) -> list[Any]:
@@ -194,18 +221,24 @@ def _interval(answer: dict[str, Any], frame: pl.DataFrame) -> list[Any]:
     return [mark.encode(x=alt.X("low:Q"), x2="high:Q")]
 
 
-def _place(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style) -> list[Any]:
-    """The crossover, or a triangle at the bound, on the challenger's curve."""
-    place = answer["crossover"]
-    if place is not None:
-        at = pl.DataFrame({"x": [float(place)]}).filter(pl.col("x") > 0)
-        return [alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q"))]
-    late = answer["status"] == "not_reached"
+def _crossover_rule(answer: dict[str, Any]) -> list[Any]:
+    if not answer["crossover"]:  # a logarithm has no place for zero
+        return []
+    at = pl.DataFrame({"x": [float(answer["crossover"])]})
+    return [alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q"))]
+
+
+def _bound(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style) -> list[Any]:
+    """A triangle at the bound, on the challenger's curve; nothing where no bound is known."""
+    early = answer["status"] == "ahead_throughout"
+    place = answer["upper_bound" if early else "lower_bound"]
+    if place is None:
+        return []
     own = frame.filter(pl.col("curve") == name)
-    bound = max(float(answer["last_x" if late else "first_x"]), float(own["x"][0]))
+    bound = max(float(place), float(own["x"][0]))
     level = float(np.interp(bound, own["x"].to_numpy(), own["y"].to_numpy()))
     mark = alt.Chart(pl.DataFrame({"x": [bound], "y": [level]})).mark_point(
-        shape="triangle-right" if late else "triangle-left", size=170, filled=True, fill="white",
+        shape="triangle-left" if early else "triangle-right", size=170, filled=True, fill="white",
         stroke=style.colour, strokeWidth=2, opacity=1,
     )  # fmt: skip
     return [mark.encode(alt.X("x:Q"), alt.Y("y:Q"))]
@@ -217,7 +250,11 @@ def verdict(answer: dict[str, Any]) -> str:
     if answer["status"] == "not_reached":
         return f"not reached by {place_text(answer['last_x'], axis)}"
     if answer["status"] == "ahead_throughout":
-        return f"ahead throughout, from {place_text(answer['first_x'], axis)} on"
+        return f"ahead throughout, from {place_text(answer['upper_bound'], axis)} on"
+    if answer["status"] == "undecided":
+        behind = answer["lower_bound"]
+        since = "" if behind is None else f", behind until {place_text(behind, axis).split()[0]}"
+        return f"undecided by {place_text(answer['last_x'], axis)}{since}"
     text = f"overtakes at {place_text(answer['crossover'], axis)}"
     interval = answer.get("ci95")
     if interval:

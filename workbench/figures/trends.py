@@ -9,6 +9,7 @@ import polars as pl
 from workbench.analysis.curves import Floats
 from workbench.analysis.pairing import identity
 from workbench.analysis.trends import power_law_trend
+from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.bounds import bounded_marks, places_of
 from workbench.figures.theme import (
@@ -39,11 +40,14 @@ def crossover_trend_figure(
     """Crossovers, or onsets of overfitting, along a key, with the fitted power law.
 
     The band is where 95 % of further places are expected. Open marks with arrows are bounds: the
-    place lies in their direction.
+    place lies in their direction. What is undecided without a bound is not drawn.
 
     Args:
-        found: rows as of `crossovers` or `overfitting_onset`.
+        rows: as of `crossovers` or `overfitting_onset`.
         trends: rows as of `crossover_trends` or `onset_trends` for these.
+
+    Raises:
+        InputError: no group has a place or a bound.
     """
     against = trends[0]["against"]
     axis = rows[0].get("axis", "epochs")
@@ -54,6 +58,9 @@ def crossover_trend_figure(
         for row in rows
         if _belongs(row, trend)
     ]
+    points = [point for point in points if point["place"] is not None]
+    if not points:
+        raise InputError(f"{what}: no group has one, nor a bound of one, so no trend to draw.")
     frame = pl.DataFrame(points, infer_schema_length=None)
     title = KEY_NAMES.get(against, against.rpartition(".")[2])
     numeric = frame["key"].dtype.is_numeric()
@@ -127,10 +134,14 @@ def _channels(names: list[str], trends: list[dict[str, Any]]) -> tuple[Any, Any]
 def _trend_point(row: dict[str, Any], against: str, series: str, axis: str) -> dict[str, Any]:
     place = row.get("crossover", row.get("epochs"))
     status = {"reached": "crossed"}.get(row["status"], row["status"])
-    bound = {"not_reached": row.get("lower_bound"), "ahead_throughout": row.get("upper_bound")}
+    bound = row.get("upper_bound" if status == "ahead_throughout" else "lower_bound")
     low, high = row.get("ci95") or (None, None)
-    shown = place if status == "crossed" else bound[status]
-    words = {"not_reached": "not reached by", "ahead_throughout": "ahead from"}.get(status)
+    shown = place if status == "crossed" else bound
+    words = {
+        "not_reached": "not reached by",
+        "undecided": "undecided, not by",
+        "ahead_throughout": "ahead from",
+    }.get(status)
     return {
         "key": row["group"].get(against),
         "place": shown,

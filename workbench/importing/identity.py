@@ -11,7 +11,7 @@ from workbench.errors import InputError
 from workbench.importing.columns import RUN_LEVEL
 from workbench.importing.points import Points
 from workbench.runs.folder import CONFIG_SCHEMA
-from workbench.store.read_records import RECORD_SCHEMA
+from workbench.store.read_records import RECORD_SCHEMA, with_all_columns
 
 MOST_RUNS = 10_000
 _CONFIG_TABLES = {
@@ -92,9 +92,7 @@ def _run(
         if name in keys:
             config[table][name] = keys[name]
     records = rows.sort("total_tokens", "step", maintain_order=True)
-    records = records.rename({"total_tokens": "tokens"}).select(
-        pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items()
-    )
+    records = with_all_columns(records.rename({"total_tokens": "tokens"})).cast(RECORD_SCHEMA)
     document = {
         "schema": CONFIG_SCHEMA,
         "run_id": run_id,

@@ -70,22 +70,24 @@ def bracket(plan: Plan, results: Path, metric: str = "val_loss") -> list[dict[st
 
 def _known_trend(results: Path, metric: str) -> tuple[PowerLawTrend | None, int]:
     """The trend of the crossovers that `workbench crossover --axis tokens` has stored, and their
-    number."""
+    number. Of a group's crossover by its band and the one read point by point, the band's counts;
+    those against AR as if stopped in time are another question."""
     if not database_path(results).exists():
         return None, 0
     frame = query(
         results,
-        f"""SELECT unique_tokens, n_params, status, crossover, last_x, result FROM crossovers
+        f"""SELECT unique_tokens, n_params, status, crossover, result FROM crossovers
             WHERE axis = 'tokens' AND metric = '{metric.replace("'", "''")}'
-              AND unique_tokens > 0 AND n_params > 0""",
+              AND unique_tokens > 0 AND n_params > 0 AND definition IN ('band', 'point')
+            QUALIFY row_number() OVER (
+                PARTITION BY study, json_extract(result, '$.group') ORDER BY definition
+            ) = 1""",
     )
     x, y, status = [], [], []
     for row in frame.iter_rows(named=True):
         answer = json.loads(row["result"])
-        place = row["crossover"] if row["status"] == "crossed" else row["last_x"]
-        if row["status"] == "ahead_throughout":
-            place = answer.get("upper_bound")
-        if place and answer.get("definition", "point") == "point":
+        place = row["crossover"] or answer.get("lower_bound") or answer.get("upper_bound")
+        if place:
             x.append(float(row["unique_tokens"]))
             y.append(6.0 * row["n_params"] * float(place))
             status.append(row["status"])

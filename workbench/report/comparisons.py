@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.crossing import Definition
 from workbench.analysis.crossover import bound_note, crossovers
 from workbench.analysis.effective_data import effective_data
+from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.errors import InputError, WorkbenchError
@@ -26,7 +26,6 @@ from workbench.store import keep_crossovers
 from workbench.store.query import literal
 
 _AXES = {"tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs"}
-_STRICT = "early-stopped"
 
 
 def metric_sections(
@@ -50,6 +49,8 @@ def metric_sections(
             keep_crossovers(results, by_axis[axis])
     by_tokens = by_axis["tokens"]
     strict = crossovers(results, study, metric, "tokens", definition="best_so_far")
+    with suppress(WorkbenchError):
+        keep_crossovers(results, strict)
     verdicts.append(_verdict(metric, by_tokens, strict))
     sections: list[Section | None] = [_answers(results, study, metric, by_axis, strict)]
     if "epochs" in by_axis:
@@ -74,13 +75,14 @@ def _verdict(metric: str, rows: list[dict[str, Any]], strict: list[dict[str, Any
 
 def _row_text(row: dict[str, Any]) -> str:
     text = {
-        "crossed": verdict(row),
         "not_reached": f"has not overtaken by {place_text(row['last_x'], row['axis'])}, "
         "a lower bound",
-        "ahead_throughout": f"is ahead from {place_text(row['first_x'], row['axis'])} on, "
-        "an upper bound",
-    }[row["status"]]
-    return f"with {group_text(row['group'])}, {side_text(row['challenger'])} {text}"
+        "undecided": f"may be ahead or not: {verdict(row)}",
+    }.get(row["status"])
+    if row["status"] == "ahead_throughout":
+        text = f"is ahead from {place_text(row['upper_bound'], row['axis'])} on, an upper bound"
+    subject = f"with {group_text(row['group'])}, {side_text(row['challenger'])}"
+    return f"{subject} {text or verdict(row)}"
 
 
 def _answers(
@@ -92,12 +94,12 @@ def _answers(
 ) -> Section:
     by_tokens = by_axis["tokens"]
     note = bound_note(by_tokens) if not higher_is_better(metric) else None
-    table = [_row(row) for rows in (*by_axis.values(), strict) for row in rows]
+    every = [row for rows in (*by_axis.values(), strict) for row in rows]
     return Section(
         f"Where diffusion overtakes AR: {metric}"
         if _usual(by_tokens[0]) else f"Where the challenger overtakes: {metric}",
-        text=tuple(sentence(line) for line in (_methods(by_tokens), note) if line),
-        rows=tuple(table),
+        text=tuple(sentence(line) for line in (*_notes(every), note) if line),
+        rows=tuple(map(_row, every)),
         figure=crossover_figure(results, study, metric, "tokens", by_tokens),
         sql=(_stored_sql(study, metric), points_sql(study, metric)),
     )  # fmt: skip
@@ -108,28 +110,29 @@ def _usual(row: dict[str, Any]) -> bool:
 
 
 def _stored_sql(study: str, metric: str) -> str:
-    return f"""SELECT axis, json_extract(result, '$.group') AS compared, status, crossover, last_x,
+    return f"""SELECT axis, definition, json_extract(result, '$.group') AS compared, status,
+       crossover, last_x,
        json_extract(result, '$.ci95') AS interval_95,
        json_extract_string(result, '$.ci95_method') AS method
 FROM crossovers WHERE study = {literal(study)} AND metric = {literal(metric)}
-ORDER BY axis, n_params, unique_tokens, compared"""
+ORDER BY axis, definition, n_params, unique_tokens, compared"""
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """The table cells of a crossover on one axis, with signs before bounds."""
     axis = row["axis"]
-    definition: Definition = row["definition"]
-    place = {
-        "crossed": lambda: place_text(row["crossover"], axis),
-        "not_reached": lambda: f"> {place_text(row['last_x'], axis)}",
-        "ahead_throughout": lambda: f"< {place_text(row['first_x'], axis)}",
-    }[row["status"]]()
+    place = row["crossover"]
+    sign = ""
+    if place is None:
+        sign, place = (
+            ("> ", row["lower_bound"]) if row["lower_bound"] else ("< ", row["upper_bound"])
+        )
     return {
         **row["group"],
-        "against": "the same point" if definition == "point" else _STRICT,
+        "definition": row["definition"],
         "axis": _AXES[axis],
         "status": row["status"].replace("_", " "),
-        "crossover": place,
+        "crossover": None if place is None else f"{sign}{place_text(place, axis)}",
         "95 % interval": _interval(row["ci95"], axis),
         "seeds": row["seeds"],
     }
@@ -146,13 +149,9 @@ def _interval(interval: list[float | None] | None, axis: str) -> str | None:
     return f"to {high}; lower limit before the range" if high else "beyond the range on both sides"
 
 
-def _methods(rows: list[dict[str, Any]]) -> str:
-    methods = sorted({row["ci95_method"] for row in rows if row["ci95_method"]})
-    notes = sorted({row["ci95_note"] for row in rows if row["ci95_note"]})
-    return "; ".join(
-        [*([f"intervals by {', '.join(methods)}"] if methods else []),
-         *([f"notes: {'; '.join(notes)}"] if notes else [])]
-    )  # fmt: skip
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    """What counts as a crossover, and what the intervals run over."""
+    return [*definition_notes(rows), *notes_of(rows)]
 
 
 def _curves(results: Path, study: str, metric: str) -> Section:
@@ -182,19 +181,21 @@ def _trend(study: str, metric: str, rows: list[dict[str, Any]]) -> Section:
     trends = crossover_trends(rows, "unique_tokens")
     return Section(
         "How the crossover moves with unique tokens",
-        text=("Groups that have not crossed count as bounds.",),
+        text=("Groups that have not crossed count as bounds; undecided ones too, where the "
+              "challenger was surely behind before.",),
         rows=tuple(_short_keys(trend_table_row(trend)) for trend in trends),
         figure=crossover_trend_figure(rows, trends),
         sql=(_stored_sql(study, metric),),
         level=3,
-    )
+    )  # fmt: skip
 
 
 def _effective(results: Path, study: str, metric: str) -> Section:
     from workbench.report.sections import best_sql
 
     answers = effective_data(results, study, metric)
-    notes = dict.fromkeys(sentence(row["note"]) for row in answers if row["note"])
+    own = [sentence(row["note"]) for row in answers if row["note"]]
+    notes = dict.fromkeys([*notes_of(answers), *own])
     return Section(
         "What unique tokens are worth",
         text=("How many unique tokens the baseline needs to be as good.", *notes),

@@ -1,7 +1,8 @@
 """Several studies as one Markdown document, with its figures beside it.
 
 What was measured is written from the store. What it means is read from a notes file, with one TOML
-table for each study, whose keys become paragraphs.
+table for each study, whose keys become paragraphs. Of a document that is there, single studies can
+be made again, and the others stay as they are written.
 """
 
 import json
@@ -11,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from workbench.analysis.crossover import bound_note, crossovers, table_row
-from workbench.analysis.outcomes import outcome_table_row, outcomes
+from workbench.analysis.interval_notes import definition_notes, notes_of
+from workbench.analysis.outcomes import outcome_notes, outcome_table_row, outcomes
 from workbench.analysis.table_rows import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
 from workbench.figures import Figure, curves_figure, put_together_figure, save
 from workbench.messages import suggestion
-from workbench.metrics import higher_is_better
+from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
 from workbench.report.content import chosen_metrics, head_of
 from workbench.report.html import cell
+from workbench.report.renewing import StudySection, read_sections, renewed
 from workbench.report.sections import sentence
 from workbench.runs.files import replacing
 from workbench.store import query
@@ -50,9 +53,11 @@ class StudyPart:
     source: str
     recipe: str | None
     cost: str
+    protocol: str
     figure: Figure
     figure_file: str
-    tables: tuple[tuple[str, tuple[dict[str, Any], ...]], ...]
+    tables: tuple[tuple[str, tuple[dict[str, Any], ...], tuple[str, ...]], ...]
+    """Title, rows, and what stands below: what intervals run over, runs left out."""
     lines: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
 
@@ -64,25 +69,29 @@ def write_markdown(
     *,
     metrics: list[str] | None = None,
     notes: Path | None = None,
+    renew: bool = False,
 ) -> Path:
     """Write studies as a Markdown file, and a folder of its name with their figures.
 
     Args:
         out: the .md file.
+        renew: put these studies into a file that is there, in the places of their old sections
+            or at its end, and keep its other sections.
         metrics: the metrics to cover; all that are compared by default.
         notes: a TOML file with one table for each study: see `NOTES` and `METRICS`.
 
     Raises:
-        InputError: there is no such study or metric, or the notes cannot be read or have unknown
-            keys.
+        InputError: there is no such study or metric, the notes cannot be read or have unknown
+            keys, or the file to renew was not written by this.
         WorkbenchError: a file cannot be written.
     """
     import jinja2
 
-    notes_of = _read_notes(notes, studies)
+    old = read_sections(out) if renew else []
+    paragraphs = _read_notes(notes, studies)
     recipes = _shipped_by_study()
     parts = [
-        _part(results, study, out, metrics, recipes.get(study), notes_of.get(study, {}))
+        _part(results, study, out, metrics, recipes.get(study), paragraphs.get(study, {}))
         for study in studies
     ]
     environment = jinja2.Environment(
@@ -94,7 +103,14 @@ def write_markdown(
         keep_trailing_newline=True,
     )
     environment.filters["row"] = _table_line
-    text = environment.get_template("studies.md.jinja").render(parts=parts)
+    template = environment.get_template("study.md.jinja")
+    made = [
+        StudySection(
+            part.study, part.question or part.study, template.render(part=part).strip() + "\n"
+        )
+        for part in parts
+    ]
+    text = environment.get_template("studies.md.jinja").render(sections=renewed(old, made))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for part in parts:
@@ -122,16 +138,18 @@ def _part(
         raise InputError(f"study {study}: nothing has been evaluated yet. Run it first.")
     tables, lines = [], []
     for metric in chosen:
-        rows = [outcome_table_row(row) for row in outcomes(results, study, metric)]
-        many = any(row["seeds"] > 1 for row in rows)
-        which = "mean over seeds" if many else "one seed each: no intervals"
-        tables.append((f"`{metric}`, {which}", _shown_columns(rows)))
+        answers = outcomes(results, study, metric)
+        rows = [outcome_table_row(row) for row in answers]
+        which = "mean over seeds" if any(row["seeds"] > 1 for row in rows) else "one seed each"
+        tables.append((f"`{metric}`, {which}", _shown_columns(rows), tuple(outcome_notes(answers))))
     for metric in chosen:
         crossing_rows = _crossovers(results, study, metric)
         if not crossing_rows:
             continue
         rows = [_crossing(row) for row in crossing_rows]
-        tables.append((f"Where {_sides(crossing_rows[0])}, by `{metric}`", _shown_columns(rows)))
+        said = (*definition_notes(crossing_rows), *notes_of(crossing_rows))
+        title = f"Where {_sides(crossing_rows[0])}, by `{metric}`"
+        tables.append((title, _shown_columns(rows), said))
         strict = _crossovers(results, study, metric, definition="best_so_far")
         ahead = sum(row["status"] == "crossed" for row in strict)
         lines.append(
@@ -147,6 +165,7 @@ def _part(
         source=head["source"] or "",
         recipe=recipe,
         cost=_cost(results, study),
+        protocol=" ".join(_protocols(results, study)),
         figure=_figure(results, study, chosen),
         figure_file=f"{out.stem}/{study}.svg",
         tables=tuple(tables),
@@ -225,6 +244,36 @@ def _cost(results: Path, study: str) -> str:
     seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
     late = f", {row['unfinished']} not finished" if row["unfinished"] else ""
     return f"{row['runs']} runs, {seeds}, {tokens}{flops}{late}"
+
+
+def _protocols(results: Path, study: str) -> list[str]:
+    """A sentence for each evaluation protocol that the study's runs were measured by."""
+    counts = query(
+        results,
+        f"""SELECT protocol, count(*) AS runs FROM runs JOIN study_runs USING (run_id)
+            WHERE study = {literal(study)} AND protocol IS NOT NULL
+            GROUP BY protocol ORDER BY protocol""",
+    ).to_dicts()
+    return [
+        protocol_sentence(row["protocol"], row["runs"] if len(counts) > 1 else None)
+        for row in counts
+    ]
+
+
+def protocol_sentence(protocol: int, runs: int | None = None) -> str:
+    """By which evaluation protocol runs were measured, and what that was if it is an earlier one.
+
+    Args:
+        runs: how many runs, where others were measured by another.
+    """
+    which = "" if runs is None else f"{runs} run{'s' * (runs > 1)} "
+    text = sentence(f"{which}measured by evaluation protocol {protocol}")
+    if protocol == PROTOCOL:
+        return text
+    words = PROTOCOLS.get(protocol, "one that this version does not know")
+    return (
+        f"{text[:-1]}: {words}. Numbers of it are not comparable with those of protocol {PROTOCOL}."
+    )
 
 
 def _read_notes(path: Path | None, studies: list[str]) -> dict[str, dict[str, str]]:

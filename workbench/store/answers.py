@@ -9,7 +9,8 @@ from workbench.store.parquet.layout import is_dataset
 
 
 def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float = 10.0) -> None:
-    """Replace a study's crossovers of one metric and axis by newly computed ones.
+    """Replace a study's crossovers of one metric and axis by newly computed ones, of the same
+    definitions: those of other definitions stay beside them.
 
     A dataset is not changed.
 
@@ -22,24 +23,23 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
     if not rows or is_dataset(results):
         return
     with writing(database_path(results), timeout=timeout) as connection:
-        connection.execute(
-            "DELETE FROM crossovers WHERE study = ? AND metric = ? AND axis = ?",
-            [rows[0]["study"], rows[0]["metric"], rows[0]["axis"]],
-        )
-        for row in rows:
+        for definition in {row["definition"] for row in rows}:
             connection.execute(
-                "INSERT INTO crossovers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    row["study"],
-                    row["metric"],
-                    row["axis"],
-                    row["group"]["unique_tokens"],
-                    row["group"]["n_params"],
-                    row["status"],
-                    row["crossover"],
-                    row["last_x"],
-                    json.dumps(row),
-                ],
+                "DELETE FROM crossovers "
+                "WHERE study = ? AND metric = ? AND axis = ? AND definition = ?",
+                [rows[0]["study"], rows[0]["metric"], rows[0]["axis"], definition],
+            )
+        for row in rows:
+            values = {
+                **{name: row[name] for name in ("study", "metric", "axis", "definition")},
+                **{name: row["group"][name] for name in ("unique_tokens", "n_params")},
+                **{name: row[name] for name in ("status", "crossover", "last_x")},
+                "result": json.dumps(row),
+            }
+            connection.execute(
+                f"INSERT INTO crossovers ({', '.join(values)}) "
+                f"VALUES ({', '.join('?' for _ in values)})",
+                list(values.values()),
             )
 
 

@@ -131,16 +131,17 @@ TABLES: tuple[Table, ...] = (
     ),
     _table(
         "crossovers",
-        "Crossovers computed last, one row a group, metric and axis.",
+        "Crossovers computed last, one row a group, metric, axis and definition.",
         ("study", "VARCHAR", "name of the study"),
         ("metric", "VARCHAR", "metric compared"),
         ("axis", "VARCHAR", "tokens, epochs, flops or flops_per_unique"),
         ("unique_tokens", "BIGINT", "unique tokens of the group"),
         ("n_params", "BIGINT", "parameters of the group"),
-        ("status", "VARCHAR", "crossed, not_reached or ahead_throughout"),
+        ("status", "VARCHAR", "crossed, not_reached, ahead_throughout or undecided"),
         ("crossover", "DOUBLE", "where, NULL unless crossed"),
         ("last_x", "DOUBLE", "the last place compared"),
         ("result", "JSON", "the whole answer"),
+        ("definition", "VARCHAR", "what counts as a crossover: band, point or best_so_far"),
     ),
     _table(
         "ingested",
@@ -155,7 +156,7 @@ TABLES: tuple[Table, ...] = (
 # known by it.
 VIEWS: dict[str, tuple[str, str]] = {
     "curves": (
-        "Every number with its run, all estimates of it: the table to plot from.",
+        "Every number with its run, and all estimates of it: the table to plot from.",
         """SELECT m.*, r.objective, r.n_params, r.unique_tokens, r.total_tokens, r.seed, r.size,
                   r.state, r.protocol
            FROM metrics m JOIN runs r USING (run_id)""",
@@ -195,7 +196,10 @@ def create_statements() -> list[str]:
     return statements
 
 
-_BEFORE = {("runs", "protocol"): "CASE WHEN NOT coalesce(imported, false) THEN 1 END"}
+_BEFORE = {
+    ("runs", "protocol"): "CASE WHEN NOT coalesce(imported, false) THEN 1 END",
+    ("crossovers", "definition"): "coalesce(json_extract_string(result, '$.definition'), 'point')",
+}
 
 
 def before_added(table: str, column: Column) -> str:

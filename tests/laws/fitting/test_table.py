@@ -130,6 +130,7 @@ def test_rows_of_equal_inputs_and_other_losses_are_named_but_for_seeds() -> None
     (finding,) = findings(**columns, dropout=[0.0] * 6 + [0.1], seed=[0] * 6 + [1])
     assert "they differ in dropout" in finding
     assert findings(**columns, dropout=[0.0] * 7, seed=[0] * 6 + [1]) == []
+    assert "repeats" in findings(**columns, dropout=[0.0] * 7, seed=[0] * 7)[0]
     # Other unique tokens are another input of a law that reads them, and to others a condition.
     columns["unique_tokens"] = [1e9] * 6 + [5e8]
     assert findings(True, **columns) == []

@@ -68,12 +68,7 @@ def mixed_conditions(table: LossTable, *, unique: bool) -> list[str]:
     Args:
         unique: whether the law reads unique tokens besides parameters and tokens.
     """
-    groups = _of_equal_inputs(table, unique)
-    return [
-        name
-        for name in _describing(table)
-        if any(len({str(table.columns[name][row]) for row in group}) > 1 for group in groups)
-    ]
+    return _differing(table, _of_equal_inputs(table, unique), _describing(table))
 
 
 def _equal_inputs(table: LossTable, unique: bool) -> list[str]:
@@ -84,8 +79,8 @@ def _equal_inputs(table: LossTable, unique: bool) -> list[str]:
     mixed = mixed_conditions(table, unique=unique)
     if mixed:
         why = f"they differ in {', '.join(mixed[:_NAMED])}"
-    elif any(name.rpartition(".")[2] in _SEEDS for name in table.columns):
-        return []  # seeds, and nothing else that is known, tell them apart
+    elif _differing(table, groups, [name for name in _SEEDS if name in table.columns]):
+        return []
     else:
         why = "repeats, or several conditions?"
     widest = max(groups, key=lambda group: np.ptp(np.log(table.loss[group])))
@@ -105,6 +100,15 @@ def _of_equal_inputs(table: LossTable, unique: bool) -> list[np.ndarray]:
     order = np.argsort(place, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
     return [group for group in groups if len(group) > 1 and np.ptp(table.loss[group]) > 0]
+
+
+def _differing(table: LossTable, groups: list[np.ndarray], names: list[str]) -> list[str]:
+    """The columns that differ within some group of rows."""
+    return [
+        name
+        for name in names
+        if any(len({str(table.columns[name][row]) for row in group}) > 1 for group in groups)
+    ]
 
 
 def _describing(table: LossTable) -> list[str]:

@@ -89,8 +89,8 @@ def interval_ends(draws: Floats, estimate: float, clusters: Clusters | None) -> 
 
     Of few clusters percentiles hold the truth too rarely, or are far too wide where a resample
     lacks too many. The estimate's standard error, half of what lies between the percentiles of one
-    normal standard deviation and freed of its bias, times t's quantile holds it as it should: the
-    figures are in benchmarks/law_recovery.py.
+    normal standard deviation and freed of its bias, times t's quantile holds it as it should:
+    benchmarks/clustered_intervals.py measures it.
     """
     if clusters is None:
         low, high = np.quantile(draws, [0.025, 0.975])

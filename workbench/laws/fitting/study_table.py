@@ -7,12 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from workbench.analysis.curves import Curve, chosen, load_curves, run_values
+from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
-from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
-from workbench.store import query
 
 AT = ("final", "best", "curve")
 
@@ -29,8 +28,9 @@ def study_table(
     The cost is the tokens and FLOPs up to that value.
 
     Args:
-        at: "final", "best" (early stopping: tokens and FLOPs are those of the best value), or
-            "curve" for every point.
+        at: "final", "best" (early stopping: tokens and FLOPs are those of the best value, which is
+            chosen on one half of the documents and measured on the other where that is possible),
+            or "curve" for every point.
         where: only runs that meet these conditions; see `analysis.curves.chosen`.
 
     Raises:
@@ -41,16 +41,19 @@ def study_table(
         raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
     if higher_is_better(metric):
         raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
-    frame = _points(results, study, metric)
     curves = chosen(load_curves(results, study, metric), where).curves
     _require_one_protocol(study, curves)
     place = {curve.run_id: number for number, curve in enumerate(curves)}
-    frame = frame.filter(pl.col("run_id").is_in(list(place)))
+    frame = _points(curves)
     if at != "curve":
         order = pl.col("tokens") if at == "final" else -pl.col("value")
         frame = (
             frame.sort(order, maintain_order=True).group_by("run_id", maintain_order=True).last()
         )
+    honest = _measured_on_the_other_half(results, curves, metric) if at == "best" else {}
+    if honest:
+        known = pl.col("run_id").replace_strict(honest, default=None, return_dtype=pl.Float64)
+        frame = frame.with_columns(value=known.fill_null(pl.col("value")))
     frame = frame.sort("objective", "n_params", "unique_tokens", "run_id", "tokens")
     arrays = {
         name: frame[name].cast(pl.Float64).to_numpy()
@@ -67,8 +70,8 @@ def study_table(
         loss=arrays["value"],
         compute=np.where(np.isfinite(arrays["flops"]), arrays["flops"], estimate),
         objective=np.array(frame["objective"].to_list()),
-        estimators=tuple(sorted(set(frame["estimator"].drop_nulls().to_list()))),
-        notes=_notes(frame, at, where),
+        estimators=tuple(sorted({curve.estimator for curve in curves if curve.estimator})),
+        notes=_notes(frame, curves, at, where, len(honest)),
         run_ids=tuple(frame["run_id"].to_list()),
         columns=_columns(curves, np.array([place[run_id] for run_id in frame["run_id"]], int)),
     )
@@ -101,40 +104,75 @@ def _columns(curves: list[Curve], run: NDArray[np.intp]) -> dict[str, NDArray[np
     return columns
 
 
-def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
-    name, wanted = (text.replace("'", "''") for text in (study, metric))
-    frame = query(
-        results,
-        f"""SELECT m.run_id, r.objective, r.n_params, r.unique_tokens, m.tokens, m.flops, m.value,
-                   m.estimator, r.imported, r.state
-            FROM metrics m JOIN runs r USING (run_id) JOIN study_runs s USING (run_id)
-            WHERE s.study = '{name}' AND m.metric = '{wanted}' AND m.value > 0 AND m.tokens > 0
-            ORDER BY m.run_id, m.tokens""",
-    )
-    if not frame.is_empty():
-        return frame
-    known = query(results, "SELECT study FROM studies ORDER BY study")["study"].to_list()
-    if study not in known:
-        raise InputError(
-            f"no study {study}{suggestion(study, known) or '.'} "
-            f"Studies here: {', '.join(known) or 'none'}."
+def _points(curves: list[Curve]) -> pl.DataFrame:
+    """The points of the curves, run after run, those without a loss or without tokens left out."""
+    frames = [
+        pl.DataFrame(
+            {
+                "run_id": [curve.run_id] * len(curve.y),
+                "objective": [curve.columns.get("objective")] * len(curve.y),
+                "n_params": [curve.columns.get("n_params")] * len(curve.y),
+                "unique_tokens": [curve.columns.get("unique_tokens")] * len(curve.y),
+                "tokens": curve.x["tokens"],
+                "flops": curve.x["flops"],
+                "value": curve.y,
+            },
+            schema=_POINTS,
         )
-    raise InputError(f"study {study} has no {metric} yet.")
+        for curve in curves
+    ]
+    return pl.concat(frames).filter((pl.col("value") > 0) & (pl.col("tokens") > 0))
 
 
-def _notes(frame: pl.DataFrame, at: str, where: Conditions) -> tuple[str, ...]:
+_POINTS = pl.Schema(
+    {
+        "run_id": pl.String,
+        "objective": pl.String,
+        "n_params": pl.Float64,
+        "unique_tokens": pl.Float64,
+        "tokens": pl.Float64,
+        "flops": pl.Float64,
+        "value": pl.Float64,
+    }
+)
+
+
+def _measured_on_the_other_half(
+    results: Path, curves: list[Curve], metric: str
+) -> dict[str, float]:
+    """By run, its value at the point that is best on one half of the held-out documents, measured
+    on the other, both ways: of the runs for which values of single documents are known."""
+    values = {}
+    for curve in curves:
+        together, _ = document_curves(results, [curve], metric)
+        if together is not None and len(together.documents) > 1:
+            sums = stopped_at_best(together, [curve], higher=False)
+            values[curve.run_id] = float(sums.sum() / together.counts.sum())
+    return values
+
+
+def _notes(
+    frame: pl.DataFrame, curves: list[Curve], at: str, where: Conditions, honest: int
+) -> tuple[str, ...]:
+    """Args:
+    honest: runs whose best is chosen on one half of the documents and measured on the other.
+    """
     notes = [f"losses are each run's {'points' if at == 'curve' else f'{at} value'}"]
+    if at == "best":
+        rest = len(curves) - honest
+        notes += ["bests are chosen on half of the documents, measured on the other"] * bool(honest)
+        notes += [f"of {rest} runs the best of noisy points, a little too good"] * bool(rest)
     if where:
         notes.append(f"only runs with {' and '.join(map(str, where))}")
-    unfinished = frame.filter(pl.col("state") != "finished")["run_id"].n_unique()
+    unfinished = sum(not curve.finished for curve in curves)
     if unfinished:
         notes.append(f"{unfinished} runs have not finished")
-    imported = frame.filter(pl.col("imported"))["run_id"].n_unique()
+    imported = sum(curve.imported for curve in curves)
     if imported:
         notes.append(f"{imported} runs are imported")
-    if frame["flops"].null_count():
+    if frame["flops"].is_nan().any():
         notes.append("compute of runs without recorded FLOPs is 6 N D")
-    kinds = {str(e).partition("/")[0] for e in frame["estimator"].drop_nulls()}
+    kinds = {str(curve.estimator).partition("/")[0] for curve in curves}
     if {"nll", "nelbo"} <= kinds:
         notes.append("diffusion's losses are NELBOs, upper bounds of what AR's NLLs measure")
     return tuple(notes)
