@@ -191,7 +191,9 @@ def test_the_last_checkpoint_has_the_loss_that_training_recorded(results: Path) 
     assert len(set(run.items_dir.iterdir())) == len(files) + 1
     twice = "SELECT count(*) FROM metrics GROUP BY run_id, metric, step, estimator, draws"
     assert query(results, f"SELECT max(n) FROM ({twice}) AS counted(n)").item() == 1
-    (curve,) = [c for c in load_curves(results, "tiny", "val_loss").curves if c.run_id == run.run_id]
+    (curve,) = [
+        c for c in load_curves(results, "tiny", "val_loss").curves if c.run_id == run.run_id
+    ]
     assert curve.steps.tolist() == [1, 4, 8, 12]
 
 

@@ -97,8 +97,9 @@ def test_a_stopped_run_resumes_bit_for_bit_and_is_stored_with_its_estimator(
     stored = {row[0]: row[1:] for row in rows.iter_rows()}
     assert stored["train_loss"][0] == train
     exact = validation == "nll"
-    on_the_way = query(tmp_path / "whole", "SELECT draws FROM metrics WHERE step = 8 AND "
-                       "metric = 'val_loss'").item()
+    on_the_way = query(
+        tmp_path / "whole", "SELECT draws FROM metrics WHERE step = 8 AND metric = 'val_loss'"
+    ).item()
     assert on_the_way == (None if exact else 2)
     assert stored["val_loss"][:2] == (validation, None if exact else 8)
     assert stored["cloze_acc"][:2] == (validation, None if exact else 4)
