@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from tests.made_runs import MakeRun
 from workbench.analysis.outcomes import (
+    outcome_notes,
     outcome_table,
     outcome_table_row,
     outcomes,
-    seeds_note,
 )
 from workbench.cli import app
 from workbench.errors import InputError
@@ -39,9 +39,10 @@ def study(results: Path, make_run: MakeRun) -> Path:
 def test_seeds_are_averaged_with_their_t_interval(study: Path) -> None:
     plain, dropped, diffusion = outcomes(study, "made", "val_loss")
     half = stats.t.ppf(0.975, 2) * 0.1 / 3**0.5
-    assert plain["best"] == {
-        "mean": pytest.approx(2.1), "ci95": pytest.approx([2.1 - half, 2.1 + half])
-    }  # fmt: skip
+    assert plain["best"]["mean"] == pytest.approx(2.1)
+    assert plain["best"]["ci95"] == pytest.approx([2.1 - half, 2.1 + half])
+    assert plain["best"]["ci95_method"] == "t interval over 3 seeds, 2 degrees of freedom"
+    assert "no values of single documents" in plain["best"]["ci95_note"]
     assert plain["last"]["mean"] == pytest.approx(2.5)
     assert plain["best_epoch"]["mean"] == pytest.approx(20 * 2048 / 12_800)
     assert [row["still_improving"] for row in (plain, dropped, diffusion)] == [0, 3, 3]
@@ -59,13 +60,13 @@ def test_one_seed_has_no_interval_and_no_column_for_it(results: Path, make_run: 
     (row,) = outcome_table(rows)
     assert not [name for name in row if "interval" in name]
     assert (row["best val_loss"], row["last"]) == ("2", "2")
-    assert seeds_note(rows) == "One seed each: no intervals."
+    assert any("one seed: no interval over seeds" in note for note in outcome_notes(rows))
     command = ["outcomes", "made", "--results", str(results), "--format"]
     printed = {fmt: CliRunner().invoke(app, [*command, fmt]).stdout for fmt in ("table", "csv")}
     assert ("interval" in printed["table"], "interval" in printed["csv"]) == (False, True)
     text = write_markdown(results, ["made"], results / "studies.md").read_text()
-    assert "`val_loss`, one seed each: no intervals:" in text
-    assert "95 % interval" not in text.partition("one seed each")[2]
+    assert "one seed: no interval over seeds" in text
+    assert "| 95 % interval" not in text
 
 
 def test_a_second_seed_anywhere_brings_the_column_back(results: Path, make_run: MakeRun) -> None:
@@ -78,7 +79,7 @@ def test_a_second_seed_anywhere_brings_the_column_back(results: Path, make_run: 
     assert single_seed.keys() == both.keys()
     assert single_seed["95 % interval"] is None
     assert " to " in both["95 % interval"]
-    assert seeds_note(rows) == "1 of 2 rows are of one seed: no interval there."
+    assert any("over 2 seeds" in note for note in outcome_notes(rows))
 
 
 def test_a_reports_sections_show_no_empty_interval() -> None:
@@ -126,3 +127,32 @@ def test_wrong_notes_write_nothing(study: Path, tmp_path: Path, notes: str, mess
     with pytest.raises(InputError, match=message):
         write_markdown(study, ["made"], tmp_path / "studies.md", notes=path)
     assert not (tmp_path / "studies.md").exists()
+
+
+def test_a_best_is_chosen_on_one_half_of_the_documents_and_measured_on_the_other(
+    results: Path, make_run: MakeRun
+) -> None:
+    """Documents whose values differ in nothing but a level: the halves agree on the best point."""
+    for seed in (0, 1):
+        values = {10: 3.0, 20: 2.0 + 0.1 * seed, 30: 2.5}
+        make_run(f"a{seed}", values, overrides=[f"training.seed={seed}"], items=[-0.5, 0, 0.1, 0.4])
+    ingest(results)
+    (row,) = outcomes(results, "made", "val_loss")
+    assert row["best"]["mean"] == pytest.approx(2.05, rel=1e-5)
+    assert row["last"]["mean"] == pytest.approx(2.5, rel=1e-5)
+    assert "2 seeds and 4 documents (crossed)" in row["best"]["ci95_method"]
+    low, high = row["best"]["ci95"]
+    assert low < 2.0 < 2.1 < high
+    (alone,) = outcomes(results, "made", "val_loss", over="seeds")
+    assert alone["best"]["ci95_method"].startswith("t interval over 2 seeds,")
+
+
+def test_unfinished_runs_are_left_out_beside_finished_ones_and_named(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("done", {10: 3.0, 20: 2.0})
+    make_run("going", {10: 9.0}, state="interrupted", overrides=["training.seed=1"])
+    ingest(results)
+    (row,) = outcomes(results, "made", "val_loss")
+    assert (row["seeds"], row["last"]["mean"], row["unfinished"]) == (1, 2.0, ["going"])
+    assert any("going" in note for note in outcome_notes([row]))

@@ -64,13 +64,15 @@ def test_a_mixture_holds_out_a_share_of_each_corpus(lines: Path, tmp_path: Path)
     small.write_text("".join(f"another text {i * i} there\n" for i in range(40)))
 
     def mixture(asked: int) -> DataConfig:
-        return DataConfig(
-            mixture=[{"corpus": str(path), "weight": 1} for path in (lines, small)],
-            document="line",
-            unique_tokens=64,
-            seq_len=8,
-            validation_tokens=64,
-            validation_documents=asked,
+        return DataConfig.model_validate(
+            {
+                "mixture": [{"corpus": str(path), "weight": 1} for path in (lines, small)],
+                "document": "line",
+                "unique_tokens": 64,
+                "seq_len": 8,
+                "validation_tokens": 64,
+                "validation_documents": asked,
+            }
         )
 
     held_out = documents(prepare(mixture(40), tmp_path / "results").held_out())

@@ -35,7 +35,7 @@ def test_three_spellings_of_a_folder_are_one_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     spellings = [text / "text.txt", "text/text.txt", text / ".." / "text" / "*.txt"]
-    (first, *others) = [ids(tmp_path / "results", spelling) for spelling in spellings]
+    (first, *others) = [ids(tmp_path / "results", str(spelling)) for spelling in spellings]
     assert first != [None]
     assert others == [first, first]
 

@@ -28,7 +28,7 @@ def made(n: int = 12, *, seed: int = 0, documents: int = 4, noise: bool = True) 
         document_N=np.arange(n) % documents,
         total_N=rng.uniform(100, 200, n),
         count_N=np.full(n, 64.0),
-        weight_N=1.0 + np.arange(n) % 3,
+        weight_N=np.asarray(1.0 + np.arange(n) % 3, dtype=np.float64),
         noise_variance_N=rng.uniform(1, 2, n) if noise else None,
     )
 
@@ -47,7 +47,8 @@ def test_the_value_is_the_weighted_mean_and_its_error_is_over_documents() -> Non
     expected = math.sqrt(4 / 3 * sum(part**2 for part in by_document)) / below
     assert items.stderr == pytest.approx(expected)
     assert items.documents == 4
-    noise = sum(w**2 * v for w, v in zip(items.weight_N, items.noise_variance_N, strict=True))  # type: ignore[arg-type]
+    assert items.noise_variance_N is not None
+    noise = sum(w**2 * v for w, v in zip(items.weight_N, items.noise_variance_N, strict=True))
     assert items.noise_stderr == pytest.approx(math.sqrt(noise) / below)
 
 

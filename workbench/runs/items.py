@@ -176,7 +176,7 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
 
 
 def item_files(folder: Path) -> list[Path]:
-    """The Parquet files of a run's `items/`, what training measured first; none where it has none."""
+    """The Parquet files of a run's `items/`, those of training first; none where it has none."""
     paths = folder.glob("*.parquet") if folder.is_dir() else ()
     return sorted(paths, key=lambda path: (path.name != TRAINING, path.name))
 
