@@ -308,7 +308,7 @@ def test_definitions_stand_side_by_side_in_the_store(results: Path, make_run: Ma
     make_crossing_seeds(make_run, 150)
     ingest(results)
     for definition in ("band", "point", "band"):
-        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)  # type: ignore[arg-type]
+        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)
         keep_crossovers(results, rows)
     stored = query(results, "SELECT definition, crossover FROM crossovers ORDER BY 1")
     assert stored["definition"].to_list() == ["band", "point"]
@@ -320,7 +320,7 @@ def test_answers_of_earlier_stores_have_their_definition(results: Path, make_run
     make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])
     ingest(results)
     for definition in ("point", "best_so_far"):
-        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)  # type: ignore[arg-type]
+        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)
         keep_crossovers(results, rows)
     with duckdb.connect(str(database_path(results))) as connection:
         connection.execute("ALTER TABLE crossovers DROP COLUMN definition")
