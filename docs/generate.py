@@ -37,7 +37,8 @@ SWEEP = """## `[sweep]`
 
 Every combination of the lists is a run; the last key runs fastest. A key is dotted and in quotes,
 such as `"training.seed" = [0, 1, 2]`: any of those of `[data]`, `[model]`, `[training]`,
-`[evaluation]` and `[parallelism]`. `seed = [0, 1, 2]` sets `data.seed` and `training.seed` together.
+`[evaluation]` and `[parallelism]`. `seed = [0, 1, 2]` sets `data.seed` and `training.seed`
+together.
 
 | key | type | default | allowed | |
 |---|---|---|---|---|

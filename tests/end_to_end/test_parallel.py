@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,8 @@ from torch import nn
 from tests.conftest import RECIPE
 from tests.end_to_end.conftest import run_workbench
 from workbench.data import PreparedData
-from workbench.data.windows import ValidationWindows
+from workbench.data.streams import validation_windows
+from workbench.recipe import run_config
 from workbench.runs.folder import list_runs
 from workbench.store.read_records import read_records
 from workbench.training.export_model import load_exported
@@ -76,13 +78,14 @@ def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
     )
     assert done.returncode == 0, done.stderr
     prepared = PreparedData.open(results / run.config_json()["data"]["folder"])
-    windows = ValidationWindows(prepared.held_out(), seq_len=32, n_tokens=2048)
-    tokens = torch.from_numpy(windows.tokens)
+    windows = validation_windows(prepared, run_config(run.config_json()).data)
+    tokens = torch.from_numpy(windows.tokens_NL)
     vocab = prepared.vocab
     inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
     with torch.no_grad():
         logits = load_exported(tmp_path / "exported")(inputs)[..., : vocab.n_tokens]
-    loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten()).item()
+    nll_NL = nn.functional.cross_entropy(logits.mT, tokens, reduction="none")
+    loss = np.average(nll_NL.mean(dim=1).numpy(), weights=windows.weight_N)
     stored = read_records(run.records_path).frame.filter(metric="val_loss", step=STEPS)["value"][0]
     assert loss == pytest.approx(stored, abs=1e-5)
 

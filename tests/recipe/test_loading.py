@@ -55,6 +55,24 @@ def test_keys_foreign_to_an_objective_leave_and_equal_runs_merge(tmp_path: Path)
     assert found == [("ar", None), ("mdlm", "elbo_t"), ("mdlm", "maskgit")]
 
 
+@pytest.mark.parametrize(
+    ("given", "draws"),
+    [
+        ([], (2, 8)),
+        (["evaluation.validation_draws=16"], (16, 16)),
+        (["evaluation.validation_draws_last=1"], (2, 1)),
+    ],
+)
+def test_the_last_point_takes_eight_draws_or_as_many_as_the_others(
+    given: list[str], draws: tuple[int, int], tmp_path: Path
+) -> None:
+    (noisy,) = load(tmp_path, "", "training.objective=mdlm", *given)
+    (exact,) = load(tmp_path, "", "training.objective=ar", *given)
+    names = ("validation_draws", "validation_draws_last")
+    assert tuple(noisy["evaluation"][name] for name in names) == draws
+    assert [exact["evaluation"][name] for name in names] == [None, None]
+
+
 def test_an_override_holds_for_every_run_of_the_sweep(tmp_path: Path) -> None:
     runs = load(tmp_path, '"training.seed" = [0, 1, 2]', "training.seed=7", "data.corpus=y.txt")
     assert [run["training"]["seed"] for run in runs] == [7]

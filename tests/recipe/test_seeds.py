@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import RECIPE
 from workbench.errors import InputError
 from workbench.recipe import load_recipe
+from workbench.recipe.json_schema import recipe_schema
 
 OBJECTIVES = '"training.objective" = ["ar", "mdlm"]\n'
 
@@ -74,3 +75,8 @@ def test_one_seed_alone_still_varies_alone(tmp_path: Path) -> None:
 def test_a_seed_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(InputError, match=r"(data|training)\.seed"):
         seeds(tmp_path, f"seed = {value}\n")
+
+
+def test_an_editor_knows_the_key() -> None:
+    sweep = recipe_schema()["properties"]["sweep"]["properties"]
+    assert sweep["seed"] == sweep["training.seed"] == sweep["zip"]["items"]["properties"]["seed"]

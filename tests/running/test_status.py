@@ -11,8 +11,8 @@ def test_protocols_are_shown_where_a_study_has_runs_of_several(
 ) -> None:
     make_run("new", {1: 1.0}, protocol=2)
     make_run("imported", {1: 1.0}, imported=True)
-    make_run("elsewhere", {1: 1.0}, study="other")
+    make_run("elsewhere", {1: 1.0}, study="other", protocol=1)
     assert all("protocol" not in row for row in status_rows(results))
-    make_run("old", {1: 1.0})
+    make_run("old", {1: 1.0}, protocol=1)
     shown = {row["run_id"]: row["protocol"] for row in status_rows(results)}
     assert shown == {"new": 2, "imported": None, "elsewhere": 1, "old": 1}

@@ -105,13 +105,22 @@ def test_weightings_train_differently_and_are_validated_alike(tmp_path: Path, co
     assert values(runs[0], "train_loss")[1] != values(runs[1], "train_loss")[1]
 
 
+# Two windows, and no checkpoint before the records are longer than those.
+FEW = ["data.validation_tokens=64", "training.checkpoint_every=100"]
+
+
 @pytest.mark.parametrize(
-    ("size", "message"), [(2_000, r"records\.jsonl"), (100_000, "checkpoint of step 4")]
+    ("size", "keys", "message"),
+    [
+        (2_000, [], r"items/training\.parquet"),
+        (3_900, FEW, r"records\.jsonl"),
+        (100_000, [], "checkpoint of step 4"),
+    ],
 )
 def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
-    size: int, message: str, tmp_path: Path, corpus: Path
+    size: int, keys: list[str], message: str, tmp_path: Path, corpus: Path
 ) -> None:
-    run = make_run(tmp_path, corpus, "training.checkpoint_every=4", "evaluation.tasks=[]")
+    run = make_run(tmp_path, corpus, "training.checkpoint_every=4", "evaluation.tasks=[]", *keys)
     with files_end_at(size):
         assert worker.main(run.path) == worker.FAILED
     status = run.status()

@@ -8,7 +8,7 @@ from workbench.recipe.models import CompareConfig, RunTables, StudyConfig
 from workbench.recipe.objectives import OBJECTIVE_PLUGINS, OBJECTIVES
 from workbench.recipe.plugins_used import CORPUS_PLUGINS
 from workbench.recipe.slurm import LauncherConfig
-from workbench.recipe.sweep import sweepable_keys
+from workbench.recipe.sweep import SEED, sweepable_keys
 from workbench.recipe.task_names import TASK_PLUGINS
 
 
@@ -30,7 +30,7 @@ def recipe_schema() -> dict[str, Any]:
     schema["title"] = "Workbench recipe"
     _name_plugins(schema["$defs"])
     values = {"type": "array", "minItems": 1}
-    keys = dict.fromkeys(sweepable_keys(), values)
+    keys = dict.fromkeys([*sweepable_keys(), SEED], values)
     group = {"type": "object", "properties": keys}
     schema["properties"]["sweep"]["properties"] = {
         **keys,
