@@ -186,8 +186,10 @@ def test_unfinished_runs_are_named_and_left_out_beside_finished_ones(
 def test_values_of_documents_give_an_interval_over_seeds_and_documents(
     results: Path, make_run: MakeRun
 ) -> None:
-    for tokens, level in zip(BUDGETS, (3.2, 2.9, 2.6), strict=True):
-        make_crossing_seeds(make_run, 200 + tokens / 1e4, level=level, overrides=[unique(tokens)])
+    for tokens, level in zip(BUDGETS, (3.2, 2.8, 2.4), strict=True):
+        own = [unique(tokens)]
+        at = 150 + tokens / 1e4
+        make_crossing_seeds(make_run, at, level=level, spread=0.01, overrides=own)
     ingest(results)
     row = effective_data(results, "made", "val_loss")[0]
     low, high = row["ci95"]

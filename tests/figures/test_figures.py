@@ -265,7 +265,7 @@ def test_unfinished_runs_are_not_drawn_beside_finished_ones(
     ingest(results)
     rows = crossovers(results, "made", "val_loss", "tokens")
     figure = figures.crossover_figure(results, "made", "val_loss", "tokens", rows)
-    assert float(figure.data["y"].to_numpy().max()) < 9
+    assert figure.data["y"].to_numpy().max() < 9
     assert figure.data["x"].max() == 400 * 2048
 
 
