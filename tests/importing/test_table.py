@@ -75,6 +75,7 @@ def test_known_columns_land_in_their_places(results: Path, table: WriteTable) ->
     assert record == {
         "step": 10, "tokens": 100, "epoch": 1.25, "flops": 6e5, "metric": "val_loss",
         "value": 5.0, "stderr": 0.01, "n": 64, "estimator": "nll",
+        "draws": None, "noise_stderr": None, "documents": None,
     }  # fmt: skip
 
 

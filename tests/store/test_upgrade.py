@@ -30,8 +30,8 @@ def made_before(results: Path) -> None:
 
 @pytest.fixture
 def old(results: Path, make_run: MakeRun) -> Path:
-    make_run("a", {1: 5.0, 2: 4.0})
-    make_run("b", {1: 6.0})
+    make_run("a", {1: 5.0, 2: 4.0}, protocol=1)
+    make_run("b", {1: 6.0}, protocol=1)
     config = RunFolder(results / "runs" / "b").config_path
     write_json(config, read_json(config) | {"imported": True})
     ingest(results)
