@@ -107,7 +107,8 @@ def test_answers_that_the_store_has_no_room_for_are_refused_and_not_stored(
     ingest(results)
     row = {
         "study": "made", "metric": "val_loss", "axis": "tokens", "definition": "point",
-        "status": "crossed", "group": {"unique_tokens": 1, "n_params": 1}, "crossover": 1.0, "last_x": 1.0,
+        "status": "crossed", "group": {"unique_tokens": 1, "n_params": 1}, "crossover": 1.0,
+        "last_x": 1.0,
     }  # fmt: skip
     with refused_at(100, r"workbench\.duckdb: cannot be written"):
         keep_crossovers(results, [row])
