@@ -47,9 +47,6 @@ TESTS = {
     "analysis/budgets": "analysis/test_effective_data",
     "analysis/document_curves": "analysis/test_difference analysis/test_outcomes",
     "store/run_rows": "store/test_ingest store/test_upgrade",
-    **{
-        f"training/objectives/{name}": f"training/test_{name}" for name in ("mdlm", "block", "aoar")
-    },
 }
 # An operator becomes another one of its family: `<<` of two floats would fail under any test.
 FAMILIES = ("Add Sub Mul Div FloorDiv Mod", "RShift LShift", "BitOr BitAnd BitXor")
@@ -107,8 +104,9 @@ def outcomes(module: str, mutants: list[Mutant]) -> list[bool]:
     """Which mutants of a module its tests kill, in a copy of the tree that is the working folder.
     Prints each, and the diff of a survivor."""
     path = Path("workbench", f"{module}.py")
-    names = TESTS.get(module, "{}/test_{}".format(*module.rsplit("/", 1))).split()
-    tests = " ".join(f"tests/{name}.py" for name in names)
+    package, _, name = module.replace("/objectives", "").rpartition("/")
+    files = TESTS.get(module, f"{package}/test_{name}").split()
+    tests = " ".join(f"tests/{file}.py" for file in files)
     command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {tests}"
     start = time.monotonic()
     outcome, output = run_tests(command, 600)
@@ -120,11 +118,10 @@ def outcomes(module: str, mutants: list[Mutant]) -> list[bool]:
         operator = cosmic_ray.plugins.get_operator(mutant.operator)()
         with use_mutation(path, operator, mutant.occurrence) as (before, after):
             killed.append(run_tests(command, limit)[0] is TestOutcome.KILLED)
-        print(module, mutant.operator.removeprefix("core/"), "killed" if killed[-1] else "SURVIVED")
+        print(module, mutant.operator, "killed" if killed[-1] else "SURVIVED", flush=True)
         if not killed[-1]:
             lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
-            print(*list(lines)[2:], sep="\n")
-        sys.stdout.flush()
+            print(*list(lines)[2:], sep="\n", flush=True)
     return killed
 
 
@@ -137,15 +134,13 @@ def main() -> None:
     mutants = drawn(options.modules, options.count, random.Random(options.seed))
     packages = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        # What git knows or would add, as it is now.
-        files = "git ls-files -z --cached --others --exclude-standard"
+        files = "git ls-files -z --cached --others --exclude-standard"  # as they are now
         subprocess.run(f"{files} | xargs -0 cp --parents -t {folder}", shell=True, cwd=ROOT)
         os.chdir(folder)
         os.environ["PYTHONPATH"] = folder
         for module in options.modules:
             if own := [mutant for mutant in mutants if mutant.module == module]:
                 packages[module.rpartition("/")[0]] += outcomes(module, own)
-        os.chdir(ROOT)
     together = [one for killed in packages.values() for one in killed]
     for name, killed in {**packages, "together": together}.items():
         print(f"{name}: {sum(killed)} of {len(killed)} killed ({sum(killed) / len(killed):.0%})")
