@@ -48,6 +48,25 @@ def test_a_smaller_budget_that_is_as_good_by_chance_does_not_count() -> None:
     assert not reading.monotone
 
 
+@pytest.mark.parametrize(
+    ("values", "monotone"),
+    [
+        ((3, 2, 1), True),
+        ((3, 3, 1), True),
+        ((2, 2, 2), True),
+        ((3, 1, 2), False),
+        ((2, 3, 1), False),
+    ],
+)
+def test_monotone_is_where_no_larger_budget_is_worse(
+    values: tuple[float, ...], monotone: bool
+) -> None:
+    for sign, higher in ((1, False), (-1, True)):
+        for value in (0.5, 2.5, 3.5):
+            reading = read_off(BUDGETS, sign * np.array(values), sign * value, higher=higher)
+            assert reading.monotone is monotone
+
+
 @given(
     st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(1e-2, 1e3)
 )
@@ -99,6 +118,25 @@ def test_each_challenger_is_read_off_the_baselines_budgets(
     final = effective_data(results, "made", "val_loss", at="final")[0]
     assert final["effective_unique_tokens"] == pytest.approx(10_000 * 2**0.9)
     json.dumps([first, second, final], allow_nan=False)
+
+
+def test_an_answer_outside_the_budgets_says_on_which_side_and_how_far(
+    results: Path, make_run: MakeRun
+) -> None:
+    for budget, best in zip(BUDGETS, (3.0, 1.0, 2.0), strict=True):
+        make_run(f"a{budget:.0f}", {1: best}, overrides=[unique(budget)])
+    for budget, best in zip(BUDGETS, (3.5, 1.5, 0.5), strict=True):
+        make_run(f"m{budget:.0f}", {1: best}, overrides=[unique(budget), MDLM])
+    ingest(results)
+    worse, middle, better = effective_data(results, "made", "val_loss")
+    columns = ("bound", "ratio_lower_bound", "ratio_upper_bound")
+    assert [worse[key] for key in columns] == ["upper", None, 1.0]
+    assert [middle[key] for key in columns] == ["lower", 2.0, None]
+    assert [better[key] for key in columns] == ["lower", 1.0, None]
+    kinds = ("does not reach it yet", "is better already", "does not improve with every")
+    found = [[kind in row["note"] for kind in kinds] for row in (worse, middle, better)]
+    assert found == [[False, True, True], [True, False, True], [True, False, True]]
+    assert worse["baseline_values"] == [[10_000, 3.0], [20_000, 1.0], [40_000, 2.0]]
 
 
 def test_budgets_of_equal_epochs_are_still_comparable(results: Path, make_run: MakeRun) -> None:
