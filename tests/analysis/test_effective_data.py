@@ -235,6 +235,42 @@ def test_values_of_documents_give_an_interval_over_seeds_and_documents(
     assert "3 seeds and 24 documents (crossed)" in row["ci95_method"]
 
 
+@pytest.mark.parametrize("metric", ["val_loss", "cloze_acc"])
+def test_seeds_are_paired_where_all_budgets_have_them_and_added_up_elsewhere(
+    results: Path, make_run: MakeRun, metric: str
+) -> None:
+    """What a seed moves in all runs alike is no uncertainty of paired ones, in whatever order the
+    runs are listed."""
+    sign = 1 if metric == "val_loss" else -1
+    rng = np.random.default_rng(0)
+    documents = rng.normal(0, 0.01, 24)
+    for seed, common in enumerate((0.0, 0.2, -0.2)):
+        for other, study in ((seed, "paired"), (seed + 3, "unpaired")):
+            for name, level, tokens, own in (
+                *((f"z{t:.0f}", y, t, seed) for t, y in zip(BUDGETS, (0.8, 0.6, 0.4), strict=True)),
+                (f"{9 - seed}", 0.5, 20_000, other),
+            ):
+                seeds = [f"data.seed={own}", f"training.seed={own}", unique(tokens)]
+                make_run(
+                    f"{name}-{study}-{seed}",
+                    {1: 1 + sign, 2: 1 + sign * (level + common + rng.normal(0, 0.001))},
+                    study=study,
+                    metric=metric,
+                    overrides=[*seeds, *([MDLM] if name == f"{9 - seed}" else [])],
+                    items=documents,
+                )
+    ingest(results)
+    for at in ("best", "final"):
+        widths = {}
+        for study in ("paired", "unpaired"):
+            (row,) = effective_data(results, study, metric, at=at)
+            assert row["effective_unique_tokens"] == pytest.approx(20_000 * 2**0.5, rel=0.02)
+            low, high = row["ci95"]
+            widths[study] = np.inf if None in (low, high) else np.log(high / low)
+        assert widths["paired"] < 0.1
+        assert widths["unpaired"] > 0.5
+
+
 def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
     rng = np.random.default_rng(1)
     x = np.linspace(1, 40, 40)
