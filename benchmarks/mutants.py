@@ -1,13 +1,12 @@
 """Change one operator at a time, and see whether the module's own tests notice.
 
-    python benchmarks/mutants.py --count 100 --seed 0
-    python benchmarks/mutants.py analysis/crossing --count 20
+    python benchmarks/mutants.py [analysis/crossing ...] --count 100 --seed 0
 
 Cosmic Ray finds and makes the mutants (`+` to `-`, `<` to `<=`, `and` to `or`, a condition
 negated). This program draws them evenly over modules and places, makes them in a copy of the
 working tree, and runs the tests that mirror the module. A survivor is printed, to be looked at: no
-test of its module depends on that operator, or the change has no consequence. Annotations are left
-alone: there, every mutant fails at import.
+test of its module depends on that operator, or the change has no consequence. Annotations and
+decorators are left alone: there, mutants fail at import or change nothing.
 """
 
 import argparse
@@ -75,8 +74,9 @@ def places(module: str) -> dict[tuple[int, int], list[Mutant]]:
     notes = [
         (note.lineno, note.col_offset, note.end_lineno, note.end_col_offset)
         for node in ast.walk(ast.parse(source))
-        for name in ("annotation", "returns")
-        if (note := getattr(node, name, None)) is not None
+        for note in [getattr(node, name, None) for name in ("annotation", "returns")]
+        + getattr(node, "decorator_list", [])
+        if note is not None
     ]
     found = defaultdict(list)
     nodes = list(ast_nodes(get_ast(source)))

@@ -189,6 +189,13 @@ def test_a_t_interval_is_positive_and_scales(values: list[float], scale: float) 
         assert scaled == pytest.approx([scale * low, scale * high], rel=1e-5)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_t_interval_is_scipys_of_the_logarithms(n: int) -> None:
+    logs = np.random.default_rng(8).normal(size=n)
+    expected = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert t_interval(np.exp(logs).tolist()) == pytest.approx(np.exp(expected).tolist())
+
+
 def test_the_definition_reaches_the_bootstrap() -> None:
     # By points the challenger crosses; the baseline's best stays out of reach.
     base, other = 1 + 0.02 * X, 2.5 - 0.02 * X
