@@ -107,6 +107,26 @@ def test_the_best_so_far_bends_where_a_line_passes_it() -> None:
     assert crossing.status == "not_reached"
 
 
+@pytest.mark.parametrize(
+    ("last", "status", "expected"),
+    [(1.0, "crossed", [2.4]), (0.0, "not_reached", [2.4, 2 + 2 / 3])],
+)
+def test_both_lines_go_on_through_the_bend_of_the_best_so_far(
+    last: float, status: str, expected: list[float]
+) -> None:
+    """The challenger falls from 3 to 0.5 after x = 2, and passes the best, 2, at 2.4. The baseline
+    passes it later on its way from 4 to `last`, and from there on its own line is the best."""
+    x = np.array([1.0, 2.0, 3.0])
+    for sign in (1, -1):
+        crossing = compare_curves(
+            x, sign * np.array([2.0, 4.0, last]), x, sign * np.array([3.0, 3.0, 0.5]),
+            higher_is_better=sign < 0, definition="best_so_far",
+        )  # fmt: skip
+        assert crossing is not None
+        assert crossing.status == status
+        assert crossing.all_crossings == pytest.approx(expected)
+
+
 longer = st.lists(st.floats(0, 10, width=32), min_size=3, max_size=12)
 
 

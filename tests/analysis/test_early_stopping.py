@@ -86,8 +86,8 @@ def test_without_noise_the_best_is_the_least_point() -> None:
     assert (answer.estimate, answer.ci95) == (2.0, [2.0, 2.0])
 
 
-@pytest.mark.parametrize("documents", [0, 1])
-def test_too_few_documents_are_refused(documents: int) -> None:
+@pytest.mark.parametrize(("documents", "named"), [(0, "0 documents"), (1, "1 document")])
+def test_too_few_documents_are_refused(documents: int, named: str) -> None:
     sums = np.ones((2, documents, 3))
-    with pytest.raises(InputError, match="two or more"):
+    with pytest.raises(InputError, match=f"^{named} cannot be halved.* two or more"):
         early_stopped(sums, np.ones(documents), document_halves(range(documents)))

@@ -48,6 +48,25 @@ def test_a_smaller_budget_that_is_as_good_by_chance_does_not_count() -> None:
     assert not reading.monotone
 
 
+@pytest.mark.parametrize(
+    ("values", "monotone"),
+    [
+        ((3, 2, 1), True),
+        ((3, 3, 1), True),
+        ((2, 2, 2), True),
+        ((3, 1, 2), False),
+        ((2, 3, 1), False),
+    ],
+)
+def test_monotone_is_where_no_larger_budget_is_worse(
+    values: tuple[float, ...], monotone: bool
+) -> None:
+    for sign, higher in ((1, False), (-1, True)):
+        for value in (0.5, 2.5, 3.5):
+            reading = read_off(BUDGETS, sign * np.array(values), sign * value, higher=higher)
+            assert reading.monotone is monotone
+
+
 @given(
     st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.floats(0.1, 10), st.floats(1e-2, 1e3)
 )
@@ -99,6 +118,25 @@ def test_each_challenger_is_read_off_the_baselines_budgets(
     final = effective_data(results, "made", "val_loss", at="final")[0]
     assert final["effective_unique_tokens"] == pytest.approx(10_000 * 2**0.9)
     json.dumps([first, second, final], allow_nan=False)
+
+
+def test_an_answer_outside_the_budgets_says_on_which_side_and_how_far(
+    results: Path, make_run: MakeRun
+) -> None:
+    for budget, best in zip(BUDGETS, (3.0, 1.0, 2.0), strict=True):
+        make_run(f"a{budget:.0f}", {1: best}, overrides=[unique(budget)])
+    for budget, best in zip(BUDGETS, (3.5, 1.5, 0.5), strict=True):
+        make_run(f"m{budget:.0f}", {1: best}, overrides=[unique(budget), MDLM])
+    ingest(results)
+    worse, middle, better = effective_data(results, "made", "val_loss")
+    columns = ("bound", "ratio_lower_bound", "ratio_upper_bound")
+    assert [worse[key] for key in columns] == ["upper", None, 1.0]
+    assert [middle[key] for key in columns] == ["lower", 2.0, None]
+    assert [better[key] for key in columns] == ["lower", 1.0, None]
+    kinds = ("does not reach it yet", "is better already", "does not improve with every")
+    found = [[kind in row["note"] for kind in kinds] for row in (worse, middle, better)]
+    assert found == [[False, True, True], [True, False, True], [True, False, True]]
+    assert worse["baseline_values"] == [[10_000, 3.0], [20_000, 1.0], [40_000, 2.0]]
 
 
 def test_budgets_of_equal_epochs_are_still_comparable(results: Path, make_run: MakeRun) -> None:
@@ -195,6 +233,43 @@ def test_values_of_documents_give_an_interval_over_seeds_and_documents(
     low, high = row["ci95"]
     assert low < row["effective_unique_tokens"] < high
     assert "3 seeds and 24 documents (crossed)" in row["ci95_method"]
+
+
+@pytest.mark.parametrize(("metric", "first"), [("val_loss", 0), ("cloze_acc", 1)])
+def test_seeds_are_paired_where_all_budgets_have_them_and_added_up_elsewhere(
+    results: Path, make_run: MakeRun, metric: str, first: int
+) -> None:
+    """What a seed moves in all runs alike is no uncertainty of paired ones, in whatever order the
+    runs are listed."""
+    sign = 1 if metric == "val_loss" else -1
+    levels = list(zip(BUDGETS, (0.8, 0.6, 0.4), strict=True))[first:]
+    rng = np.random.default_rng(0)
+    documents = rng.normal(0, 0.01, 24)
+    for seed, common in enumerate((0.0, 0.2, -0.2)):
+        for other, study in ((seed, "paired"), (seed + 3, "unpaired")):
+            for name, level, tokens, own in (
+                *((f"z{tokens:.0f}", level, tokens, seed) for tokens, level in levels),
+                (f"{9 - seed}", 0.5, 20_000, other),
+            ):
+                seeds = [f"data.seed={own}", f"training.seed={own}", unique(tokens)]
+                make_run(
+                    f"{name}-{study}-{seed}",
+                    {1: 1 + sign, 2: 1 + sign * (level + common + rng.normal(0, 0.001))},
+                    study=study,
+                    metric=metric,
+                    overrides=[*seeds, *([MDLM] if name == f"{9 - seed}" else [])],
+                    items=documents,
+                )
+    ingest(results)
+    for at in ("best", "final"):
+        widths = {}
+        for study in ("paired", "unpaired"):
+            (row,) = effective_data(results, study, metric, at=at)
+            assert row["effective_unique_tokens"] == pytest.approx(20_000 * 2**0.5, rel=0.02)
+            low, high = row["ci95"]
+            widths[study] = np.inf if None in (low, high) else np.log(high / low)
+        assert widths["paired"] < 0.1
+        assert widths["unpaired"] > 0.5
 
 
 def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:

@@ -147,6 +147,24 @@ def test_the_unit_of_x_does_not_change_the_spline(scale: float, n: int) -> None:
     )
 
 
+@pytest.mark.parametrize("n", [8, 48, 50])
+def test_scatter_is_resampled_in_blocks_of_its_own_order(n: int) -> None:
+    """Of round(n^(1/3)) places, from anywhere in the curve, beyond its end with its beginning."""
+    rng = np.random.default_rng(7)
+    x = np.linspace(1, 50, n)
+    smooth = smoothed(x, baseline(x) + rng.normal(0, 0.05, n))
+    drawn = smooth.resamples(rng, 2_000) - smooth.fitted
+    assert drawn.shape == (2_000, n)
+    places = np.abs(drawn[:, :, None] - smooth.residuals).argmin(axis=2)
+    length = round(n ** (1 / 3))
+    inside = np.arange(1, n) % length != 0
+    steps = (places[:, 1:] - places[:, :-1]) % n
+    assert (steps[:, inside] == 1).all()
+    starts = places[:, ::length]
+    shares = np.bincount(starts.ravel(), minlength=n) / starts.size
+    assert np.abs(shares - 1 / n).max() < 5 * np.sqrt(1 / n / starts.size)
+
+
 def test_limits_outside_the_measured_range_are_left_open() -> None:
     inside = np.linspace(2, 3, 900)
     late = np.concatenate([inside, np.full(100, np.inf)])
@@ -169,6 +187,13 @@ def test_a_t_interval_is_positive_and_scales(values: list[float], scale: float) 
     scaled = t_interval([scale * value for value in values])
     if np.isfinite(high) and low > 1e-250 and high < 1e250:
         assert scaled == pytest.approx([scale * low, scale * high], rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_t_interval_is_scipys_of_the_logarithms(n: int) -> None:
+    logs = np.random.default_rng(8).normal(size=n)
+    expected = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert t_interval(np.exp(logs).tolist()) == pytest.approx(np.exp(expected).tolist())
 
 
 def test_the_definition_reaches_the_bootstrap() -> None:

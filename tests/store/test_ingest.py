@@ -10,6 +10,7 @@ import pytest
 
 from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.files import read_json, write_json
 from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query
 
@@ -73,6 +74,31 @@ def test_a_rebuild_restores_everything_of_a_lost_store(results: Path, make_run: 
     ingest(results, rebuild=True)
     for table, before in everything.items():
         assert query(results, f"SELECT * FROM {table} ORDER BY ALL").rows() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (7, 7), (7.0, 7), (None, None), (2**63 - 1, 2**63 - 1), (1 - 2**63, 1 - 2**63),
+        *((wrong, "refused") for wrong in (2**63, -(2**63) - 1, 7.5, True, "7", [7])),
+    ],
+)  # fmt: skip
+def test_a_value_that_its_column_cannot_take_leaves_out_its_run_alone(
+    results: Path, make_run: MakeRun, value: object, stored: object
+) -> None:
+    path = make_run("a", {1: 5.0}).config_path
+    make_run("b", {1: 5.0})
+    document = read_json(path)
+    document["derived"]["n_params"] = value
+    write_json(path, document)
+    problems = ingest(results).problems
+    found = query(results, "SELECT n_params FROM runs WHERE run_id = 'a'").rows()
+    if stored == "refused":
+        assert found == []
+        assert f"{path}: n_params is {str(value)!r}" in problems[0]
+    else:
+        assert (found, problems) == ([(stored,)], [])
+    assert query(results, "SELECT count(*) FROM runs WHERE run_id = 'b'").item() == 1
 
 
 def test_a_corrupt_line_is_reported_and_costs_only_itself(results: Path, make_run: MakeRun) -> None:

@@ -22,6 +22,7 @@ from tests.training.toy import (
     with_inputs,
 )
 from workbench.training.noise import SCHEDULES
+from workbench.training.objectives.base import Corrupted
 from workbench.training.objectives.block import BlockDiffusion, block_view
 from workbench.training.objectives.mdlm import importance_counts
 
@@ -194,27 +195,52 @@ def test_each_place_of_a_block_has_every_stratum_once(
         assert (ordered <= high).all()
 
 
+SIZE = 997
+"""So many tokens a block that the number of masked ones says which stratum it comes from."""
+_weights = torch.arange(SIZE + 1, dtype=torch.float64).clamp(min=1) ** -0.5
+_weights[0] = 0
+HELD_OUT_SHARE = (_weights.cumsum(0) - _weights / 2) / _weights.sum()
+"""By the number of masked tokens, the fraction that validation draws it from."""
+
+
+def masked_tokens(seen: Corrupted) -> Tensor:
+    """[B, K]: how many tokens of each block are masked."""
+    assert seen.weights_BL is not None
+    return (seen.weights_BL.view(len(seen.weights_BL), -1, SIZE) > 0).sum(2)
+
+
 @settings(max_examples=30, deadline=None)
 @given(n_blocks=st.integers(1, 6), windows=st.integers(1, 40), draws=st.integers(1, 9))
 def test_draws_of_one_block_take_strata_of_their_own(
     n_blocks: int, windows: int, draws: int
 ) -> None:
     """Whichever stratum the other blocks of its window have in the same draw."""
-    size = 997  # so many tokens that a count says which stratum it comes from
-    ours = block(size)
-    tokens = torch.zeros(windows, n_blocks * size, dtype=torch.int64)
-    strata = []
-    for draw in range(draws):
-        weights_BL = held_out(ours, tokens, draw, draws).weights_BL
-        assert weights_BL is not None
-        counts = (weights_BL.view(windows, n_blocks, size) > 0).sum(2)
-        share = torch.arange(1, size + 1, dtype=torch.float64) ** -0.5
-        middle = (share.cumsum(0) - share / 2) / share.sum()
-        strata.append(middle[counts - 1] * draws)
+    tokens = torch.zeros(windows, n_blocks * SIZE, dtype=torch.int64)
+    strata = [
+        HELD_OUT_SHARE[masked_tokens(held_out(block(SIZE), tokens, draw, draws))] * draws
+        for draw in range(draws)
+    ]
     found = torch.stack(strata).sort(dim=0).values
     expected = torch.arange(draws)[:, None, None]
     assert (found > expected - 0.02 * draws).all()
     assert (found < expected + 1 + 0.02 * draws).all()
+
+
+def test_blocks_of_one_sequence_take_strata_evenly_apart() -> None:
+    """In training, in validation and in answers: so that what is masked of a sequence as a whole
+    is spread evenly too. Four blocks over eight strata: two apart, and each anywhere in its own."""
+    tokens, order = torch.zeros(8, 4 * SIZE, dtype=torch.int64), torch.arange(8)
+    ours = block(SIZE)
+    times_N, _ = ours.noise(batch(tokens), order, torch.zeros_like(order), order)
+    strata = [times_N.view(8, 4).double() * 8]
+    for draw in range(8):
+        strata.append(HELD_OUT_SHARE[masked_tokens(held_out(ours, tokens, draw, 8))] * 8)
+        answers = masked_tokens(ours.answer_inputs(tokens, 0, order, draw, 8))
+        strata.append((answers.double() - 0.5) / SIZE * 8)
+        assert (answers.unique(dim=0).shape[0]) == 8, "each question has an offset of its own"
+    for found in strata:
+        apart = (found - found[:, :1]) % 8
+        assert ((apart[:, 1:] - torch.tensor([2, 4, 6])).abs() < 1.1).all()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.training.hashing import hash_uniform, stream_key, unit_interval
+from workbench.training.hashing import hash_bits, hash_uniform, stream_key, unit_interval
 
 COUNTERS = torch.arange(200_000)
 
@@ -37,6 +37,29 @@ def test_the_least_and_the_greatest_bits_are_neither_zero_nor_one() -> None:
     first, second, last = unit_interval(torch.tensor([0, 1 << 40, -1])).tolist()
     assert (first, second, last) == (2**-25, 3 * 2**-25, 1 - 2**-24)
     assert unit_interval(torch.tensor([(1 << 40) - 1])).item() == first, "24 bits decide"
+
+
+def splitmix(key: int, *counters: int) -> int:
+    """SplitMix64's finaliser in integers of any size, as its authors write it."""
+    whole = 2**64
+    for counter in counters:
+        x = ((key ^ counter) % whole + 0x9E3779B97F4A7C15) % whole
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % whole
+        x = (x ^ x >> 27) * 0x94D049BB133111EB % whole
+        key = x ^ x >> 31
+    return key
+
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(INT64, INT64, INT64)
+def test_bits_are_those_of_splitmix64(key: int, a: int, b: int) -> None:
+    """Of the whole range: the shifts are of unsigned numbers, and sums and products wrap."""
+    found = hash_bits(key, torch.tensor(a), torch.tensor(b)).item()
+    assert found % 2**64 == splitmix(key, a, b)
+    expected = min(((splitmix(key, a, b) >> 40) + 0.5) / 2**24, 1 - 2**-24)
+    assert hash_uniform(key, torch.tensor(a), torch.tensor(b)).item() == pytest.approx(expected)
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(0, 2**40), st.integers(0, 2**40))

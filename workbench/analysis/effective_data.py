@@ -208,7 +208,7 @@ def _seeds(side: list[Curve]) -> dict[Any, Curve]:
 def _common_seeds(sides: list[list[Curve]]) -> list[Any] | None:
     """The seeds that all sides have, where none has others; else None."""
     seeds = [list(_seeds(side)) for side in sides]
-    same = all(set(one) == set(seeds[0]) and len(one) == len(seeds[0]) for one in seeds)
+    same = all(set(one) == set(seeds[0]) for one in seeds)
     return seeds[0] if same else None
 
 

@@ -1,0 +1,150 @@
+"""Change one operator at a time, and see whether the module's own tests notice.
+
+    python benchmarks/mutants.py [analysis/crossing ...] --count 100 --seed 0
+
+Cosmic Ray finds and makes the mutants (`+` to `-`, `<` to `<=`, `and` to `or`, a condition
+negated). This program draws them evenly over modules and places, makes them in a copy of the
+working tree, and runs the tests that mirror the module. A survivor is printed, to be looked at: no
+test of its module depends on that operator, or the change has no consequence. Annotations and
+decorators are left alone: there, mutants fail at import or change nothing.
+"""
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import cosmic_ray.plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_item import TestOutcome
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "analysis": "crossing crossed band early_stopping intervals budgets effective_data "
+    "document_curves pairing outcomes difference",
+    "training": "hashing mask_noise validation noise",
+    "training/objectives": "mdlm block aoar",
+    "data": "windows",
+    "evaluation": "likelihood multiple_choice chance",
+    "runs": "items",
+    "store": "run_rows",
+    "laws": "isoflop",
+}
+MODULES = [f"{package}/{name}" for package, names in PACKAGES.items() for name in names.split()]
+# Of modules that are not tested by the file that mirrors their path.
+TESTS = {
+    "analysis/budgets": "analysis/test_effective_data",
+    "analysis/document_curves": "analysis/test_difference analysis/test_outcomes",
+    "store/run_rows": "store/test_ingest store/test_upgrade",
+}
+# An operator becomes another one of its family: `<<` of two floats would fail under any test.
+FAMILIES = ("Add Sub Mul Div FloorDiv Mod", "RShift LShift", "BitOr BitAnd BitXor")
+FAMILIES += ("Lt LtE Gt GtE Eq NotEq", "Is IsNot", "In NotIn")
+LOGICAL = ("AddNot", "TrueWithFalse", "FalseWithTrue", "AndWithOr", "OrWithAnd")
+UNARY = ("USub_UAdd", "Delete_USub", "Delete_Not", "Delete_Invert")
+
+
+class Mutant(NamedTuple):
+    """The `occurrence`-th change that Cosmic Ray's `operator` can make to a module."""
+
+    module: str
+    operator: str
+    occurrence: int
+
+
+def chosen(operator: str) -> bool:
+    before, after = ("_" + operator).split("_")[-2:]
+    in_family = any({before, after} <= set(family.split()) for family in FAMILIES)
+    return in_family or operator.endswith(LOGICAL + UNARY)
+
+
+def places(module: str) -> dict[tuple[int, int], list[Mutant]]:
+    """The mutants of a module by (line, column)."""
+    source = (ROOT / "workbench" / f"{module}.py").read_text()
+    notes = [
+        (note.lineno, note.col_offset, note.end_lineno, note.end_col_offset)
+        for node in ast.walk(ast.parse(source))
+        for note in [getattr(node, name, None) for name in ("annotation", "returns")]
+        + getattr(node, "decorator_list", [])
+        if note is not None
+    ]
+    found = defaultdict(list)
+    nodes = list(ast_nodes(get_ast(source)))
+    for name in filter(chosen, cosmic_ray.plugins.operator_names()):
+        operator = cosmic_ray.plugins.get_operator(name)()
+        starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        for number, place in enumerate(starts):
+            if not any(note[:2] <= place < note[2:] for note in notes):
+                found[place].append(Mutant(module, name, number))
+    return found
+
+
+def drawn(modules: list[str], count: int, rng: random.Random) -> list[Mutant]:
+    """`count` mutants: each module in turn, of each place at most one."""
+    queues = {module: list(places(module).values()) for module in modules}
+    for queue in queues.values():
+        rng.shuffle(queue)
+    mutants: list[Mutant] = []
+    while len(mutants) < count and any(queues.values()):
+        mutants += [rng.choice(queue.pop()) for queue in queues.values() if queue]
+    return mutants[:count]
+
+
+def outcomes(module: str, mutants: list[Mutant]) -> list[bool]:
+    """Which mutants of a module its tests kill, in a copy of the tree that is the working folder.
+    Prints each, and the diff of a survivor."""
+    path = Path("workbench", f"{module}.py")
+    package, _, name = module.replace("/objectives", "").rpartition("/")
+    files = TESTS.get(module, f"{package}/test_{name}").split()
+    tests = " ".join(f"tests/{file}.py" for file in files)
+    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {tests}"
+    start = time.monotonic()
+    outcome, output = run_tests(command, 600)
+    if outcome is not TestOutcome.SURVIVED:
+        sys.exit(f"{module}: its tests fail without a mutant.\n{output}")
+    limit = 3 * (time.monotonic() - start) + 10  # a mutant may never end
+    killed = []
+    for mutant in mutants:
+        operator = cosmic_ray.plugins.get_operator(mutant.operator)()
+        with use_mutation(path, operator, mutant.occurrence) as (before, after):
+            killed.append(run_tests(command, limit)[0] is TestOutcome.KILLED)
+        print(module, mutant.operator, "killed" if killed[-1] else "SURVIVED", flush=True)
+        if not killed[-1]:
+            lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
+            print(*list(lines)[2:], sep="\n", flush=True)
+    return killed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("modules", nargs="*", default=MODULES)
+    parser.add_argument("--count", type=int, default=100, help="mutants over all modules")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    mutants = drawn(options.modules, options.count, random.Random(options.seed))
+    packages = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        files = "git ls-files -z --cached --others --exclude-standard"  # as they are now
+        subprocess.run(f"{files} | xargs -0 cp --parents -t {folder}", shell=True, cwd=ROOT)
+        os.chdir(folder)
+        os.environ["PYTHONPATH"] = folder
+        for module in options.modules:
+            if own := [mutant for mutant in mutants if mutant.module == module]:
+                packages[module.rpartition("/")[0]] += outcomes(module, own)
+    together = [one for killed in packages.values() for one in killed]
+    for name, killed in {**packages, "together": together}.items():
+        print(f"{name}: {sum(killed)} of {len(killed)} killed ({sum(killed) / len(killed):.0%})")
+
+
+if __name__ == "__main__":
+    main()
