@@ -45,6 +45,7 @@ MODULES = [f"{package}/{name}" for package, names in PACKAGES.items() for name i
 TESTS = {
     "analysis/budgets": "analysis/test_effective_data",
     "analysis/document_curves": "analysis/test_difference analysis/test_outcomes",
+    "analysis/pairing": "analysis/test_pairing analysis/test_protocols",
     "evaluation/chance": "evaluation/test_chance evaluation/test_training_tasks",
     "store/run_rows": "store/test_ingest store/test_upgrade",
 }
