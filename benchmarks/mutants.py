@@ -45,6 +45,8 @@ MODULES = [f"{package}/{name}" for package, names in PACKAGES.items() for name i
 TESTS = {
     "analysis/budgets": "analysis/test_effective_data",
     "analysis/document_curves": "analysis/test_difference analysis/test_outcomes",
+    "analysis/pairing": "analysis/test_pairing analysis/test_protocols",
+    "evaluation/chance": "evaluation/test_chance evaluation/test_training_tasks",
     "store/run_rows": "store/test_ingest store/test_upgrade",
 }
 # An operator becomes another one of its family: `<<` of two floats would fail under any test.
@@ -120,8 +122,8 @@ def outcomes(module: str, mutants: list[Mutant]) -> list[bool]:
             killed.append(run_tests(command, limit)[0] is TestOutcome.KILLED)
         print(module, mutant.operator, "killed" if killed[-1] else "SURVIVED", flush=True)
         if not killed[-1]:
-            lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
-            print(*list(lines)[2:], sep="\n", flush=True)
+            lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), n=1)
+            print(*list(lines)[2:], sep="", flush=True)
     return killed
 
 
@@ -141,8 +143,8 @@ def main() -> None:
         for module in options.modules:
             if own := [mutant for mutant in mutants if mutant.module == module]:
                 packages[module.rpartition("/")[0]] += outcomes(module, own)
-    together = [one for killed in packages.values() for one in killed]
-    for name, killed in {**packages, "together": together}.items():
+    packages["together"] = [one for killed in packages.values() for one in killed]
+    for name, killed in packages.items():
         print(f"{name}: {sum(killed)} of {len(killed)} killed ({sum(killed) / len(killed):.0%})")
 
 

@@ -131,6 +131,13 @@ def test_long_curves_are_smoothed_through_averages() -> None:
     np.testing.assert_allclose(smooth.refit(smooth.y[None])[0], smooth.fitted)
 
 
+@pytest.mark.parametrize("n", [50, 1_000])
+def test_a_line_in_log_x_is_its_own_spline_through_averages_too(n: int) -> None:
+    x = np.linspace(1, 50, n)
+    line = 2 - 0.3 * np.log(x)
+    np.testing.assert_allclose(smoothed(x, line).fitted, line, atol=1e-6)
+
+
 def test_too_few_points_are_not_smoothed_and_places_at_zero_do_not_count() -> None:
     x = np.arange(8.0)
     assert smooth_curve(x, x) is None

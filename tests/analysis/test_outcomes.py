@@ -52,6 +52,21 @@ def test_seeds_are_averaged_with_their_t_interval(study: Path) -> None:
     assert outcome_table_row(plain)["at epoch"] == "3.2"
 
 
+def test_a_group_names_each_key_that_differs_and_unique_tokens_once(
+    results: Path, make_run: MakeRun
+) -> None:
+    for name, keys in {
+        "a": [], "b": ["data.seq_len=128"], "c": ["data.unique_tokens=25_600"],
+        "d": ["training.lr=0.1"],
+    }.items():  # fmt: skip
+        make_run(name, {10: 3.0}, overrides=keys)
+    ingest(results)
+    rows = {row["runs"][0]: row for row in outcomes(results, "made", "val_loss")}
+    for row in rows.values():
+        assert set(row["group"]) == {"unique_tokens", "n_params", "data.seq_len", "training.lr"}
+    assert rows["b"]["group"]["data.seq_len"] == 128
+
+
 def test_one_seed_has_no_interval_and_no_column_for_it(results: Path, make_run: MakeRun) -> None:
     make_run("a", {10: 3.0, 20: 2.0})
     ingest(results)

@@ -64,6 +64,9 @@ def test_tasks_are_asked_during_training(tmp_path: Path, corpus: Path, objective
         assert recorded["step"].to_list() == [1, 4, 8, 12]
         assert set(recorded["n"]) == {n}
         assert recorded["value"].is_finite().all()
+    for model in ("unigram", "bigram"):
+        level = records.filter(metric=f"cloze_chance_{model}")
+        assert level["step"].to_list() == [1], "it is the same at every evaluation"
     (estimator,) = set(records.filter(metric="mmlu_acc_norm")["estimator"])
     assert estimator.endswith("/shots=0,1")
     of_letters = records.filter(metric="mmlu_acc")
