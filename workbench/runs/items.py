@@ -7,8 +7,8 @@ chosen on one half of the documents and reported on the other.
 """
 
 import hashlib
+import io
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,13 +166,15 @@ def write_evaluated(folder: Path, frame: pl.DataFrame) -> None:
 
 
 def _write(path: Path, frame: pl.DataFrame) -> None:
+    # In memory first: of a full disk Polars does not always say that it is full.
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd", compression_level=9)
     try:
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd", compression_level=9)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise WorkbenchError(f"{path}: cannot be written: {reason}.") from error
+            temporary.write_bytes(content.getbuffer())
+    except OSError as error:
+        raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def item_files(folder: Path) -> list[Path]:
