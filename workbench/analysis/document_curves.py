@@ -69,7 +69,7 @@ def document_curves(
     sums: dict[str, Floats] = {}
     known: tuple[NDArray[np.int64], Floats] | None = None
     for curve in curves:
-        made = _of_run(frames.get(curve.run_id), curve)
+        made = _of_run(frames.get(curve.run_id), curve, metric)
         if made is None:
             return None, WITHOUT_ITEMS
         labels, counts, sums[curve.run_id] = made
@@ -82,10 +82,10 @@ def document_curves(
 
 
 def _of_run(
-    frame: pl.DataFrame | None, curve: Curve
+    frame: pl.DataFrame | None, curve: Curve, metric: str
 ) -> tuple[NDArray[np.int64], Floats, Floats] | None:
     """Documents, their counts, and sums (documents, points) of a run; None where a point of its
-    curve has no items."""
+    curve has no items that give it."""
     if frame is None or not len(curve.steps) or np.isnan(curve.steps).any():
         return None
     steps = curve.steps.astype(np.int64)
@@ -105,16 +105,19 @@ def _of_run(
         return None
     weights_N = column("weight")[0]
     sums, counts = document_totals(totals_PN.T, counts_PN[0], documents_PN[0], weights_N)
-    sums *= _unit(curve.y, sums.sum(axis=0) / counts.sum())
-    return np.unique(documents_PN[0]).astype(np.int64), counts, sums
+    unit = _unit(metric, curve.y, sums.sum(axis=0) / counts.sum())
+    if unit is None:
+        return None
+    return np.unique(documents_PN[0]).astype(np.int64), counts, unit * sums
 
 
-def _unit(values: Floats, of_items: Floats) -> float:
-    """What turns the items' unit into the curve's: bits a byte are made of nats a token."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = values / of_items
-    typical = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1.0
-    return typical if abs(typical - 1) > 1e-3 else 1.0
+def _unit(metric: str, values: Floats, of_items: Floats) -> float | None:
+    """What turns the items' unit into the curve's: bits a byte are made of nats a token. None where
+    the items do not give the values, and so are not what these are made of."""
+    scale = 1.0
+    if metric.startswith("val_bpb"):
+        scale = float(np.median(values / of_items))
+    return scale if np.allclose(scale * of_items, values, rtol=1e-4, atol=1e-6) else None
 
 
 @dataclass(frozen=True)

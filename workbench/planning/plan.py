@@ -147,9 +147,10 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
 
 def _distinct(runs: list[RunSpec]) -> list[RunSpec]:
     """The runs, each id once: two spellings of one corpus are one run."""
-    return list({run.run_id or place: run for place, run in reversed([*enumerate(runs)])}.values())[
-        ::-1
-    ]
+    distinct: dict[str | int, RunSpec] = {}
+    for place, run in enumerate(runs):
+        distinct.setdefault(run.run_id or place, run)
+    return list(distinct.values())
 
 
 def validation_sets(
