@@ -80,6 +80,11 @@ def places(module: str) -> dict[tuple[int, int], list[Mutant]]:
         + getattr(node, "decorator_list", [])
         if note is not None
     ]
+    notes += [  # the `*` of a signature is no operator
+        (node.lineno, node.col_offset, node.body[0].lineno, 0)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    ]
     found = defaultdict(list)
     nodes = list(ast_nodes(get_ast(source)))
     for name in filter(chosen, cosmic_ray.plugins.operator_names()):

@@ -132,6 +132,16 @@ def test_long_curves_are_smoothed_through_averages() -> None:
 
 
 @pytest.mark.parametrize("n", [50, 1_000])
+def test_neither_the_unit_of_y_nor_its_level_changes_how_much_is_smoothed(n: int) -> None:
+    rng = np.random.default_rng(8)
+    x = np.linspace(1, 50, n)
+    y = baseline(x) + rng.normal(0, 0.05, n)
+    one, other = smoothed(x, y), smoothed(x, 0.01 * y + 3)
+    assert other.df == pytest.approx(one.df)
+    np.testing.assert_allclose(other.fitted, 0.01 * one.fitted + 3, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [50, 1_000])
 def test_a_line_in_log_x_is_its_own_spline_through_averages_too(n: int) -> None:
     x = np.linspace(1, 50, n)
     line = 2 - 0.3 * np.log(x)

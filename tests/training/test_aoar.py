@@ -21,6 +21,7 @@ from tests.training.toy import (
 )
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.aoar import AnyOrder
+from workbench.training.objectives.base import WindowNoise
 from workbench.training.objectives.block import BlockDiffusion
 
 ORDERS = torch.tensor(list(itertools.permutations(range(L))))  # ranks of places
@@ -128,6 +129,34 @@ def test_validation_gives_every_place_every_rank_as_often() -> None:
     rank_BL = ranks(seen, length)
     for place in range(length):
         assert rank_BL[:, place].bincount(minlength=length).tolist() == [n // length] * length
+
+
+@pytest.mark.parametrize(("draws", "gaps"), [(2, [4]), (8, [1] * 7), (10, [4]), (12, [2, 2, 2])])
+def test_the_draws_of_a_windows_last_turn_are_as_far_from_each_other_as_they_can_be(
+    draws: int, gaps: list[int]
+) -> None:
+    length = 8
+    tokens = torch.zeros(1, length, dtype=torch.int64)
+    last_turn = range((draws - 1) // length * length, draws)
+    seen = [
+        objective().validation_inputs(tokens, WindowNoise(torch.tensor([3]), 5, draw, draws))
+        for draw in last_turn
+    ]
+    first_places = [int(ranks(one, length)[0, 0]) for one in seen]
+    turned = [(b - a) % length for a, b in itertools.pairwise(first_places)]
+    assert turned == gaps
+
+
+@pytest.mark.parametrize(("draws", "gaps"), [(2, [2]), (6, [2]), (7, [1, 1])])
+def test_so_are_those_of_an_answers_last_turn(draws: int, gaps: list[int]) -> None:
+    length, start = 16, 12
+    tokens = torch.zeros(1, length, dtype=torch.int64)
+    seen = [
+        objective().answer_inputs(tokens, start, torch.tensor([5]), draw, draws)
+        for draw in range((draws - 1) // 4 * 4, draws)
+    ]
+    first_places = [int(ranks(one, length)[0, start]) for one in seen]
+    assert [(b - a) % 4 for a, b in itertools.pairwise(first_places)] == gaps
 
 
 @pytest.mark.parametrize("draws", [1, 4, 7, 16])

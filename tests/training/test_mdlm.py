@@ -233,6 +233,14 @@ def test_elbo_realized_is_the_mean_over_masked_tokens_and_never_of_none() -> Non
     torch.testing.assert_close(corrupted.weights_BL.sum(1), torch.full((512,), 8.0))
 
 
+@pytest.mark.parametrize("weighting", ["elbo_t", "maskgit"])
+def test_other_weightings_leave_a_sequence_without_masks_at_times(weighting: str) -> None:
+    """The least of 512 times is below 1/512: to mask a token there all the same would be a bias."""
+    tokens = torch.zeros(512, 8, dtype=torch.int64)
+    masked = objective(weighting=weighting).corrupt(batch(tokens)).inputs_BL == VOCAB.mask_id
+    assert not masked.any(dim=1).all()
+
+
 def test_maskgit_is_the_mean_over_all_masked_tokens_of_the_batch() -> None:
     tokens = torch.zeros(16, 32, dtype=torch.int64)
     corrupted = objective(weighting="maskgit").corrupt(batch(tokens))

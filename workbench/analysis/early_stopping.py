@@ -62,13 +62,12 @@ def early_stopped(
             f"{len(first)} document{'s' if len(first) != 1 else ''} cannot be halved: the best "
             "point on one half of the documents, measured on the other, takes two or more."
         )
-    chosen = np.stack(
-        [_best(sums[:, half], counts[half], higher) for half in (first, ~first)], axis=1
-    )
+    chosen = np.stack([_best(sums[:, half], higher) for half in (first, ~first)], axis=1)
     at = np.where(first, chosen[:, 1:], chosen[:, :1])  # (seeds, documents)
     return EarlyStopped(np.take_along_axis(sums, at[:, :, None], axis=2), chosen)
 
 
-def _best(sums: Floats, counts: Floats, higher: bool) -> NDArray[np.int64]:
-    values = sums.sum(axis=1) / counts.sum()
+def _best(sums: Floats, higher: bool) -> NDArray[np.int64]:
+    """Each seed's best point; all points have the same count of tokens."""
+    values = sums.sum(axis=1)
     return np.asarray(values.argmax(axis=1) if higher else values.argmin(axis=1))
