@@ -138,7 +138,7 @@ def test_neither_the_unit_of_y_nor_its_level_changes_how_much_is_smoothed(n: int
     y = baseline(x) + rng.normal(0, 0.05, n)
     one, other = smoothed(x, y), smoothed(x, 0.01 * y + 3)
     assert other.df == pytest.approx(one.df)
-    np.testing.assert_allclose(other.fitted, 0.01 * one.fitted + 3, rtol=1e-9)
+    np.testing.assert_allclose(other.fitted, 0.01 * one.fitted + 3, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [50, 1_000])
