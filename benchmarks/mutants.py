@@ -44,7 +44,7 @@ MODULES = [f"{package}/{name}" for package, names in PACKAGES.items() for name i
 # Of modules that are not tested by the file that mirrors their path.
 TESTS = {
     "analysis/budgets": "analysis/test_effective_data",
-    "analysis/document_curves": "analysis/test_difference analysis/test_outcomes",
+    "analysis/effective_data": "analysis/test_effective_data analysis/test_document_curves",
     "analysis/pairing": "analysis/test_pairing analysis/test_protocols",
     "evaluation/chance": "evaluation/test_chance evaluation/test_training_tasks",
     "store/run_rows": "store/test_ingest store/test_upgrade",

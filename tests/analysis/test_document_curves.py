@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import MakeRun
+from workbench.analysis.budgets import At
 from workbench.analysis.curves import load_curves
-from workbench.analysis.document_curves import WITHOUT_ITEMS, document_curves
+from workbench.analysis.document_curves import (
+    OTHER_WINDOWS,
+    WITHOUT_ITEMS,
+    document_curves,
+    lead_along,
+    paired,
+)
+from workbench.analysis.effective_data import effective_data
+from workbench.analysis.pairing import Pair, compared_pairs
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import TRAINING, ItemsFile, read_items
 from workbench.runs.records import RecordWriter
@@ -14,6 +23,7 @@ from workbench.store import ingest
 
 VALUES = {10: 3.0, 20: 2.0, 30: 2.5}
 OFFSETS = [-0.5, 0.0, 0.1, 0.4]
+MDLM = "training.objective='mdlm'"
 
 
 def record(run: RunFolder, metric: str, values: dict[int, float]) -> None:
@@ -71,3 +81,76 @@ def test_a_point_without_items_leaves_the_whole_curve_without(
     ingest(results)
     curves = load_curves(results, "made", "val_loss").curves
     assert document_curves(results, curves, "val_loss") == (None, WITHOUT_ITEMS)
+
+
+def loaded_pair(results: Path) -> Pair:
+    ingest(results)
+    (pair,) = compared_pairs(load_curves(results, "made", "val_loss"))[1]
+    return pair
+
+
+def test_a_lead_is_known_only_where_both_sides_were_measured(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("ar", {20: 3.0, 30: 2.0}, items=OFFSETS)
+    make_run("mdlm", {10: 4.0, 20: 3.0, 25: 2.0, 40: 1.0}, items=OFFSETS, overrides=[MDLM])
+    lead = lead_along(results, loaded_pair(results), "val_loss", "tokens", higher=False)
+    assert lead is not None
+    assert lead.by_document
+    assert (lead.x / 2048).tolist() == [20, 25, 30]
+    assert lead.mean.value == pytest.approx([0.0, 0.5, 2 - 5 / 3], abs=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (1, 2), (0, 1, 2)])
+def test_seeds_are_paired_only_where_each_has_its_partner(
+    results: Path, make_run: MakeRun, seeds: tuple[int, ...]
+) -> None:
+    for seed in (0, 1):
+        make_run(f"a{seed}", VALUES, items=OFFSETS, overrides=[f"training.seed={seed}"])
+    for seed in seeds:
+        make_run(f"d{seed}", VALUES, items=OFFSETS, overrides=[f"training.seed={seed}", MDLM])
+    found = paired(loaded_pair(results))
+    assert [(ours.run_id, theirs.run_id) for ours, theirs in found] == (
+        [("a0", "d0"), ("a1", "d1")] if seeds == (0, 1) else []
+    )
+
+
+@pytest.mark.parametrize("changed", ["document", "count"])
+def test_runs_measured_on_other_text_have_no_documents_in_common(
+    results: Path, make_run: MakeRun, changed: str
+) -> None:
+    """The same labels with other numbers of tokens, or the same numbers of other documents."""
+    make_run("a", VALUES, items=OFFSETS)
+    run = make_run("b", VALUES, items=OFFSETS, overrides=["training.seed=1"])
+    rows = read_items(run.items_dir)
+    if changed == "document":
+        rows = rows.with_columns(document=rows["document"] + 7)
+    else:
+        rows = rows.with_columns(count=rows["count"] * 2, total=rows["total"] * 2)
+    file = ItemsFile(run.items_dir)
+    for part in rows.partition_by("step"):
+        file.add(part)
+    file.write()
+    ingest(results)
+    curves = load_curves(results, "made", "val_loss").curves
+    assert document_curves(results, curves, "val_loss") == (None, OTHER_WINDOWS)
+
+
+@pytest.mark.parametrize(("at", "expected"), [("best", 2.0), ("final", 2.5)])
+def test_effective_data_are_read_off_the_best_or_the_last_values(
+    results: Path, make_run: MakeRun, at: At, expected: float
+) -> None:
+    for name, unique, values in (
+        ("small", 6_400, {10: 3.0, 20: 2.2, 30: 4.0}),
+        ("large", 12_800, {10: 3.0, 20: 1.8, 30: 2.2}),
+    ):
+        make_run(name, values, items=OFFSETS, overrides=[f"data.unique_tokens={unique}"])
+    make_run(
+        "mdlm", {10: 3.0, 20: 2.0, 30: 2.5}, items=OFFSETS,
+        overrides=["data.unique_tokens=6400", MDLM],
+    )  # fmt: skip
+    ingest(results)
+    (row,) = effective_data(results, "made", "val_loss", at)
+    assert row["value"] == pytest.approx(expected, rel=1e-5)
+    others = {"best": [2.2, 1.8], "final": [4.0, 2.2]}[at]
+    assert [value for _, value in row["baseline_values"]] == pytest.approx(others, rel=1e-5)

@@ -76,3 +76,15 @@ def test_every_subject_counts_the_same() -> None:
     accuracy = scores_of(asked("law", 1), *(asked("art", 0) for _ in range(3))).accuracy()
     assert accuracy.value == 0.5, "a mean over questions would be 0.25"
     assert accuracy.n == 4
+
+
+@pytest.mark.parametrize(("document", "clusters"), [(4, 1), (-1, 3)])
+def test_questions_of_one_document_are_one_cluster_and_those_of_none_are_their_own(
+    document: int, clusters: int
+) -> None:
+    asked = [
+        Question([0], [[1], [0]], right=0, number=number, document=document) for number in range(3)
+    ]
+    items = scores_of(*asked).items("acc")
+    assert items.documents == clusters
+    assert items.value == scores_of(*asked).accuracy().value
