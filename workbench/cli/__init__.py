@@ -10,6 +10,7 @@ from workbench.cli import (  # noqa: F401, I001
     exporting,
     crossovers,
     laws,
+    forecasting,
     auditing,
     viewing,
 )

@@ -229,6 +229,9 @@ def run(
         int | None,
         typer.Option("--ranks", min=1, help="Ranks of each run, not those of [parallelism]."),
     ] = None,
+    forecast: Annotated[
+        bool, typer.Option("--forecast", help="First put on record what is expected of the runs.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="slurm: follow the runs to their end.")
     ] = False,
@@ -241,6 +244,10 @@ def run(
     from workbench.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
+    if forecast and not dry_run:
+        from workbench.cli.forecasting import put_on_record
+
+        put_on_record(loaded, results)
     if launcher == LauncherName.slurm:
         if jobs is not None or ranks is not None or not keep_going:
             raise InputError(

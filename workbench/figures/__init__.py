@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from workbench.figures.arrangements import paper_arrangement_figure, put_together_figure
+from workbench.figures.backtests import backtest_figure
 from workbench.figures.compute import generation_flops_figure, training_flops_figure
 from workbench.figures.contours import contour_figure
 from workbench.figures.crossovers import crossover_figure
@@ -42,6 +43,7 @@ FIGURES: dict[str, Entry] = {
     "put_together": Entry(put_together_figure, "all groups in a panel an objective"),
     "predicted": Entry(predicted_figure, "losses that a law predicts against those seen"),
     "residuals": Entry(residuals_figure, "where a law errs"),
+    "backtest": Entry(backtest_figure, "what laws predicted of runs they were not fitted to"),
     "contours": Entry(contour_figure, "predicted loss over parameters and tokens"),
     "profiles": Entry(profile_figure, "what the data leave open of each parameter"),
     "isoflop": Entry(isoflop_figure, "loss against size at equal compute"),
@@ -52,6 +54,7 @@ FIGURES: dict[str, Entry] = {
 __all__ = [
     "FIGURES",
     "Figure",
+    "backtest_figure",
     "contour_figure",
     "crossover_figure",
     "crossover_trend_figure",

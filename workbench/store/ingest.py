@@ -12,9 +12,10 @@ import duckdb
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.folder import RunFolder, headless_runs, list_runs
+from workbench.runs.forecasts import read_forecasts
 from workbench.runs.studies import check_study
 from workbench.store.connection import connect, database_path, writing
-from workbench.store.inserting import replace_runs, replace_studies
+from workbench.store.inserting import replace_forecasts, replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
 
 _RECORDS_AT_ONCE = 1_000_000
@@ -110,8 +111,11 @@ def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) 
         with writing(target, timeout=timeout) as connection:
             replace_runs(connection, batch)
     studies = _read_studies(results, report)
+    forecasts = read_forecasts(results)
+    report.problems += [one.problem for one in forecasts if one.problem]
     with writing(target, timeout=timeout) as connection:
         replace_studies(connection, studies)
+        replace_forecasts(connection, forecasts)
     return report
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from workbench.runs.forecasts import Forecast
 from workbench.store.run_rows import RunRows
-from workbench.store.schema import METRICS, RUNS
+from workbench.store.schema import FORECASTS, METRICS, RUNS
 
 _TYPES = {"VARCHAR": pl.String, "JSON": pl.String, "BIGINT": pl.Int64, "DOUBLE": pl.Float64,
           "BOOLEAN": pl.Boolean}  # fmt: skip
 _RUNS = pl.Schema({column.name: _TYPES[column.type]() for column in RUNS.columns})
+_FORECASTS = pl.Schema({column.name: _TYPES[column.type]() for column in FORECASTS.columns})
 _METRICS = [column.name for column in METRICS.columns]
 
 
@@ -85,3 +87,30 @@ def replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[st
             schema={"study": pl.String, "run_id": pl.String},
         )
         _insert(connection, "study_runs", frame)
+
+
+def replace_forecasts(connection: duckdb.DuckDBPyConnection, forecasts: Sequence[Forecast]) -> None:
+    """Replace all forecasts, where they differ."""
+    rows = [row for forecast in forecasts for row in _forecast_rows(forecast)]
+    frame = pl.DataFrame(rows, schema=_FORECASTS)
+    there = connection.sql("FROM forecasts").pl().cast(dict(_FORECASTS))
+    if frame.sort(pl.all()).equals(there.sort(pl.all())):
+        return
+    connection.execute("DELETE FROM forecasts")
+    _insert(connection, "forecasts", frame)
+
+
+def _forecast_rows(forecast: Forecast) -> list[dict[str, Any]]:
+    head = {
+        "forecast": forecast.name,
+        "study": forecast.study,
+        "made": forecast.document.get("made"),
+        "problem": forecast.problem,
+    }
+    if forecast.problem:
+        return [head]
+    return [
+        {key: entry.get(key) for key in _FORECASTS} | head | {"kind": kind.removesuffix("s")}
+        for kind in ("runs", "crossovers")
+        for entry in forecast.entries(kind)
+    ]

@@ -103,6 +103,27 @@ ITEMS = _table(
     ("noise_variance", "FLOAT", "variance of the total that comes from noise draws"),
 )
 
+FORECASTS = _table(
+    "forecasts",
+    "What was expected of runs and crossovers before they were trained, one row each.",
+    ("forecast", "VARCHAR", "the first digits of its document's digest: forecasts/STUDY/*.json"),
+    ("study", "VARCHAR", "name of the study"),
+    ("made", "VARCHAR", "when, in ISO 8601"),
+    ("kind", "VARCHAR", "run: a loss; crossover: training tokens"),
+    ("run_id", "VARCHAR", "the run; NULL for a crossover"),
+    ("objective", "VARCHAR", "the run's, or the challenger of a crossover"),
+    ("n_params", "BIGINT", "parameters"),
+    ("unique_tokens", "BIGINT", "distinct training tokens"),
+    ("total_tokens", "BIGINT", "training tokens planned, repeats counted"),
+    ("metric", "VARCHAR", "what is forecast"),
+    ("expected", "DOUBLE", "the median; NULL where nothing is known, or no crossover is expected"),
+    ("low", "DOUBLE", "lower end of the 95 % interval; NULL: none"),
+    ("high", "DOUBLE", "upper end of the 95 % interval; NULL: none"),
+    ("source", "VARCHAR", "what it was worked out from"),
+    ("after_the_fact", "BOOLEAN", "whether there were records already: never scored"),
+    ("problem", "VARCHAR", "why the document is not scored, such as a changed one"),
+)
+
 TABLES: tuple[Table, ...] = (
     _table(
         "studies",
@@ -143,6 +164,7 @@ TABLES: tuple[Table, ...] = (
         ("result", "JSON", "the whole answer"),
         ("definition", "VARCHAR", "what counts as a crossover: band, point or best_so_far"),
     ),
+    FORECASTS,
     _table(
         "ingested",
         "Which file of each run the store has read.",
@@ -152,8 +174,8 @@ TABLES: tuple[Table, ...] = (
     _table("schema_version", "Version of this schema.", ("version", "BIGINT", "version")),
 )
 
-# Change a view's comment with its definition, or when a column is added: stores made before are
-# known by it.
+# Change a view's comment with its definition, or when a table or column is added: stores that were
+# made before are known by it.
 VIEWS: dict[str, tuple[str, str]] = {
     "curves": (
         "Every number with its run, and all estimates of it: the table to plot from.",
@@ -170,8 +192,8 @@ VIEWS: dict[str, tuple[str, str]] = {
            ) = 1""",
     ),
     "best": (
-        "The best value of each metric of each run, in its better direction, and where it was "
-        "reached.",
+        "The best value of each metric of each run, in its better direction, and where the run "
+        "reached it.",
         f"""SELECT * FROM curves WHERE value IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY run_id, metric
@@ -183,17 +205,18 @@ VIEWS: dict[str, tuple[str, str]] = {
 
 def create_statements() -> list[str]:
     """The SQL statements that make an empty store."""
-    statements = []
-    for table in TABLES:
-        statements.append(table.ddl)
-        statements.append(f"COMMENT ON TABLE {table.name} IS '{_quoted(table.comment)}'")
-        statements += [
-            f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'"
-            for column in table.columns
-        ]
+    statements = [statement for table in TABLES for statement in _table_statements(table)]
     statements += view_statements()
     statements.append(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})")
     return statements
+
+
+def _table_statements(table: Table) -> list[str]:
+    columns = [
+        f"COMMENT ON COLUMN {table.name}.\"{column.name}\" IS '{_quoted(column.comment)}'"
+        for column in table.columns
+    ]
+    return [table.ddl, f"COMMENT ON TABLE {table.name} IS '{_quoted(table.comment)}'", *columns]
 
 
 _BEFORE = {
@@ -208,13 +231,17 @@ def before_added(table: str, column: Column) -> str:
 
 
 def column_statements(present: set[tuple[str, str]]) -> list[str]:
-    """The SQL statements that add the columns which a store lacks.
+    """The SQL statements that add the tables and columns which a store lacks.
 
     Args:
         present: (table, column) of all that it has.
     """
     statements = []
+    tables = {table for table, _ in present}
     for table in TABLES:
+        if table.name not in tables:
+            statements += _table_statements(table)
+            continue
         for column in table.columns:
             if (table.name, column.name) in present:
                 continue
