@@ -93,9 +93,7 @@ def test_runs_of_the_same_kind_are_found_and_others_are_not(
     assert {name: len(runs) for name, runs in found.items()} == {"grid": 2 * 4 * 4 * 2}
 
 
-def test_a_forecast_of_a_known_law_comes_true(
-    results: Path, tmp_path: Path, corpus: Path
-) -> None:
+def test_a_forecast_of_a_known_law_comes_true(results: Path, tmp_path: Path, corpus: Path) -> None:
     recipe, plan = larger(tmp_path, corpus, results)
     document = make_forecast(recipe, plan, results, law="chinchilla")
     for row in document["runs"]:
@@ -121,7 +119,9 @@ def test_a_forecast_of_a_known_law_comes_true(
 
 
 def plan_sizes(results: Path) -> list[int]:
-    frame = query(results, "SELECT DISTINCT n_params FROM runs WHERE total_tokens < 65536 ORDER BY 1")
+    frame = query(
+        results, "SELECT DISTINCT n_params FROM runs WHERE total_tokens < 65536 ORDER BY 1"
+    )
     return frame["n_params"].to_list()
 
 
@@ -181,7 +181,9 @@ def test_of_two_forecasts_the_first_is_scored_and_a_changed_one_is_not(
     first.write_text(json.dumps(changed))
     problems = [one.problem for one in read_forecasts(results) if one.problem]
     assert problems == [f"{first}: changed since it was made."]
-    assert any("changed since it was made" in reason for reason in score_forecasts(results).left_out)
+    assert any(
+        "changed since it was made" in reason for reason in score_forecasts(results).left_out
+    )
     assert ingest(results).problems == problems
 
 
@@ -237,3 +239,23 @@ def test_bad_requests_are_refused(results: Path, workbench: Workbench) -> None:
     done = workbench("forecast", "--score", "--results", results)
     assert done.returncode == 2
     assert "has no forecast" in done.stderr
+
+
+def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
+    results: Path, tmp_path: Path, corpus: Path, workbench: Workbench
+) -> None:
+    recipe, plan = larger(tmp_path, corpus, results)
+    write_forecast(results, "larger", make_forecast(recipe, plan, results, law="chinchilla"))
+    trained(recipe, results)
+    keys = ("--law", "chinchilla", "--along", "size", "--results", results)
+    figure = tmp_path / "backtest.svg"
+    done = workbench("backtest", "grid", *keys, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    assert "n_params <" in done.stdout
+    assert figure.read_text().startswith("<svg")
+    for name, title in (("grid", "## Backtests"), ("larger", "## Forecasts")):
+        out = tmp_path / f"{name}.md"
+        done = workbench("report", name, "--results", results, "--out", out)
+        assert done.returncode == 0, done.stderr
+        assert title in out.read_text()
+    assert "6 forecasts of a run from own fits" in (tmp_path / "larger.md").read_text()

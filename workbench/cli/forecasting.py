@@ -73,13 +73,24 @@ def backtest(
         say=lambda text: print(f"Fitting {text} ...", file=sys.stderr),
     )  # fmt: skip
     rows = scores(found.results)
+    _save(results, studies, rows)
     emit([score_row(row) for row in rows], fmt, document={"rows": rows, "notes": found.notes})
     for note in found.notes:
         print(f"Note: {note}.", file=sys.stderr)
     if figure is not None:
         from workbench.figures import backtest_figure, save
 
-        save(backtest_figure(found.results), figure, save_data=with_data)
+        save(backtest_figure(rows), figure, save_data=with_data)
+
+
+def _save(results: Path, studies: list[str], rows: list[dict[str, Any]]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.store import keep_backtests
+
+    try:
+        keep_backtests(results, ", ".join(dict.fromkeys(studies)), rows)
+    except WorkbenchError as error:  # the answer is there all the same
+        print(f"Note: not saved in the store: {error}", file=sys.stderr)
 
 
 @app.command()

@@ -8,31 +8,28 @@ import polars as pl
 
 from workbench.figures.axes import log_axis
 from workbench.figures.theme import FAINT, Figure, finished, heading, short
-from workbench.laws.backtest import Backtest, cells, scores
 from workbench.recipe.objectives import display_name
 
 _WIDTH, _HEIGHT = 300, 200
 
 
-def backtest_figure(results: list[Backtest]) -> Figure:
+def backtest_figure(rows: list[dict[str, Any]]) -> Figure:
     """Loss against compute: the runs that were fitted (grey), those held out (filled), and what the
     best law said of these, with the interval of a single run (band).
 
     A panel for each split and objective; lines join the lengths of one size on one text.
+
+    Args:
+        rows: of `laws.backtest.scores`.
     """
     best: dict[tuple[str, str | None], dict[str, Any]] = {}
-    for row in scores(results):
+    for row in rows:
         if not row["naive"]:
             best.setdefault((row["train"], row["objective"]), row)
-    chosen = {
-        (result.split.train, result.objective): result
-        for result in results
-        if best[result.split.train, result.objective]["predictor"] == result.predictor
-    }
-    frames = {key: _cell_rows(result) for key, result in chosen.items()}
-    together = pl.concat(frames.values())
+    frames = [_cell_rows(row) for row in best.values()]
+    together = pl.concat(frames)
     colour = _colour(together)
-    panels = [_panel(chosen[key], frames[key], row, colour) for key, row in best.items()]
+    panels = [_panel(frame, row, colour) for frame, row in zip(frames, best.values(), strict=True)]
     columns = len({objective for _, objective in best})
     chart = alt.concat(*panels, columns=columns).properties(
         title=heading(
@@ -51,38 +48,20 @@ def _colour(frame: pl.DataFrame) -> Any:
     )  # fmt: skip
 
 
-def _cell_rows(result: Backtest) -> pl.DataFrame:
+def _cell_rows(row: dict[str, Any]) -> pl.DataFrame:
     """The held-out configurations, each the mean of its runs."""
-    table = result.table
-    unique = table.total_tokens if table.unique_tokens is None else table.unique_tokens
-    rows = []
-    for place in cells(table):
-        first = place[0]
-        rows.append(
-            {
-                "along": result.split.along,
-                "objective": result.objective,
-                "predictor": result.predictor,
-                "n_params": float(table.n_params[first]),
-                "unique_tokens": float(unique[first]),
-                "total_tokens": float(table.total_tokens[first]),
-                "compute": float(np.mean(table.compute[place])),
-                "runs": len(place),
-                "loss": float(np.exp(np.mean(np.log(table.loss[place])))),
-                "predicted": float(result.predicted[first]),
-                "low": float(result.low[first]),
-                "high": float(result.high[first]),
-            }
-        )
-    frame = pl.DataFrame(rows)
+    frame = pl.DataFrame(row["held_out"], schema_overrides={"low": pl.Float64, "high": pl.Float64})
     return frame.with_columns(
+        along=pl.lit(row["along"]),
+        objective=pl.lit(row["objective"], pl.String),
+        predictor=pl.lit(row["predictor"]),
         line=pl.format("{} {}", pl.col("n_params").cast(pl.Int64), "unique_tokens"),
         unique=pl.col("unique_tokens").map_elements(short, return_dtype=pl.String),
     )
 
 
-def _panel(result: Backtest, frame: pl.DataFrame, row: dict[str, Any], colour: Any) -> Any:
-    fitted = pl.DataFrame({"compute": result.train.compute, "loss": result.train.loss})
+def _panel(frame: pl.DataFrame, row: dict[str, Any], colour: Any) -> Any:
+    fitted = pl.DataFrame(row["fitted"], schema=["compute", "loss"], orient="row")
     span = np.r_[fitted["compute"].to_numpy(), frame["compute"].to_numpy()]
     losses = np.r_[
         fitted["loss"].to_numpy(), frame["loss"].to_numpy(), frame["predicted"].to_numpy()
@@ -95,7 +74,7 @@ def _panel(result: Backtest, frame: pl.DataFrame, row: dict[str, Any], colour: A
     tooltip = ["n_params", "unique_tokens", "total_tokens", "loss", "predicted", "low", "high"]
     base = alt.Chart(frame)
     layers = [alt.Chart(fitted).mark_point(size=14, color=FAINT, opacity=0.5).encode(x, y)]
-    if np.isfinite(frame["low"].to_numpy()).all():
+    if frame["low"].is_not_null().all():
         ends = (x, low, alt.Y2("high:Q"), colour)
         layers.append(base.mark_area(opacity=0.18, clip=True).encode(*ends, alt.Detail("line:N")))
         layers.append(base.mark_rule(strokeWidth=3, opacity=0.25, clip=True).encode(*ends))
@@ -104,12 +83,12 @@ def _panel(result: Backtest, frame: pl.DataFrame, row: dict[str, Any], colour: A
         base.mark_point(filled=True, size=36, opacity=1).encode(x, y, colour, tooltip=tooltip),
     ]
     coverage = "" if row["coverage"] is None else f", coverage {row['coverage']:.2f}"
-    name = "" if result.objective is None else f"{display_name(result.objective)}: "
+    name = "" if row["objective"] is None else f"{display_name(row['objective'])}: "
     return alt.layer(*layers).properties(
         width=_WIDTH,
         height=_HEIGHT,
         title=alt.TitleParams(
-            f"{name}{result.predictor}",
+            f"{name}{row['predictor']}",
             subtitle=f"fitted to {row['train']}; error {100 * row['mean_abs_log']:.2g} %{coverage}",
         ),
     )

@@ -294,9 +294,35 @@ def score(result: Backtest, best_naive: Backtest) -> dict[str, Any]:
         "rmse_log": float(np.sqrt((error**2).mean())),
         "bias_log": float(error.mean()),
         **covered,
+        "held_out": _held_out(result),
+        "fitted": np.column_stack([result.train.compute, result.train.loss]).tolist(),
         "best_naive": best_naive.predictor,
         **better,
     }
+
+
+def _held_out(result: Backtest) -> list[dict[str, Any]]:
+    """The held-out configurations, the losses of each one's runs averaged."""
+    table = result.table
+    unique = table.total_tokens if table.unique_tokens is None else table.unique_tokens
+    rows = []
+    for place in cells(table):
+        first = place[0]
+        low, high = (float(ends[first]) for ends in (result.low, result.high))
+        rows.append(
+            {
+                "n_params": float(table.n_params[first]),
+                "unique_tokens": float(unique[first]),
+                "total_tokens": float(table.total_tokens[first]),
+                "compute": float(np.mean(table.compute[place])),
+                "runs": len(place),
+                "loss": float(np.exp(np.mean(np.log(table.loss[place])))),
+                "predicted": float(result.predicted[first]),
+                "low": low if np.isfinite(low) else None,
+                "high": high if np.isfinite(high) else None,
+            }
+        )
+    return rows
 
 
 def _t(values: Floats) -> list[float] | None:

@@ -19,7 +19,7 @@ from workbench.figures import (
 from workbench.messages import suggestion
 from workbench.metrics import METRICS, OLD_NAMES, higher_is_better
 from workbench.report.comparisons import metric_sections
-from workbench.report.law_sections import fits_section
+from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.run_sections import cost_section, provenance_section, runs_section
 from workbench.report.sections import Report, Section, attempt, best_sql, points_sql
 from workbench.store import query
@@ -51,7 +51,8 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
     for metric in chosen:
         made += metric_sections(results, study, metric, verdicts, missing)
     made += _together(results, study, chosen, known, missing)
-    made += [fits_section(results, study), provenance_section(results, study)]
+    made += [fits_section(results, study), backtests_section(results, study)]
+    made += [forecasts_section(results, study), provenance_section(results, study)]
     if not chosen:
         missing.append("no metric to compare has been evaluated yet.")
     return Report(

@@ -1,10 +1,14 @@
-"""Scaling laws fitted before, from the store."""
+"""Scaling laws, their backtests and forecasts, from the store."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from workbench.analysis.forecast_scores import calibration, score_forecasts
 from workbench.analysis.table_rows import interval_text
+from workbench.errors import InputError
+from workbench.figures import backtest_figure
+from workbench.laws.backtest import score_row
 from workbench.report.sections import Section
 from workbench.store import query
 from workbench.store.query import literal
@@ -44,3 +48,56 @@ def _notes(fit: dict[str, Any]) -> list[str]:
     if error is not None:
         notes.append(f"{who}: held-out error {100 * error:.3g} % on the runs of most compute.")
     return notes + [f"{who}: {finding}" for finding in fit["checks"]]
+
+
+def backtests_section(results: Path, study: str) -> Section | None:
+    """How well laws predicted the study's larger runs from its smaller ones, or None if that was
+    never asked."""
+    sql = f"""SELECT result FROM backtests WHERE study = {literal(study)}
+ORDER BY along, train, objective, (result->>'$.mean_abs_log')::DOUBLE"""
+    rows = [json.loads(row) for row in query(results, sql)["result"]]
+    if not rows:
+        return None
+    text = (
+        "Laws were fitted to some of the runs and held against the others. Errors are in percent "
+        "of the loss; coverage is how often a 95 % interval held the measured loss; the last "
+        "column is the error less that of the best predictor without a law.",
+    )
+    figure = backtest_figure(rows) if any(not row["naive"] for row in rows) else None
+    return Section(
+        "Backtests", text=text, rows=tuple(map(score_row, rows)), figure=figure, sql=(sql,)
+    )
+
+
+def forecasts_section(results: Path, study: str) -> Section | None:
+    """What was forecast beside what was measured, or None if nothing was forecast."""
+    sql = f"""SELECT kind, run_id, objective, n_params, unique_tokens, total_tokens, metric, made,
+       expected, low, high, source, after_the_fact, problem
+FROM forecasts WHERE study = {literal(study)} ORDER BY kind DESC, made, run_id, n_params"""
+    if query(results, sql).is_empty():
+        return None
+    try:
+        scores = score_forecasts(results, study)
+    except InputError:  # a dataset, which has no documents
+        return Section("Forecasts", rows=tuple(query(results, sql).to_dicts()), sql=(sql,))
+    notes = [
+        f"{row['n']} forecasts of a {row['kind']} from {row['source']}: 95 % intervals held "
+        f"{row['coverage']:.0%}."
+        for row in calibration(scores.rows)
+    ]
+    notes += [f"Not scored: {count}: {reason}." for reason, count in scores.left_out.items()]
+    rows = tuple(
+        {
+            "forecast of": row["kind"],
+            "objective": row["objective"],
+            "n_params": row["n_params"],
+            "unique_tokens": row["unique_tokens"],
+            "total_tokens": row["total_tokens"],
+            "expected": row["expected"],
+            "95 % interval": interval_text([row["low"], row["high"]]),
+            "measured": row["measured"],
+            "inside": row["inside"],
+        }
+        for row in scores.rows
+    )
+    return Section("Forecasts", text=tuple(notes), rows=rows, sql=(sql,))

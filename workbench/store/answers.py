@@ -64,3 +64,31 @@ def keep_fits(
                 "INSERT INTO fits VALUES (?, ?, ?, ?)",
                 [study, row["law"], row["objective_name"], json.dumps(row)],
             )
+
+
+def keep_backtests(
+    results: Path, study: str, rows: list[dict[str, Any]], *, timeout: float = 10.0
+) -> None:
+    """Replace a study's backtests of the same splits. A dataset is not changed.
+
+    Args:
+        rows: of `laws.backtest.scores`.
+
+    Raises:
+        WorkbenchError: the store stayed locked, or the disk is full.
+    """
+    if is_dataset(results):
+        return
+    with writing(database_path(results), timeout=timeout) as connection:
+        for train in {row["train"] for row in rows}:
+            connection.execute(
+                "DELETE FROM backtests WHERE study = ? AND train = ?", [study, train]
+            )
+        for row in rows:
+            connection.execute(
+                "INSERT INTO backtests VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    *(study, row["along"], row["train"], row["objective"], row["predictor"]),
+                    json.dumps(row),
+                ],
+            )

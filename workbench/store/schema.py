@@ -164,6 +164,17 @@ TABLES: tuple[Table, ...] = (
         ("result", "JSON", "the whole answer"),
         ("definition", "VARCHAR", "what counts as a crossover: band, point or best_so_far"),
     ),
+    _table(
+        "backtests",
+        "How well laws, and predictors without a law, predicted the runs that they were not fitted "
+        "to: computed last.",
+        ("study", "VARCHAR", "name of the study, or of several"),
+        ("along", "VARCHAR", "size, unique_tokens, epochs, compute, or conditions"),
+        ("train", "VARCHAR", "which runs were fitted"),
+        ("objective", "VARCHAR", "objective predicted"),
+        ("predictor", "VARCHAR", "name of the law, or of the predictor without one"),
+        ("result", "JSON", "error, bias, coverage, and the held-out runs"),
+    ),
     FORECASTS,
     _table(
         "ingested",
