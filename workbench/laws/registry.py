@@ -10,6 +10,7 @@ from workbench.laws.data_constrained_geometric import DATA_CONSTRAINED_GEOMETRIC
 from workbench.laws.data_constrained_penalty import DATA_CONSTRAINED_PENALTY
 from workbench.laws.isoflop import ISOFLOP
 from workbench.laws.law import Law, Procedure
+from workbench.laws.loss_to_accuracy import LOSS_TO_ACCURACY
 from workbench.laws.overfitting_penalty import OVERFITTING_PENALTY
 from workbench.laws.quokka import QUOKKA
 from workbench.laws.saturating import SATURATING
@@ -28,6 +29,7 @@ _BUILT_IN: dict[str, Law | Procedure] = {
         SATURATING,
         ISOFLOP,
         CRITICAL_COMPUTE,
+        LOSS_TO_ACCURACY,
     )
 }
 
