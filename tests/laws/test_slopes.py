@@ -7,13 +7,18 @@ from hypothesis import strategies as st
 
 from workbench.laws.isoflop import PARABOLA
 from workbench.laws.law import Floats, Law, Rows
+from workbench.laws.loss_to_accuracy import SIGMOID
 from workbench.laws.registry import LAWS
 
-FITTED = {name: law for name, law in LAWS.items() if isinstance(law, Law)} | {"parabola": PARABOLA}
+FITTED = {name: law for name, law in LAWS.items() if isinstance(law, Law)}
+FITTED |= {"parabola": PARABOLA, "sigmoid": SIGMOID}
 RANGES = {
     "E": (0.01, 20.0), "A": (1e-3, 1e8), "B": (1e-3, 1e8), "alpha": (0.02, 2.0),
     "beta": (0.02, 2.0), "R_D": (0.05, 5e4), "R_N": (0.05, 5e4), "k": (1e-3, 1e6),
-    "gain": (0.1, 4.0), "decay": (0.05, 1.5), "mu": (-0.5, 1.5), "nu": (-0.5, 1.5),
+    "gain": (0.05, 4.0), "decay": (0.05, 1.5), "mu": (-0.5, 1.5), "nu": (-0.5, 1.5),
+    "P": (1e-6, 1e2), "delta": (0.1, 2.0), "kappa": (-0.5, 2.0), "G": (0.1, 50.0),
+    "a": (1e-3, 1e6), "b": (1e-3, 1e6), "c": (1e-4, 1e4), "gamma": (0.0, 1.5),
+    "floor": (0.01, 1.0), "slope": (0.1, 10.0), "midpoint": (0.5, 20.0),
     "c0": (-3.0, 3.0), "c1": (-3.0, 3.0), "c2": (1e-3, 3.0),
 }  # fmt: skip
 

@@ -16,7 +16,10 @@ def fit(
     table: Annotated[
         Path | None, typer.Option("--table", help="A .csv or .parquet of runs and losses.")
     ] = None,
-    study: Annotated[str | None, typer.Option("--study", help="Or a study of the store.")] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option("--study", help="Or a study of the store; several are fitted together."),
+    ] = None,
     law: Annotated[
         str, typer.Option("--law", help="Name of the law, or all for a tournament.")
     ] = "data_constrained",
@@ -34,9 +37,11 @@ def fit(
     two_stage: Annotated[
         bool, typer.Option("--two-stage", help="Fit runs of one epoch first, then the repeats.")
     ] = False,
-    metric: Annotated[str, typer.Option("--metric", help="Of a study: the loss.")] = "val_loss",
+    metric: Annotated[
+        str, typer.Option("--metric", help="Of a study: the loss, or an accuracy.")
+    ] = "val_loss",
     at: Annotated[
-        str, typer.Option("--at", help="Of a study: each run's final or best value.")
+        str, typer.Option("--at", help="Of a study: each run's final or best value, or its curve.")
     ] = "final",
     starts: Annotated[int, typer.Option("--starts", min=1, help="Starts of the search.")] = 64,
     resamples: Annotated[
@@ -49,7 +54,8 @@ def fit(
             "--cluster",
             metavar="COLUMN",
             help="Rows that share their noise are resampled together: those of one size, text, "
-            "seed or any COLUMN; none for rows one by one. Default: points of one run.",
+            "trunk, seed or any COLUMN; none for rows one by one. Default: points of one run or of "
+            "one trunk.",
         ),
     ] = None,
     huber_delta: Annotated[
@@ -109,8 +115,8 @@ def fit(
         from workbench.figures import save_fits
 
         lines += save_fits(fits, figures, figure_format)
-    if study is not None:
-        _save(results, study, document)
+    if study:
+        _save(results, ", ".join(dict.fromkeys(study)), document)
     emit(rows, fmt, document=document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)

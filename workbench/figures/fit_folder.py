@@ -11,6 +11,8 @@ from workbench.figures.law_fits import (
 )
 from workbench.figures.theme import Figure, save
 from workbench.laws.fitting.result import Fit
+from workbench.laws.law import Law
+from workbench.laws.registry import LAWS
 
 
 def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
@@ -35,7 +37,8 @@ def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
         made += [(f"{law}-predicted", predicted_figure(own))]
         made += [(f"{law}-residuals", residuals_figure(own))]
         for fit in own:
-            made.append((_file(fit, "contours"), contour_figure(fit)))
+            if isinstance(LAWS[law], Law):
+                made.append((_file(fit, "contours"), contour_figure(fit)))
             if fit.profiles:
                 made.append((_file(fit, "likelihood"), profile_figure(fit)))
     for name, figure in made:

@@ -87,6 +87,8 @@ class Law:
     published: dict[str, float]
     published_for: str
     needs_unique: bool = True
+    reads_runs: bool = True
+    """Whether its inputs are sizes and tokens, that may be odd ones. A second step reads losses."""
     scale_terms: tuple[tuple[str, str, str], ...] = ()
     """(scale, exponent, input) of each power-law term, as ("A", "alpha", "n"): for starts."""
     first_stage: tuple[str, ...] = ()
@@ -137,3 +139,5 @@ class Procedure:
     fit: Callable[..., list[Any]]
     published: dict[str, float]
     published_for: str
+    takes_options: bool = False
+    """Whether it is fitted by the engine, with parameters that can be fixed, tied and shared."""

@@ -7,9 +7,13 @@ from workbench.laws.chinchilla import CHINCHILLA
 from workbench.laws.critical_compute import CRITICAL_COMPUTE
 from workbench.laws.data_constrained import DATA_CONSTRAINED
 from workbench.laws.data_constrained_geometric import DATA_CONSTRAINED_GEOMETRIC
+from workbench.laws.data_constrained_penalty import DATA_CONSTRAINED_PENALTY
 from workbench.laws.isoflop import ISOFLOP
 from workbench.laws.law import Law, Procedure
+from workbench.laws.loss_to_accuracy import LOSS_TO_ACCURACY
+from workbench.laws.overfitting_penalty import OVERFITTING_PENALTY
 from workbench.laws.quokka import QUOKKA
+from workbench.laws.saturating import SATURATING
 from workbench.recipe.declarations import LawPlugin
 from workbench.recipe.plugins import Installed, Plugins, Registry
 
@@ -20,8 +24,12 @@ _BUILT_IN: dict[str, Law | Procedure] = {
         DATA_CONSTRAINED,
         DATA_CONSTRAINED_GEOMETRIC,
         QUOKKA,
+        OVERFITTING_PENALTY,
+        DATA_CONSTRAINED_PENALTY,
+        SATURATING,
         ISOFLOP,
         CRITICAL_COMPUTE,
+        LOSS_TO_ACCURACY,
     )
 }
 

@@ -1,15 +1,19 @@
 """The law, the table and the options of a fit, from what a user gave."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.conditions import Conditions
 from workbench.errors import InputError
+from workbench.laws.fitting.accuracy_table import ACCURACY, accuracy_table
 from workbench.laws.fitting.loss_table import LossTable, read_table
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Law, Procedure
 from workbench.laws.registry import LAWS
 from workbench.messages import suggestion
+
+_SECOND_STEP = "loss_to_accuracy"
 
 
 def get_law(name: str) -> Law | Procedure:
@@ -28,7 +32,7 @@ def get_law(name: str) -> Law | Procedure:
 
 def get_table(
     table: Path | None,
-    study: str | None,
+    study: str | Sequence[str] | None,
     results: Path,
     metric: str,
     at: str,
@@ -36,18 +40,26 @@ def get_table(
     law: str,
     where: Conditions = (),
 ) -> LossTable:
-    """The losses to fit, from a file or from a study.
+    """The losses to fit, from a file or from one or several studies.
+
+    For `loss_to_accuracy` each loss comes with an accuracy, the metric: a file's column of its
+    name, or measured at the same point of a run.
 
     Raises:
         InputError: neither or both of a table and a study are given, or it cannot be read.
     """
-    if (table is None) == (study is None):
+    if (not table) == (not study):
         raise InputError("give one of --table FILE and --study NAME.")
     if table is not None:
-        return read_table(table, columns).where(where)
-    assert study is not None
+        losses = read_table(table, columns).where(where)
+        if law == _SECOND_STEP and metric in losses.columns:
+            losses.columns[ACCURACY] = losses.columns[metric]
+        return losses
+    assert study
     if columns:
         raise InputError("--column is for --table: a study's columns are known.")
+    if law == _SECOND_STEP:
+        return accuracy_table(results, study, metric, at, where)
     # The critical compute is read from whole curves, not from their ends.
     return study_table(results, study, metric, "curve" if law == "critical_compute" else at, where)
 

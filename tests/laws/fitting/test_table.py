@@ -1,6 +1,7 @@
 """Tables to fit: what is wrong is named by file, row and column."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_a_bad_cell_is_named(case: str, tmp_path: Path) -> None:
     changes, words = BAD[case]
     path = written(tmp_path / "t.csv", **changes)
     with pytest.raises(InputError) as error:
-        check_table(read_table(path), needs=5, law="chinchilla", needs_unique=False)
+        check_table(read_table(path), needs=5, law=law("chinchilla"))
     for word in [str(path), *words]:
         assert word in str(error.value)
 
@@ -102,7 +103,8 @@ def findings(reads_unique: Any = False, /, **changes: list) -> list[str]:
         source="t", name=np.array([f"row {i + 1}" for i in range(7)]),
         compute=6 * arrays["n_params"] * arrays["total_tokens"], columns=columns, **arrays,
     )  # fmt: skip
-    return check_table(table, needs=5, law="chinchilla", needs_unique=reads_unique)
+    read = replace(law("chinchilla"), needs_unique=reads_unique)
+    return check_table(table, needs=5, law=read)
 
 
 def test_good_tables_have_no_findings() -> None:

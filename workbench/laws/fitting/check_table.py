@@ -4,13 +4,14 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.law import Law
 
 POOR_R2 = 0.5
 _SEEDS = ("seed", "data_seed")
 _NAMED = 3  # findings of a kind that are spelt out; the rest are counted
 
 
-def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -> list[str]:
+def check_table(table: LossTable, *, needs: int, law: Law) -> list[str]:
     """What is odd about a table, as sentences.
 
     Args:
@@ -19,9 +20,9 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
     Raises:
         InputError: the table cannot determine the law.
     """
-    if needs_unique and table.unique_tokens is None:
+    if law.needs_unique and table.unique_tokens is None:
         raise InputError(
-            f"{table.source}: no column unique_tokens, and {law} needs it. Give it with "
+            f"{table.source}: no column unique_tokens, and {law.name} needs it. Give it with "
             "--column unique_tokens=theirs, or fit --law chinchilla."
         )
     inputs = np.column_stack([table.n_params, table.total_tokens, table.rows.log_u])
@@ -32,14 +33,14 @@ def check_table(table: LossTable, *, needs: int, law: str, needs_unique: bool) -
         who = f", {names[0]}" if len(names) == 1 and names[0] else ""
         raise InputError(
             f"{table.source}{who}: {rows} of {distinct} distinct configuration"
-            f"{'' if distinct == 1 else 's'}: {law} has {needs} free parameters and needs more "
-            "than that. Add runs, or fix parameters with --fixed."
+            f"{'' if distinct == 1 else 's'}: {law.name} has {needs} free parameters and needs "
+            "more than that. Add runs, or fix parameters with --fixed."
         )
     if np.ptp(table.loss) == 0:
         raise InputError(
             f"{table.source}: every loss is {table.loss[0]:g}: there is nothing to fit."
         )
-    return odd_rows(table, unique=needs_unique)
+    return odd_rows(table, unique=law.needs_unique) if law.reads_runs else []
 
 
 def odd_rows(table: LossTable, *, unique: bool) -> list[str]:

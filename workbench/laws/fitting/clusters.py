@@ -1,7 +1,9 @@
 """Rows that share their noise, and resamples that take or leave them together.
 
-Points of one run, runs of one size or runs on one text are off in the same direction. Intervals
-from rows drawn one by one are then too narrow: a cluster says once what its rows seem to say often.
+Points of one run, runs that share a trunk, runs of one size or runs on one text are off in the same
+direction. Intervals from rows drawn one by one are then too narrow: a cluster says once what its
+rows seem to say often. Of nested clusters the coarser covers the finer: the runs of a trunk are of
+one size and on one text.
 """
 
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ def clusters_of(table: LossTable, column: str | None) -> Clusters | None:
 
     Args:
         column: a column, several joined by commas, size, text, or none for rows by themselves.
-            None: the points of a run, where the table has several of one.
+            None: the points of a run, or the runs that share a trunk, where there are several.
 
     Raises:
         InputError: there is no such column, or all rows are in one cluster.
@@ -125,18 +127,23 @@ def _values(table: LossTable, name: str) -> list[str]:
         known = [*table.columns, *(k for k, v in own.items() if v is not None), *_ALIASES]
         raise InputError(
             f"--cluster {name}: {table.source} has no such column{suggestion(name, known) or '.'} "
-            "Allowed: size, text, none, a column of the table or of the store's runs, or a key in "
-            "which the study's runs differ."
+            "Allowed: size, text, none, a column of the table or of the store's runs, a study's "
+            "trunk, study or estimator, or a key in which its runs differ."
         )
     return list(map(str, values))
 
 
 def _runs(table: LossTable) -> Clusters | None:
-    """Several points of one run: rows of one name and size, but of different tokens."""
+    """Several points of one run: rows of one name and size, but of different tokens. Of a study,
+    also runs that share a trunk, whose first points are the same numbers."""
     names = table.run_ids or [
         f"{name} {n}" for name, n in zip(table.name, table.n_params, strict=True)
     ]
     clusters = _clusters(list(names), "run")
+    if table.run_ids and "trunk" in table.columns:
+        trunks = _clusters(list(table.columns["trunk"]), "trunk")
+        if 1 < trunks.count < clusters.count:
+            return trunks
     if clusters.count == len(table):
         return None
     points = np.unique(np.column_stack([clusters.label, table.total_tokens]), axis=0)

@@ -8,13 +8,14 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.laws.fitting.check_table import check_table, outliers, poor_fit
 from workbench.laws.fitting.clusters import clusters_of
-from workbench.laws.fitting.held_out import held_out_error, held_out_rows
+from workbench.laws.fitting.held_out import HeldOut, held_out_error, held_out_rows
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import Problem, huber
 from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.fitting.search import SUBSAMPLE, Minimum, search
+from workbench.laws.fitting.sharing import sharing_test
 from workbench.laws.fitting.starts import make_problem
 from workbench.laws.fitting.uncertainty import (
     EDGE,
@@ -38,7 +39,8 @@ def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list
         WorkbenchError: no start reached a finite objective.
     """
     if isinstance(law, Procedure):
-        options.check_plain(law.name)
+        if not law.takes_options:
+            options.check_plain(law.name)
         return law.fit(table, options)
     options.check(law)
     if options.shared and (table.objective is None or len(table.objectives) < 2):
@@ -67,7 +69,8 @@ class _Solution:
     spread: Spread | None
     profiles: dict[str, Profile]
     influence: list[Influence] | None
-    held_out: dict[str, Any] | None
+    held_out: HeldOut | None
+    sharing: dict[str, Any] | None
     fixed: tuple[str, ...]
     checks: tuple[str, ...]
     notes: tuple[str, ...]
@@ -84,7 +87,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         options = replace(options, two_stage=False, fixed={**first, **options.fixed})
     problem = make_problem(law, table, options)
     needs = int(problem.free.sum())
-    checks = check_table(table, needs=needs, law=law.name, needs_unique=law.needs_unique)
+    checks = check_table(table, needs=needs, law=law)
     options.report_stage("search")
     minima = search(problem, options)
     theta = minima[0].theta
@@ -96,6 +99,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     widths = np.zeros(len(theta))
     if spread is not None:
         widths = np.ptp(np.quantile(spread.theta, [0.025, 0.975], axis=0), axis=0)
+    held_out = _held_out(law, table, given_options) if options.diagnostics else None
     solution = _Solution(
         law=law,
         table=table,
@@ -104,7 +108,8 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         spread=spread,
         profiles=_profiles(problem, known, minima[0].objective, options),
         influence=_influences(problem, theta, widths, options),
-        held_out=_held_out(law, table, given_options) if options.diagnostics else None,
+        held_out=held_out,
+        sharing=sharing_test(law, table, options, held_out) if options.shared else None,
         fixed=tuple(
             name
             for name, place in zip(law.names, problem.index[0], strict=True)
@@ -126,8 +131,8 @@ def _influences(
     return leave_one_out(problem, theta, widths)
 
 
-def _held_out(law: Law, table: LossTable, options: FitOptions) -> dict[str, Any] | None:
-    """The held-out error, its first stage fitted without the held-out rows too."""
+def _held_out(law: Law, table: LossTable, options: FitOptions) -> HeldOut | None:
+    """The held-out errors, its first stage fitted without the held-out rows too."""
     options.report_stage("held-out error")
     if not options.two_stage:
         return held_out_error(law, table, options)
@@ -198,6 +203,7 @@ def _result(solution: _Solution, g: int) -> Fit:
     predicted = own.loss * np.exp(residuals)
     r2 = r_squared(own.loss, predicted)
     draws, ci95 = _draws(solution, g)
+    unseen = solution.held_out and solution.held_out.within(rows)
     free = _free_names(solution, g) if solution.profiles else []
     own_profiles = {name: _profile_of(solution, g, name) for name in free}
     return Fit(
@@ -214,7 +220,9 @@ def _result(solution: _Solution, g: int) -> Fit:
             for name, profile in own_profiles.items()
         },
         starts=sum(m.starts for m in minima),
-        held_out=solution.held_out,
+        held_out=unseen.document() if unseen else None,
+        unseen=unseen,
+        sharing=solution.sharing,
         fixed=solution.fixed,
         shared=solution.options.shared,
         at_bound=_at_bound(solution, g),

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.laws.fitting.held_out import HeldOut
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.sharing import sharing_line
 from workbench.laws.fitting.uncertainty import Profile
 from workbench.laws.law import Floats
 
@@ -44,6 +46,10 @@ class Fit:
     predicted: Floats | None = field(default=None, repr=False)
     draws: dict[str, Floats] | None = field(default=None, repr=False)
     fitted_range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    unseen: HeldOut | None = field(default=None, repr=False)
+    """Errors on this objective's held-out rows; the rows are places in `table`."""
+    sharing: dict[str, Any] | None = None
+    """Of a fit with shared parameters: see `sharing.sharing_test`."""
 
     def row(self) -> dict[str, Any]:
         """The fit as `--json` prints it."""
@@ -61,6 +67,7 @@ class Fit:
             "held_out": self.held_out,
             "fixed": list(self.fixed),
             "shared": list(self.shared),
+            "sharing": self.sharing,
             "at_bound": list(self.at_bound),
             "minima": list(self.minima),
             "ci_method": self.ci_method,
@@ -143,6 +150,8 @@ def summary(fit: Fit) -> list[str]:
             f"{fit.held_out['compute_from']:.3g} FLOPs) are predicted with an error of "
             f"{100 * fit.held_out['rmse_log']:.3g} % (root mean square)."
         )
+    if fit.sharing:
+        lines.append(sharing_line(fit.sharing))
     lines += [f"Check: {finding}" for finding in fit.checks]
     lines += [f"Note: {note}." for note in fit.notes]
     return lines

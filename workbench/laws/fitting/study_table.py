@@ -1,16 +1,22 @@
-"""A study's runs as a table to fit."""
+"""The runs of a study, or of several, as a table to fit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from workbench.analysis.curves import Curve, chosen, load_curves, run_values
+from workbench.analysis.curves import Curve
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.study_runs import (
+    curves_of,
+    notes_on_several,
+    run_columns,
+    source_name,
+)
 from workbench.metrics import higher_is_better
 
 AT = ("final", "best", "curve")
@@ -18,16 +24,19 @@ AT = ("final", "best", "curve")
 
 def study_table(
     results: Path,
-    study: str,
+    study: str | Sequence[str],
     metric: str = "val_loss",
     at: str = "final",
     where: Conditions = (),
 ) -> LossTable:
     """A table of losses, one row a run: its last or best value of a metric, and its cost.
 
-    The cost is the tokens and FLOPs up to that value.
+    The cost is the tokens and FLOPs up to that value. Among the columns are `study`, the
+    `estimator` of the loss and `trunk`, the run that began the training which a run went on from:
+    the run itself where it trained alone.
 
     Args:
+        study: one or several, whose runs are then fitted together. A run of two counts once.
         at: "final", "best" (early stopping: tokens and FLOPs are those of the best value, which is
             chosen on one half of the documents and measured on the other where that is possible),
             or "curve" for every point.
@@ -35,14 +44,17 @@ def study_table(
 
     Raises:
         InputError: there is no such study or metric, no run matches, the metric is not a loss, or
-            the runs were evaluated by different protocols.
+            the runs were evaluated by different protocols or, across studies, estimators.
     """
     if at not in AT:
         raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
     if higher_is_better(metric):
-        raise InputError(f"--metric {metric}: scaling laws describe losses; {metric} is none.")
-    curves = chosen(load_curves(results, study, metric), where).curves
-    _require_one_protocol(study, curves)
+        raise InputError(
+            f"--metric {metric}: scaling laws describe losses; {metric} is none. For how it "
+            f"follows from the loss: --law loss_to_accuracy --metric {metric}."
+        )
+    studies = [study] if isinstance(study, str) else list(dict.fromkeys(study))
+    curves, of_study = curves_of(results, studies, metric, where)
     place = {curve.run_id: number for number, curve in enumerate(curves)}
     frame = _points(curves)
     if at != "curve":
@@ -62,7 +74,7 @@ def study_table(
     # Measured FLOPs where there are some; the usual estimate for imported runs without.
     estimate = 6.0 * arrays["n_params"] * arrays["tokens"]
     return LossTable(
-        source=f"study {study}",
+        source=source_name(studies),
         name=np.array(frame["run_id"].to_list()),
         n_params=arrays["n_params"],
         total_tokens=arrays["tokens"],
@@ -71,37 +83,15 @@ def study_table(
         compute=np.where(np.isfinite(arrays["flops"]), arrays["flops"], estimate),
         objective=np.array(frame["objective"].to_list()),
         estimators=tuple(sorted({curve.estimator for curve in curves if curve.estimator})),
-        notes=_notes(frame, curves, at, where, len(honest)),
+        notes=(
+            *_notes(frame, curves, at, where, len(honest)),
+            *notes_on_several(curves, studies, of_study),
+        ),
         run_ids=tuple(frame["run_id"].to_list()),
-        columns=_columns(curves, np.array([place[run_id] for run_id in frame["run_id"]], int)),
+        columns=run_columns(
+            results, curves, of_study, np.array([place[run_id] for run_id in frame["run_id"]], int)
+        ),
     )
-
-
-def _require_one_protocol(study: str, curves: list[Curve]) -> None:
-    protocols = sorted({curve.protocol for curve in curves if curve.protocol is not None})
-    if len(protocols) > 1:
-        raise InputError(
-            f"study {study}: its runs were evaluated by protocols "
-            f"{' and '.join(map(str, protocols))}, whose losses are not comparable. Choose with "
-            f"--where 'protocol = {protocols[-1]}', or run the recipe again: runs of an older "
-            "protocol then leave the study."
-        )
-
-
-def _columns(curves: list[Curve], run: NDArray[np.intp]) -> dict[str, NDArray[np.object_]]:
-    """The store's columns of each row's run, and the keys in which the runs differ.
-
-    Args:
-        run: the place of each row's run among the curves.
-    """
-    runs = [run_values(curve) for curve in curves]
-    columns = {}
-    for name in {name: None for values in runs for name in values}:
-        column = np.empty(len(runs), dtype=object)  # whose elements may be lists
-        column[:] = [values.get(name) for values in runs]
-        if "." not in name or len(set(map(str, column))) > 1:
-            columns[name] = column[run]
-    return columns
 
 
 def _points(curves: list[Curve]) -> pl.DataFrame:

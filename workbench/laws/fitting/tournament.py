@@ -1,11 +1,16 @@
-"""Which law predicts best the runs of most compute from the others."""
+"""Which law predicts best the runs of most compute from the others, and which do as well."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from workbench.errors import InputError
+from workbench.laws.fitting.clusters import Clusters, clusters_of
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.margin import Margin, margin
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.result import Fit
 from workbench.laws.law import Law, Procedure
@@ -15,6 +20,10 @@ def tournament(
     laws: Mapping[str, Law | Procedure], table: LossTable, options: FitOptions
 ) -> tuple[list[Fit], list[str]]:
     """Fit every law that the table can determine.
+
+    Each fit's held-out error comes with its margin to the best of its objective, paired over the
+    held-out rows; whether that is a tie; and whether it is the simplest law within one standard
+    error of the best.
 
     Returns:
         The fits, best held-out error first within each objective, and for each law that could
@@ -32,11 +41,61 @@ def tournament(
             missing.append(f"{name}: {error}")
     if not fits:
         raise InputError("no law can be fitted:\n" + "\n".join(missing))
-    return sorted(fits, key=_rank), missing
+    fits = sorted(fits, key=_rank)
+    for objective in dict.fromkeys(fit.objective_name for fit in fits):
+        places = [i for i, fit in enumerate(fits) if fit.objective_name == objective]
+        for place, fit in zip(places, _compared([fits[i] for i in places], options), strict=True):
+            fits[place] = fit
+    return fits, missing
 
 
 def _rank(fit: Fit) -> tuple[str, float]:
     return (fit.objective_name or "", held_out_rmse(fit) or float("inf"))
+
+
+def _compared(fits: list[Fit], options: FitOptions) -> list[Fit]:
+    """Fits to the same rows, the best first, with their margins to it."""
+    best = fits[0]
+    margins = [_margin(fit, best, options) for fit in fits]
+    near = [
+        fit
+        for fit, one in zip(fits, margins, strict=True)
+        if one is not None and one.within_one_error
+    ]
+    simplest = min(near, key=lambda fit: (free_parameters(fit), held_out_rmse(fit)), default=None)
+    return [
+        fit
+        if one is None
+        else replace(
+            fit,
+            held_out={
+                **(fit.held_out or {}),
+                **one.document(),
+                "tie": one.is_tie,
+                "simplest": fit is simplest,
+            },
+        )
+        for fit, one in zip(fits, margins, strict=True)
+    ]
+
+
+def _margin(fit: Fit, best: Fit, options: FitOptions) -> Margin | None:
+    """None where a fit predicts no losses, or was held out on other rows."""
+    own, other = fit.unseen, best.unseen
+    if own is None or other is None or not np.array_equal(own.rows, other.rows):
+        return None
+    return margin(own.error, other.error, _clusters(fit, options))
+
+
+def _clusters(fit: Fit, options: FitOptions) -> Clusters | None:
+    """The clusters of a fit's held-out rows."""
+    assert fit.table is not None
+    assert fit.unseen is not None
+    try:
+        clusters = clusters_of(fit.table, options.cluster)
+    except InputError:  # one objective's rows may all be in one cluster of a shared fit
+        clusters = Clusters(np.zeros(len(fit.table), dtype=np.intp), str(options.cluster))
+    return clusters and replace(clusters, label=clusters.label[fit.unseen.rows])
 
 
 def held_out_rmse(fit: Fit) -> float | None:
@@ -44,19 +103,28 @@ def held_out_rmse(fit: Fit) -> float | None:
     return (fit.held_out or {}).get("rmse_log")
 
 
+def free_parameters(fit: Fit) -> int:
+    return len([name for name in fit.params if name not in fit.fixed])
+
+
 def standings(fits: list[Fit]) -> list[dict[str, Any]]:
     """The tournament as table rows."""
-    return [
-        {
-            "law": fit.law,
-            "objective": fit.objective_name,
-            "rows": fit.n,
-            "free": len([name for name in fit.params if name not in fit.fixed]),
-            "held-out error (log loss)": held_out_rmse(fit),
-            "held-out rows": (fit.held_out or {}).get("n"),
-            "Huber objective": fit.loss,
-            "R2": fit.r2,
-            "not identified": ", ".join(n for n, ok in fit.identified.items() if not ok),
-        }
-        for fit in fits
-    ]
+    return [_standing(fit, fit.held_out or {}) for fit in fits]
+
+
+def _standing(fit: Fit, held_out: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "law": fit.law,
+        "objective": fit.objective_name,
+        "rows": fit.n,
+        "free": free_parameters(fit),
+        "held-out error (log loss)": held_out_rmse(fit),
+        "above best": held_out.get("margin_log"),
+        "standard error": held_out.get("margin_stderr_log"),
+        "tie": held_out.get("tie"),
+        "simplest within it": held_out.get("simplest"),
+        "held-out rows": held_out.get("n"),
+        "Huber objective": fit.loss,
+        "R2": fit.r2,
+        "not identified": ", ".join(n for n, ok in fit.identified.items() if not ok),
+    }
