@@ -125,7 +125,7 @@ def test_error_and_bias_are_of_log_loss_and_too_high_is_positive() -> None:
     assert row["bias_log"] == pytest.approx(0.25)
     assert row["mean_abs_log"] == pytest.approx(0.75)
     assert row["rmse_log"] == pytest.approx(np.sqrt(1.25 / 2))
-    assert row["difference"] == pytest.approx(0.75 - np.log(2) / 2)
+    assert row["difference"] == pytest.approx(np.sqrt(1.25 / 2) - np.log(2) / np.sqrt(2))
     assert row["coverage"] is None
 
 

@@ -253,9 +253,9 @@ def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
     assert done.returncode == 0, done.stderr
     assert "n_params <" in done.stdout
     assert figure.read_text().startswith("<svg")
-    for name, title in (("grid", "## Backtests"), ("larger", "## Forecasts")):
-        out = tmp_path / f"{name}.md"
-        done = workbench("report", name, "--results", results, "--out", out)
-        assert done.returncode == 0, done.stderr
-        assert title in out.read_text()
-    assert "6 forecasts of a run from own fits" in (tmp_path / "larger.md").read_text()
+    for name, text in (("grid", "Backtests"), ("larger", "6 forecasts of a run from own fits")):
+        for suffix in ("html", "md"):
+            out = tmp_path / f"{name}.{suffix}"
+            done = workbench("report", name, "--results", results, "--out", out)
+            assert done.returncode == 0, done.stderr
+            assert text in out.read_text()

@@ -89,6 +89,6 @@ def _panel(frame: pl.DataFrame, row: dict[str, Any], colour: Any) -> Any:
         height=_HEIGHT,
         title=alt.TitleParams(
             f"{name}{row['predictor']}",
-            subtitle=f"fitted to {row['train']}; error {100 * row['mean_abs_log']:.2g} %{coverage}",
+            subtitle=f"fitted to {row['train']}; error {100 * row['rmse_log']:.2g} %{coverage}",
         ),
     )

@@ -18,8 +18,10 @@ from scipy import stats
 
 from workbench.conditions import Conditions, parse_conditions
 from workbench.errors import InputError
+from workbench.laws.fitting.clusters import Clusters
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.margin import Margin, margin
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Floats, Law
@@ -71,9 +73,14 @@ class Backtest:
         """Of log loss, predicted less measured: 0.01 is one percent too high."""
         return np.log(self.predicted / self.table.loss)
 
-    def cell_means(self, values: Floats) -> Floats:
-        """Means over the runs of one size, length and unique tokens, which err together."""
-        return np.array([values[rows].mean() for rows in cells(self.table)])
+    @property
+    def rmse(self) -> float:
+        return float(np.sqrt((self.error**2).mean()))
+
+    def margin(self, other: "Backtest") -> Margin:
+        """How much larger its error is than another's. Runs of one size, length and number of
+        unique tokens err together, and count once."""
+        return margin(self.error, other.error, Clusters(cell_of(self.table), "configuration"))
 
 
 @dataclass(frozen=True)
@@ -180,10 +187,15 @@ def _quantity(table: LossTable, name: str) -> Floats:
     return values[name]
 
 
-def cells(table: LossTable) -> list[NDArray[np.intp]]:
-    """The places of the rows of each size, length and number of unique tokens."""
+def cell_of(table: LossTable) -> NDArray[np.intp]:
+    """For each row (n,), the number of its configuration: size, length and unique tokens."""
     inputs = np.column_stack([table.n_params, table.total_tokens, table.rows.log_u])
-    _, label = np.unique(inputs, axis=0, return_inverse=True)
+    return np.unique(inputs, axis=0, return_inverse=True)[1].astype(np.intp)
+
+
+def cells(table: LossTable) -> list[NDArray[np.intp]]:
+    """The places of the rows of each configuration."""
+    label = cell_of(table)
     return [np.flatnonzero(label == one) for one in range(label.max() + 1)]
 
 
@@ -271,16 +283,20 @@ def score(result: Backtest, best_naive: Backtest) -> dict[str, Any]:
     covered: dict[str, Any] = {"coverage": None, "coverage_ci95": None, "covered": None}
     if np.isfinite(result.low).all():
         inside = (result.low <= result.table.loss) & (result.table.loss <= result.high)
-        ends = stats.binomtest(int(inside.sum()), len(inside)).proportion_ci(0.95, method="exact")
+        held = stats.binomtest(int(inside.sum()), len(inside)).proportion_ci(0.95, method="exact")
         covered = {
             "coverage": float(inside.mean()),
-            "coverage_ci95": [float(ends.low), float(ends.high)],
+            "coverage_ci95": [float(held.low), float(held.high)],
             "covered": int(inside.sum()),
         }
     better: dict[str, Any] = {"difference": None, "difference_ci95": None}
     if not result.naive:
-        difference = result.cell_means(np.abs(error) - np.abs(best_naive.error))
-        better = {"difference": float(difference.mean()), "difference_ci95": _t(difference)}
+        difference = result.margin(best_naive)
+        ends = difference.interval
+        better = {
+            "difference": difference.value,
+            "difference_ci95": None if ends is None else list(ends),
+        }
     return {
         "objective": result.objective,
         "along": result.split.along,
@@ -291,7 +307,7 @@ def score(result: Backtest, best_naive: Backtest) -> dict[str, Any]:
         "n_test": len(error),
         "cells": len(cells(result.table)),
         "mean_abs_log": float(np.abs(error).mean()),
-        "rmse_log": float(np.sqrt((error**2).mean())),
+        "rmse_log": result.rmse,
         "bias_log": float(error.mean()),
         **covered,
         "held_out": _held_out(result),
@@ -325,13 +341,6 @@ def _held_out(result: Backtest) -> list[dict[str, Any]]:
     return rows
 
 
-def _t(values: Floats) -> list[float] | None:
-    if len(values) < 2:
-        return None
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return [float(values.mean() - half), float(values.mean() + half)]
-
-
 def scores(results: list[Backtest]) -> list[dict[str, Any]]:
     """One row a predictor, the smallest error first within each split and objective."""
     rows: list[dict[str, Any]] = []
@@ -340,9 +349,9 @@ def scores(results: list[Backtest]) -> list[dict[str, Any]]:
         groups.setdefault((result.split.train, result.objective), []).append(result)
     for group in groups.values():
         naive = [result for result in group if result.naive]
-        best = min(naive, key=lambda result: float(np.abs(result.error).mean()))
+        best = min(naive, key=lambda result: result.rmse)
         own = [score(result, best) for result in group]
-        rows += sorted(own, key=lambda row: row["mean_abs_log"])
+        rows += sorted(own, key=lambda row: row["rmse_log"])
     return rows
 
 
@@ -361,7 +370,7 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "objective": row["objective"],
         "predictor": row["predictor"],
         "runs": f"{row['n_train']} for {row['n_test']}",
-        "error (%)": percent(row["mean_abs_log"]),
+        "error (%)": percent(row["rmse_log"]),
         "bias (%)": percent(row["bias_log"]),
         "coverage": None
         if row["coverage"] is None

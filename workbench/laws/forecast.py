@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench import __version__
 from workbench.errors import InputError
-from workbench.laws.backtest import Backtest, backtest, prediction_draws, splits
+from workbench.laws.backtest import backtest, prediction_draws, splits
 from workbench.laws.bracket import bracket
 from workbench.laws.comparable_runs import comparable_runs
 from workbench.laws.fitting.fit import fit_law
@@ -130,20 +130,9 @@ def _best_law(table: LossTable, say: Say) -> Law:
     fitted = [result for result in found if not result.naive]
     if not fitted:
         raise InputError("; ".join(missing))
-    best = min(fitted, key=_error)
-    return min(
-        (laws[one.predictor] for one in fitted if _within_one_error(one, best)),
-        key=lambda law: len(law.parameters),
-    )
-
-
-def _error(result: Backtest) -> float:
-    return float(np.abs(result.error).mean())
-
-
-def _within_one_error(result: Backtest, best: Backtest) -> bool:
-    worse = result.cell_means(np.abs(result.error) - np.abs(best.error))
-    return bool(worse.mean() <= worse.std(ddof=1) / np.sqrt(len(worse)) + 1e-12)
+    best = min(fitted, key=lambda result: result.rmse)
+    near = [laws[one.predictor] for one in fitted if one.margin(best).within_one_error]
+    return min(near, key=lambda law: len(law.parameters))
 
 
 def _fitted(law: Law, table: LossTable, source: str) -> Expected:

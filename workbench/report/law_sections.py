@@ -54,7 +54,7 @@ def backtests_section(results: Path, study: str) -> Section | None:
     """How well laws predicted the study's larger runs from its smaller ones, or None if that was
     never asked."""
     sql = f"""SELECT result FROM backtests WHERE study = {literal(study)}
-ORDER BY along, train, objective, (result->>'$.mean_abs_log')::DOUBLE"""
+ORDER BY along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
     rows = [json.loads(row) for row in query(results, sql)["result"]]
     if not rows:
         return None

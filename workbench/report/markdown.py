@@ -23,6 +23,7 @@ from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
 from workbench.report.content import chosen_metrics, head_of
 from workbench.report.html import cell
+from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.renewing import StudySection, read_sections, renewed
 from workbench.report.sections import sentence
 from workbench.runs.files import replacing
@@ -159,6 +160,10 @@ def _part(
         note = bound_note(crossing_rows) if not higher_is_better(metric) else None
         if note:
             lines.append(sentence(note))
+    for make in (fits_section, backtests_section, forecasts_section):
+        section = make(results, study)
+        if section is not None:
+            tables.append((section.title, section.table, section.text))
     return StudyPart(
         study=study,
         question=head["question"] or "",
