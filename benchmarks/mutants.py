@@ -6,7 +6,8 @@ Cosmic Ray finds and makes the mutants (`+` to `-`, `<` to `<=`, `and` to `or`, 
 negated). This program draws them evenly over modules and places, makes them in a copy of the
 working tree, and runs the tests that mirror the module. A survivor is printed, to be looked at: no
 test of its module depends on that operator, or the change has no consequence. Annotations and
-decorators are left alone: there, mutants fail at import or change nothing.
+decorators are left alone: there, mutants fail at import or change nothing. So is the `strict=True`
+of `zip`: it guards lengths that the code around it makes equal, so that no call can show it.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from cosmic_ray.work_item import TestOutcome
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "analysis": "crossing crossed band early_stopping intervals budgets effective_data "
-    "document_curves pairing outcomes difference",
+    "document_curves pairing run_keys outcomes difference",
     "training": "hashing mask_noise validation noise",
     "training/objectives": "mdlm block aoar",
     "data": "windows",
@@ -46,6 +47,7 @@ TESTS = {
     "analysis/budgets": "analysis/test_effective_data",
     "analysis/effective_data": "analysis/test_effective_data analysis/test_document_curves",
     "analysis/pairing": "analysis/test_pairing analysis/test_protocols",
+    "analysis/run_keys": "analysis/test_run_keys analysis/test_protocols",
     "evaluation/chance": "evaluation/test_chance evaluation/test_training_tasks",
     "store/run_rows": "store/test_ingest store/test_upgrade",
 }
@@ -84,6 +86,11 @@ def places(module: str) -> dict[tuple[int, int], list[Mutant]]:
         (node.lineno, node.col_offset, node.body[0].lineno, 0)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef)
+    ]
+    notes += [
+        (node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.keyword) and node.arg == "strict"
     ]
     found = defaultdict(list)
     nodes = list(ast_nodes(get_ast(source)))

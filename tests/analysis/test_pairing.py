@@ -13,7 +13,7 @@ from tests.plugins import objective_module
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.pairing import distinguishing_keys
+from workbench.analysis.run_keys import distinguishing_keys
 from workbench.cli.options import side
 from workbench.errors import InputError
 from workbench.figures import crossover_figure

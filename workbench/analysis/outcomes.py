@@ -10,7 +10,7 @@ from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import PROTOCOL, Curve, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
-from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
+from workbench.analysis.run_keys import SEEDS, distinguishing_keys, identity, named_group, order_of
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
