@@ -11,7 +11,8 @@ SEEDS = ("training.seed", "data.seed")
 UNIQUE = "data.unique_tokens"
 CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
 """Keys that change no number of a run: they distinguish no runs."""
-_ALWAYS_NAMED = (UNIQUE, "n_params")
+ALWAYS_NAMED = (UNIQUE, "n_params")
+"""Keys that every group is called by, whether they differ or not."""
 _DEFAULTS_FROM_OTHERS = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
 
 
@@ -32,7 +33,7 @@ def of_plugin_objective(key: str) -> bool:
 
 def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
     """The keys that differ between groups, beyond unique tokens and parameters."""
-    keys = {key for group in groups for key in group}.difference(_ALWAYS_NAMED)
+    keys = {key for group in groups for key in group}.difference(ALWAYS_NAMED)
     return sorted(key for key in keys if len({_text(group.get(key)) for group in groups}) > 1)
 
 
@@ -74,11 +75,11 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         }
         return len(having) > 1
 
-    named = [*_ALWAYS_NAMED, *differing_keys(configurations)]
+    named = [*ALWAYS_NAMED, *differing_keys(configurations)]
     differing = [key for key in named if key not in CHANGE_NOTHING and differs(key)]
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
-    first = (*_ALWAYS_NAMED, PROTOCOL)
+    first = (*ALWAYS_NAMED, PROTOCOL)
     for key in sorted(
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),

@@ -77,10 +77,10 @@ class MaskedDiffusion(Objective):
     def masked(self, uniforms_BL: Tensor, t_B: Tensor) -> Tensor:
         """[B, L] true where a token's uniform lies below its sequence's chance."""
         masked_BL = uniforms_BL < self.schedule.move_chance(t_B)[:, None]
-        if self.weighting == "elbo_realized":
+        if self._weigh is _elbo_realized:
             # A mean over no tokens is undefined: mask at least the likeliest one.
             first_BL = uniforms_BL == uniforms_BL.amin(dim=1, keepdim=True)
-            masked_BL = masked_BL | (first_BL & ~masked_BL.any(dim=1, keepdim=True))
+            masked_BL = torch.where(masked_BL.any(dim=1, keepdim=True), masked_BL, first_BL)
         return masked_BL
 
     def noise(
