@@ -16,7 +16,14 @@ from workbench.analysis.crossover import crossovers
 from workbench.analysis.curves import Curve, StudyCurves, load_curves
 from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.pairing import Pair, compared_pairs, finished_runs, mean_curve, seed_pairs
+from workbench.analysis.pairing import (
+    Pair,
+    compared_pairs,
+    finished_runs,
+    make_pairs,
+    mean_curve,
+    seed_pairs,
+)
 from workbench.analysis.run_keys import distinguishing_keys
 from workbench.cli.options import side
 from workbench.errors import InputError
