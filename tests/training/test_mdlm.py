@@ -235,6 +235,14 @@ def test_elbo_realized_is_the_mean_over_masked_tokens_and_never_of_none() -> Non
     torch.testing.assert_close(corrupted.weights_BL.sum(1), torch.full((512,), 8.0))
 
 
+def test_a_token_is_masked_where_its_uniform_lies_below_the_chance_and_not_at_it() -> None:
+    """So that as many of the 2^24 uniforms mask a token as the chance says."""
+    uniforms = torch.tensor([[0.125, 0.25, 0.5, 0.0625]])
+    assert objective().masked(uniforms, torch.tensor([0.25])).tolist() == [
+        [True, False, False, True]
+    ]
+
+
 def test_elbo_realized_masks_the_likeliest_token_where_the_time_masks_none() -> None:
     uniforms = torch.tensor([[0.9, 0.5, 0.7, 0.6], [0.1, 0.9, 0.2, 0.8]])
     masked = objective(weighting="elbo_realized").masked(uniforms, torch.tensor([0.3, 0.3]))
