@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.training.test_block import block
 from tests.training.toy import VOCAB, V, batch, mdlm
 from workbench.recipe import load_recipe
 from workbench.training.objectives.base import Objective, repeated
@@ -70,6 +71,22 @@ def test_more_draws_estimate_the_same_loss_with_less_variance() -> None:
         assert values.mean().item() == pytest.approx(1, abs=4 * error)
         spread[samples] = values.std().item()
     assert spread[8] < spread[1] / 2
+
+
+@pytest.mark.parametrize("blocks", [None, 1, 2])
+def test_each_draw_of_each_question_ranks_its_places_anew(blocks: int | None) -> None:
+    """Masks by one ranking would be nested: all places of the smaller lie in the larger."""
+    size, questions, draws = 512, torch.arange(6), 4
+    ours = mdlm(1) if blocks is None else block(size)
+    tokens = torch.zeros(6, size * (blocks or 1), dtype=torch.int64)
+    seen = [ours.answer_inputs(tokens, 0, questions, draw, draws) for draw in range(draws)]
+    masked = torch.cat([(one.weights_BL > 0).view(-1, size) for one in seen])
+    count = masked.sum(dim=1)
+    some = masked[(count > size // 5) & (count < size * 4 // 5)].double()
+    assert len(some) > 10
+    common, own = some @ some.T, some.sum(dim=1)
+    nested = common == torch.minimum(own[:, None], own[None, :])
+    assert nested.sum() == len(some), "each with itself"
 
 
 @pytest.mark.parametrize(
