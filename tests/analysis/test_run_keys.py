@@ -75,6 +75,14 @@ def test_neither_objective_nor_a_sizes_name_nor_an_equal_key_distinguishes() -> 
     assert distinguishing_keys(runs) == []
 
 
+def test_a_missing_key_differs_from_a_value_but_for_the_numbers_of_a_plug_in() -> None:
+    """Those are no keys of the other objective's runs; among its own they distinguish."""
+    own, plugin = "labels.name", "plugins.objectives.extra"
+    assert distinguishing_keys([{LR: 1, own: "a"}, {LR: 1}]) == [own]
+    assert distinguishing_keys([{LR: 1, plugin: 1}, {LR: 1}]) == []
+    assert distinguishing_keys([{LR: 1, plugin: 1}, {LR: 1}, {LR: 1, plugin: 2}]) == [plugin]
+
+
 def test_groups_are_in_the_order_of_parameters_then_of_unique_tokens_and_unknown_ones_first() -> (
     None
 ):
