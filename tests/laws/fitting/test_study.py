@@ -1,5 +1,6 @@
 """A study as a table to fit: which runs are in it, and the notes on them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from workbench.errors import InputError
 from workbench.laws.fitting.clusters import clusters_of
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.request import get_table
+from workbench.runs.folder import RunFolder
 from workbench.store import ingest
 
 
@@ -109,3 +111,85 @@ def test_a_table_takes_the_same_conditions(tmp_path: Path) -> None:
         losses("whom = ar")
     with pytest.raises(InputError, match="who is ar, mdlm"):
         losses("who = block")
+
+
+@pytest.fixture
+def two(results: Path, make_run: MakeRun) -> Path:
+    """Studies `one` and `two`, of runs of two lengths, of which `both` is in both."""
+    for study, width in (("one", 32), ("two", 64)):
+        for unique in (12_800, 32_000):
+            keys = [f"data.unique_tokens={unique}", f"model.width={width}"]
+            make_run(f"{study}-{unique}", {10: 3.0, 20: 2.0}, study=study, overrides=keys)
+    make_run("both", {10: 3.0, 20: 2.0}, study="one")
+    path = results / "studies" / "two.json"
+    document = json.loads(path.read_text())
+    document["run_ids"].append("both")
+    path.write_text(json.dumps(document))
+    ingest(results)
+    return results
+
+
+def test_runs_of_several_studies_are_rows_once_and_know_their_study(two: Path) -> None:
+    table = study_table(two, ["one", "two", "one"])
+    assert sorted(table.run_ids) == ["both", "one-12800", "one-32000", "two-12800", "two-32000"]
+    of_study = dict(zip(table.run_ids, table.columns["study"], strict=True))
+    assert of_study["both"] == of_study["one-12800"] == "one"
+    assert of_study["two-32000"] == "two"
+    assert table.source == "studies one, two"
+    assert "runs of each study: one 3, two 2" in table.notes
+    # Keys that differ between the studies alone are columns, as those within one are.
+    widths = dict(zip(table.run_ids, table.columns["model.width"], strict=True))
+    assert (widths["one-12800"], widths["two-12800"]) == (32, 64)
+    clusters = clusters_of(table, "study")
+    assert clusters is not None
+    assert clusters.count == 2
+
+
+def test_studies_of_other_protocols_are_not_fitted_together(two: Path, make_run: MakeRun) -> None:
+    make_run("old", {10: 3.0, 20: 2.0}, study="old", protocol=1)
+    ingest(two)
+    with pytest.raises(InputError, match=r"studies one, old: .* protocols 1 and 2"):
+        study_table(two, ["one", "old"])
+
+
+def test_studies_of_other_estimators_are_not_fitted_together(two: Path, make_run: MakeRun) -> None:
+    path = make_run("odd", {10: 3.0, 20: 2.0}, study="odd").records_path
+    path.write_text(path.read_text().replace('"nll"', '"another"'))
+    ingest(two)
+    with pytest.raises(
+        InputError, match=r"losses of ar were measured .*one by nll; odd by another"
+    ):
+        study_table(two, ["one", "odd"])
+    assert len(study_table(two, "odd")) == 1
+
+
+def set_trunk(results: Path, run_id: str, source: str) -> None:
+    path = RunFolder(results / "runs" / run_id).provenance_path
+    origin = json.loads(path.read_text())
+    path.write_text(json.dumps({**origin, "shared_trunk": {"run_id": source, "step": 10}}))
+
+
+def test_the_trunk_of_a_run_is_where_its_chain_began(two: Path) -> None:
+    """The chain leads through a run of another study, and of a run that went on from it."""
+    set_trunk(two, "two-32000", "two-12800")
+    set_trunk(two, "two-12800", "one-12800")
+    set_trunk(two, "one-32000", "gone")
+    ingest(two, rebuild=True)
+    table = study_table(two, "two")
+    assert dict(zip(table.run_ids, table.columns["trunk"], strict=True)) == {
+        "two-12800": "one-12800", "two-32000": "one-12800", "both": "both",
+    }  # fmt: skip
+    trunks = clusters_of(table, "trunk")
+    assert trunks is not None
+    assert trunks.count == 2
+    # Without being asked for: what shares its first points is no two observations.
+    usual = clusters_of(study_table(two, ["one", "two"], at="curve"), None)
+    assert usual is not None
+    assert (usual.by, usual.count) == ("trunk", 3)
+
+
+def test_a_chain_of_trunks_that_bites_its_tail_ends(two: Path) -> None:
+    set_trunk(two, "one-12800", "one-32000")
+    set_trunk(two, "one-32000", "one-12800")
+    ingest(two, rebuild=True)
+    assert set(study_table(two, "one").columns["trunk"]) <= {"one-12800", "one-32000", "both"}

@@ -19,7 +19,7 @@ def sharing_test(
     """The held-out error of a shared fit less that of a fit of each objective by itself.
 
     Both have seen the same rows. The shared fit, of fewer parameters, is preferred unless its error
-    is larger by more than one standard error.
+    is the larger one for sure: unless the 95 % interval of the difference lies above 0.
 
     Args:
         shared: the errors of the shared fit; None gives None, as do rows that cannot determine a
@@ -49,7 +49,7 @@ def sharing_test(
         "rmse_log_shared": float(np.sqrt(np.mean(shared.error**2))),
         "rmse_log_apart": float(np.sqrt(np.mean(error**2))),
         **difference.document(),
-        "preferred": "shared" if difference.within_one_error else "apart",
+        "preferred": "shared" if difference.is_tie or difference.value < 0 else "apart",
     }
 
 
