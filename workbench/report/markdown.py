@@ -162,8 +162,10 @@ def _part(
             lines.append(sentence(note))
     for make in (fits_section, backtests_section, forecasts_section):
         section = make(results, study)
-        if section is not None:
+        if section is not None and section.table:
             tables.append((section.title, section.table, section.text))
+        elif section is not None:
+            lines += section.text
     return StudyPart(
         study=study,
         question=head["question"] or "",
