@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from workbench.errors import InputError
-from workbench.laws.advice import advise, critical_compute, frontier
+from workbench.laws.advice import advise
+from workbench.laws.best_loss import critical_compute, frontier
 from workbench.laws.law import Law, Rows
 from workbench.laws.predictors import Predictor, published_predictors
 from workbench.laws.registry import LAWS

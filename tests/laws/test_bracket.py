@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import MakeRun
-from workbench.analysis.crossover import crossovers
 from workbench.laws.bracket import bracket
+from workbench.laws.evidence import gather
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
-from workbench.store import ingest, keep_crossovers
+from workbench.store import ingest
 
 
 def planned(results: Path, *overrides: str) -> list[dict]:
-    return bracket(plan_study(load_recipe("quickstart", list(overrides)), results), results)
+    plan = plan_study(load_recipe("quickstart", list(overrides)), results)
+    return bracket(plan, gather(results))
 
 
 def test_without_results_the_published_law_is_used(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_without_results_the_published_law_is_used(tmp_path: Path) -> None:
 def test_more_tokens_make_the_crossover_likelier(tmp_path: Path) -> None:
     verdicts = [
         planned(tmp_path, f"training.total_tokens={tokens}")[1]["verdict"]
-        for tokens in (40_960, 819_200, 81_920_000)
+        for tokens in (4_096, 819_200, 81_920_000)
     ]
     assert verdicts == ["unlikely", "uncertain", "likely"]
 
@@ -53,11 +54,8 @@ def test_known_crossovers_replace_the_published_law(results: Path, make_run: Mak
         falling = {s: 3.0 + (at - s) / 400 for s in points}
         make_run(f"d{unique}", falling, overrides=[u, "training.objective='mdlm'"])
     ingest(results)
-    keep_crossovers(results, crossovers(results, "made", "val_loss", "tokens"))
-    for definition in ("point", "best_so_far"):  # the same groups again, not further ones
-        rows = crossovers(results, "made", "val_loss", "tokens", definition=definition)
-        keep_crossovers(results, rows)
     row = planned(results)[1]
-    assert "3 crossovers in this results folder" in row["source"]
+    assert row["evidence"]["used"] == "measured crossovers"
+    assert "3 pairs of curves of made" in row["source"]
     assert row["expected_tokens"] == pytest.approx(210 * 2048, rel=0.15)
     assert row["verdict"] in ("likely", "uncertain")

@@ -192,12 +192,17 @@ def _gpu_costs(
 def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:
     from workbench.cli.output import emit
     from workbench.laws.bracket import bracket, bracket_row
+    from workbench.laws.critical_source import evidence_lines
+    from workbench.laws.evidence import gather
 
-    found = bracket(planned, results)
+    found = bracket(planned, gather(results))
     if fmt == Format.table:
         emit([bracket_row(row) for row in found], fmt)
-        for source in dict.fromkeys(row["source"] for row in found):
-            print(f"Expected from {source}.", file=sys.stderr)
+        for row in found:
+            lines = evidence_lines(row["evidence"], readings=False)
+            print(
+                f"At {row['unique_tokens']:,} unique tokens:", *lines, sep="\n  ", file=sys.stderr
+            )
         if not found:
             print("No objectives to compare in this plan.", file=sys.stderr)
     return found

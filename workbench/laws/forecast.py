@@ -16,8 +16,10 @@ import numpy as np
 from workbench import __version__
 from workbench.errors import InputError
 from workbench.laws.backtest import backtest, prediction_draws, splits
+from workbench.laws.best_loss import crossing_place
 from workbench.laws.bracket import bracket
 from workbench.laws.comparable_runs import comparable_runs
+from workbench.laws.evidence import gather
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
@@ -225,7 +227,7 @@ def _crossovers(
     for run in plan.runs:
         groups.setdefault((run.n_params, run.unique_tokens), []).append(run)
     measured = {
-        (row["n_params"], row["unique_tokens"]): row for row in bracket(plan, results, metric)
+        (row["n_params"], row["unique_tokens"]): row for row in bracket(plan, gather(results, metric))
     }
     found = []
     for (n_params, unique), runs in sorted(groups.items()):
@@ -251,7 +253,9 @@ def _crossovers(
 def _from_measured(row: dict[str, Any] | None, n_params: int) -> dict[str, Any] | None:
     if row is None:
         return None
-    low, high = (end / (6 * n_params) for end in row["expected_range"])
+    low, high = (
+        None if end is None else end / (6 * n_params) for end in row["expected_range"]
+    )
     expected = row["expected_tokens"]
     return {"expected": expected, "low": low, "high": high, "source": row["source"]}
 
@@ -271,7 +275,7 @@ def _from_laws(
     )
     draws = min(len(ours), len(theirs))
     lead = ours[:draws] - theirs[:draws]
-    places = np.array([_crossing(np.log(tokens), one) for one in lead])
+    places = np.array([crossing_place(np.log(tokens), one) for one in lead])
     middle = float(places[0])
     low, high = np.quantile(places[1:], [0.025, 0.975], method="inverted_cdf")
     return {
@@ -280,15 +284,3 @@ def _from_laws(
         "high": float(np.exp(high)) if high < np.inf else None,
         "source": f"{losses[BASELINE].source}; {losses[challenger].source}",
     }
-
-
-def _crossing(x: Floats, lead: Floats) -> float:
-    """Where a lead turns positive for good: inf where it never does, -inf where it always is."""
-    behind = np.flatnonzero(lead <= 0)
-    if not len(behind):
-        return -np.inf
-    last = int(behind[-1])
-    if last == len(lead) - 1:
-        return np.inf
-    share = -lead[last] / (lead[last + 1] - lead[last])
-    return float(x[last] + share * (x[last + 1] - x[last]))

@@ -7,8 +7,8 @@ import pytest
 
 from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.analysis.crossover import crossovers
-from workbench.analysis.next_run import next_runs
 from workbench.errors import InputError
+from workbench.laws.next_run import next_runs
 from workbench.recipe import load_recipe
 from workbench.store import ingest
 
