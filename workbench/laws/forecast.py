@@ -227,7 +227,8 @@ def _crossovers(
     for run in plan.runs:
         groups.setdefault((run.n_params, run.unique_tokens), []).append(run)
     measured = {
-        (row["n_params"], row["unique_tokens"]): row for row in bracket(plan, gather(results, metric))
+        (row["n_params"], row["unique_tokens"]): row
+        for row in bracket(plan, gather(results, metric))
     }
     found = []
     for (n_params, unique), runs in sorted(groups.items()):
@@ -253,9 +254,7 @@ def _crossovers(
 def _from_measured(row: dict[str, Any] | None, n_params: int) -> dict[str, Any] | None:
     if row is None:
         return None
-    low, high = (
-        None if end is None else end / (6 * n_params) for end in row["expected_range"]
-    )
+    low, high = (None if end is None else end / (6 * n_params) for end in row["expected_range"])
     expected = row["expected_tokens"]
     return {"expected": expected, "low": low, "high": high, "source": row["source"]}
 
