@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -227,16 +228,34 @@ def overfitting(
         emit([onset_table_row(row) for row in rows], fmt, document=rows)
 
 
+class Aim(StrEnum):
+    """What the next run should make surer."""
+
+    crossover = "crossover"
+    law = "law"
+
+
 @app.command("next")
 def next_(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
     axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    aim: Annotated[
+        Aim, typer.Option("--for", help="A sharper crossover, or a surer scaling law.")
+    ] = Aim.crossover,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", min=1, metavar="FLOPS", help="With --for law: of all of them."),
+    ] = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Show which run would sharpen the crossover most for its FLOPs."""
+    """Show which run would sharpen the crossover, or a scaling law, most for its FLOPs."""
     from workbench.cli.output import emit
+
+    if aim == Aim.law:
+        _next_for_law(results, study, metric, budget, fmt)
+        return
     from workbench.laws.critical_source import evidence_lines
     from workbench.laws.next_run import next_row, next_runs
 
@@ -249,6 +268,29 @@ def next_(
         sep="\n",
         file=sys.stderr,
     )
+
+
+def _next_for_law(results: Path, study: str, metric: str, budget: float | None, fmt: str) -> None:
+    """The untrained runs of a study's recipe that a law's predictions gain most from."""
+    from workbench.cli.output import emit
+    from workbench.laws.adaptive import choose
+    from workbench.laws.design import choice_row
+    from workbench.planning.plan import plan_study
+    from workbench.recipe import load_recipe_text
+    from workbench.report.content import head_of
+
+    recipe = load_recipe_text(head_of(results, study)["recipe"] or "", f"study {study}")
+    planned = plan_study(recipe, results)
+    limit = planned.total_train_flops if budget is None else budget
+    choices, _, errors = choose(planned, results, limit, metric=metric)
+    rows = [choice_row(planned, choice) for choice in choices]
+    emit(rows, fmt, document={"runs": rows, "target_error_log": errors})
+    for name, error in errors.items():
+        print(
+            f"{name}: the losses of its runs of most compute are predicted within {error:.2%} "
+            "(one standard error).",
+            file=sys.stderr,
+        )
 
 
 @app.command()

@@ -237,6 +237,17 @@ def run(
     forecast: Annotated[
         bool, typer.Option("--forecast", help="First put on record what is expected of the runs.")
     ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            min=1,
+            metavar="FLOPS",
+            help="Train only the runs that tell most per FLOP of the largest runs' losses, in "
+            "rounds, within these training FLOPs.",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="With --budget.")] = 6,
     wait: Annotated[
         bool, typer.Option("--wait", help="slurm: follow the runs to their end.")
     ] = False,
@@ -253,6 +264,11 @@ def run(
         from workbench.cli.forecasting import put_on_record
 
         put_on_record(loaded, results)
+    if budget is not None:
+        if launcher == LauncherName.slurm:
+            raise InputError("--budget trains on this machine, round after round: not on Slurm.")
+        _run_in_rounds(loaded, results, budget, rounds, jobs, ranks, retry_failed=retry_failed)
+        return
     if launcher == LauncherName.slurm:
         if jobs is not None or ranks is not None or not keep_going:
             raise InputError(
@@ -269,6 +285,43 @@ def run(
         loaded, results, jobs=jobs, keep_going=keep_going, retry_failed=retry_failed, ranks=ranks
     )
     _tell(report)
+
+
+def _run_in_rounds(
+    loaded: "Recipe",
+    results: Path,
+    budget: float,
+    rounds: int,
+    jobs: int | None,
+    ranks: int | None,
+    *,
+    retry_failed: bool,
+) -> None:
+    from workbench.laws.adaptive import train_in_rounds
+    from workbench.planning.prepare import prepare_study
+    from workbench.running.study import check_request, prepared_folders, train_folders
+
+    check_request(loaded, results)
+    folders = prepared_folders(loaded, results)
+    plan = prepare_study(loaded, results)
+
+    def train(run_ids: list[str]) -> bool:
+        report = train_folders(
+            plan.study, {run_id: folders[run_id] for run_id in run_ids}, results, jobs=jobs,
+            keep_going=True, retry_failed=retry_failed, ranks=ranks,
+        )  # fmt: skip
+        return report.ok
+
+    design = train_in_rounds(
+        plan, results, budget, rounds, train, say=lambda text: print(text, file=sys.stderr)
+    )
+    trained = sum(len(made["runs"]) for made in design.rounds)
+    print(
+        f"{trained} of {len(plan.runs)} planned runs in {len(design.rounds)} rounds, "
+        f"{design.spent:.3g} of {plan.total_train_flops:.3g} FLOPs. Why each was chosen: "
+        f"{design.path}.",
+        file=sys.stderr,
+    )
 
 
 def _run_on_slurm(

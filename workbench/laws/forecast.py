@@ -6,29 +6,19 @@ the fewest parameters. Crossovers come from what `plan --bracket` knows, and fro
 laws' losses cross.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workbench import __version__
-from workbench.errors import InputError
-from workbench.laws.backtest import backtest, prediction_draws, splits
+from workbench.laws.backtest import prediction_draws
 from workbench.laws.best_loss import crossing_place
 from workbench.laws.bracket import bracket
 from workbench.laws.comparable_runs import comparable_runs
 from workbench.laws.evidence import gather
-from workbench.laws.fitting.fit import fit_law
-from workbench.laws.fitting.loss_table import LossTable
-from workbench.laws.fitting.options import FitOptions
-from workbench.laws.fitting.result import Fit
-from workbench.laws.fitting.study_table import study_table
-from workbench.laws.law import Floats, Law, Rows
-from workbench.laws.predictors import DRAWS, Predictor
-from workbench.laws.registry import LAWS
-from workbench.laws.request import get_law
+from workbench.laws.expected import BEST, Expected, Say, expected_losses
+from workbench.laws.law import Rows
 from workbench.planning.plan import Plan, RunSpec
 from workbench.recipe import Recipe
 from workbench.recipe.objectives import BASELINE
@@ -38,18 +28,6 @@ from workbench.runs.provenance import provenance
 
 QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 _STEPS = 60  # of tokens, between which a crossing is looked for
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """An objective's law, fitted, with the scatter of runs around it."""
-
-    law: Law
-    fit: Fit
-    predictor: Predictor
-    residuals: Floats
-    source: str
 
 
 def make_forecast(
@@ -58,7 +36,7 @@ def make_forecast(
     results: Path,
     *,
     studies: list[str] | None = None,
-    law: str = "best",
+    law: str = BEST,
     metric: str = "val_loss",
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
@@ -72,7 +50,7 @@ def make_forecast(
         InputError: no such study or law.
     """
     chosen = _sources(plan, results, studies)
-    losses, notes = _expected_losses(results, chosen, law, metric, say)
+    losses, notes = expected_losses(results, chosen, law, metric, say)
     known = {run.run_id: has_records(_folder(results, run)) for run in plan.runs}
     origin = provenance(recipe.text)
     return {
@@ -96,55 +74,6 @@ def _sources(plan: Plan, results: Path, studies: list[str] | None) -> dict[str, 
     if studies:
         return dict.fromkeys(studies)
     return dict(comparable_runs(results, plan.runs))
-
-
-def _expected_losses(
-    results: Path, sources: dict[str, list[str] | None], law: str, metric: str, say: Say
-) -> tuple[dict[str, Expected], list[str]]:
-    """The fitted law of each objective, and why there is none of others."""
-    if law != "best" and not isinstance(get_law(law), Law):
-        raise InputError(f"--law {law}: it predicts no losses.")
-    if not sources:
-        return {}, ["no finished run here is of the same kind: no law can be fitted"]
-    table = study_table(results, list(sources), metric, "final")
-    wanted = {run for runs in sources.values() for run in runs or ()}
-    if wanted:
-        table = table.take(np.array([run in wanted for run in table.run_ids]))
-    found, notes = {}, []
-    for objective in table.objectives:
-        own = table.of(objective)
-        name = f"{objective}, {len(own)} runs of {', '.join(sources)}"
-        try:
-            chosen = _best_law(own, say) if law == "best" else get_law(law)
-            assert isinstance(chosen, Law)
-            found[str(objective)] = _fitted(chosen, own, name)
-        except InputError as error:
-            notes.append(f"{name}: {error}")
-    return found, notes
-
-
-def _best_law(table: LossTable, say: Say) -> Law:
-    """The law of the least error on the runs of most compute; of those within one standard error
-    of it, the one with the fewest parameters."""
-    laws = {name: law for name, law in LAWS.items() if isinstance(law, Law)}
-    (split,) = splits(table, ["compute"])
-    found, missing = backtest(laws, table, split, FitOptions(starts=32, resamples=0), say)
-    fitted = [result for result in found if not result.naive]
-    if not fitted:
-        raise InputError("; ".join(missing))
-    best = min(fitted, key=lambda result: result.rmse)
-    near = [laws[one.predictor] for one in fitted if one.margin(best).within_one_error]
-    return min(near, key=lambda law: len(law.parameters))
-
-
-def _fitted(law: Law, table: LossTable, source: str) -> Expected:
-    options = FitOptions(resamples=DRAWS, diagnostics=False)
-    (fit,) = fit_law(law, replace(table, objective=None), options)
-    assert fit.predicted is not None
-    free = len(law.names) - len(fit.fixed)
-    residuals = np.log(table.loss / fit.predicted) * np.sqrt(len(table) / (len(table) - free))
-    predictor = Predictor.of_fit(fit, "")
-    return Expected(law, fit, predictor, residuals, f"{law.name} fitted to {source}")
 
 
 def _inputs(losses: dict[str, Expected], sources: dict[str, list[str] | None]) -> dict[str, Any]:

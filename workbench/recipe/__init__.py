@@ -4,6 +4,7 @@ from workbench.recipe.identity import canonical_json, numbers_json
 from workbench.recipe.loading import (
     Recipe,
     load_recipe,
+    load_recipe_text,
     recipe_folder,
     run_config,
     shipped_recipes,
@@ -36,6 +37,7 @@ __all__ = [
     "TrainingConfig",
     "canonical_json",
     "load_recipe",
+    "load_recipe_text",
     "numbers_json",
     "objective_facts",
     "recipe_folder",

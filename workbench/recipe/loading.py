@@ -38,6 +38,7 @@ _TABLES = (
     "launcher",
 )  # fmt: skip
 
+_SET = "# --set "
 _ALTERNATIVES = (
     ("training.total_tokens", "training.epochs"),
     ("training.warmup_steps", "training.warmup_tokens"),
@@ -88,11 +89,33 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
         InputError: names file, key, value and what is allowed.
     """
     path = _find(source)
-    document, text = _read(path)
-    overrides = overrides or []
+    return _parsed(*_read(path), overrides or [], str(path))
+
+
+def load_recipe_text(text: str, origin: str) -> Recipe:
+    """The recipe of a text as studies keep it: overrides are comments at its end.
+
+    Args:
+        origin: where it comes from, for messages.
+
+    Raises:
+        InputError: as `load_recipe`.
+    """
+    lines = text.splitlines()
+    overrides: list[str] = []
+    while lines and lines[-1].startswith(_SET):
+        overrides.insert(0, lines.pop().removeprefix(_SET))
+    plain = "\n".join(lines)
+    try:
+        document = tomllib.loads(plain)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin}: not valid TOML: {error}.") from None
+    return _parsed(document, plain, overrides, origin)
+
+
+def _parsed(document: dict[str, Any], text: str, overrides: list[str], origin: str) -> Recipe:
     for override in overrides:
         _override(document, override)
-    origin = str(path)
     for table in document:
         if table not in _TABLES:
             raise InputError(
@@ -109,7 +132,7 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
     for combination in expand(document.get("sweep", {}), base, origin):
         config = resolve(combination.document, origin, combination.choices)
         runs.setdefault(canonical_json(config), config)
-    full_text = text + "".join(f"\n# --set {override}" for override in overrides)
+    full_text = text + "".join(f"\n{_SET}{override}" for override in overrides)
     return Recipe(study, compare, list(runs.values()), full_text, origin, launcher)
 
 

@@ -66,12 +66,12 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
 
 
 def head_of(results: Path, study: str) -> dict[str, Any]:
-    """A study's name, question and source.
+    """A study's name, question, source and recipe.
 
     Raises:
         InputError: there is no such study.
     """
-    frame = query(results, "SELECT study, question, source FROM studies ORDER BY study")
+    frame = query(results, "SELECT study, question, source, recipe FROM studies ORDER BY study")
     rows = {row["study"]: row for row in frame.to_dicts()}
     if study not in rows:
         raise InputError(
