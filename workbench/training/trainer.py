@@ -161,7 +161,7 @@ class StudyTrainer(Trainer):
             return self.hooks.stop_requested()
         # Ranks receive a signal at different steps and must agree; asking costs a collective.
         if not self._stopping and self.metrics_processor.should_log(self.step):
-            asked = torch.tensor(float(self.hooks.stop_requested()), device=self.device)
+            asked = torch.full((), float(self.hooks.stop_requested()), device=self.device)
             torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
             self._stopping = bool(asked.item())
         return self._stopping
