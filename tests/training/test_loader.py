@@ -23,7 +23,7 @@ def test_a_batch_on_the_host_stays_as_it_is() -> None:
 
 def test_a_batch_comes_out_of_its_packing_as_it_went_in() -> None:
     inputs = batch()
-    out = unpacked(packed(inputs, pin=False), inputs)
+    out = unpacked(packed(inputs), inputs)
     assert out.keys() == inputs.keys()
     for name, values in inputs.items():
         assert values.dtype == torch.int64, "what is packed together has one type"

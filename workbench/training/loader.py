@@ -14,6 +14,7 @@ from workbench.data import PreparedData
 from workbench.data.streams import training_stream
 from workbench.data.windows import Ints, WindowStream
 from workbench.recipe import DataConfig
+from workbench.training.to_device import to_device
 
 Batch = tuple[dict[str, Tensor], Tensor]
 
@@ -68,16 +69,12 @@ def on_device(inputs: dict[str, Tensor], device: torch.device) -> dict[str, Tens
     """
     if device.type == "cpu":
         return inputs
-    # Freed before it is read, and yet safe: torch gives pinned memory out again only after the
-    # copies from it are done.
-    return unpacked(packed(inputs, pin=True).to(device, non_blocking=True), inputs)
+    return unpacked(to_device(packed(inputs), device), inputs)
 
 
-def packed(inputs: dict[str, Tensor], *, pin: bool) -> Tensor:
-    """[N] int64: all values of a batch one after another, in pinned memory if wanted."""
-    n = sum(values.numel() for values in inputs.values())
-    whole = torch.empty(n, dtype=torch.int64, pin_memory=pin)
-    return torch.cat([values.flatten() for values in inputs.values()], out=whole)
+def packed(inputs: dict[str, Tensor]) -> Tensor:
+    """[N] all values of a batch one after another."""
+    return torch.cat([values.flatten() for values in inputs.values()])
 
 
 def unpacked(whole: Tensor, like: dict[str, Tensor]) -> dict[str, Tensor]:
