@@ -126,7 +126,6 @@ def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask
     count = config.evaluation.memorisation
     assert count is not None
     windows = memorisation_windows(config, prepared, count)
-    batch = config.evaluation.validation_batch_size or config.training.batch_size
     suffix = suffix_tokens(config.data.seq_len)
 
     def run(trainer: StudyTrainer) -> Iterator[Measured]:
@@ -134,7 +133,7 @@ def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask
             ("", windows.training_NL),
             (f"@{HELD_OUT}", windows.held_out_NL),
         ):
-            found = measure(trainer, windows_NL, suffix=suffix, batch=batch)
+            found = measure(trainer, windows_NL, suffix=suffix, batch=config.scored_at_once)
             greedy = f"greedy/{found.decoding}/suffix={suffix}"
             if found.share is not None and found.tokens is not None:
                 yield Measured(f"memorised_share{ending}", found.share, greedy)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from workbench.errors import InputError
 from workbench.recipe import RunConfig
+from workbench.running.visible_gpus import visible_gpus
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,6 @@ class Slots:
 
     def give_back(self, slot: Slot) -> None:
         self.free = sorted([*self.free, *slot.places])
-
-
-def visible_gpus() -> list[str]:
-    """NVIDIA GPUs of this machine that CUDA_VISIBLE_DEVICES does not hide, without torch."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None:
-        return [gpu for gpu in hidden.split(",") if gpu.strip()]
-    try:
-        devices = os.listdir("/proc/driver/nvidia/gpus")
-    except OSError:
-        return []
-    return [str(number) for number in range(len(devices))]
 
 
 def make_slots(configs: list[RunConfig], jobs: int | None) -> Slots:

@@ -19,6 +19,7 @@ from torch import Tensor
 from workbench.data.windows import HeldOutWindows, Ints, permuted
 from workbench.runs.items import Items
 from workbench.training.hashing import stream_key
+from workbench.training.logit_parts import in_parts
 from workbench.training.mask_noise import mask_noise, total_variance
 from workbench.training.objectives.base import Corrupted, Objective, WindowNoise
 from workbench.training.to_device import to_device
@@ -87,8 +88,10 @@ def position_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
     """[B, L] float64: the NLL at each position, not weighted, in nats."""
     with trainer.train_context():
         logits_BLV = trainer.model_parts[0](corrupted.inputs_BL, **corrupted.network_arguments())
-        nll_BL: Tensor = trainer.loss_fn.nll(logits_BLV, corrupted.targets_BL).double()
-    return nll_BL
+        (nll_BL,) = in_parts(
+            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL
+        )
+    return nll_BL.double()
 
 
 def sequence_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
