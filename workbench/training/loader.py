@@ -15,7 +15,14 @@ from workbench.data.streams import training_stream
 from workbench.data.windows import Ints, WindowStream
 from workbench.recipe import DataConfig
 
-Batch = tuple[dict[str, Tensor], Tensor]
+Batch = tuple[dict[str, Any], Tensor]
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """A batch's tensors where they were read: titan moves those of the batch itself."""
+
+    tensors: dict[str, Tensor]
 
 
 class WindowSlices(IterableDataset[Batch]):
@@ -57,7 +64,7 @@ class WindowSlices(IterableDataset[Batch]):
             "batch_epoch": torch.from_numpy(epochs),
             "batch_sample": torch.from_numpy(samples),
         }
-        return inputs, tokens
+        return inputs | {"host": OnHost(inputs)}, tokens
 
 
 class WindowLoader(ParallelAwareDataloader):
