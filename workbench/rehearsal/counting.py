@@ -6,7 +6,8 @@ all of a run's own code runs, whatever it does with numbers.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -33,7 +34,7 @@ from workbench.rehearsal.counts import (
 )
 from workbench.rehearsal.tracing import PlaceOf, TracedMemory
 
-_FREE = frozenset(
+FREE = frozenset(
     "view _unsafe_view t transpose permute expand slice select unsqueeze squeeze detach alias "
     "as_strided split split_with_sizes unbind view_as reshape flatten record_stream _reshape_alias "
     "lift_fresh is_same_size unflatten chunk diagonal empty empty_like empty_strided new_empty "
@@ -61,6 +62,7 @@ class Counting(TorchDispatchMode):
         self.memory = TracedMemory()
         self.place_of = PlaceOf()
         self.pinned: WeakSet[Any] = WeakSet()
+        self.quiet = False
         self.start("")
 
     @classmethod
@@ -94,6 +96,15 @@ class Counting(TorchDispatchMode):
             peak_bytes=self.memory.peak,
         )
 
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Let operations happen without counting them."""
+        self.quiet = True
+        try:
+            yield
+        finally:
+            self.quiet = False
+
     def note(self, kind: str, what: str) -> None:
         """Count something at the place of the product's code that is running."""
         self.seen[kind][what, self.place_of.now()] += 1
@@ -112,6 +123,8 @@ class Counting(TorchDispatchMode):
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if not _on_device(given, kwargs):
             return self._on_host(name, func, args, kwargs)
+        if self.quiet:
+            return func(*args, **kwargs)
         if name in _TO_HOST and given[0].device.type == "cuda":
             self.waits(name)
             if name == "_local_scalar_dense":
@@ -124,7 +137,7 @@ class Counting(TorchDispatchMode):
         out = self._copied(name, func, args, kwargs, given)
         made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         self.memory.add(made)
-        if name not in _FREE:
+        if name not in FREE:
             self._count(name, func, args, kwargs, given, made, out)
         return out
 

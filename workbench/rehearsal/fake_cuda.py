@@ -83,20 +83,26 @@ def stream_and_event(device: Device) -> tuple[type, type]:
     return Stream, Event
 
 
+def _does_nothing() -> Callable[..., None]:
+    """A function of its own for each name: Dynamo has one rule for each function."""
+
+    def nothing(*args: Any, **kwargs: Any) -> None: ...
+
+    return nothing
+
+
 def answers(device: Device) -> dict[str, Any]:
     """Names of `torch.cuda` with what stands in for them."""
     stream_type, event_type = stream_and_event(device)
     current = stream_type()
 
-    def nothing(*args: Any, **kwargs: Any) -> None: ...
-
     return {
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
-        "set_device": nothing,
+        "set_device": _does_nothing(),
         "is_initialized": lambda: False,
-        "_lazy_init": nothing,
+        "_lazy_init": _does_nothing(),
         "get_device_name": lambda device_=None: device.name,
         "get_device_capability": lambda device_=None: (9, 0),
         "get_device_properties": device.properties,
@@ -106,17 +112,19 @@ def answers(device: Device) -> dict[str, Any]:
         "max_memory_allocated": lambda device_=None: 0,
         "memory_reserved": lambda device_=None: 0,
         "mem_get_info": lambda device_=None: (device.memory_bytes, device.memory_bytes),
-        "reset_peak_memory_stats": nothing,
-        "empty_cache": nothing,
+        "reset_peak_memory_stats": _does_nothing(),
+        "empty_cache": _does_nothing(),
         "synchronize": lambda device_=None: device.report("torch.cuda.synchronize"),
         "Stream": stream_type,
         "Event": event_type,
         "current_stream": lambda device_=None: current,
         "default_stream": lambda device_=None: current,
-        "set_stream": nothing,
+        "set_stream": _does_nothing(),
         "stream": lambda stream: contextlib.nullcontext(),
         "device": lambda device_=None: contextlib.nullcontext(),
-        "manual_seed": nothing,
-        "manual_seed_all": nothing,
+        "get_rng_state": lambda device_=None: torch.zeros(16, dtype=torch.uint8),
+        "set_rng_state": _does_nothing(),
+        "manual_seed": _does_nothing(),
+        "manual_seed_all": _does_nothing(),
         "is_current_stream_capturing": lambda: False,
     }

@@ -20,6 +20,7 @@ from workbench.generation.samplers import choose_sampler, samplers_of
 from workbench.generation.settings import Settings
 from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.task_names import reads_file_keys
+from workbench.rehearsal.capture import BACKEND
 from workbench.rehearsal.counting import Counting
 from workbench.rehearsal.counts import (
     CHECKPOINT,
@@ -63,6 +64,7 @@ class Rehearser:
         try:
             yield
         except Exception as raised:
+            traceback.print_exception(raised)
             error = f"{type(raised).__name__}: {str(raised).strip().splitlines()[0]}"
             where = _place(raised)
         phase = self.counting.finish()
@@ -77,6 +79,7 @@ class Rehearser:
         settings.metrics.log_freq = LOG_EVERY
         settings.checkpoint.enable = False
         settings.compile.enable = compiled
+        settings.compile.backend = BACKEND
         trainer = StudyTrainer(settings)
         objective = build_objective(
             config.training, Vocab(vocab.n_tokens, vocab.size, vocab.mask_id, vocab.bos_id)
@@ -184,7 +187,7 @@ class Rehearser:
             generate(
                 network_of(run),
                 choose_sampler(None, objective),
-                torch.zeros(2, dtype=torch.int64),
+                torch.zeros(0, dtype=torch.int64),
                 _SAMPLED,
                 Settings(),
             )

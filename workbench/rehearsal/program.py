@@ -55,6 +55,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     mode = torch_patches.imagine_gpu(device)
 
     # Titan reads what torch.cuda says when it is imported: all that uses it comes after.
+    from workbench.rehearsal import capture
     from workbench.rehearsal.counting import Counting
     from workbench.rehearsal.counts import Rehearsal
     from workbench.rehearsal.phases import Rehearser
@@ -71,6 +72,8 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     size = config.model.vocab_size or 0
     counting = Counting(vocabulary=(size, size - 2, size // config.parallelism.tensor))
     torch_patches.follow_resizing(counting.memory)
+    if request["compiled"]:
+        capture.register(counting)
     device.report = counting.waits
     with tempfile.TemporaryDirectory(prefix="workbench-rehearsal-") as name:
         data = stand_in_data(config, Path(name) / "data")
