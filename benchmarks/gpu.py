@@ -153,7 +153,7 @@ def row(run: RunFolder, report: dict[str, Any], device: Device) -> dict[str, Any
     if told["roofline"]:
         told["share_of_roofline"] = speed / told["roofline"]["tokens_per_second"]
     if device.kind == "cuda":
-        told["memory_over_estimate"] = report["memory"]["steps_bytes"] / memory.total
+        told["memory_over_estimate"] = report["memory"]["steps_bytes"] / memory.training
     return told
 
 
@@ -170,7 +170,7 @@ def show(found: dict[str, Any]) -> None:
             line(one["objective"], one["mode"], "failed", "", "", "")
             continue
         mfu, share = one["mfu"], one.get("share_of_roofline")
-        peak, estimate = one["memory"]["steps_bytes"], one["memory_estimate"]["total"]
+        peak, estimate = one["memory"]["steps_bytes"], one["memory_estimate"]["training"]
         line(
             *(one["objective"], one["mode"], f"{one['tokens_per_second']:,.0f}"),
             "-" if mfu is None else f"{mfu:.3f}",

@@ -79,7 +79,7 @@ def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
     assert done.returncode == 0, done.stderr
     prepared = PreparedData.open(results / run.config_json()["data"]["folder"])
     windows = validation_windows(prepared, run_config(run.config_json()).data)
-    tokens = torch.from_numpy(windows.tokens_NL)
+    tokens = torch.from_numpy(windows.tokens_NL).long()
     vocab = prepared.vocab
     inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
     with torch.no_grad():

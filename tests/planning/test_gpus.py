@@ -50,6 +50,21 @@ def test_recomputing_activations_costs_a_third_more_and_lets_the_largest_fit(
     assert gpu_table_row(kept)["fits"] == "with activation checkpointing"
 
 
+def test_an_evaluation_too_large_does_not_fit_however_training_is_done(tmp_path: Path) -> None:
+    """Logits of the global batch of 256, on each GPU: what no activation checkpointing mends."""
+    keys = ["training.activation_checkpointing=true"]
+    plan = plan_study(load_recipe(PAPER, keys), tmp_path)
+    assert all(row["fits"] for row in gpu_costs(plan, tmp_path, H100))
+    plan = plan_study(load_recipe(PAPER, ["evaluation.validation_batch_size=512"]), tmp_path)
+    for row in gpu_costs(plan, tmp_path, H100):
+        assert row["memory_bytes"] == row["memory_evaluation_bytes"] > row["memory_training_bytes"]
+        assert not row["fits"]
+        assert not row["fits_recomputed"]
+        shown = gpu_table_row(row)
+        assert shown["fits"] == "no"
+        assert float(shown["evaluation"].split()[0]) > 80
+
+
 def test_more_gpus_need_less_memory_each_and_the_same_flops(tmp_path: Path) -> None:
     plan = plan_study(load_recipe(PAPER, []), tmp_path)
     few, many = (gpu_costs(plan, tmp_path, H100, count)[0] for count in (8, 64))

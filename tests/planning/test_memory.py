@@ -176,7 +176,11 @@ def test_checkpointing_micro_batches_and_sharding_save_memory(recipe: Path) -> N
 def test_no_fsdp_gathers_nothing(recipe: Path) -> None:
     memory = plan(recipe, "training.dtype=float32").runs[0].memory
     assert memory.gathered == 0
-    assert memory.document()["total"] == memory.total
+    assert memory.evaluation.gathered == 0
+    document = memory.document()
+    assert document["total"] == memory.total
+    assert document["training"] == memory.training
+    assert document["evaluation"]["total"] == memory.evaluation.total
 
 
 def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
@@ -195,4 +199,44 @@ def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
         doubled = memory(f"training.objective={objective}", f"training.{key}")
         assert (doubled.activations, doubled.logits) == (2 * plain.activations, plain.logits)
         assert doubled.masks > plain.masks == 0
-        assert doubled.total == plain.total + plain.activations + doubled.masks
+        assert doubled.training == plain.training + plain.activations + doubled.masks
+        assert doubled.evaluation.activations == 2 * plain.evaluation.activations
+
+
+def test_the_larger_of_training_and_evaluation_is_what_a_run_needs(recipe: Path) -> None:
+    """Logits of the whole global batch on every rank are more than training ever takes."""
+
+    def memory(*keys: str) -> Memory:
+        planned = large(recipe, "1B", 8, 1, "training.micro_batch_size=8", *keys)
+        return planned.runs[0].memory
+
+    usual = memory()
+    assert usual.total == usual.training > usual.evaluation.total
+    whole = memory("evaluation.validation_batch_size=2048")
+    assert whole.training == usual.training
+    assert whole.total == whole.evaluation.total > 2048 * 2048 * 50_304 * 2
+    assert whole.evaluation.held == usual.parameters + usual.gradients + usual.optimizer
+    assert whole.recomputed == whole.total, "an evaluation keeps no activations"
+    same = memory("evaluation.validation_batch_size=8")
+    assert same.evaluation == usual.evaluation
+
+
+@pytest.mark.parametrize(
+    ("batch", "keys", "most"),
+    [
+        (8, "tasks=[]", 8),
+        (8, 'tasks=["cloze"]', 8),  # 4 draws of 2
+        (7, 'tasks=["cloze"]', 7),  # 4 draws of 1
+        (14, 'tasks=["cloze"]', 15),  # of 3: five times
+    ],
+)
+def test_the_passes_of_tasks_are_counted_with_the_draws_that_they_are_filled_with(
+    recipe: Path, batch: int, keys: str, most: int
+) -> None:
+    def logits(*keys: str) -> int:
+        planned = plan(recipe, "training.objective=mdlm", *(f"evaluation.{key}" for key in keys))
+        return planned.runs[0].memory.evaluation.logits
+
+    assert logits(f"validation_batch_size={batch}", keys) == logits(
+        f"validation_batch_size={most}", "tasks=[]"
+    )

@@ -115,13 +115,14 @@ def plan(
 def _say_memory(planned: "Plan") -> None:
     """The run that needs the most of a GPU, and what of it is what."""
     memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
-    resident = memory.parameters + memory.gradients + memory.optimizer
     masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
-        f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {resident / 2**30:.3g} parameters, "
-        f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
-        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits {masks}"
-        f"({memory.assumed}; CUDA's own and fragmentation not counted).",
+        f"Memory a GPU: up to {memory.training / 2**30:.3g} GiB in training = "
+        f"{memory.held / 2**30:.3g} parameters, gradients and AdamW + "
+        f"{memory.gathered / 2**30:.3g} gathered + {memory.activations / 2**30:.3g} activations + "
+        f"{memory.logits / 2**30:.3g} logits {masks}({memory.assumed}), and "
+        f"{memory.evaluation.total / 2**30:.3g} GiB in evaluation; CUDA's own and fragmentation "
+        "not counted.",
         file=sys.stderr,
     )
 

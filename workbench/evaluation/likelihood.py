@@ -20,6 +20,7 @@ from torch import Tensor
 
 from workbench.evaluation.scorer import Scorer
 from workbench.training.objectives.base import Corrupted, View
+from workbench.training.to_device import to_device
 
 Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")
@@ -173,9 +174,14 @@ def _noised(
     together = at_once if scorer.objective.facts.streams == 2 else at_once * _NOISED_TOGETHER
     for first in range(0, len(parts), together):
         chunk = parts[first : first + together]
-        tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)
-        question_B = torch.tensor([part.question for part in chunk], device=device)
-        place_B = torch.tensor([part.row * draws for part in chunk], device=device)
+        tokens_BL, question_B, place_B = (
+            to_device(torch.from_numpy(values), device)
+            for values in (
+                np.stack([part.tokens for part in chunk]),
+                np.array([part.question for part in chunk]),
+                np.array([part.row * draws for part in chunk]),
+            )
+        )
         question_B += seed * SEED_STRIDE
         noised = [
             scorer.objective.answer_inputs(tokens_BL, start, question_B, draw, draws)

@@ -71,9 +71,10 @@ def gpu_costs(
         mfu: utilisation to reckon with; measured or assumed where None.
 
     Returns:
-        Rows with "run_id", "objective", "n_params", "gpus", "memory_bytes", "fits",
-        "fits_recomputed" (with activation checkpointing), "step_seconds", "gpu_hours", "mfu" and
-        "mfu_from": "given", "assumed", or what was measured.
+        Rows with "run_id", "objective", "n_params", "gpus", "memory_bytes" (the larger of
+        "memory_training_bytes" and "memory_evaluation_bytes"), "fits", "fits_recomputed" (with
+        activation checkpointing), "step_seconds", "gpu_hours", "mfu" and "mfu_from": "given",
+        "assumed", or what was measured.
 
     Raises:
         InputError: a batch or a model cannot be spread so, or a run computes in float32.
@@ -111,10 +112,11 @@ def _cost(
         "gpu": gpu.name,
         "gpus": gpus,
         "memory_bytes": memory.total,
-        "memory_exact_bytes": memory.parameters + memory.gradients + memory.optimizer,
+        "memory_exact_bytes": memory.held,
+        "memory_training_bytes": memory.training,
+        "memory_evaluation_bytes": memory.evaluation.total,
         "fits": memory.total <= room,
-        "fits_recomputed": memory.total - memory.activations + memory.activations_recomputed
-        <= room,
+        "fits_recomputed": memory.recomputed <= room,
         "step_seconds": step,
         "gpu_hours": step * run.steps * gpus / 3600,
         "mfu": used,
@@ -185,7 +187,8 @@ def gpu_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "n_params": row["n_params"],
         "unique_tokens": row["unique_tokens"],
         "gpus": f"{row['gpus']} {row['gpu']}",
-        "memory a GPU": f"{row['memory_bytes'] / 1e9:.3g} GB",
+        "training": f"{row['memory_training_bytes'] / 1e9:.3g} GB",
+        "evaluation": f"{row['memory_evaluation_bytes'] / 1e9:.3g} GB",
         "fits": _fits(row),
         "a step": f"{row['step_seconds']:.3g} s",
         "GPU-hours": pretty(float(f"{row['gpu_hours']:.3g}")),

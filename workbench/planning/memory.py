@@ -24,15 +24,24 @@ feed-forward's, t the tensor-parallel ranks:
     masks       5 T^2, as booleans and as float32 to add, where an objective's attention follows a
                 mask: once a batch, or for each of B sequences
 
+An evaluation holds the same between its passes, and of a pass, B being the sequences scored at
+once, whichever is more: what a layer needs, taken as what autograd would keep of it, or the logits
+as computed, with those of the positions that are made float32 at a time (`LOGITS_AT_ONCE`) in three
+copies: cut to the tokens as computed, in float32, and their log-softmax.
+
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
 10 % free.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.sizes import ModelShape
+from workbench.recipe.task_names import reads_file_keys
 
+LOGITS_AT_ONCE = 1 << 26
+"""How many logits an evaluation makes float32 at a time."""
 _MASTER = 4  # bytes of float32
 _MASK = 5  # bytes of a boolean and of a float32
 
@@ -53,8 +62,26 @@ class Held:
 
 
 @dataclass(frozen=True)
+class EvaluationMemory:
+    """Bytes of one GPU while a run evaluates, part by part, at the peak of its passes."""
+
+    held: int
+    """Parameters, gradients and AdamW."""
+    gathered: int
+    activations: int
+    """Of one layer."""
+    logits: int
+    masks: int
+
+    @property
+    def total(self) -> int:
+        # A layer's are gone when the logits come.
+        return self.held + self.gathered + max(self.activations, self.logits) + self.masks
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Bytes of one GPU, part by part."""
+    """Bytes of one GPU, part by part: of a training step, and of an evaluation."""
 
     parameters: int
     gradients: int
@@ -69,39 +96,51 @@ class Memory:
     logits: int
     masks: int
     """Of attention, where the objective has masks of its own."""
+    evaluation: EvaluationMemory
     assumed: str
     """What a reader must know of the numbers."""
 
     @property
-    def total(self) -> int:
-        between_steps = self.parameters + self.gradients + self.optimizer
-        return between_steps + self.gathered + self.activations + self.logits + self.masks
+    def held(self) -> int:
+        """Between two steps."""
+        return self.parameters + self.gradients + self.optimizer
 
-    def document(self) -> dict[str, int | str]:
-        """The parts and their sum, for JSON."""
-        return asdict(self) | {"total": self.total}
+    @property
+    def training(self) -> int:
+        """At the peak of a training step."""
+        return self.held + self.gathered + self.activations + self.logits + self.masks
+
+    @property
+    def recomputed(self) -> int:
+        """What the run would need with activation checkpointing."""
+        training = self.training - self.activations + self.activations_recomputed
+        return max(training, self.evaluation.total)
+
+    @property
+    def total(self) -> int:
+        """The larger of a training step and an evaluation: what the run needs."""
+        return max(self.training, self.evaluation.total)
+
+    def document(self) -> dict[str, Any]:
+        """The parts and their sums, for JSON."""
+        document = asdict(self) | {"training": self.training, "total": self.total}
+        document["evaluation"] |= {"total": self.evaluation.total}
+        return document
 
 
 def memory_per_gpu(config: RunConfig) -> Memory:
     """The estimate for a resolved run, its vocabulary known."""
     shape, parallelism, training = config.model.shape, config.parallelism, config.training
     tensor, shard = parallelism.tensor, parallelism.shard
-    computed = 4 if training.dtype == "float32" else 2
+    computed = _computed_bytes(config)
     wrapped = parallelism.world_size > 1 or computed == 2
     local = -(-_tensor_local(shape, shape.n_params, tensor) // shard)
     layer = _tensor_local(shape, shape.n_params_layer(shape.experts), tensor, layers=1)
     embeddings = 2 * shape.vocab_size * shape.width // tensor
-    micro = training.micro_batch_size or training.batch_size // parallelism.data_ranks
-    facts = objective_facts(training.objective)
-    sequences = micro * facts.presentations(training)
-    outputs = sequences * config.data.seq_len
-    length = facts.streams * config.data.seq_len
-    tokens = sequences * length
-    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
-    residual = tensor if parallelism.sequence_parallel else 1
-    one_layer = tokens * _layer_bytes(config, shape, computed, tensor, residual)
-    kept = shape.layers * one_layer
-    recomputed = shape.layers * tokens * computed * shape.width // residual + one_layer
+    sequences = config.trained_at_once * objective_facts(training.objective).presentations(training)
+    step, scored = _passed(config, sequences), _passed(config, _scored_at_most(config))
+    kept = shape.layers * step.layer
+    recomputed = shape.layers * step.layer_input + step.layer
     return Memory(
         parameters=_MASTER * local,
         gradients=_MASTER * local,
@@ -110,13 +149,68 @@ def memory_per_gpu(config: RunConfig) -> Memory:
         activations=recomputed if training.activation_checkpointing else kept,
         activations_kept=kept,
         activations_recomputed=recomputed,
-        logits=outputs * shape.vocab_size // tensor * (8 + 2 * computed),
-        masks=masks * _MASK * length**2,
+        logits=step.logits * (8 + 2 * computed),
+        masks=step.masks,
+        evaluation=EvaluationMemory(
+            held=4 * _MASTER * local,
+            gathered=2 * computed * layer + computed * embeddings if wrapped else 0,
+            activations=scored.layer,
+            logits=computed * scored.logits
+            + (2 * 4 + computed) * min(scored.logits, LOGITS_AT_ONCE),
+            masks=scored.masks,
+        ),
         assumed=(
             f"{'float32' if computed == 4 else 'bfloat16'}, {sequences} sequences at once, "
             f"activation checkpointing {'on' if training.activation_checkpointing else 'off'}"
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What some sequences come to as they pass the network: bytes, and logits in number."""
+
+    layer: int
+    """What autograd keeps of one layer."""
+    layer_input: int
+    logits: int
+    masks: int
+
+
+def _passed(config: RunConfig, sequences: int) -> _Passed:
+    shape, parallelism = config.model.shape, config.parallelism
+    facts, computed = objective_facts(config.training.objective), _computed_bytes(config)
+    length = facts.streams * config.data.seq_len
+    tokens = sequences * length
+    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
+    residual = parallelism.tensor if parallelism.sequence_parallel else 1
+    return _Passed(
+        layer=tokens * _layer_bytes(config, shape, computed, parallelism.tensor, residual),
+        layer_input=tokens * computed * shape.width // residual,
+        logits=sequences * config.data.seq_len * shape.vocab_size // parallelism.tensor,
+        masks=masks * _MASK * length**2,
+    )
+
+
+def _scored_at_most(config: RunConfig) -> int:
+    """Sequences of the largest pass of an evaluation.
+
+    Tasks fill a batch with all draws of a few continuations at a time. Cloze questions are of one
+    length, so that its last ones end with the batch or a little behind it. Those of files are not,
+    and one continuation too few may be followed by as many as there is room for in a batch.
+    """
+    evaluation, batch = config.evaluation, config.scored_at_once
+    most = [batch]
+    for task in evaluation.tasks:
+        of_file = reads_file_keys(task)
+        draws = evaluation.task_draws if of_file else evaluation.cloze_draws
+        together = max(1, batch // (draws or 1))
+        most.append(batch - 1 + together if of_file else -(-batch // together) * together)
+    return max(most)
+
+
+def _computed_bytes(config: RunConfig) -> int:
+    return 4 if config.training.dtype == "float32" else 2
 
 
 def _tensor_local(

@@ -170,7 +170,7 @@ class EvaluationConfig(Table):
     points: Count = Field(16, description="Evaluations, evenly spaced; the first step counts too.")
     tasks: tuple[Text, ...] = Field((), description="Any of: " + ", ".join(TASKS) + ".")
     validation_batch_size: Count | None = Field(
-        None, description="Sequences a rank scores at once. Default: the training batch."
+        None, description="Sequences a rank scores at once. Default: as many as it trains on."
     )
     validation_draws: Count | None = Field(
         2, description="Noise draws a window, where the objective has noise."
@@ -256,6 +256,17 @@ class RunTables(Table):
     @property
     def tokens_per_step(self) -> int:
         return self.training.batch_size * self.data.seq_len
+
+    @property
+    def trained_at_once(self) -> int:
+        """Sequences of a batch that a rank passes at once."""
+        ranks = self.parallelism.data_ranks
+        return self.training.micro_batch_size or self.training.batch_size // ranks
+
+    @property
+    def scored_at_once(self) -> int:
+        """Sequences that a rank passes at once in an evaluation."""
+        return self.evaluation.validation_batch_size or self.trained_at_once
 
     @property
     def steps(self) -> int:

@@ -50,7 +50,6 @@ def trainer_config(
 ) -> StudyTrainer.Config:
     """Titan's configuration of one run."""
     training, data, parallelism = config.training, config.data, config.parallelism
-    ranks = parallelism.shard * parallelism.replicate
     facts = objective_facts(training.objective)
     anneal_step = anneal_start(config)
     return StudyTrainer.Config(
@@ -80,7 +79,7 @@ def trainer_config(
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
-            local_batch_size=training.micro_batch_size or training.batch_size // ranks,
+            local_batch_size=config.trained_at_once,
             global_batch_size=training.batch_size,
             seq_len=data.seq_len,
             max_norm=training.grad_clip,

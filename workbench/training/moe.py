@@ -114,7 +114,9 @@ class Router(TokenChoiceTopKRouter):
                 0, ids_BLK.flatten(), probability_E.new_ones(ids_BLK.numel())
             )
             entropy = -(scores_BLE * scores_BLE.clamp(min=1e-30).log()).sum()
-            rest = torch.stack([entropy, z_BL.sum(), entropy.new_tensor(z_BL.numel())])
+            # Filled on the device: a number of the host's would have to be waited for.
+            tokens = entropy.new_full((), z_BL.numel())
+            rest = torch.stack([entropy, z_BL.sum(), tokens])
             self.sums = torch.cat([chosen_E, probability_E, rest])
             share_E = chosen_E if self.reduce is None else self.reduce(chosen_E.clone())
             share_E = share_E / share_E.sum()
