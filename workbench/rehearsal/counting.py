@@ -269,6 +269,8 @@ def count_flops(work: Work, func: Any, args: Any, kwargs: Any, out: Any) -> None
     work.flops = float(formula(*args, **kwargs, out_val=out))
     if any(arg is True for arg in _named(func, args, kwargs, "is_causal")):
         work.causal_flops = work.flops
+    if any(isinstance(arg, Tensor) for arg in _named(func, args, kwargs, "attn_bias")):
+        work.masked_flops = work.flops
 
 
 def _named(func: Any, args: Any, kwargs: Any, name: str) -> list[Any]:

@@ -27,12 +27,15 @@ class Work:
     flops: float = 0.0
     causal_flops: float = 0.0
     """Of `flops`, those of causal attention, whose upper half no kernel computes."""
+    masked_flops: float = 0.0
+    """Of `flops`, those of attention that reads a mask of numbers."""
 
     def add(self, other: "Work") -> None:
         self.kernels += other.kernels
         self.bytes += other.bytes
         self.flops += other.flops
         self.causal_flops += other.causal_flops
+        self.masked_flops += other.masked_flops
 
 
 @dataclass(frozen=True)

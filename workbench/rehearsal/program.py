@@ -39,7 +39,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     """The document of a `counts.Rehearsal`.
 
     Args:
-        request: "config", "layers", "compiled", "gpu", "memory_bytes" and "phases".
+        request: "config", "layers", "compiled", "gpu", "memory_bytes" and "training_only".
         preloaded: the library's function that says how many devices there are.
     """
     import torch
@@ -83,11 +83,12 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
             trainer = rehearser.trainer(compiled=request["compiled"])
             rehearser.steps(trainer)
             held = counting.memory.now
-            if not rehearser.phases[-1].error:
+            if not rehearser.phases[-1].error and not request["training_only"]:
                 rehearser.evaluations(trainer)
                 rehearser.checkpoint(trainer)
             del trainer
-            rehearser.sampling()
+            if not request["training_only"]:
+                rehearser.sampling()
     return Rehearsal(
         layers=config.model.shape.layers,
         compiled=request["compiled"],

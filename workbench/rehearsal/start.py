@@ -30,14 +30,15 @@ class Stage:
         *,
         layers: int | None = None,
         compiled: bool = False,
-        defect: str | None = None,
+        training_only: bool = False,
     ) -> Rehearsal:
         """Rehearse a run: its training steps, evaluations, checkpoint and sampling.
 
         Args:
             config: resolved, its vocabulary known: see `plan_study`.
             layers: of the model, where not all of them are wanted.
-            compiled: capture the blocks as `training.compile` does; nothing is fused.
+            compiled: capture the blocks as `training.compile` does.
+            training_only: leave out all but the training steps.
 
         Raises:
             InputError: LD_PRELOAD has no effect here.
@@ -49,7 +50,7 @@ class Stage:
             "compiled": compiled,
             "gpu": gpu.told_as,
             "memory_bytes": int(gpu.memory_bytes),
-            "defect": defect,
+            "training_only": training_only,
         }
         done = subprocess.run(
             [sys.executable, "-m", "workbench.rehearsal.program"],
