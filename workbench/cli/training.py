@@ -51,10 +51,19 @@ def plan(
     mfu: Annotated[
         float | None, typer.Option("--mfu", help="Share of the GPU's peak to reckon with.")
     ] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Step, validate and sample each kind of run on fake GPUs."),
+    ] = False,
+    layers: Annotated[
+        int | None,
+        typer.Option("--layers", min=1, help="--rehearse: this many layers and one more."),
+    ] = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.cli.output import emit
+    from workbench.cli.rehearsing import rehearse as _rehearse
     from workbench.data.describe import with_text_columns
     from workbench.errors import InputError
     from workbench.messages import duration
@@ -68,7 +77,7 @@ def plan(
         from workbench.running.calibrate import calibrate as measure
 
         measure(planned, results)
-    concurrent = len(make_slots(loaded.runs, jobs).free)
+    concurrent = len(make_slots(loaded.runs, jobs, loaded.launcher.local.runs_per_gpu).free)
     estimate = estimate_time(planned, results, concurrent)
     rows = [run.row() for run in planned.runs]
     document = {
@@ -84,9 +93,13 @@ def plan(
         document["bracket"] = _bracket(planned, results, fmt)
     if check_sharding:
         document["sharding"] = _check_sharding(planned, fmt)
+    if rehearse:
+        document["rehearsal"] = _rehearse(planned, gpu or "h100", gpus, layers, fmt)
+    elif layers is not None:
+        raise InputError("--layers belongs to --rehearse: of how many layers?")
     if gpu is not None:
         document["gpu"] = _gpu_costs(planned, results, gpu, gpus, mfu, fmt)
-    elif gpus is not None or mfu is not None:
+    elif mfu is not None or (gpus is not None and not rehearse):
         raise InputError("--gpus and --mfu need --gpu: which kind of GPU?")
     document["memory"] = [run.memory.document() for run in planned.runs]
     emit(with_text_columns(rows), fmt, document=document)

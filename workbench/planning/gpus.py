@@ -20,7 +20,7 @@ from workbench.recipe import RunConfig
 
 ASSUMED_MFU = 0.35
 """Of dense models of about a billion parameters and more, compiled, in bfloat16."""
-_HEADROOM = 0.9  # CUDA's context, NCCL's buffers, fragmentation
+HEADROOM = 0.9  # CUDA's context, NCCL's buffers, fragmentation
 _RECOMPUTED = 4 / 3
 
 
@@ -95,7 +95,7 @@ def _cost(
             "--set 'training.dtype=\"bfloat16\"'."
         )
     gpus = config.parallelism.world_size
-    memory, room = memory_per_gpu(config), _HEADROOM * gpu.memory_bytes
+    memory, room = memory_per_gpu(config), HEADROOM * gpu.memory_bytes
     if mfu is not None:
         used, source = mfu, "given"
     elif run.objective in measured:
