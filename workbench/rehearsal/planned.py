@@ -97,7 +97,8 @@ def rehearsal_row(
         "compiled": last.compiled,
         "train_peak_bytes": trained,
         "evaluation_peak_bytes": evaluated,
-        "planned_bytes": planned.total,
+        "planned_train_bytes": planned.training,
+        "planned_evaluation_bytes": planned.evaluation.total,
         "fits": not errors and max(trained, evaluated) <= HEADROOM * gpu.memory_bytes,
         "kernels": _along(layers, found, [phase.work.kernels for phase in step]),
         "bytes": _along(layers, found, [phase.work.bytes for phase in step]),
@@ -128,9 +129,8 @@ def rehearsal_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "layers": f"{depth} of {row['layers']}",
         "gpus": f"{row['gpus']} {row['gpu']}",
         "mode": "compiled" if row["compiled"] else "eager",
-        "train peak": _gigabytes(row["train_peak_bytes"]),
-        "evaluation peak": _gigabytes(row["evaluation_peak_bytes"]),
-        "planned": _gigabytes(row["planned_bytes"]),
+        "train peak": _beside(row["train_peak_bytes"], row["planned_train_bytes"]),
+        "evaluation peak": _beside(row["evaluation_peak_bytes"], row["planned_evaluation_bytes"]),
         "fits": "yes" if row["fits"] else "fails" if row["errors"] else "no",
         "kernels": round(row["kernels"]),
         "host copies": f"{row['host_copies']:.0f} ({row['blocking_copies']:.0f} blocking)",
@@ -139,8 +139,8 @@ def rehearsal_table_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.3g} GB"
+def _beside(traced: float, planned: float) -> str:
+    return f"{traced / 1e9:.3g} GB (planned {planned / 1e9:.3g})"
 
 
 def _evaluations(found: Rehearsal) -> tuple[str, ...]:
