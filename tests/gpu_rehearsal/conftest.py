@@ -22,12 +22,12 @@ name = "rehearsed"
 corpus = "none"
 tokenizer = "tokenizers/gpt2.json"
 unique_tokens = 1_000_000
-seq_len = 512
+seq_len = 64
 validation_tokens = 100_000
 
 [model]
 width = 1024
-layers = 4
+layers = 2
 heads = 8
 ffn = 2816
 vocab_size = 50_259
@@ -36,7 +36,7 @@ vocab_size = 50_259
 objective = "ar"
 block_size = 16
 total_tokens = 10_000_000
-batch_size = 32
+batch_size = 128
 lr = 1e-4
 dtype = "bfloat16"
 

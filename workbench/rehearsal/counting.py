@@ -59,8 +59,8 @@ class Counting(TorchDispatchMode):
         """
         super().__init__()
         self.vocabulary = frozenset(vocabulary)
-        self.memory = TracedMemory()
         self.place_of = PlaceOf()
+        self.memory = TracedMemory(self.place_of.now)
         self.pinned: WeakSet[Any] = WeakSet()
         self.quiet = False
         self.start("")
@@ -94,6 +94,7 @@ class Counting(TorchDispatchMode):
             masks=places("masks"),
             from_data=places("from_data"),
             peak_bytes=self.memory.peak,
+            peak_place=self.memory.peak_place,
         )
 
     @contextmanager

@@ -3,7 +3,7 @@
 All of them hold for the rehearsal's own process, which ends with it (`program.py`).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from workbench.rehearsal.fake_cuda import Device, answers
 from workbench.rehearsal.tracing import TracedMemory
+
+if TYPE_CHECKING:
+    from workbench.rehearsal.counting import Counting
 
 aten = torch.ops.aten
 
@@ -91,6 +94,19 @@ def leave_out_stream_records() -> None:
     import torch.distributed.fsdp._fully_shard._fsdp_collectives as collectives
 
     collectives.record_grad_output_stream = lambda *args: None
+
+
+def leave_out_sharding(counting: "Counting") -> None:
+    """DTensor tries each new operation on fake tensors of the whole shape: no rank does that."""
+    from torch.distributed.tensor._sharding_prop import ShardingPropagator
+
+    plain = ShardingPropagator._propagate_tensor_meta_non_cached
+
+    def propagate(*args: Any, **kwargs: Any) -> Any:
+        with counting.unseen():
+            return plain(*args, **kwargs)
+
+    ShardingPropagator._propagate_tensor_meta_non_cached = propagate
 
 
 def follow_resizing(memory: TracedMemory) -> None:

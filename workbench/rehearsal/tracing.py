@@ -2,7 +2,7 @@
 
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any
 
@@ -66,13 +66,20 @@ class TracedMemory:
     GPU has it; what kernels ask for inside, and what the allocator rounds up, does not count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], str]) -> None:
+        """Follow nothing yet.
+
+        Args:
+            place: tells where the code is.
+        """
         self.now = 0
         self.peak = 0
+        self.peak_place = ""
+        self._place = place
         self._sizes: dict[int, int] = {}
 
     def restart(self) -> None:
-        self.peak = self.now
+        self.peak, self.peak_place = self.now, "before it began"
 
     def add(self, tensors: Iterable[Tensor]) -> None:
         """Follow the storages of these tensors, where they are on a GPU and new."""
@@ -94,7 +101,8 @@ class TracedMemory:
     def _resize(self, key: int, size: int) -> None:
         self.now += size - self._sizes[key]
         self._sizes[key] = size
-        self.peak = max(self.peak, self.now)
+        if self.now > self.peak:
+            self.peak, self.peak_place = self.now, self._place()
 
     def _free(self, key: int) -> None:
         self.now -= self._sizes.pop(key)
