@@ -31,6 +31,7 @@ TABLES = {
     "[evaluation.task_files.NAME]": "TaskFile",
     "[parallelism]": "ParallelismConfig",
     "[compare]": "CompareConfig",
+    "[launcher.local]": "LocalConfig",
     "[launcher.slurm]": "SlurmConfig",
 }
 SWEEP = """## `[sweep]`

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workbench
+from workbench.data.describe import with_text_columns
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
 from workbench.planning.plan import calibration_path, estimate_time, plan_study, run_id_of
@@ -110,3 +111,14 @@ def test_the_json_holds_the_keys_of_the_contract(recipe: Path, workbench: Workbe
         "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
         "total_tokens", "epochs", "steps", "train_flops",
     }  # fmt: skip
+
+
+def test_the_coders_epochs_are_those_of_the_paper(tmp_path: Path) -> None:
+    """Section 4: 1.4T tokens of 9B unique ones, and then 100B of the 1B kept for annealing."""
+    for run in plan_study(load_recipe("paper/figure-07-coder"), tmp_path).runs:
+        row = run.row()
+        assert row["epochs"] == pytest.approx(1.4e12 / 9e9, rel=1e-5)
+        assert row["anneal"]["epochs"] == pytest.approx(100, rel=1e-5)
+        assert row["anneal"]["tokens"] + row["epochs"] * 9e9 == pytest.approx(1.5e12, rel=1e-5)
+        (shown,) = with_text_columns([row])
+        assert shown["anneal"].endswith(", 100 epochs")

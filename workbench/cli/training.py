@@ -77,7 +77,7 @@ def plan(
         from workbench.running.calibrate import calibrate as measure
 
         measure(planned, results)
-    concurrent = len(make_slots(loaded.runs, jobs).free)
+    concurrent = len(make_slots(loaded.runs, jobs, loaded.launcher.local.runs_per_gpu).free)
     estimate = estimate_time(planned, results, concurrent)
     rows = [run.row() for run in planned.runs]
     document = {

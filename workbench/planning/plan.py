@@ -66,7 +66,11 @@ class RunSpec:
             row["n_params_active"] = self.n_params_active
         if self.kept_bytes:
             row["kept_checkpoints_bytes"] = self.kept_bytes
-        return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
+        sources = describe_sources(self.config)
+        if "anneal" in sources:
+            # Of the text before: the annealing set has epochs of its own.
+            row["epochs"] = sources["anneal"]["epochs_before"]
+        return row | sources | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: written to the run's `config.json`."""

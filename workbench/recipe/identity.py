@@ -14,7 +14,7 @@ SOURCE_KEYS = (
 _NOT_IN_NUMBERS = {
     "data": SOURCE_KEYS,
     "model": ("size",),  # a name for a shape that stands beside it
-    "training": ("checkpoint_every", "checkpoint_points"),
+    "training": ("checkpoint_every", "checkpoint_points", "activation_checkpointing"),
 }
 _SOURCE = ("corpus", "path", "document", "text_key")
 
@@ -34,7 +34,7 @@ def numbers_json(config: RunConfig) -> str:
     """One text for runs that have the same numbers, given the same prepared data.
 
     What only says where the text lies and how it was cut is left out, and so is how often a run is
-    saved: no number depends on either.
+    saved, and whether the backward pass computes activations again: no number depends on any.
     """
     document = json.loads(canonical_json(config))
     for table, keys in _NOT_IN_NUMBERS.items():

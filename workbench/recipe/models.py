@@ -142,8 +142,21 @@ class TrainingConfig(Table):
     moe_z_weight: NonNegative | None = Field(
         None, description="Mixture of experts: weight of the router's z-loss. Default: 1e-3."
     )
-    activation_checkpointing: Flag | None = Field(
-        None, description="Compute each layer again in the backward pass: less memory, slower."
+    activation_checkpointing: Flag | Literal["selective"] | None = Field(
+        None,
+        description="Compute each layer again in the backward pass: less memory, slower. "
+        '"selective" keeps attention and every second product of a layer.',
+    )
+    kernels: Literal["plain", "fused"] | None = Field(
+        None,
+        description="fused: the loss of a few positions at a time, of masked ones alone where only "
+        "they count; weights converted where they are used; compiled, one product for q, k and v "
+        "and one for both inputs of SwiGLU. Default: fused on a GPU, plain on a CPU.",
+    )
+    cuda_graphs: Flag | None = Field(
+        None,
+        description="Replay a step's kernels as one CUDA graph: one rank, dense, no dropout. "
+        "Untried on a device. Default: no.",
     )
     threads: Count = Field(1, description="CPU threads a rank. Other numbers give other bits.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(

@@ -53,6 +53,7 @@ class Orchestrator:
         keep_going: bool,
         retry_failed: bool,
         ranks: int | None = None,
+        runs_per_gpu: int = 1,
         allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
@@ -63,7 +64,9 @@ class Orchestrator:
         self.keep_going = keep_going
         self.report = RunReport(name)
         self.slots = (
-            allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
+            allocation.slots
+            if allocation
+            else make_slots(list(self.configs.values()), jobs, runs_per_gpu)
         )
         # Hundreds of tasks would wait for the store's lock: whoever follows them ingests.
         self.ingest = None if allocation else BackgroundIngest(results)

@@ -12,11 +12,16 @@ from torchtitan.config.configs import (
     ParallelismConfig,
     TrainingConfig,
 )
-from torchtitan.distributed.activation_checkpoint import FullAC
+from torchtitan.distributed.activation_checkpoint import (
+    ActivationCheckpointing,
+    FullAC,
+    SelectiveAC,
+)
 
 from workbench.data import PreparedData
 from workbench.data.streams import anneal_start
 from workbench.recipe import RunConfig, objective_facts
+from workbench.recipe.kernels import fused
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
@@ -52,6 +57,7 @@ def trainer_config(
     training, data, parallelism = config.training, config.data, config.parallelism
     facts = objective_facts(training.objective)
     anneal_step = anneal_start(config)
+    fast = fused(training, on_gpu=precision.device == "cuda")
     return StudyTrainer.Config(
         model_spec=model_spec(
             config.model,
@@ -59,7 +65,9 @@ def trainer_config(
             causal=facts.causal,
             router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
             doubled=facts.streams == 2,
-            shard_one_rank=precision.dtype != "float32",
+            shard_one_rank=precision.dtype != "float32" and not fast,
+            # Eager, what one product saves is less than what taking its parts again costs.
+            products_together=fast and training.compile,
         ),
         dump_folder=str(run_folder),
         metrics=RecordingMetrics.Config(log_freq=training.log_every, disable_color_printing=True),
@@ -85,7 +93,7 @@ def trainer_config(
             max_norm=training.grad_clip,
             steps=config.steps,
             mixed_precision_param=precision.dtype,
-            disable_cuda_graphs=True,
+            disable_cuda_graphs=not training.cuda_graphs,
         ),
         parallelism=ParallelismConfig(
             data_parallel_replicate_degree=parallelism.replicate,
@@ -102,12 +110,23 @@ def trainer_config(
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
         ),
-        activation_checkpoint=FullAC.Config() if training.activation_checkpointing else None,
+        activation_checkpoint=_recomputation(training.activation_checkpointing),
         compile=CompileConfig(enable=training.compile),
         comm=CommConfig(trace_buf_size=0),
-        loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),
+        loss=WeightedNLL.Config(
+            n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size, chunked=fast
+        ),
         debug=DebugConfig(seed=training.seed, enable_structured_logging=False),
     )
+
+
+def _recomputation(asked: bool | str | None) -> ActivationCheckpointing.Config | None:
+    """What the backward pass computes again. No layer draws from a generator, whose state titan
+    would otherwise save and restore around each."""
+    if not asked:
+        return None
+    kind = SelectiveAC if asked == "selective" else FullAC
+    return kind.Config(preserve_rng_state=False)
 
 
 def _optimizer(config: RunConfig) -> OptimizersContainer.Config:

@@ -19,6 +19,13 @@ from workbench.training.to_device import to_device
 Batch = tuple[dict[str, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class OnHost:
+    """A batch's tensors where they were read, beside those on the device."""
+
+    tensors: dict[str, Tensor]
+
+
 class WindowSlices(IterableDataset[Batch]):
     """One rank's micro-batches. Its whole state is how many samples the run has consumed.
 

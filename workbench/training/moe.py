@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
-from torchtitan.models.common import Linear
 from torchtitan.models.common.moe import (
     GroupedExperts,
     MoE,
@@ -36,6 +35,7 @@ from torchtitan.models.common.param_init import skip_param_init
 from torchtitan.models.common.token_dispatcher import LocalTokenDispatcher
 
 from workbench.recipe.sizes import ModelShape
+from workbench.training.compute import Linear
 
 
 class Experts(GroupedExperts):

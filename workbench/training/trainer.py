@@ -21,7 +21,8 @@ from torchtitan.trainer import Trainer
 
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
-from workbench.training.loader import Batch, on_device
+from workbench.training.loader import Batch, OnHost, on_device
+from workbench.training.loss import WeightedNLL
 from workbench.training.moe import Routers
 from workbench.training.objectives.base import Objective, TokenBatch
 from workbench.training.record_metrics import RecordingMetrics
@@ -69,6 +70,7 @@ class StudyTrainer(Trainer):
 
     objective: Objective
     hooks: Hooks
+    loss_fn: WeightedNLL
     metrics_processor: RecordingMetrics
     checkpointer: StoppableCheckpoints
 
@@ -100,25 +102,39 @@ class StudyTrainer(Trainer):
         )
 
     def post_dataloading_process(
-        self, input_dict: dict[str, Tensor], labels: Tensor
+        self, input_dict: dict[str, Any], labels: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        corrupted = self.objective.training_inputs(
-            TokenBatch(
-                tokens_BL=input_dict["input"],
-                epoch_B=input_dict["epoch"],
-                sample_B=input_dict["sample"],
-                position_B=input_dict["position"],
-                step=self.step,
-                batch_epoch_G=input_dict["batch_epoch"],
-                batch_sample_G=input_dict["batch_sample"],
-            )
-        )
+        corrupted = self.objective.training_inputs(self._token_batch(input_dict))
         inputs, targets, _ = super().post_dataloading_process(
             {"input": corrupted.inputs_BL}, corrupted.targets_BL
         )
         self.dropout_keys.update(self.step, input_dict["position"], inputs)
-        extra = {"weights": corrupted.weights_BL, "network": corrupted.network_arguments()}
+        extra = {
+            "weights": corrupted.weights_BL,
+            "network": corrupted.network_arguments(),
+            "counted": self._counted(input_dict["host"]),
+        }
         return inputs, targets, extra
+
+    def _token_batch(self, batch: dict[str, Any]) -> TokenBatch:
+        return TokenBatch(
+            tokens_BL=batch["input"],
+            epoch_B=batch["epoch"],
+            sample_B=batch["sample"],
+            position_B=batch["position"],
+            step=self.step,
+            batch_epoch_G=batch["batch_epoch"],
+            batch_sample_G=batch["batch_sample"],
+        )
+
+    def _counted(self, host: OnHost) -> int | None:
+        """How many positions of a batch the loss counts, where it can leave the others out.
+
+        The host works it out again, from counters that it has: to ask the device is to wait.
+        """
+        if not self.loss_fn.chunked or not self.config.training.disable_cuda_graphs:
+            return None
+        return self.objective.counted(self._token_batch(host.tensors))
 
     def _forward_backward_body(
         self,
@@ -132,10 +148,15 @@ class StudyTrainer(Trainer):
         copies = inputs.numel() / (training.local_batch_size * training.seq_len)
         self.routers.before_pass(global_valid_tokens * copies)
         with self.train_context():
-            logits_BLV = self.model_parts[0](inputs, **extra_kwargs["network"])
-            weights_BL = extra_kwargs["weights"]
-            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, weights=weights_BL)
-            del logits_BLV
+            loss: Tensor = self.loss_fn.of_model(
+                self.model_parts[0],
+                inputs,
+                labels,
+                global_valid_tokens,
+                weights_BL=extra_kwargs["weights"],
+                counted=extra_kwargs["counted"],
+                network=extra_kwargs["network"],
+            )
             loss.backward()
         self.routers.after_pass()
         return loss
@@ -169,9 +190,12 @@ class StudyTrainer(Trainer):
         tokens = torch.full((), training.global_batch_size * training.seq_len, device=self.device)
         total: Tensor | None = None
         for _ in range(self.gradient_accumulation_steps):
-            inputs = on_device(next(batches)[0], self.device)
+            read, _ = next(batches)
+            inputs = on_device(read, self.device)
             loss = self.forward_backward_step(
-                input_dict=inputs, labels=inputs["input"], global_valid_tokens=tokens
+                input_dict=inputs | {"host": OnHost(read)},
+                labels=inputs["input"],
+                global_valid_tokens=tokens,
             ).detach()
             if logs:
                 # A copy: under CUDA graphs the next pass writes where this loss stands.

@@ -184,6 +184,14 @@ class Objective(ABC):
             weights_BL = torch.ones_like(corrupted.targets_BL, dtype=torch.float32)
         return replace(corrupted, weights_BL=weights_BL / n)
 
+    def counted(self, batch: TokenBatch) -> int | None:
+        """How many weights of `training_inputs` are not 0, where many are; else None.
+
+        Asked of a batch on the host, so that logits of the others need not be made: the number may
+        be too high, and must not be too low.
+        """
+        return None
+
     @abstractmethod
     def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
         """Inputs, targets and weights of one draw.

@@ -26,6 +26,7 @@ from workbench.training.objectives.base import (
     TokenBatch,
     Vocab,
     WindowNoise,
+    repeated,
 )
 
 
@@ -94,6 +95,14 @@ class MaskedDiffusion(Objective):
         t_B, masked_BL = self.noise(batch, batch.position_B, batch.epoch_B, batch.sample_B)
         weights_BL = self._weigh(self, t_B, masked_BL, batch)
         return self._corrupted(batch.tokens_BL, masked_BL, weights_BL)
+
+    def counted(self, batch: TokenBatch) -> int | None:
+        if type(self).corrupt is not MaskedDiffusion.corrupt:
+            return None  # a plug-in's may count what is not masked
+        if self.noise_samples > 1:
+            batch = repeated(batch, self.noise_samples)
+        _, masked_BL = self.noise(batch, batch.position_B, batch.epoch_B, batch.sample_B)
+        return int(masked_BL.sum())
 
     def _corrupted(self, tokens_BL: Tensor, masked_BL: Tensor, weights_BL: Tensor) -> Corrupted:
         inputs_BL = torch.where(masked_BL, self.vocab.mask_id, tokens_BL)
