@@ -8,6 +8,7 @@ from torch import Tensor
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
 
 from workbench.training.logit_parts import in_parts
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import View
 from workbench.training.trainer import StudyTrainer
 
@@ -28,9 +29,10 @@ def likeliest(trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None
         inputs_BL: [B, 2L] with a view, of an objective of two streams.
     """
     n_tokens = trainer.loss_fn.n_tokens
-    arguments = {} if view is None else view.network_arguments()
+    model = trainer.model_parts[0]
+    arguments = {} if view is None else view.network_arguments(mask_form(model))
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](inputs_BL, **arguments)
+        logits_BLV = model(inputs_BL, **arguments)
         work = _of_shards if spmd_mesh_size("tp") > 1 else _of_whole
         return Likeliest(*in_parts(partial(work, n_tokens), logits_BLV))
 

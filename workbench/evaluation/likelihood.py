@@ -228,12 +228,13 @@ def _joined_views(parts: list[Corrupted]) -> View | None:
     if not views:
         return None
     first = views[0][0]
-    if all(view is first and len(view.visible_BTT) == 1 for view, _ in views):
+    if all(view is first and view.shared for view, _ in views):
         return first  # every sequence shares it
-    return View(
-        torch.cat([view.positions_BT.expand(n, -1) for view, n in views]),
-        torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]),
-    )
+    positions_BT = torch.cat([view.positions_BT.expand(n, -1) for view, n in views])
+    visible_BTT = first.visible_BTT
+    if first.rule is not None and all(view.rule is first.rule for view, _ in views):
+        return View(positions_BT, visible_BTT, first.rule)
+    return View(positions_BT, torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]))
 
 
 def _in_threads(

@@ -63,6 +63,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     from workbench.training import titan_patches
 
     torch_patches.keep_meshes_real()
+    torch_patches.leave_tiles_out()
     torch_patches.leave_out_stream_records()
     titan_patches.use_device("cuda")
     config = reduced(RunConfig.model_validate(request["config"]), request["layers"])

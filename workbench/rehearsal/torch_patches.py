@@ -3,6 +3,7 @@
 All of them hold for the rehearsal's own process, which ends with it (`program.py`).
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,6 +62,37 @@ def _choose_attention() -> None:
         )[0]
 
     F.scaled_dot_product_attention = attention
+
+
+def leave_tiles_out() -> None:
+    """Let FlexAttention cost what the tiles of its mask cost.
+
+    Triton's kernel cannot be made without a GPU. The mask is made on the host; then FlashAttention
+    stands in, with as many keys as each query's tiles have on average.
+    """
+    from torchtitan.models.common.attention import FlexAttention
+
+    from workbench.training import masks
+
+    plain = masks.create_block_mask
+
+    def on_host(*args: Any, **kwargs: Any) -> Any:
+        with unset_fake_temporarily():
+            mask: Any = plain(*args, **kwargs | {"device": "cpu"})
+            mask.seen = 1 - mask.sparsity() / 100
+        return mask
+
+    def attention(query: Any, key: Any, value: Any, **kwargs: Any) -> Any:
+        keys = math.ceil(kwargs["block_mask"].seen * key.shape[2])
+        out = aten._scaled_dot_product_flash_attention(
+            query, key[:, :, :keys], value[:, :, :keys], 0.0, False, False, scale=kwargs["scale"]
+        )
+        return out[0], None
+
+    masks.create_block_mask = on_host
+    # What the model would compile instead: see `titan_patches`.
+    FlexAttention.inductor_configs["max_autotune"] = False
+    FlexAttention._compiled_flex_attn = attention
 
 
 def keep_meshes_real() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torchtitan.components.optimizer import OptimizersContainer, ParamGroupConfig
+from torchtitan.config import TORCH_DTYPE_MAP
 from torchtitan.config.configs import (
     CommConfig,
     CompileConfig,
@@ -25,6 +26,7 @@ from workbench.recipe.kernels import fused
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
+from workbench.training.masks import form_for
 from workbench.training.model import RouterWeights, model_spec
 from workbench.training.record_metrics import RecordingMetrics
 from workbench.training.schedule import ExponentialWSD
@@ -68,6 +70,11 @@ def trainer_config(
             shard_one_rank=precision.dtype != "float32" and not fast,
             # Eager, what one product saves is less than what taking its parts again costs.
             products_together=fast and training.compile,
+            masks=form_for(
+                TORCH_DTYPE_MAP[precision.dtype],
+                device=precision.device if fast else "cpu",
+                head_dim=config.model.shape.head_dim,
+            ),
         ),
         dump_folder=str(run_folder),
         metrics=RecordingMetrics.Config(log_freq=training.log_every, disable_color_printing=True),

@@ -21,6 +21,7 @@ from workbench.runs.items import Items
 from workbench.training.hashing import stream_key
 from workbench.training.logit_parts import in_parts
 from workbench.training.mask_noise import mask_noise, total_variance
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted, Objective, WindowNoise
 from workbench.training.to_device import to_device
 from workbench.training.trainer import (
@@ -86,8 +87,9 @@ def estimate_of(items: Items, draws: int | None) -> Estimate:
 @torch.no_grad()
 def position_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
     """[B, L] float64: the NLL at each position, not weighted, in nats."""
+    model = trainer.model_parts[0]
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](corrupted.inputs_BL, **corrupted.network_arguments())
+        logits_BLV = model(corrupted.inputs_BL, **corrupted.network_arguments(mask_form(model)))
         (nll_BL,) = in_parts(
             lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL
         )
