@@ -100,7 +100,7 @@ def trainer_config(
             max_norm=training.grad_clip,
             steps=config.steps,
             mixed_precision_param=precision.dtype,
-            disable_cuda_graphs=not training.cuda_graphs,
+            disable_cuda_graphs=not (training.cuda_graphs and parallelism.world_size == 1),
         ),
         parallelism=ParallelismConfig(
             data_parallel_replicate_degree=parallelism.replicate,
@@ -112,7 +112,7 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
-            keep_step=config.steps_before_decay,
+            keep_step=config.trunk_steps,
             kept_steps=tuple(config.kept_steps),
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,
