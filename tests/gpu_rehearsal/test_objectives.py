@@ -37,3 +37,21 @@ def test_a_run_steps_validates_is_asked_saves_and_samples(
     assert_in_the_compute_type(found)
     assert_memory_as_planned(config, found)
     assert found.phase(TRAIN).groups["attention"].flops > 0
+
+
+@pytest.mark.parametrize("objective", ["mdlm", "block"])
+def test_a_compiled_run_does_the_same_products_in_fewer_kernels(
+    rehearse: Rehearse, objective: str
+) -> None:
+    """Captured by AOTAutograd; that kernels are fewer is an estimate of what would be fused."""
+    keys = (f"training.objective={objective}", "training.compile=true")
+    _, eager = rehearse(keys[0])
+    _, found = rehearse(*keys, compiled=True)
+    assert_nothing_fails(found)
+    assert_free_of_waits(found)
+    assert_in_the_compute_type(found)
+    step, plain = found.phase(TRAIN), eager.phase(TRAIN)
+    assert step.work.flops == pytest.approx(plain.work.flops)
+    assert step.work.kernels < plain.work.kernels
+    assert step.work.bytes < plain.work.bytes
+    assert step.peak_bytes < plain.peak_bytes

@@ -22,11 +22,11 @@ from torch.utils.flop_counter import flop_registry
 from workbench.rehearsal.counts import (
     ATTENTION,
     COMMUNICATION,
-    FSDP,
     LAYERS,
     LOSS,
     PRODUCTS,
     REST,
+    WEIGHTS,
     Copy,
     Phase,
     Place,
@@ -244,8 +244,8 @@ class Counting(TorchDispatchMode):
             return COMMUNICATION
         if work.flops:
             return ATTENTION if "attention" in name else PRODUCTS
-        if space == "fsdp" or self.place_of.in_fsdp():
-            return FSDP
+        if space == "fsdp" or self.place_of.copying_weights():
+            return WEIGHTS
         if _takes_lists(name) or self.place_of.outside_layers():
             return REST
         if any(t.ndim > 0 and t.shape[-1] in self.vocabulary and t.ndim > 1 for t in given + made):

@@ -9,12 +9,12 @@ GROUPS = (
     "attention",
     "norms, RoPE, SwiGLU, residuals",
     "loss of the logits",
-    "FSDP copies",
+    "copies of weights",
     "communication",
     "AdamW, clipping, noise",
 )
 """What kernels are grouped by, and what the columns of an estimate are called."""
-PRODUCTS, ATTENTION, LAYERS, LOSS, FSDP, COMMUNICATION, REST = GROUPS
+PRODUCTS, ATTENTION, LAYERS, LOSS, WEIGHTS, COMMUNICATION, REST = GROUPS
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor
 _PRODUCT = ("workbench/", "torchtitan/")
 _OURSELVES = "workbench/rehearsal/"
 _FSDP = "torch/distributed/fsdp/"
+_WEIGHTS = (_FSDP, "workbench/training/compute.py")
 _OUTSIDE = ("components/optimizer", "distributed/utils.py", "objectives/", "training/dropout.py")
 
 
@@ -46,10 +47,10 @@ class PlaceOf:
                 return f"{name}:{line}"
         return "outside of the product"
 
-    def in_fsdp(self) -> bool:
-        """Whether FSDP2's own code is at work, rather than a module that it wraps."""
+    def copying_weights(self) -> bool:
+        """Whether weights are gathered, reduced or converted, rather than used."""
         for name, _ in self._frames():
-            return name.startswith(_FSDP)
+            return name.startswith(_WEIGHTS)
         return False
 
     def outside_layers(self) -> bool:
