@@ -15,7 +15,8 @@ def float32_masks() -> None:
     """Attention masks in float32, whatever the queries are."""
     from workbench.training.model import Attention
 
-    plain = Attention.forward
+    owner: Any = Attention
+    plain = owner.forward
 
     # Titan tells by the names of its arguments how each is sharded.
     def forward(self: Any, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
@@ -23,7 +24,7 @@ def float32_masks() -> None:
         mask = torch.zeros(1, 1, length, length, device=q_BLNH.device)
         return plain(self, q_BLNH, k_BLNH, v_BLNH, **{**kwargs, "attention_masks": mask})
 
-    Attention.forward = forward
+    owner.forward = forward
 
 
 def unpinned_copies() -> None:
@@ -40,21 +41,23 @@ def number_of_the_host_in_routers() -> None:
     """A number made on the host and copied to the device in every layer and pass."""
     from workbench.training.moe import Router
 
-    plain = Router.forward
+    owner: Any = Router
+    plain = owner.forward
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         out = plain(self, *args, **kwargs)
         out[0].new_tensor(1.0)
         return out
 
-    Router.forward = forward
+    owner.forward = forward
 
 
 def global_batch_in_validation() -> None:
     """Evaluation by the batch of all ranks on each of them."""
     from workbench.recipe import RunConfig
 
-    RunConfig.scored_at_once = property(lambda config: config.training.batch_size)
+    owner: Any = RunConfig
+    owner.scored_at_once = property(lambda config: config.training.batch_size)
 
 
 if __name__ == "__main__":

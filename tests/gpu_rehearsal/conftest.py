@@ -2,7 +2,6 @@
 session. Fake tensors take no memory: two layers of the 1B cost what two layers of 0.2M do."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -42,7 +41,6 @@ dtype = "bfloat16"
 
 [evaluation]
 tasks = ["cloze"]
-memorisation = 4
 """
 
 Rehearse = Callable[..., tuple[RunConfig, Rehearsal]]

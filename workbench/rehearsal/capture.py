@@ -28,7 +28,7 @@ _OWN_KERNEL = (
     "attention", "c10d", "fsdp", "scatter_add", "scatter_reduce", "index_put", "index_add",
     "sort", "topk", "grouped_mm", "embedding_dense_backward",
 )  # fmt: skip
-"""Parts of names. Inductor writes `slice_scatter` and `scatter` of a constant element by element."""
+"""Parts of names. Inductor writes `slice_scatter`, and `scatter` of a constant, by elements."""
 _SUMS = ("sum", "mean", "amax", "amin", "var_mean", "argmax", "prod", "cumsum", "any", "all")
 
 

@@ -34,12 +34,14 @@ from workbench.rehearsal.counts import (
 )
 from workbench.rehearsal.tracing import PlaceOf, TracedMemory
 
-FREE = frozenset(
-    "view _unsafe_view t transpose permute expand slice select unsqueeze squeeze detach alias "
-    "as_strided split split_with_sizes unbind view_as reshape flatten record_stream _reshape_alias "
-    "lift_fresh is_same_size unflatten chunk diagonal empty empty_like empty_strided new_empty "
-    "new_empty_strided set_ resize_ device is_pinned view_dtype narrow".split()
-)
+FREE = frozenset((
+    "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select",
+    "unsqueeze", "squeeze", "detach", "alias", "as_strided", "split", "split_with_sizes",
+    "unbind", "view_as", "reshape", "flatten", "record_stream", "_reshape_alias", "lift_fresh",
+    "is_same_size", "unflatten", "chunk", "diagonal", "empty", "empty_like", "empty_strided",
+    "new_empty", "new_empty_strided", "set_", "resize_", "device", "is_pinned", "view_dtype",
+    "narrow",
+))  # fmt: skip
 """Operations without a kernel: they only look at memory in another way, or ask for it."""
 _TO_HOST = ("_local_scalar_dense", "equal", "is_nonzero")
 _FROM_DATA = ("nonzero", "masked_select")
@@ -163,9 +165,9 @@ class Counting(TorchDispatchMode):
         """What depends on how many elements are set, as if all were."""
         self.waits(name)
         self.note("from_data", name)
-        shape, dtype = (tensor.numel(),), tensor.dtype
+        shape, dtype = [tensor.numel()], tensor.dtype
         if name == "nonzero":
-            shape, dtype = (tensor.numel(), tensor.ndim), torch.int64
+            shape, dtype = [tensor.numel(), tensor.ndim], torch.int64
         return torch.empty(shape, dtype=dtype, device=tensor.device)
 
     def _indexed(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -28,9 +28,11 @@ def imagine_gpu(device: Device) -> FakeTensorMode:
     cuda: Any = torch.cuda
     for name, answer in answers(device).items():
         setattr(cuda, name, answer)
-    torch.Event = cuda.Event
+    package: Any = torch
+    package.Event = cuda.Event
     # Asked on every use of a device, it would start CUDA.
-    FakeTensorMode.avoid_device_init = property(lambda self: True)
+    mode_type: Any = FakeTensorMode
+    mode_type.avoid_device_init = property(lambda self: True)
     _choose_attention()
     return mode
 
@@ -132,22 +134,24 @@ def leave_out_sharding(counting: "Counting") -> None:
     """DTensor tries each new operation on fake tensors of the whole shape: no rank does that."""
     from torch.distributed.tensor._sharding_prop import ShardingPropagator
 
-    plain = ShardingPropagator._propagate_tensor_meta_non_cached
+    owner: Any = ShardingPropagator
+    plain = owner._propagate_tensor_meta_non_cached
 
     def propagate(*args: Any, **kwargs: Any) -> Any:
         with counting.unseen():
             return plain(*args, **kwargs)
 
-    ShardingPropagator._propagate_tensor_meta_non_cached = propagate
+    owner._propagate_tensor_meta_non_cached = propagate
 
 
 def follow_resizing(memory: TracedMemory) -> None:
     """Tell the traced memory of storages that are resized: no operation says so."""
-    plain = torch.UntypedStorage.resize_
+    owner: Any = torch.UntypedStorage
+    plain = owner.resize_
 
     def resize(storage: Any, size: int) -> Any:
         plain(storage, size)
         memory.resized(storage)
         return storage
 
-    torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign, assignment]
+    owner.resize_ = resize
