@@ -200,8 +200,13 @@ def test_a_list_is_a_side_of_the_command_line_too() -> None:
         side("--challenger", "model.dropout=0.0,1")
 
 
-def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: MakeRun) -> None:
-    kept = "training.checkpoint_points=4"
+@pytest.mark.parametrize(
+    ("key", "value"), [("checkpoint_points", 4), ("activation_checkpointing", "selective")]
+)
+def test_checkpoints_of_either_kind_distinguish_no_runs(
+    results: Path, make_run: MakeRun, key: str, value: int | str
+) -> None:
+    kept = f"training.{key}={value}"
     make_run("ar0", AR)
     make_run("ar1", AR, overrides=["training.seed=1", kept])
     make_run("d0", DIFFUSION, overrides=[MDLM, kept])
@@ -209,7 +214,7 @@ def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: 
     ingest(results)
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert row["seeds"] == 2
-    runs = [{"training.checkpoint_points": points, "training.lr": 1} for points in (None, 4)]
+    runs = [{f"training.{key}": one, "training.lr": 1} for one in (None, value)]
     assert distinguishing_keys(runs) == []
 
 

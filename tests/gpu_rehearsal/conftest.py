@@ -2,7 +2,6 @@
 session. Fake tensors take no memory: two layers of the 1B cost what two layers of 0.2M do."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,12 +21,12 @@ name = "rehearsed"
 corpus = "none"
 tokenizer = "tokenizers/gpt2.json"
 unique_tokens = 1_000_000
-seq_len = 512
+seq_len = 64
 validation_tokens = 100_000
 
 [model]
 width = 1024
-layers = 4
+layers = 2
 heads = 8
 ffn = 2816
 vocab_size = 50_259
@@ -36,13 +35,12 @@ vocab_size = 50_259
 objective = "ar"
 block_size = 16
 total_tokens = 10_000_000
-batch_size = 32
+batch_size = 128
 lr = 1e-4
 dtype = "bfloat16"
 
 [evaluation]
 tasks = ["cloze"]
-memorisation = 4
 """
 
 Rehearse = Callable[..., tuple[RunConfig, Rehearsal]]

@@ -11,6 +11,7 @@ from workbench.planning.memory import Memory, memory_per_gpu
 from workbench.planning.plan import Plan, plan_study
 from workbench.planning.sharding import dry_runs, sharding_row
 from workbench.recipe import ModelConfig, RunConfig, load_recipe, objective_facts
+from workbench.recipe.kernels import LOSS_ROWS, MASKED_LOSS_ROWS
 from workbench.recipe.sizes import SIZES
 
 
@@ -165,12 +166,37 @@ def test_checkpointing_micro_batches_and_sharding_save_memory(recipe: Path) -> N
     assert base.activations == base.activations_kept > base.activations_recomputed
     checkpointed = large(recipe, "8B", 8, 1, "training.activation_checkpointing=true")
     assert checkpointed.runs[0].memory.activations == base.activations_recomputed
+    selective = large(recipe, "8B", 8, 1, "training.activation_checkpointing=selective")
+    assert selective.runs[0].memory.activations == base.activations_selected
+    assert base.activations_kept > base.activations_selected > base.activations_recomputed
     smaller = large(recipe, "8B", 8, 1, "training.micro_batch_size=1").runs[0].memory
     assert smaller.activations * 32 == pytest.approx(base.activations, rel=1e-6)
-    assert smaller.logits * 32 == base.logits
     wider = large(recipe, "8B", 4, 2).runs[0].memory
     assert wider.parameters == pytest.approx(base.parameters, rel=1e-3)
-    assert wider.logits == base.logits, "twice the sequences a rank, half of the vocabulary"
+
+
+def test_logits_are_those_of_some_positions_where_kernels_are_fused(recipe: Path) -> None:
+    def logits(tensor: int, *keys: str) -> int:
+        return large(recipe, "8B", 8 // tensor, tensor, *keys).runs[0].memory.logits
+
+    plain, one = "training.kernels=plain", "training.micro_batch_size=1"
+    assert logits(1, plain, one) * 32 == logits(1, plain)
+    assert logits(1, plain) == logits(2, plain), "twice the sequences, half of the vocabulary"
+    assert logits(2) == logits(2, plain), "the softmax of vocabulary shards goes over ranks"
+    few, many = logits(1, "training.micro_batch_size=2"), logits(1)
+    # What grows is as wide as the model: hidden states and their gradient, not logits.
+    assert (many - few) == 3 * 2 * 30 * 2048 * SIZES["8B"].width
+    masked = logits(1, "training.objective=mdlm")
+    assert many - masked == (LOSS_ROWS - MASKED_LOSS_ROWS) * 50_304 * (4 + 3 * 2)
+
+
+def test_one_rank_keeps_converted_weights_and_gathers_none(recipe: Path) -> None:
+    def gathered(shard: int, *keys: str) -> int:
+        return large(recipe, "1B", shard, 1, *keys).runs[0].memory.gathered
+
+    n_params = large(recipe, "1B", 1, 1).runs[0].n_params
+    assert gathered(1) == 2 * n_params
+    assert gathered(2) == gathered(1, "training.kernels=plain") < gathered(1)
 
 
 def test_no_fsdp_gathers_nothing(recipe: Path) -> None:
@@ -188,7 +214,7 @@ def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
     predicted: `plan --gpu` says of each whether it fits."""
 
     def memory(*keys: str) -> Memory:
-        return plan(recipe, *keys).runs[0].memory
+        return plan(recipe, "training.kernels=plain", *keys).runs[0].memory
 
     plain = memory("training.objective=mdlm")
     samples = memory("training.objective=mdlm", "training.noise_samples=8")
@@ -215,7 +241,7 @@ def test_the_larger_of_training_and_evaluation_is_what_a_run_needs(recipe: Path)
     whole = memory("evaluation.validation_batch_size=2048")
     assert whole.training == usual.training
     assert whole.total == whole.evaluation.total > 2048 * 2048 * 50_304 * 2
-    assert whole.evaluation.held == usual.parameters + usual.gradients + usual.optimizer
+    assert whole.evaluation.held == usual.parameters + usual.optimizer
     assert whole.recomputed == whole.total, "an evaluation keeps no activations"
     same = memory("evaluation.validation_batch_size=8")
     assert same.evaluation == usual.evaluation

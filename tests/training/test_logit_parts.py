@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from workbench.planning.memory import LOGITS_AT_ONCE
-from workbench.training import logit_parts
+from workbench.recipe import kernels
 from workbench.training.logit_parts import in_parts
 from workbench.training.loss import token_nll
 
@@ -20,7 +19,7 @@ def nll(logits_BLV: Tensor, targets_BL: Tensor) -> tuple[Tensor, ...]:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    return lambda positions: monkeypatch.setattr(logit_parts, "LOGITS_AT_ONCE", positions * V)
+    return lambda positions: monkeypatch.setattr(kernels, "LOGITS_AT_ONCE", positions * V)
 
 
 @pytest.mark.parametrize("positions", [1, 2, 3, 5, 8, 20, 21, 100])
@@ -71,4 +70,4 @@ def test_a_large_batch_of_bfloat16_is_never_whole_in_float32() -> None:
 
     (found,) = in_parts(work, logits_BLV)
     assert found.shape == (8, 2048)
-    assert largest <= LOGITS_AT_ONCE
+    assert largest <= kernels.LOGITS_AT_ONCE

@@ -16,7 +16,7 @@ from workbench.recipe.sides import Side, criteria, require_runs, selects
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
 UNIQUE = "data.unique_tokens"
-_CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
+_CHANGE_NOTHING = frozenset({"training.checkpoint_points", "training.activation_checkpointing"})
 """Keys that change no number of a run: they distinguish no runs."""
 
 

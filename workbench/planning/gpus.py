@@ -3,7 +3,8 @@
 A step takes FLOPs / (GPUs x peak x MFU) seconds. FLOPs are counted (`planning/flops.py`), the peak
 is the maker's, and model FLOPs utilisation (MFU) is measured where the store has runs of the same
 objective on that GPU, else assumed. With activation checkpointing a step makes its forward pass
-twice, so a third more FLOPs; MFU counts the useful ones, as is usual.
+twice, or half of it where it is selective, so a third or a sixth more FLOPs; MFU counts the useful
+ones, as is usual.
 """
 
 import json
@@ -21,7 +22,9 @@ from workbench.recipe import RunConfig
 ASSUMED_MFU = 0.35
 """Of dense models of about a billion parameters and more, compiled, in bfloat16."""
 HEADROOM = 0.9  # CUDA's context, NCCL's buffers, fragmentation
-_RECOMPUTED = 4 / 3
+_AGAIN = {True: 4 / 3, "selective": 7 / 6}
+"""FLOPs of a step with activation checkpointing: a forward pass is a third of one, and selective
+checkpointing makes about half of it again."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _cost(
         used, source = measured[run.objective], f"runs on {gpu.name} in the store"
     else:
         used, source = ASSUMED_MFU, "assumed"
-    recomputed = _RECOMPUTED if config.training.activation_checkpointing else 1.0
+    recomputed = _AGAIN.get(config.training.activation_checkpointing or False, 1.0)
     step = run.train_flops / run.steps * recomputed / (gpus * gpu.peak_flops * used)
     return {
         "run_id": run.run_id,

@@ -13,21 +13,25 @@ tokens and T the inputs of each (2 L where the network reads two streams), d the
 feed-forward's, t the tensor-parallel ranks:
 
     gathered    FSDP2: two layers (the one at work and the next) and the embeddings at c bytes a
-                parameter, one layer's gradient at c + 4 bytes
+                parameter, one layer's gradient at c + 4 bytes. One rank with fused kernels: all
+                parameters at c bytes, since autograd keeps each as it was converted
     activations what autograd keeps of a layer, a token: c (2 d / t + 2 d + (6 d + 4 f) / t), that
                 is the residual stream before each norm (sharded under sequence parallelism), the
                 two norms' outputs, q and k before and after their norm, v, the attention's output,
                 and four of the feed-forward. In a mixture 4 f becomes k (d + 4 f) and
                 4 k d + 8 E bytes more. Dropout keeps two masks of d. A norm is one kernel, as on
-                a GPU. With activation checkpointing: each layer's input, and all of one layer
-    logits      B L V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
+                a GPU. With activation checkpointing: each layer's input, when it is selective
+                the attention's output and every second product too, and of one layer all that is
+                more than the logits, which are gone when it is computed again
+    logits      with fused kernels R V (4 + 3 c) of the R positions that are made at a time, V d
+                (4 + c) for the gradient of their weights, and 3 c d of each position; else
+                B L V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
     masks       5 T^2, as booleans and as float32 to add, where an objective's attention follows a
                 mask: once a batch, or for each of B sequences
 
-An evaluation holds the same between its passes, and of a pass, B being the sequences scored at
-once, whichever is more: what a layer needs, taken as what autograd would keep of it, or the logits
-as computed, with those of the positions that are made float32 at a time (`LOGITS_AT_ONCE`) in three
-copies: cut to the tokens as computed, in float32, and their log-softmax.
+An evaluation holds parameters and AdamW, and of a pass, B being the sequences scored at once,
+whichever is more: what a layer needs, taken as what autograd would keep of it, or the logits, c
+bytes each, and 8 bytes of those that are made float32 at a time: they and their log-softmax.
 
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
 10 % free.
@@ -37,13 +41,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.recipe import RunConfig, objective_facts
+from workbench.recipe.kernels import fused, loss_rows, scored_positions
 from workbench.recipe.sizes import ModelShape
 from workbench.recipe.task_names import reads_file_keys
 
-LOGITS_AT_ONCE = 1 << 26
-"""How many logits an evaluation makes float32 at a time."""
 _MASTER = 4  # bytes of float32
 _MASK = 5  # bytes of a boolean and of a float32
+_CHECKPOINTING = {False: "off", True: "on", "selective": "selective"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class EvaluationMemory:
     """Bytes of one GPU while a run evaluates, part by part, at the peak of its passes."""
 
     held: int
-    """Parameters, gradients and AdamW."""
+    """Parameters and AdamW."""
     gathered: int
     activations: int
     """Of one layer."""
@@ -91,8 +95,10 @@ class Memory:
     """With activation checkpointing or without, as the run says."""
     activations_kept: int
     """Without it."""
+    activations_selected: int
+    """With it where it is selective."""
     activations_recomputed: int
-    """With it."""
+    """With all of it."""
     logits: int
     masks: int
     """Of attention, where the objective has masks of its own."""
@@ -132,36 +138,49 @@ def memory_per_gpu(config: RunConfig) -> Memory:
     """The estimate for a resolved run, its vocabulary known."""
     shape, parallelism, training = config.model.shape, config.parallelism, config.training
     tensor, shard = parallelism.tensor, parallelism.shard
-    computed = _computed_bytes(config)
-    wrapped = parallelism.world_size > 1 or computed == 2
+    computed, vocabulary = _computed_bytes(config), shape.vocab_size // tensor
+    fast = fused(training, on_gpu=training.device != "cpu")
+    wrapped = parallelism.world_size > 1 or (computed == 2 and not fast)
     local = -(-_tensor_local(shape, shape.n_params, tensor) // shard)
     layer = _tensor_local(shape, shape.n_params_layer(shape.experts), tensor, layers=1)
-    embeddings = 2 * shape.vocab_size * shape.width // tensor
+    embeddings = computed * shape.n_params_embedding // tensor
+    # Each weight as it was converted, where FSDP2 does not gather it.
+    converted = computed * local if fast and computed < _MASTER else 0
     sequences = config.trained_at_once * objective_facts(training.objective).presentations(training)
     step, scored = _passed(config, sequences), _passed(config, _scored_at_most(config))
-    kept = shape.layers * step.layer
-    recomputed = shape.layers * step.layer_input + step.layer
+    logits = (
+        _chunked_logits(config, sequences)
+        if fast and tensor == 1
+        else (step.logits * (8 + 2 * computed))
+    )
+    again = max(0, step.layer - logits)
+    activations = {
+        None: shape.layers * step.layer,
+        "selective": shape.layers * step.layer_selected + again,
+        True: shape.layers * step.layer_input + again,
+    }
     return Memory(
         parameters=_MASTER * local,
         gradients=_MASTER * local,
         optimizer=2 * _MASTER * local,
-        gathered=(2 * computed + computed + 4) * layer + computed * embeddings if wrapped else 0,
-        activations=recomputed if training.activation_checkpointing else kept,
-        activations_kept=kept,
-        activations_recomputed=recomputed,
-        logits=step.logits * (8 + 2 * computed),
+        gathered=(2 * computed + computed + 4) * layer + embeddings if wrapped else converted,
+        activations=activations[training.activation_checkpointing or None],
+        activations_kept=activations[None],
+        activations_selected=activations["selective"],
+        activations_recomputed=activations[True],
+        logits=logits,
         masks=step.masks,
         evaluation=EvaluationMemory(
-            held=4 * _MASTER * local,
-            gathered=2 * computed * layer + computed * embeddings if wrapped else 0,
+            held=3 * _MASTER * local,
+            gathered=2 * computed * layer + embeddings if wrapped else 0,
             activations=scored.layer,
             logits=computed * scored.logits
-            + (2 * 4 + computed) * min(scored.logits, LOGITS_AT_ONCE),
+            + 8 * min(scored.logits, scored_positions(vocabulary) * vocabulary),
             masks=scored.masks,
         ),
         assumed=(
             f"{'float32' if computed == 4 else 'bfloat16'}, {sequences} sequences at once, "
-            f"activation checkpointing {'on' if training.activation_checkpointing else 'off'}"
+            f"activation checkpointing {_CHECKPOINTING[training.activation_checkpointing or False]}"
         ),
     )
 
@@ -173,6 +192,8 @@ class _Passed:
     layer: int
     """What autograd keeps of one layer."""
     layer_input: int
+    layer_selected: int
+    """The input, the attention's output and every second product."""
     logits: int
     masks: int
 
@@ -183,12 +204,32 @@ def _passed(config: RunConfig, sequences: int) -> _Passed:
     length = facts.streams * config.data.seq_len
     tokens = sequences * length
     masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
-    residual = parallelism.tensor if parallelism.sequence_parallel else 1
+    tensor, width = parallelism.tensor, shape.width
+    residual = tensor if parallelism.sequence_parallel else 1
+    # Compiled, q, k and v come of one product, and both inputs of SwiGLU too.
+    products = (4 * width + (2 if config.training.compile else 1) * shape.ffn) / tensor
     return _Passed(
-        layer=tokens * _layer_bytes(config, shape, computed, parallelism.tensor, residual),
-        layer_input=tokens * computed * shape.width // residual,
-        logits=sequences * config.data.seq_len * shape.vocab_size // parallelism.tensor,
+        layer=tokens * _layer_bytes(config, shape, computed, tensor, residual),
+        layer_input=tokens * computed * width // residual,
+        layer_selected=round(tokens * computed * (width / residual + products)),
+        logits=sequences * config.data.seq_len * shape.vocab_size // tensor,
         masks=masks * _MASK * length**2,
+    )
+
+
+def _chunked_logits(config: RunConfig, sequences: int) -> int:
+    """Bytes at the peak of a loss that is made of some positions at a time (`training.head`).
+
+    Three pieces are as computed: logits, what becomes of them, and the last chunk's.
+    """
+    shape, computed = config.model.shape, _computed_bytes(config)
+    positions = sequences * config.data.seq_len
+    rows = loss_rows(positions, masked=config.training.objective == "mdlm")
+    weights = shape.vocab_size * shape.width
+    return (
+        rows * shape.vocab_size * (_MASTER + 3 * computed)
+        + weights * (_MASTER + computed)
+        + 3 * computed * positions * shape.width
     )
 
 

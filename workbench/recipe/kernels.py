@@ -1,4 +1,4 @@
-"""Facts of the training kernels that both the trainer and the memory estimate need."""
+"""Facts of kernels that both the trainer and the memory estimate need."""
 
 from workbench.recipe.models import TrainingConfig
 
@@ -10,6 +10,9 @@ these: fewer a chunk would waste less, and cost more traffic for the gradient of
 SPARE_ROWS = 64
 """Rows computed beyond those that the host counts. Host and GPU may round a cosine differently, and
 so disagree about a token whose chance lies within the rounding."""
+
+LOGITS_AT_ONCE = 1 << 26
+"""How many logits an evaluation makes float32 at a time."""
 
 
 def fused(training: TrainingConfig, *, on_gpu: bool) -> bool:
@@ -33,3 +36,11 @@ def rows_computed(positions: int, counted: int | None) -> int:
         return positions
     rows = loss_rows(positions, masked=True)
     return min(positions, -(-(counted + SPARE_ROWS) // rows) * rows)
+
+
+def scored_positions(vocab_size: int) -> int:
+    """Positions whose logits an evaluation makes float32 at a time.
+
+    A power of two divides most batches of windows: compiled code is made for one shape.
+    """
+    return 1 << (max(1, LOGITS_AT_ONCE // vocab_size).bit_length() - 1)

@@ -141,7 +141,9 @@ class Rehearser:
         total = 0
         with self.phase(CHECKPOINT):
             state = {
-                "model": {k: v for part in trainer.model_parts for k, v in part.state_dict().items()},
+                "model": {
+                    k: v for part in trainer.model_parts for k, v in part.state_dict().items()
+                },
                 "optimizer": trainer.optimizers.state_dict(),
                 "dataloader": trainer.dataloader.state_dict(),
                 "lr_scheduler": trainer.lr_schedulers.state_dict(),
@@ -204,4 +206,3 @@ def _place(error: BaseException) -> str | None:
             if at >= 0 and "rehearsal/" not in frame.filename[at:]:
                 found = f"{frame.filename[at:]}:{frame.lineno}"
     return found
-

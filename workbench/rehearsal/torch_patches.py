@@ -4,7 +4,7 @@ All of them hold for the rehearsal's own process, which ends with it (`program.p
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
@@ -12,6 +12,9 @@ from torch.nn import functional as F
 
 from workbench.rehearsal.fake_cuda import Device, answers
 from workbench.rehearsal.tracing import TracedMemory
+
+if TYPE_CHECKING:
+    from workbench.rehearsal.counting import Counting
 
 aten = torch.ops.aten
 
@@ -25,9 +28,11 @@ def imagine_gpu(device: Device) -> FakeTensorMode:
     cuda: Any = torch.cuda
     for name, answer in answers(device).items():
         setattr(cuda, name, answer)
-    torch.Event = cuda.Event
+    package: Any = torch
+    package.Event = cuda.Event
     # Asked on every use of a device, it would start CUDA.
-    FakeTensorMode.avoid_device_init = property(lambda self: True)
+    mode_type: Any = FakeTensorMode
+    mode_type.avoid_device_init = property(lambda self: True)
     _choose_attention()
     return mode
 
@@ -125,13 +130,28 @@ def leave_out_stream_records() -> None:
     collectives.record_grad_output_stream = lambda *args: None
 
 
+def leave_out_sharding(counting: "Counting") -> None:
+    """DTensor tries each new operation on fake tensors of the whole shape: no rank does that."""
+    from torch.distributed.tensor._sharding_prop import ShardingPropagator
+
+    owner: Any = ShardingPropagator
+    plain = owner._propagate_tensor_meta_non_cached
+
+    def propagate(*args: Any, **kwargs: Any) -> Any:
+        with counting.unseen():
+            return plain(*args, **kwargs)
+
+    owner._propagate_tensor_meta_non_cached = propagate
+
+
 def follow_resizing(memory: TracedMemory) -> None:
     """Tell the traced memory of storages that are resized: no operation says so."""
-    plain = torch.UntypedStorage.resize_
+    owner: Any = torch.UntypedStorage
+    plain = owner.resize_
 
     def resize(storage: Any, size: int) -> Any:
         plain(storage, size)
         memory.resized(storage)
         return storage
 
-    torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign, assignment]
+    owner.resize_ = resize

@@ -100,7 +100,7 @@ def trainer_config(
             max_norm=training.grad_clip,
             steps=config.steps,
             mixed_precision_param=precision.dtype,
-            disable_cuda_graphs=not training.cuda_graphs,
+            disable_cuda_graphs=not (training.cuda_graphs and parallelism.world_size == 1),
         ),
         parallelism=ParallelismConfig(
             data_parallel_replicate_degree=parallelism.replicate,

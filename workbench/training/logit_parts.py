@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from workbench.planning.memory import LOGITS_AT_ONCE
+from workbench.recipe.kernels import scored_positions
 
 
 def in_parts(
@@ -13,13 +13,11 @@ def in_parts(
 ) -> tuple[Tensor, ...]:
     """[B, L] tensors, as `work(logits_BLV, *beside_BL)` returns them.
 
-    Where there are more than `LOGITS_AT_ONCE` logits, `work` is called with the positions of some
-    at a time, as if they were one sequence: it must look at each position by itself.
+    Where there are many logits, `work` is called with those of some positions at a time, as if they
+    were one sequence: it must look at each position by itself.
     """
     shape = logits_BLV.shape[:-1]
-    # A power of two divides most batches of windows: compiled code is made for one shape.
-    most = max(1, LOGITS_AT_ONCE // logits_BLV.shape[-1])
-    positions = 1 << (most.bit_length() - 1)
+    positions = scored_positions(logits_BLV.shape[-1])
     if positions >= shape.numel():
         return work(logits_BLV, *beside_BL)
     parts = [one.flatten(0, 1)[None].split(positions, dim=1) for one in (logits_BLV, *beside_BL)]

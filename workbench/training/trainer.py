@@ -175,6 +175,8 @@ class StudyTrainer(Trainer):
             # The step just logged has waited for the device, so the seconds are whole.
             metrics.log_speed(self.step)
         if self.step in self.hooks.evaluation_steps:
+            # The next step would begin so: until then an evaluation has the gradients' room.
+            self.optimizers.zero_grad(set_to_none=self.config.training.disable_cuda_graphs)
             self.hooks.evaluate(self.step)
         self.hooks.on_step(self.step)
 
