@@ -200,6 +200,7 @@ def _rows_of(corrupted: Corrupted, rows: slice) -> Corrupted:
         corrupted.targets_BL[rows],
         None if weights is None else weights[rows],
         corrupted.view,  # of as many sequences as there are rows, or shared by all
+        corrupted.first,
     )
 
 
@@ -215,6 +216,7 @@ def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
         torch.cat([corrupted.targets_BL for corrupted in corrupted_parts]),
         torch.cat(weights) if weights else None,
         _joined_views(corrupted_parts),
+        min(corrupted.first for corrupted in corrupted_parts),
     )
     return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 

@@ -128,7 +128,8 @@ class AnyOrder(Objective):
         weights_BL = torch.zeros_like(tokens_BL, dtype=torch.float32)
         # The answer's places are the last by rank, too.
         weights_BL[:, answer_start:] = 1.0
-        return replace(self.along(tokens_BL, rank_BL), weights_BL=weights_BL)
+        along = self.along(tokens_BL, rank_BL)
+        return replace(along, weights_BL=weights_BL, first=answer_start)
 
 
 _CONTEXT_KEY = stream_key("context order")

@@ -84,6 +84,8 @@ class Corrupted:
     weights_BL: Tensor | None
     """None: every position counts 1."""
     view: View | None = None
+    first: int = 0
+    """Positions before this one count nothing: known without a look at the weights."""
 
     def network_arguments(self, form: MaskForm = DENSE) -> dict[str, Any]:
         """What a network takes beside its inputs: see `View.network_arguments`."""

@@ -10,6 +10,7 @@ once: a noisy token sees its own noisy block and the clean blocks before it, a c
 the clean tokens of its own block and of those before.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Self
 
@@ -134,7 +135,7 @@ class BlockDiffusion(MaskedDiffusion):
         masked_BL, weights_BL = (
             every_NS.reshape(n_rows, -1)[:, :length] for every_NS in (masked_NS, weights_NS)
         )
-        return self._corrupted(tokens_BL, masked_BL, weights_BL)
+        return replace(self._corrupted(tokens_BL, masked_BL, weights_BL), first=answer_start)
 
     def _blocks(self, length: int, device: torch.device) -> Tensor:
         return torch.arange(length // self.block_size, device=device)
