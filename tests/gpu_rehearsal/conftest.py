@@ -35,7 +35,8 @@ vocab_size = 50_259
 objective = "ar"
 block_size = 16
 total_tokens = 10_000_000
-batch_size = 128
+batch_size = 256
+micro_batch_size = 128
 lr = 1e-4
 dtype = "bfloat16"
 

@@ -14,17 +14,17 @@ from workbench.rehearsal.counts import TRAIN
 pytestmark = pytest.mark.slow
 
 LAYOUTS = {
-    "FSDP2 over 16": (16, ["parallelism.shard=16", "training.batch_size=1024"]),
+    "FSDP2 over 16": (16, ["parallelism.shard=16", "training.batch_size=4096"]),
     "4 copies of FSDP2 over 16, a mixture of experts": (
         64,
-        ["parallelism.shard=16", "parallelism.replicate=4", "training.batch_size=4096",
-         "training.objective=mdlm", "model.moe_experts=8", "model.ffn=512",
+        ["parallelism.shard=16", "parallelism.replicate=4", "training.batch_size=8192",
+         "training.micro_batch_size=64", "training.objective=mdlm", "model.moe_experts=8", "model.ffn=512",
          "training.activation_checkpointing=true"],
     ),
     "2 copies of FSDP2 over 16, of 8 tensor-parallel ranks each": (
         256,
         ["parallelism.shard=16", "parallelism.replicate=2", "parallelism.tensor=8",
-         "training.batch_size=2048", "training.objective=mdlm"],
+         "training.batch_size=8192", "training.objective=mdlm"],
     ),
 }  # fmt: skip
 

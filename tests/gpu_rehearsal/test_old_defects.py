@@ -13,6 +13,7 @@ from workbench.rehearsal.counts import TRAIN, VALIDATION
 
 pytestmark = pytest.mark.slow
 BROKEN = "tests.gpu_rehearsal.broken"
+LAYERS, MICRO_BATCHES = 2, 2  # of the recipe in conftest.py
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_copies_that_the_host_waits_for_are_seen(broken) -> None:
     _, found = broken("unpinned_copies", "training.seed=1", training_only=True)
     with pytest.raises(AssertionError):
         assert_free_of_waits(found)
-    assert found.phase(TRAIN).blocking_copies == 6
+    assert found.phase(TRAIN).blocking_copies == 6 * MICRO_BATCHES
 
 
 def test_a_number_copied_to_the_device_in_each_layer_is_seen(broken) -> None:
@@ -46,11 +47,11 @@ def test_a_number_copied_to_the_device_in_each_layer_is_seen(broken) -> None:
     _, found = broken("number_of_the_host_in_routers", *keys, training_only=True)
     with pytest.raises(AssertionError):
         assert_free_of_waits(found)
-    assert found.phase(TRAIN).blocking_copies == 2
+    assert found.phase(TRAIN).blocking_copies == LAYERS * MICRO_BATCHES
 
 
 def test_validation_by_the_batch_of_all_ranks_is_seen(broken) -> None:
-    keys = ("parallelism.shard=16", "training.batch_size=512")
+    keys = ("parallelism.shard=16", "training.batch_size=512", "training.micro_batch_size=16")
     config, found = broken("global_batch_in_validation", *keys)
     with pytest.raises(AssertionError):
         assert_memory_as_planned(config, found)

@@ -41,7 +41,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.recipe import RunConfig, objective_facts
-from workbench.recipe.kernels import fused, loss_rows, scored_positions
+from workbench.recipe.kernels import (
+    LOGITS,
+    SOFTMAX_LOGITS,
+    fused,
+    rows_computed,
+    rows_of,
+    scored_positions,
+)
 from workbench.recipe.sizes import ModelShape
 from workbench.recipe.task_names import reads_file_keys
 
@@ -218,17 +225,22 @@ def _passed(config: RunConfig, sequences: int) -> _Passed:
 
 
 def _chunked_logits(config: RunConfig, sequences: int) -> int:
-    """Bytes at the peak of a loss that is made of some positions at a time (`training.head`).
-
-    Three pieces are as computed: logits, what becomes of them, and the last chunk's.
-    """
+    """Bytes at the peak of a loss that is made of some positions at a time (`training.head`)."""
     shape, computed = config.model.shape, _computed_bytes(config)
-    positions = sequences * config.data.seq_len
-    rows = loss_rows(positions, masked=config.training.objective == "mdlm")
-    weights = shape.vocab_size * shape.width
+    positions, vocabulary = sequences * config.data.seq_len, shape.vocab_size
+    # Of masked diffusion under a linear schedule half of the positions count.
+    halved = config.training.objective == "mdlm" and config.training.noise_schedule in (
+        None,
+        "linear",
+    )
+    counted = rows_computed(positions, positions // 2 if halved else None, vocabulary)
+    rows = min(counted, rows_of(LOGITS, vocabulary))
+    in_float32 = min(rows, rows_of(SOFTMAX_LOGITS, vocabulary))
+    several = counted > rows
     return (
-        rows * shape.vocab_size * (_MASTER + 3 * computed)
-        + weights * (_MASTER + computed)
+        vocabulary * (rows * computed + in_float32 * 2 * _MASTER)
+        + vocabulary * shape.width * computed * (1 if not several else 2)
+        + (vocabulary * shape.width * _MASTER if several else 0)
         + 3 * computed * positions * shape.width
     )
 

@@ -62,7 +62,7 @@ def rehearse_plan(
     with stage() as ready:
         for run, config in kinds(plan, gpus):
             whole = config.model.shape.layers
-            compiled = config.training.compile is True
+            compiled = config.training.compile is not False  # "auto" is so on a GPU
             rehearsed = [whole] if layers is None or layers + 1 >= whole else [layers, layers + 1]
             found = [
                 ready.rehearse(config, gpu, layers=depth, compiled=compiled) for depth in rehearsed
