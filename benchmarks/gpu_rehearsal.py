@@ -37,6 +37,7 @@ corpus = "none"
 tokenizer = "tokenizers/gpt2.json"
 unique_tokens = 1_000_000
 seq_len = 2048
+validation_tokens = 100_000
 
 [model]
 size = "1B"

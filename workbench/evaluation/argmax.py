@@ -1,13 +1,17 @@
 """The token that a model finds likeliest at each position, whole or from vocabulary shards."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
 
+from workbench.training.head import logits_at
 from workbench.training.logit_parts import in_parts
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import View
 from workbench.training.trainer import StudyTrainer
 
@@ -21,18 +25,23 @@ class Likeliest:
 
 
 @torch.no_grad()
-def likeliest(trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None) -> Likeliest:
+def likeliest(
+    trainer: StudyTrainer, inputs_BL: Tensor, view: View | None = None, *, first: int = 0
+) -> Likeliest:
     """The mode of the softmax over the tokens of the vocabulary: MASK, BOS and padding never.
 
     Args:
         inputs_BL: [B, 2L] with a view, of an objective of two streams.
+        first: the first place that is asked for. Those before it have token 0 and probability 0.
     """
     n_tokens = trainer.loss_fn.n_tokens
-    arguments = {} if view is None else view.network_arguments()
+    model = trainer.model_parts[0]
+    arguments = {} if view is None else view.network_arguments(mask_form(model))
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](inputs_BL, **arguments)
+        logits_BLV = logits_at(model, inputs_BL, slice(first, None), **arguments)
         work = _of_shards if spmd_mesh_size("tp") > 1 else _of_whole
-        return Likeliest(*in_parts(partial(work, n_tokens), logits_BLV))
+        token_BL, log_p_BL = in_parts(partial(work, n_tokens), logits_BLV)
+    return Likeliest(F.pad(token_BL, (first, 0)), F.pad(log_p_BL, (first, 0), value=-math.inf))
 
 
 def _of_whole(n_tokens: int, logits_BLV: Tensor) -> tuple[Tensor, Tensor]:

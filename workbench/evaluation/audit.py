@@ -157,7 +157,7 @@ def _memorised(
     windows = memorisation_windows(config, prepared, options.windows)
     rows = _recorded(run)
     for step in steps:
-        trainer = as_trainer(load_run_model(run, step=step))
+        trainer = as_trainer(load_run_model(run, step=step, dtype="auto"))
         for name, windows_NL in (
             ("training", windows.training_NL),
             (HELD_OUT, windows.held_out_NL),

@@ -200,6 +200,7 @@ def _rows_of(corrupted: Corrupted, rows: slice) -> Corrupted:
         corrupted.targets_BL[rows],
         None if weights is None else weights[rows],
         corrupted.view,  # of as many sequences as there are rows, or shared by all
+        corrupted.first,
     )
 
 
@@ -215,6 +216,7 @@ def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
         torch.cat([corrupted.targets_BL for corrupted in corrupted_parts]),
         torch.cat(weights) if weights else None,
         _joined_views(corrupted_parts),
+        min(corrupted.first for corrupted in corrupted_parts),
     )
     return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 
@@ -228,12 +230,13 @@ def _joined_views(parts: list[Corrupted]) -> View | None:
     if not views:
         return None
     first = views[0][0]
-    if all(view is first and len(view.visible_BTT) == 1 for view, _ in views):
+    if all(view is first and view.shared for view, _ in views):
         return first  # every sequence shares it
-    return View(
-        torch.cat([view.positions_BT.expand(n, -1) for view, n in views]),
-        torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]),
-    )
+    positions_BT = torch.cat([view.positions_BT.expand(n, -1) for view, n in views])
+    visible_BTT = first.visible_BTT
+    if first.rule is not None and all(view.rule is first.rule for view, _ in views):
+        return View(positions_BT, visible_BTT, first.rule)
+    return View(positions_BT, torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]))
 
 
 def _in_threads(

@@ -89,7 +89,8 @@ def measure(
             nll_B += sequence_nll(trainer, corrupted) / (draws * suffix)
         right_B = torch.zeros_like(nll_B)
         if decode is not None:
-            found_BL = decode(partial(likeliest, trainer), tokens_BL, start, objective)
+            ask = partial(likeliest, trainer, first=start)
+            found_BL = decode(ask, tokens_BL, start, objective)
             right_B = (found_BL == tokens_BL)[:, start:].double().mean(dim=1)
         values = torch.stack([(right_B == 1).double(), right_B, right_B**2, nll_B, nll_B**2])
         sums += (values * chunk.counts).sum(dim=1)

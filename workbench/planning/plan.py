@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from workbench.errors import InputError
 from workbench.planning.compared import check_compared
 from workbench.planning.flops import train_flops_per_data_token
 from workbench.planning.memory import Memory, memory_per_gpu
+from workbench.planning.trunks import Trunks, trunks
 from workbench.recipe import DataConfig, Recipe, RunConfig, numbers_json
 from workbench.recipe.sizes import padded_vocab
 from workbench.recipe.task_names import missing_files
@@ -44,6 +46,14 @@ class RunSpec:
         """Whether everything that the run reads is prepared."""
         wanted = len(self.config.data.validation_extra or ())
         return self.prepared is not None and len(self.validation_extra) == wanted
+
+    @property
+    def text_identity(self) -> str:
+        """Equal for runs that read the same text, as far as that is known."""
+        if self.prepared is None:
+            return self.config.data.model_dump_json()
+        extra = {name: data.fingerprint for name, data in self.validation_extra.items()}
+        return json.dumps([self.prepared.fingerprint, extra])
 
     @property
     def kept_bytes(self) -> int:
@@ -93,6 +103,34 @@ class Plan:
     study: str
     runs: list[RunSpec]
     deferred: list[str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The runs as the JSON contract has them, each with the tokens that a shorter run trains
+        for it, where one does."""
+        rows = []
+        for place, run in enumerate(self.runs):
+            shared = self.shared_steps(place) * run.config.tokens_per_step
+            rows.append(run.row() | ({"shared_tokens": shared} if shared else {}))
+        return rows
+
+    @cached_property
+    def trunks(self) -> Trunks:
+        """How the runs share their beginnings, by their places in `runs`."""
+        return trunks(
+            (str(place), run.config, run.text_identity) for place, run in enumerate(self.runs)
+        )
+
+    def shared_steps(self, place: int) -> int:
+        """Steps of a run that a shorter one trains for it."""
+        return self.trunks.shared_steps(str(place))
+
+    @property
+    def shared_tokens(self) -> int:
+        """Tokens of all runs that are trained in shorter ones."""
+        return sum(
+            self.shared_steps(place) * run.config.tokens_per_step
+            for place, run in enumerate(self.runs)
+        )
 
     @property
     def total_tokens(self) -> int:
@@ -251,17 +289,18 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     speeds = _stored_speeds(results)
     flops_rate = _calibrated_rate(results)
     seconds, sources = 0.0, set()
-    for run in plan.runs:
+    for place, run in enumerate(plan.runs):
         training = run.config.training
+        trained = 1 - plan.shared_steps(place) / run.steps
         key = (
             *(run.objective, run.n_params, run.config.data.seq_len, training.compile),
             *(training.noise_samples or 1, training.mask_aux_weight is not None),
         )
         if key in speeds:
-            seconds += run.steps * run.config.tokens_per_step / speeds[key]
+            seconds += trained * run.steps * run.config.tokens_per_step / speeds[key]
             sources.add("runs in the store")
         elif flops_rate is not None:
-            seconds += run.train_flops / flops_rate
+            seconds += trained * run.train_flops / flops_rate
             sources.add("the calibration")
         else:
             return None

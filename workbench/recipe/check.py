@@ -41,8 +41,10 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
     """
     for check in (
         _budget,
+        _points,
         _shape,
         _experts,
+        _cuda_graphs,
         check_objective,
         _tasks,
         _parallelism,
@@ -77,6 +79,23 @@ def _budget(config: RunConfig) -> str | None:
         return (
             f"training.{key} = {getattr(training, key)}: {total} tokens are fewer than one batch "
             f"of training.batch_size x data.seq_len = {config.tokens_per_step}."
+        )
+    return None
+
+
+def _points(config: RunConfig) -> str | None:
+    training, evaluation = config.training, config.evaluation
+    if training.warmup_tokens is not None and training.warmup_steps is not None:
+        return "training.warmup_steps or training.warmup_tokens, not both."
+    every = evaluation.every_tokens
+    if every is None:
+        return None
+    if "points" in evaluation.model_fields_set and evaluation.points is not None:
+        return "evaluation.points or evaluation.every_tokens, not both."
+    if every < config.tokens_per_step:
+        return (
+            f"evaluation.every_tokens = {every}: less than one step of training.batch_size x "
+            f"data.seq_len = {config.tokens_per_step} tokens."
         )
     return None
 
@@ -123,6 +142,23 @@ def _experts(config: RunConfig) -> str | None:
             f"model.moe_top_k = {model.moe_top_k}: more than model.moe_experts = "
             f"{model.moe_experts}."
         )
+    return None
+
+
+def _cuda_graphs(config: RunConfig) -> str | None:
+    """A graph replays the same kernels on the same addresses: nothing in it may ask the host."""
+    if not config.training.cuda_graphs:
+        return None
+    model = resolved_model(config.model)
+    reasons = {
+        "several ranks": config.parallelism.world_size > 1,
+        "model.moe_experts": model.moe_experts,
+        "model.dropout": model.dropout,
+        'training.kernels = "plain"': config.training.kernels == "plain",
+    }
+    for reason, given in reasons.items():
+        if given:
+            return f"training.cuda_graphs = true does not go with {reason}. Leave one of them out."
     return None
 
 

@@ -28,7 +28,7 @@ _OWN_KERNEL = (
     "attention", "c10d", "fsdp", "scatter_add", "scatter_reduce", "index_put", "index_add",
     "sort", "topk", "grouped_mm", "embedding_dense_backward",
 )  # fmt: skip
-"""Parts of names. Inductor writes `slice_scatter` and `scatter` of a constant element by element."""
+"""Parts of names. Inductor writes `slice_scatter`, and `scatter` of a constant, by elements."""
 _SUMS = ("sum", "mean", "amax", "amin", "var_mean", "argmax", "prod", "cumsum", "any", "all")
 
 
@@ -166,7 +166,8 @@ def _add(
     outside = {source for node in part for source in reads[node]} - part
     total = sum(map(_size, outside)) + sum(map(_size, part))
     shapes = [value.shape for node in part | outside for value in _values(node)]
-    group = LOSS if any(len(s) > 1 and s[-1] in vocabulary for s in shapes) else LAYERS
+    logits = any(len(s) > 1 and _number(s[-1]) in vocabulary for s in shapes)
+    group = LOSS if logits else LAYERS
     groups[group].add(Work(kernels=1, bytes=float(total)))
 
 
@@ -184,8 +185,9 @@ def _users(node: fx.Node) -> set[fx.Node]:
 
 
 def is_free(node: fx.Node) -> bool:
-    """Whether a node only looks at memory in another way."""
-    return node.target.__name__ == "getitem" or _name(node) in FREE  # type: ignore[union-attr]
+    """Whether a node only looks at memory in another way, or works out a size."""
+    operator = isinstance(node.target, torch._ops.OpOverload | torch._ops.HigherOrderOperator)
+    return not operator or _name(node) in FREE
 
 
 def is_fusible(node: fx.Node) -> bool:
@@ -211,5 +213,12 @@ def _values(node: fx.Node) -> list[Tensor]:
 
 def _size(node: fx.Node) -> int:
     return sum(
-        int(t.numel()) * t.element_size() for t in _values(node) if 0 not in t.stride()
+        _number(t.numel()) * t.element_size()
+        for t in _values(node)
+        if not any(isinstance(stride, int) and stride == 0 for stride in t.stride())
     )
+
+
+def _number(size: Any) -> int:
+    """A size; of a graph for all sizes, the one that it was traced with."""
+    return int(size if isinstance(size, int) else size.node.hint)

@@ -22,11 +22,11 @@ from torch.utils.flop_counter import flop_registry
 from workbench.rehearsal.counts import (
     ATTENTION,
     COMMUNICATION,
-    FSDP,
     LAYERS,
     LOSS,
     PRODUCTS,
     REST,
+    WEIGHTS,
     Copy,
     Phase,
     Place,
@@ -34,12 +34,14 @@ from workbench.rehearsal.counts import (
 )
 from workbench.rehearsal.tracing import PlaceOf, TracedMemory
 
-FREE = frozenset(
-    "view _unsafe_view t transpose permute expand slice select unsqueeze squeeze detach alias "
-    "as_strided split split_with_sizes unbind view_as reshape flatten record_stream _reshape_alias "
-    "lift_fresh is_same_size unflatten chunk diagonal empty empty_like empty_strided new_empty "
-    "new_empty_strided set_ resize_ device is_pinned view_dtype narrow".split()
-)
+FREE = frozenset((
+    "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select",
+    "unsqueeze", "squeeze", "detach", "alias", "as_strided", "split", "split_with_sizes",
+    "unbind", "view_as", "reshape", "flatten", "record_stream", "_reshape_alias", "lift_fresh",
+    "is_same_size", "unflatten", "chunk", "diagonal", "empty", "empty_like", "empty_strided",
+    "new_empty", "new_empty_strided", "set_", "resize_", "device", "is_pinned", "view_dtype",
+    "narrow",
+))  # fmt: skip
 """Operations without a kernel: they only look at memory in another way, or ask for it."""
 _TO_HOST = ("_local_scalar_dense", "equal", "is_nonzero")
 _FROM_DATA = ("nonzero", "masked_select")
@@ -59,8 +61,8 @@ class Counting(TorchDispatchMode):
         """
         super().__init__()
         self.vocabulary = frozenset(vocabulary)
-        self.memory = TracedMemory()
         self.place_of = PlaceOf()
+        self.memory = TracedMemory(self.place_of.now)
         self.pinned: WeakSet[Any] = WeakSet()
         self.quiet = False
         self.start("")
@@ -94,6 +96,7 @@ class Counting(TorchDispatchMode):
             masks=places("masks"),
             from_data=places("from_data"),
             peak_bytes=self.memory.peak,
+            peak_place=self.memory.peak_place,
         )
 
     @contextmanager
@@ -162,9 +165,9 @@ class Counting(TorchDispatchMode):
         """What depends on how many elements are set, as if all were."""
         self.waits(name)
         self.note("from_data", name)
-        shape, dtype = (tensor.numel(),), tensor.dtype
+        shape, dtype = [tensor.numel()], tensor.dtype
         if name == "nonzero":
-            shape, dtype = (tensor.numel(), tensor.ndim), torch.int64
+            shape, dtype = [tensor.numel(), tensor.ndim], torch.int64
         return torch.empty(shape, dtype=dtype, device=tensor.device)
 
     def _indexed(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -243,8 +246,8 @@ class Counting(TorchDispatchMode):
             return COMMUNICATION
         if work.flops:
             return ATTENTION if "attention" in name else PRODUCTS
-        if space == "fsdp" or self.place_of.in_fsdp():
-            return FSDP
+        if space == "fsdp" or self.place_of.copying_weights():
+            return WEIGHTS
         if _takes_lists(name) or self.place_of.outside_layers():
             return REST
         if any(t.ndim > 0 and t.shape[-1] in self.vocabulary and t.ndim > 1 for t in given + made):

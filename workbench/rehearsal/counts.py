@@ -9,12 +9,12 @@ GROUPS = (
     "attention",
     "norms, RoPE, SwiGLU, residuals",
     "loss of the logits",
-    "FSDP copies",
+    "copies of weights",
     "communication",
     "AdamW, clipping, noise",
 )
 """What kernels are grouped by, and what the columns of an estimate are called."""
-PRODUCTS, ATTENTION, LAYERS, LOSS, FSDP, COMMUNICATION, REST = GROUPS
+PRODUCTS, ATTENTION, LAYERS, LOSS, WEIGHTS, COMMUNICATION, REST = GROUPS
 
 
 @dataclass
@@ -78,6 +78,8 @@ class Phase:
     """Shapes that depend on numbers; the largest they can have is taken."""
     peak_bytes: int = 0
     """The most bytes of tensors at once, those of the model and its optimizer included."""
+    peak_place: str = ""
+    """Where in the product's code that was."""
     error: str | None = None
     """What stopped it, where it did not come to its end."""
     where: str | None = None

@@ -2,10 +2,9 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -112,9 +111,7 @@ class Rehearser:
 
     def evaluations(self, trainer: StudyTrainer) -> None:
         """Validation and each task that the run asks while it trains."""
-        run = RunFolder.create(
-            self.folder, "rehearsal", {"schema": 1, "data": {}}, {}
-        )
+        run = RunFolder.create(self.folder, "rehearsal", {"schema": 1, "data": {}}, {})
         trainer.model_parts[0].eval()
         with self.phase(VALIDATION):
             for task in held_out_tasks(self.config, self.data, run):
@@ -144,7 +141,9 @@ class Rehearser:
         total = 0
         with self.phase(CHECKPOINT):
             state = {
-                "model": {k: v for part in trainer.model_parts for k, v in part.state_dict().items()},
+                "model": {
+                    k: v for part in trainer.model_parts for k, v in part.state_dict().items()
+                },
                 "optimizer": trainer.optimizers.state_dict(),
                 "dataloader": trainer.dataloader.state_dict(),
                 "lr_scheduler": trainer.lr_schedulers.state_dict(),
@@ -167,8 +166,8 @@ class Rehearser:
         if not samplers_of(objective):
             self.left_out.append(f"sampling: there is no sampler for {objective}.")
             return
-        with self.phase(SAMPLING), torch.no_grad():
-            facts = objective_facts(objective)
+        facts, ids = objective_facts(objective), self.data.vocab
+        with torch.device("cuda"):  # its weights come from a checkpoint, which is not rehearsed
             model = build_model(
                 self.config.model,
                 seq_len=self.config.data.seq_len,
@@ -176,9 +175,9 @@ class Rehearser:
                 doubled=facts.streams == 2,
                 device="cuda",
             )
-            ids = self.data.vocab
+        with self.phase(SAMPLING), torch.no_grad():
             run = RunModel(
-                model=model.to("cuda").requires_grad_(False),
+                model=model.requires_grad_(False),
                 vocab=Vocab(ids.n_tokens, ids.size, ids.mask_id, ids.bos_id),
                 tokenizer=load_tokenizer("bytes"),
                 config=self.config,
@@ -207,6 +206,3 @@ def _place(error: BaseException) -> str | None:
             if at >= 0 and "rehearsal/" not in frame.filename[at:]:
                 found = f"{frame.filename[at:]}:{frame.lineno}"
     return found
-
-
-Rehearse = Callable[[Any], None]

@@ -21,8 +21,8 @@ from workbench.rehearsal.start import stage
 _SAME_STEPS = {
     "training": {
         "total_tokens", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay",
-        "betas", "grad_clip", "seed", "log_every", "checkpoint_every", "checkpoint_points", "threads",
-        "device", "loss_weighting", "noise_schedule",
+        "betas", "grad_clip", "seed", "log_every", "checkpoint_every", "checkpoint_points",
+        "threads", "device", "loss_weighting", "noise_schedule",
     },
     "evaluation": {
         "points", "validation_draws", "validation_draws_last", "cloze_draws", "task_draws",
@@ -97,18 +97,19 @@ def rehearsal_row(
         "compiled": last.compiled,
         "train_peak_bytes": trained,
         "evaluation_peak_bytes": evaluated,
-        "planned_bytes": planned.total,
+        "planned_train_bytes": planned.training,
+        "planned_evaluation_bytes": planned.evaluation.total,
         "fits": not errors and max(trained, evaluated) <= HEADROOM * gpu.memory_bytes,
-        "kernels": _along(layers, found, [phase.work.kernels for phase in step]),
-        "bytes": _along(layers, found, [phase.work.bytes for phase in step]),
-        "flops": _along(layers, found, [phase.work.flops for phase in step]),
-        "host_copies": _along(layers, found, [phase.host_copies for phase in step]),
-        "blocking_copies": _along(layers, found, [phase.blocking_copies for phase in step]),
-        "syncs": _along(layers, found, [phase.waits for phase in step]),
-        "syncs_logging": _along(
+        "kernels": along(layers, found, [phase.work.kernels for phase in step]),
+        "bytes": along(layers, found, [phase.work.bytes for phase in step]),
+        "flops": along(layers, found, [phase.work.flops for phase in step]),
+        "host_copies": along(layers, found, [phase.host_copies for phase in step]),
+        "blocking_copies": along(layers, found, [phase.blocking_copies for phase in step]),
+        "syncs": along(layers, found, [phase.waits for phase in step]),
+        "syncs_logging": along(
             layers, found, [phase.waits for phase in _phases(found, TRAIN_LOGGED)]
         ),
-        "estimated_step_seconds": _along(
+        "estimated_step_seconds": along(
             layers, found, [step_seconds(phase)["step"] for phase in step]
         ),
         "errors": errors,
@@ -119,8 +120,10 @@ def rehearsal_row(
 
 def rehearsal_table_row(row: dict[str, Any]) -> dict[str, Any]:
     """For people: counts first, then what is estimated, which its name says."""
-    depth = "all" if len(row["rehearsed_layers"]) == 1 else " and ".join(
-        map(str, row["rehearsed_layers"])
+    depth = (
+        "all"
+        if len(row["rehearsed_layers"]) == 1
+        else " and ".join(map(str, row["rehearsed_layers"]))
     )
     return {
         "objective": row["objective"],
@@ -128,9 +131,8 @@ def rehearsal_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "layers": f"{depth} of {row['layers']}",
         "gpus": f"{row['gpus']} {row['gpu']}",
         "mode": "compiled" if row["compiled"] else "eager",
-        "train peak": _gigabytes(row["train_peak_bytes"]),
-        "evaluation peak": _gigabytes(row["evaluation_peak_bytes"]),
-        "planned": _gigabytes(row["planned_bytes"]),
+        "train peak": _beside(row["train_peak_bytes"], row["planned_train_bytes"]),
+        "evaluation peak": _beside(row["evaluation_peak_bytes"], row["planned_evaluation_bytes"]),
         "fits": "yes" if row["fits"] else "fails" if row["errors"] else "no",
         "kernels": round(row["kernels"]),
         "host copies": f"{row['host_copies']:.0f} ({row['blocking_copies']:.0f} blocking)",
@@ -139,8 +141,8 @@ def rehearsal_table_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.3g} GB"
+def _beside(traced: float, planned: float) -> str:
+    return f"{traced / 1e9:.3g} GB (planned {planned / 1e9:.3g})"
 
 
 def _evaluations(found: Rehearsal) -> tuple[str, ...]:
@@ -157,15 +159,13 @@ def _phases(found: list[Rehearsal], name: str) -> list[Phase]:
 
 
 def _peak(found: list[Rehearsal], layers: int, names: tuple[str, ...]) -> float:
-    peaks = [_along(layers, found, [p.peak_bytes for p in _phases(found, name)]) for name in names]
+    peaks = [along(layers, found, [p.peak_bytes for p in _phases(found, name)]) for name in names]
     return max(peaks, default=0.0)
 
 
-def _along(layers: int, found: list[Rehearsal], values: list[Any]) -> float:
+def along(layers: int, found: list[Rehearsal], values: list[Any]) -> float:
     """The value at all layers, on the straight line through the depths that were rehearsed."""
     if len(found) == 1:
         return float(values[0])
     (few, more), (low, high) = [one.layers for one in found], values
     return float(low + (high - low) * (layers - few) / (more - few))
-
-

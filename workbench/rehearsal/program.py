@@ -63,6 +63,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     from workbench.training import titan_patches
 
     torch_patches.keep_meshes_real()
+    torch_patches.leave_tiles_out()
     torch_patches.leave_out_stream_records()
     titan_patches.use_device("cuda")
     config = reduced(RunConfig.model_validate(request["config"]), request["layers"])
@@ -71,6 +72,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=world_size)
     size = config.model.vocab_size or 0
     counting = Counting(vocabulary=(size, size - 2, size // config.parallelism.tensor))
+    torch_patches.leave_out_sharding(counting)
     torch_patches.follow_resizing(counting.memory)
     if request["compiled"]:
         capture.register(counting)

@@ -22,6 +22,8 @@ class Stage:
     """What rehearsals start from: the libraries, built once."""
 
     libraries: Libraries
+    program: str = "workbench.rehearsal.program"
+    """The module that runs in a rehearsal's process."""
 
     def rehearse(
         self,
@@ -53,7 +55,7 @@ class Stage:
             "training_only": training_only,
         }
         done = subprocess.run(
-            [sys.executable, "-m", "workbench.rehearsal.program"],
+            [sys.executable, "-m", self.program],
             input=json.dumps(request),
             capture_output=True,
             text=True,

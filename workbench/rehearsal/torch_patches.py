@@ -3,7 +3,8 @@
 All of them hold for the rehearsal's own process, which ends with it (`program.py`).
 """
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
@@ -11,6 +12,9 @@ from torch.nn import functional as F
 
 from workbench.rehearsal.fake_cuda import Device, answers
 from workbench.rehearsal.tracing import TracedMemory
+
+if TYPE_CHECKING:
+    from workbench.rehearsal.counting import Counting
 
 aten = torch.ops.aten
 
@@ -24,9 +28,11 @@ def imagine_gpu(device: Device) -> FakeTensorMode:
     cuda: Any = torch.cuda
     for name, answer in answers(device).items():
         setattr(cuda, name, answer)
-    torch.Event = cuda.Event
+    package: Any = torch
+    package.Event = cuda.Event
     # Asked on every use of a device, it would start CUDA.
-    FakeTensorMode.avoid_device_init = property(lambda self: True)
+    mode_type: Any = FakeTensorMode
+    mode_type.avoid_device_init = property(lambda self: True)
     _choose_attention()
     return mode
 
@@ -58,6 +64,37 @@ def _choose_attention() -> None:
         )[0]
 
     F.scaled_dot_product_attention = attention
+
+
+def leave_tiles_out() -> None:
+    """Let FlexAttention cost what the tiles of its mask cost.
+
+    Triton's kernel cannot be made without a GPU. The mask is made on the host; then FlashAttention
+    stands in, with as many keys as each query's tiles have on average.
+    """
+    from torchtitan.models.common.attention import FlexAttention
+
+    from workbench.training import masks
+
+    plain = masks.create_block_mask
+
+    def on_host(*args: Any, **kwargs: Any) -> Any:
+        with unset_fake_temporarily():
+            mask: Any = plain(*args, **kwargs | {"device": "cpu"})
+            mask.seen = 1 - mask.sparsity() / 100
+        return mask
+
+    def attention(query: Any, key: Any, value: Any, **kwargs: Any) -> Any:
+        keys = math.ceil(kwargs["block_mask"].seen * key.shape[2])
+        out = aten._scaled_dot_product_flash_attention(
+            query, key[:, :, :keys], value[:, :, :keys], 0.0, False, False, scale=kwargs["scale"]
+        )
+        return out[0], None
+
+    masks.create_block_mask = on_host
+    # What the model would compile instead: see `titan_patches`.
+    FlexAttention.inductor_configs["max_autotune"] = False
+    FlexAttention._compiled_flex_attn = attention
 
 
 def keep_meshes_real() -> None:
@@ -93,13 +130,28 @@ def leave_out_stream_records() -> None:
     collectives.record_grad_output_stream = lambda *args: None
 
 
+def leave_out_sharding(counting: "Counting") -> None:
+    """DTensor tries each new operation on fake tensors of the whole shape: no rank does that."""
+    from torch.distributed.tensor._sharding_prop import ShardingPropagator
+
+    owner: Any = ShardingPropagator
+    plain = owner._propagate_tensor_meta_non_cached
+
+    def propagate(*args: Any, **kwargs: Any) -> Any:
+        with counting.unseen():
+            return plain(*args, **kwargs)
+
+    owner._propagate_tensor_meta_non_cached = propagate
+
+
 def follow_resizing(memory: TracedMemory) -> None:
     """Tell the traced memory of storages that are resized: no operation says so."""
-    plain = torch.UntypedStorage.resize_
+    owner: Any = torch.UntypedStorage
+    plain = owner.resize_
 
     def resize(storage: Any, size: int) -> Any:
         plain(storage, size)
         memory.resized(storage)
         return storage
 
-    torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign, assignment]
+    owner.resize_ = resize

@@ -2,7 +2,7 @@
 
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 _PRODUCT = ("workbench/", "torchtitan/")
 _OURSELVES = "workbench/rehearsal/"
 _FSDP = "torch/distributed/fsdp/"
+_WEIGHTS = (_FSDP, "workbench/training/compute.py")
 _OUTSIDE = ("components/optimizer", "distributed/utils.py", "objectives/", "training/dropout.py")
 
 
@@ -46,10 +47,10 @@ class PlaceOf:
                 return f"{name}:{line}"
         return "outside of the product"
 
-    def in_fsdp(self) -> bool:
-        """Whether FSDP2's own code is at work, rather than a module that it wraps."""
+    def copying_weights(self) -> bool:
+        """Whether weights are gathered, reduced or converted, rather than used."""
         for name, _ in self._frames():
-            return name.startswith(_FSDP)
+            return name.startswith(_WEIGHTS)
         return False
 
     def outside_layers(self) -> bool:
@@ -66,13 +67,20 @@ class TracedMemory:
     GPU has it; what kernels ask for inside, and what the allocator rounds up, does not count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], str]) -> None:
+        """Follow nothing yet.
+
+        Args:
+            place: tells where the code is.
+        """
         self.now = 0
         self.peak = 0
+        self.peak_place = ""
+        self._place = place
         self._sizes: dict[int, int] = {}
 
     def restart(self) -> None:
-        self.peak = self.now
+        self.peak, self.peak_place = self.now, "before it began"
 
     def add(self, tensors: Iterable[Tensor]) -> None:
         """Follow the storages of these tensors, where they are on a GPU and new."""
@@ -94,7 +102,8 @@ class TracedMemory:
     def _resize(self, key: int, size: int) -> None:
         self.now += size - self._sizes[key]
         self._sizes[key] = size
-        self.peak = max(self.peak, self.now)
+        if self.now > self.peak:
+            self.peak, self.peak_place = self.now, self._place()
 
     def _free(self, key: int) -> None:
         self.now -= self._sizes.pop(key)

@@ -1,11 +1,13 @@
 """One `run` of one study: the loop that fills slots, notices ends, and handles Ctrl-C."""
 
 import math
+import shutil
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,6 +21,13 @@ from workbench.running.launcher import Ended, Launcher
 from workbench.running.local import LocalLauncher
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
+from workbench.running.shared_trunk import (
+    has_begun,
+    has_checkpoint,
+    take_trunk,
+    trunks_of,
+    unneeded,
+)
 from workbench.running.slots import Slot, Slots, make_slots
 from workbench.runs.folder import ENDED, ENDED_EARLY, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
@@ -59,8 +68,10 @@ class Orchestrator:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
         configs = {i: run_config(d) for i, d in documents.items()}
         self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
+        self.trunks = trunks_of(results, folders, self.configs)
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
+        self.results = results
         self.keep_going = keep_going
         self.report = RunReport(name)
         self.slots = (
@@ -162,17 +173,27 @@ class Orchestrator:
         )
 
     def _fill(self) -> None:
-        """Start queued runs, in order, while there is room for the next."""
-        while self.queue and not self._halted:
-            run_id = self.queue[0]
+        """Start queued runs, in order, while there is room for the next.
+
+        A run that can go on from another's checkpoint waits for that, and the next one comes first.
+        """
+        coming = {*self.queue, *self.running}
+        if self.patience_s == math.inf:
+            coming |= self.trained_by_others
+        waiting: list[str] = []
+        while self.queue and self.slots.free and not self._halted:
+            run_id = self.queue.popleft()
+            if self._waits_for_trunk(run_id, coming):
+                waiting.append(run_id)
+                continue
             if not self._is_still_ours(run_id):
-                self.queue.popleft()
                 continue
             config = self.configs[run_id]
             slot = self.slots.take(config.parallelism.world_size)
             if slot is None:
-                return
-            self.queue.popleft()
+                waiting.append(run_id)
+                break
+            self._take_trunk(run_id)
             self.running[run_id] = slot
             self.progress.started(run_id)
             self.launcher.start(
@@ -182,6 +203,45 @@ class Orchestrator:
                 env=slot.env,
                 kind=kind_of(config),
             )
+        self.queue.extendleft(reversed(waiting))
+
+    def _waits_for_trunk(self, run_id: str, coming: set[str]) -> bool:
+        """Whether the checkpoint that a run can go on from is still to be written.
+
+        Args:
+            coming: the runs that train, or wait to.
+        """
+        sources = self.trunks.sources.get(run_id, ())
+        if not sources or has_begun(self.folders[run_id]):
+            return False
+        for source in sources:
+            if has_checkpoint(self._other(source.run), source.step):
+                return False
+            if source.run in coming:
+                return True
+        return False
+
+    def _other(self, run_id: str) -> RunFolder:
+        return self.folders.get(run_id) or RunFolder(self.results / "runs" / run_id)
+
+    def _take_trunk(self, run_id: str) -> None:
+        """Let a run that has not begun go on from the latest checkpoint that another one has."""
+        if has_begun(self.folders[run_id]):
+            return
+        for source in self.trunks.sources.get(run_id, ()):
+            other = self._other(source.run)
+            if has_checkpoint(other, source.step):
+                try:
+                    take_trunk(self.folders[run_id], other, source.step)
+                except WorkbenchError as error:
+                    self.progress.say(f"from step 1 {self.labels[run_id]}: {error}")
+                return
+
+    def _drop_trunks(self) -> None:
+        """Remove the checkpoints that were there to go on from, and that nothing needs any more."""
+        for folder, source in unneeded(self.trunks, self.folders):
+            with suppress(OSError):
+                shutil.rmtree(folder.checkpoint_dir / f"step-{source.step}")
 
     def _is_still_ours(self, run_id: str) -> bool:
         """Whether a queued run is still to be trained: it may have waited for hours."""
@@ -224,6 +284,7 @@ class Orchestrator:
         elif status.state == "cancelled":
             self.progress.say(f"cancelled  {name} at step {status.step}")
         else:
+            self._drop_trunks()
             loss = folder.last_value("val_loss")
             self.progress.say(
                 f"finished   {name}" + ("" if loss is None else f", val_loss {loss:.4f}")

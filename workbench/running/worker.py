@@ -42,7 +42,6 @@ from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
 from workbench.training.record_metrics import RecordSink
-from workbench.training.schedule import evaluation_steps
 from workbench.training.stop_signal import StopSignal
 from workbench.training.trainer import Hooks, StudyTrainer
 
@@ -210,9 +209,7 @@ def _run(
         objective,
         Hooks(
             evaluate=_evaluator(run, config, prepared, trainer, sink),
-            evaluation_steps=frozenset(
-                evaluation_steps(derived["steps"], config.evaluation.points)
-            ),
+            evaluation_steps=frozenset(config.evaluation_steps),
             on_step=_status_updater(run, derived) if writer is not None else lambda step: None,
             stop_requested=lambda: stop.requested,
             flush=lambda: sink.flush(fsync=True),

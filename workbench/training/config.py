@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torchtitan.components.optimizer import OptimizersContainer, ParamGroupConfig
+from torchtitan.config import TORCH_DTYPE_MAP
 from torchtitan.config.configs import (
     CommConfig,
     CompileConfig,
@@ -25,6 +26,7 @@ from workbench.recipe.kernels import fused
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
+from workbench.training.masks import form_for
 from workbench.training.model import RouterWeights, model_spec
 from workbench.training.record_metrics import RecordingMetrics
 from workbench.training.schedule import ExponentialWSD
@@ -68,6 +70,11 @@ def trainer_config(
             shard_one_rank=precision.dtype != "float32" and not fast,
             # Eager, what one product saves is less than what taking its parts again costs.
             products_together=fast and training.compile,
+            masks=form_for(
+                TORCH_DTYPE_MAP[precision.dtype],
+                device=precision.device if fast else "cpu",
+                head_dim=config.model.shape.head_dim,
+            ),
         ),
         dump_folder=str(run_folder),
         metrics=RecordingMetrics.Config(log_freq=training.log_every, disable_color_printing=True),
@@ -93,7 +100,7 @@ def trainer_config(
             max_norm=training.grad_clip,
             steps=config.steps,
             mixed_precision_param=precision.dtype,
-            disable_cuda_graphs=not training.cuda_graphs,
+            disable_cuda_graphs=not (training.cuda_graphs and parallelism.world_size == 1),
         ),
         parallelism=ParallelismConfig(
             data_parallel_replicate_degree=parallelism.replicate,
@@ -105,7 +112,7 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
-            keep_step=config.steps_before_decay,
+            keep_step=config.trunk_steps,
             kept_steps=tuple(config.kept_steps),
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,

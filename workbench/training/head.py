@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from workbench.recipe.kernels import loss_rows, rows_computed
 from workbench.training.compute import Linear
 
+Places = slice | tuple[Tensor, Tensor]
+"""Some places of every sequence, or rows with a place of each."""
 RowLoss = Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
@@ -51,6 +53,8 @@ class Head(Linear):
         pass
 
     predicted: Predicted | None = None
+    places: Places | None = None
+    """Those whose logits are made; None for all."""
 
     @contextmanager
     def predicting(self, predicted: Predicted) -> Iterator[None]:
@@ -62,6 +66,8 @@ class Head(Linear):
             self.predicted = None
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.places is not None:
+            return super().forward(chosen(input, self.places))
         if self.predicted is None:
             return super().forward(input)
         return chunked_loss(input, self.computed(), self.predicted)
@@ -76,6 +82,37 @@ class FirstHalfHead(Head):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input[:, : input.shape[1] // 2])
+
+
+def chosen(every_BLX: Tensor, places: Places) -> Tensor:
+    """[B, l, X] at a slice of places, or [N, X] at rows and places."""
+    return every_BLX[:, places] if isinstance(places, slice) else every_BLX[places]
+
+
+@contextmanager
+def logits_only_at(model: nn.Module, places: Places) -> Iterator[None]:
+    """Have a model, or each member of an ensemble, make logits of some places alone."""
+    heads = [module for module in model.modules() if isinstance(module, Head)]
+    for head in heads:
+        head.places = places
+    try:
+        yield
+    finally:
+        for head in heads:
+            head.places = None
+
+
+def logits_at(model: nn.Module, inputs: Tensor, places: Places, **network: Any) -> Tensor:
+    """Logits of some places, as `chosen` gives them.
+
+    On a CPU all are made, and these taken: a product of fewer rows may round otherwise, and
+    recorded numbers would change.
+    """
+    if inputs.device.type == "cpu":
+        return chosen(model(inputs, **network), places)
+    with logits_only_at(model, places):
+        logits: Tensor = model(inputs, **network)
+    return logits
 
 
 def row_loss(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask
 from torchtitan.config import TORCH_DTYPE_MAP
 from torchtitan.distributed.compile import apply_compile
 from torchtitan.models.common import CosSinRoPE
@@ -34,6 +35,7 @@ from workbench.training.compute import (
 )
 from workbench.training.dropout_block import DropoutBlock
 from workbench.training.head import FirstHalfHead, Head
+from workbench.training.masks import DENSE, MaskForm, sparse_attention
 from workbench.training.moe import moe_config
 from workbench.training.titan_patches import force_sum_reduction
 
@@ -56,8 +58,11 @@ class Attention(ScaledDotProductAttention):
         self.is_causal = config.is_causal
 
     def forward(self, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
-        # An objective's own mask, additive, [B or 1, 1, L, L]: it says all, causality included.
+        # An objective's own mask, additive, [B or 1, 1, L, L], or block-sparse: it says all,
+        # causality included.
         mask = kwargs.pop("attention_masks", None)
+        if isinstance(mask, BlockMask):
+            return sparse_attention(q_BLNH, k_BLNH, v_BLNH, mask, kwargs.get("scale"))
         if q_BLNH.device.type != "cpu" and mask is None:
             kwargs["is_causal"] = self.is_causal
             out: Tensor = super().forward(q_BLNH, k_BLNH, v_BLNH, **kwargs)
@@ -162,6 +167,7 @@ def model_spec(
     causal: bool,
     shard_one_rank: bool,
     products_together: bool = False,
+    masks: MaskForm = DENSE,
     router: RouterWeights = RouterWeights(),
     doubled: bool = False,
 ) -> ModelSpec:
@@ -172,13 +178,17 @@ def model_spec(
             Float32 runs 15 % faster without, and layers can convert their weights themselves.
         products_together: take products of one input as one. Tensor parallelism cuts the layers
             one by one, and keeps them apart.
+        masks: how the model takes an objective's own masks.
     """
     return ModelSpec(
         name="workbench",
         flavor=model.size or f"{model.layers}x{model.width}",
         model=model_config(model, seq_len=seq_len, causal=causal, router=router, doubled=doubled),
         parallelize_fn=partial(
-            _parallelize, shard_one_rank=shard_one_rank, products_together=products_together
+            _parallelize,
+            shard_one_rank=shard_one_rank,
+            products_together=products_together,
+            masks=masks,
         ),
         pipelining_fn=None,
         post_optimizer_build_fn=None,
@@ -187,9 +197,15 @@ def model_spec(
 
 
 def _parallelize(
-    model: Qwen3Model, *, shard_one_rank: bool, products_together: bool, **kwargs: Any
+    model: Qwen3Model,
+    *,
+    shard_one_rank: bool,
+    products_together: bool,
+    masks: MaskForm,
+    **kwargs: Any,
 ) -> nn.Module:
     compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
+    model.mask_form = masks
     if compiling.enable:
         _settle_compiled_code(len(model.layers))
     if products_together and not parallel_dims.tp_enabled:

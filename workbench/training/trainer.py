@@ -23,6 +23,7 @@ from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
 from workbench.training.loader import Batch, OnHost, on_device
 from workbench.training.loss import WeightedNLL
+from workbench.training.masks import mask_form
 from workbench.training.moe import Routers
 from workbench.training.objectives.base import Objective, TokenBatch
 from workbench.training.record_metrics import RecordingMetrics
@@ -111,7 +112,7 @@ class StudyTrainer(Trainer):
         self.dropout_keys.update(self.step, input_dict["position"], inputs)
         extra = {
             "weights": corrupted.weights_BL,
-            "network": corrupted.network_arguments(),
+            "network": corrupted.network_arguments(mask_form(self.model_parts[0])),
             "counted": self._counted(input_dict["host"]),
         }
         return inputs, targets, extra

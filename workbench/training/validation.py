@@ -19,8 +19,10 @@ from torch import Tensor
 from workbench.data.windows import HeldOutWindows, Ints, permuted
 from workbench.runs.items import Items
 from workbench.training.hashing import stream_key
+from workbench.training.head import logits_at
 from workbench.training.logit_parts import in_parts
 from workbench.training.mask_noise import mask_noise, total_variance
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted, Objective, WindowNoise
 from workbench.training.to_device import to_device
 from workbench.training.trainer import (
@@ -84,21 +86,25 @@ def estimate_of(items: Items, draws: int | None) -> Estimate:
 
 
 @torch.no_grad()
-def position_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
-    """[B, L] float64: the NLL at each position, not weighted, in nats."""
+def position_nll(trainer: StudyTrainer, corrupted: Corrupted, *, first: int = 0) -> Tensor:
+    """[B, L - first] float64: the NLL at each position from `first` on, not weighted, in nats."""
+    model, places = trainer.model_parts[0], slice(first, None)
+    arguments = corrupted.network_arguments(mask_form(model))
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](corrupted.inputs_BL, **corrupted.network_arguments())
+        logits_BLV = logits_at(model, corrupted.inputs_BL, places, **arguments)
         (nll_BL,) = in_parts(
-            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL
+            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL[:, places]
         )
     return nll_BL.double()
 
 
 def sequence_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
     """[B] float64: each sequence's weighted NLL, summed over its positions, in nats."""
-    nll_BL = position_nll(trainer, corrupted)
+    # Of a sum over fewer numbers a CPU would give other bits.
+    first = 0 if corrupted.inputs_BL.device.type == "cpu" else corrupted.first
+    nll_BL = position_nll(trainer, corrupted, first=first)
     if corrupted.weights_BL is not None:
-        nll_BL = nll_BL * corrupted.weights_BL
+        nll_BL = nll_BL * corrupted.weights_BL[:, first:]
     return nll_BL.sum(dim=1)
 
 

@@ -12,6 +12,7 @@ weightings of the masked positions' losses are known:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -129,7 +130,8 @@ class MaskedDiffusion(Objective):
         masked_BA = smallest(count_B, place_uniforms(ANSWER_KEY, noise_B, n_answer))
         context = tokens_BL.new_zeros((tokens_BL.shape[0], answer_start), dtype=torch.bool)
         masked_BL = torch.cat([context, masked_BA], dim=1)
-        return self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
+        corrupted = self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
+        return replace(corrupted, first=answer_start)
 
 
 ANSWER_KEY = stream_key("answer")
