@@ -20,8 +20,9 @@ WIDTH, VOCAB, N_TOKENS = 6, 12, 9
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "LOSS_ROWS", 40)
-    monkeypatch.setattr(kernels, "MASKED_LOSS_ROWS", 24)
+    """Of the vocabulary here: 64 rows a chunk, and 16 of them at once in float32."""
+    monkeypatch.setattr(kernels, "LOGITS", 64 * VOCAB)
+    monkeypatch.setattr(kernels, "SOFTMAX_LOGITS", 16 * VOCAB)
     monkeypatch.setattr(kernels, "SPARE_ROWS", 2)
 
 
@@ -82,20 +83,20 @@ def test_logits_beyond_the_tokens_get_no_gradient_whatever_they_are() -> None:
     assert by_head[:N_TOKENS].any(dim=1).all()
 
 
-def test_no_more_rows_at_once_than_a_chunk_and_no_more_in_all_than_count() -> None:
+def test_no_more_rows_are_in_float32_at_once_and_none_computed_that_do_not_count() -> None:
     seen = []
 
-    def watched(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    def watched(logits: Tensor, *rest: Any) -> Tensor:
         seen.append(len(logits))
         return row_loss(logits, *rest)
 
     hidden, head, targets, weights = drawn(torch.float32, 0.3)
     chunked_loss(hidden, head, Predicted(targets, weights, N_TOKENS, None, watched))
-    assert seen == [40, 40, 40, 30]
+    assert seen == [16] * 9 + [6]
     seen.clear()
     counted = int((weights > 0).sum())
     chunked_loss(hidden, head, Predicted(targets, weights, N_TOKENS, counted, watched))
-    assert seen == [24] * (-(-(counted + 2) // 24)), "chunks of one size: compiled once"
+    assert seen == [16] * (-(-(counted + 2) // 16)), "of one size: compiled once"
     assert sum(seen) < 150 / 2
 
 
@@ -140,8 +141,10 @@ RUNS = {
 @pytest.mark.training
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_with_fused_kernels_has_the_losses_of_a_plain_one(
-    kind: str, tmp_path: Path, corpus: Path
+    kind: str, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kernels, "LOGITS", 256 * 384)  # 256 rows of a vocabulary of bytes
+    monkeypatch.setattr(kernels, "SOFTMAX_LOGITS", 64 * 384)
     keys = [f"training.{key}" for key in RUNS[kind]]
     plain = make_run(tmp_path, corpus, *keys)
     fused = make_run(tmp_path, corpus, *keys, "training.kernels=fused")

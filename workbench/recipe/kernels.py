@@ -2,11 +2,12 @@
 
 from workbench.recipe.models import TrainingConfig
 
-LOSS_ROWS = 4096
-"""Positions whose logits are made at once where the loss counts every position."""
-MASKED_LOSS_ROWS = 2048
-"""The same where it counts masked positions alone. What is masked is filled up to a multiple of
-these: fewer a chunk would waste less, and cost more traffic for the gradient of the weights."""
+LOGITS = 2**30
+"""At most so many logits exist at once in the type that is computed in, and the loss of more is
+taken in chunks: 16,384 rows of 50,304."""
+SOFTMAX_LOGITS = 2**25
+"""At most so many of them at once in float32: 512 rows. What is computed of a batch is a multiple
+of so many rows."""
 SPARE_ROWS = 64
 """Rows computed beyond those that the host counts. Host and GPU may round a cosine differently, and
 so disagree about a token whose chance lies within the rounding."""
@@ -20,12 +21,12 @@ def fused(training: TrainingConfig, *, on_gpu: bool) -> bool:
     return on_gpu if training.kernels is None else training.kernels == "fused"
 
 
-def loss_rows(positions: int, *, masked: bool) -> int:
-    """Positions whose logits are made at once, of the `positions` of a pass."""
-    return min(positions, MASKED_LOSS_ROWS if masked else LOSS_ROWS)
+def rows_of(logits: int, vocab_size: int) -> int:
+    """Rows of a vocabulary that are at most so many logits: a power of two."""
+    return 1 << (max(1, logits // vocab_size).bit_length() - 1)
 
 
-def rows_computed(positions: int, counted: int | None) -> int:
+def rows_computed(positions: int, counted: int | None, vocab_size: int) -> int:
     """Positions whose logits are made at all.
 
     Args:
@@ -34,8 +35,8 @@ def rows_computed(positions: int, counted: int | None) -> int:
     """
     if counted is None:
         return positions
-    rows = loss_rows(positions, masked=True)
-    return min(positions, -(-(counted + SPARE_ROWS) // rows) * rows)
+    step = rows_of(SOFTMAX_LOGITS, vocab_size)
+    return min(positions, -(-(counted + SPARE_ROWS) // step) * step)
 
 
 def scored_positions(vocab_size: int) -> int:

@@ -2,9 +2,10 @@
 
 Logits of all positions in float32 are the largest tensors of a step: 3.3 GB each at 8 x 2048 x
 50,304. Here a chunk of rows is taken through product, loss and gradient before the next, in the
-forward pass, so that only one chunk's logits exist. TorchTitan's `ChunkedLossWrapper` does so too,
-but cuts along the sequence, calls the layer and its backward once a chunk, and takes all positions:
-for diffusion, half of the work is on tokens whose loss counts nothing.
+forward pass: of its logits a few rows at a time are in float32, and they become their own gradient.
+TorchTitan's `ChunkedLossWrapper` is chunked too, but cuts along the sequence, calls the layer and
+its backward once a chunk, has all of a chunk in float32, and takes all positions: for diffusion,
+half of the work is on tokens whose loss counts nothing.
 
 FSDP2 sees one call of one layer, so the weights are gathered once and their gradient is reduced
 once, whatever the number of chunks.
@@ -22,12 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from workbench.recipe.kernels import loss_rows, rows_computed
+from workbench.recipe import kernels
 from workbench.training.compute import Linear
 
 Places = slice | tuple[Tensor, Tensor]
 """Some places of every sequence, or rows with a place of each."""
-RowLoss = Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
+RowLoss = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -115,35 +116,25 @@ def logits_at(model: nn.Module, inputs: Tensor, places: Places, **network: Any) 
     return logits
 
 
-def row_loss(
-    logits_RV: Tensor, targets_R: Tensor, weights_R: Tensor, n_tokens: int
-) -> tuple[Tensor, Tensor]:
-    """The weighted NLL of each row, [R], and the gradient of their sum by the logits, [R, V].
+def row_loss(logits_RV: Tensor, targets_R: Tensor, weights_R: Tensor, n_tokens: int) -> Tensor:
+    """The weighted NLL of each row, [R] in float32.
 
-    In float32 whatever the logits' type, whose memory it may overwrite.
+    The logits become the gradient of its sum by them. Float32 whatever their type, rounded once.
     """
-    x_RV = logits_RV.to(torch.promote_types(logits_RV.dtype, torch.float32))
-    x_RV[:, n_tokens:] = float("-inf")
-    x_RV -= x_RV.amax(dim=1, keepdim=True)
-    target_R1 = x_RV.gather(1, targets_R[:, None])
-    x_RV.exp_()
-    sum_R1 = x_RV.sum(dim=1, keepdim=True)
-    loss_R = weights_R * (sum_R1.log() - target_R1)[:, 0]
-    x_RV *= weights_R[:, None] / sum_R1
-    at_target_R1 = x_RV.gather(1, targets_R[:, None]) - weights_R[:, None]
-    return loss_R, x_RV.scatter_(1, targets_R[:, None], at_target_R1).to(logits_RV.dtype)
+    logits_RV[:, n_tokens:] = float("-inf")
+    exact = torch.promote_types(logits_RV.dtype, torch.float32)
+    log_p_RV = logits_RV.log_softmax(dim=1, dtype=exact)
+    target_R1, weight_R1 = targets_R[:, None], weights_R[:, None]
+    log_p_R1 = log_p_RV.gather(1, target_R1)
+    torch.mul(log_p_RV.exp_(), weight_R1, out=logits_RV)
+    at_target_R1 = weight_R1 * log_p_R1.expm1()
+    logits_RV.scatter_(1, target_R1, at_target_R1.to(logits_RV.dtype))
+    return -(weight_R1 * log_p_R1)[:, 0]
 
 
 def chunked_loss(hidden_BLD: Tensor, weight_VD: Tensor, predicted: Predicted) -> Tensor:
     """sum(weights * NLL), a scalar in float32, of logits that never exist all at once."""
-    weights_N = predicted.weights_BL.flatten()
-    loss: Tensor = _ChunkedLoss.apply(
-        hidden_BLD.flatten(0, 1),
-        weight_VD,
-        predicted.targets_BL.flatten(),
-        weights_N,
-        predicted,
-    )
+    loss: Tensor = _ChunkedLoss.apply(hidden_BLD.flatten(0, 1), weight_VD, predicted)
     return loss
 
 
@@ -151,44 +142,39 @@ class _ChunkedLoss(torch.autograd.Function):
     """Makes both gradients beside the loss, and only scales them in the backward pass."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        hidden_ND: Tensor,
-        weight_VD: Tensor,
-        targets_N: Tensor,
-        weights_N: Tensor,
-        predicted: Predicted,
-    ) -> Tensor:
-        n = len(hidden_ND)
-        rows = rows_computed(n, predicted.counted)
-        size = loss_rows(n, masked=predicted.counted is not None)
+    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, predicted: Predicted) -> Tensor:
+        targets_N, weights_N = predicted.targets_BL.flatten(), predicted.weights_BL.flatten()
+        n, vocabulary = len(hidden_ND), len(weight_VD)
+        rows = kernels.rows_computed(n, predicted.counted, vocabulary)
+        chunk_rows = kernels.rows_of(kernels.LOGITS, vocabulary)
+        part_rows = kernels.rows_of(kernels.SOFTMAX_LOGITS, vocabulary)
         place_N = None
         if rows < n:
             # Rows that count, then others, each in order: a sort needs no number from the device.
             place_N = (weights_N == 0).to(torch.uint8).argsort(stable=True)[:rows]
+            hidden_ND, targets_N, weights_N = (
+                every.index_select(0, place_N) for every in (hidden_ND, targets_N, weights_N)
+            )
         exact = torch.promote_types(weight_VD.dtype, torch.float32)
         loss = weights_N.new_zeros(())
-        grad_VD: Tensor | None = None
-        grad_ND = torch.empty_like(hidden_ND) if place_N is None else torch.zeros_like(hidden_ND)
-        for first in range(0, rows, size):
-            chosen = slice(first, min(first + size, rows))
-            place_R = None if place_N is None else place_N[chosen]
-            hidden_RD, targets_R, weights_R = (
-                every[chosen] if place_R is None else every.index_select(0, place_R)
-                for every in (hidden_ND, targets_N, weights_N)
-            )
-            loss_R, slope_RV = predicted.row_loss(
-                hidden_RD @ weight_VD.T, targets_R, weights_R, predicted.n_tokens
-            )
-            loss += loss_R.sum()
-            if place_R is None:
-                torch.mm(slope_RV, weight_VD, out=grad_ND[chosen])
-            else:
-                grad_ND.index_copy_(0, place_R, slope_RV @ weight_VD)
-            part_VD = slope_RV.T @ hidden_RD
-            # Sums over chunks in float32, as one product over all rows would keep them.
-            grad_VD = part_VD.to(exact) if grad_VD is None else grad_VD.add_(part_VD)
-        assert grad_VD is not None
+        grad_ND, grad_VD = torch.empty_like(hidden_ND), None
+        for first in range(0, rows, chunk_rows):
+            chunk = slice(first, first + chunk_rows)
+            logits_RV = hidden_ND[chunk] @ weight_VD.T
+            for start in range(0, len(logits_RV), part_rows):
+                part = slice(start, start + part_rows)
+                loss += predicted.row_loss(
+                    logits_RV[part],
+                    targets_N[chunk][part],
+                    weights_N[chunk][part],
+                    predicted.n_tokens,
+                ).sum()
+            torch.mm(logits_RV, weight_VD, out=grad_ND[chunk])  # by now the logits' gradient
+            part_VD = logits_RV.T @ hidden_ND[chunk]
+            # Of several chunks the sum is in float32, as one product over all rows would keep it.
+            grad_VD = part_VD if grad_VD is None else grad_VD.to(exact).add_(part_VD)
+        if place_N is not None:
+            grad_ND = grad_ND.new_zeros(n, grad_ND.shape[1]).index_copy_(0, place_N, grad_ND)
         ctx.save_for_backward(grad_ND, grad_VD)
         ctx.dtype = weight_VD.dtype
         return loss
@@ -197,5 +183,4 @@ class _ChunkedLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_ND, grad_VD = ctx.saved_tensors
-        scale = grad.to(grad_VD.dtype)
-        return grad_ND * scale.to(grad_ND.dtype), (grad_VD * scale).to(ctx.dtype), None, None, None
+        return grad_ND * grad.to(grad_ND.dtype), (grad_VD * grad).to(ctx.dtype), None
