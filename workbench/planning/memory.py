@@ -146,7 +146,9 @@ def memory_per_gpu(config: RunConfig) -> Memory:
     converted = computed * local if fast and not wrapped and computed < _MASTER else 0
     sequences = config.trained_at_once * objective_facts(training.objective).presentations(training)
     step = passed(config, sequences, chunked=fast and tensor == 1)
-    scored = passed(config, _scored_at_most(config))
+    windows, scored = (
+        passed(config, rows) for rows in (config.scored_at_once, _scored_at_most(config))
+    )
     checkpointing = training.activation_checkpointing or False
     layer_kept = {False: step.layer, "selective": step.layer_selected, True: step.layer_input}
     gradients = step.layer_gradients + ((computed + 4) * layer if wrapped else 0)
@@ -167,7 +169,8 @@ def memory_per_gpu(config: RunConfig) -> Memory:
             held=3 * _MASTER * local,
             gathered=gathered,
             activations=scored.layer,
-            logits=computed * scored.logits + 8 * min(scored.logits, at_once),
+            # Tasks make those of their answers alone, and so never more.
+            logits=computed * windows.logits + 8 * min(windows.logits, at_once),
             masks=scored.masks,
         ),
         assumed=(

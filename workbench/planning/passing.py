@@ -11,20 +11,21 @@ ranks:
                 four of the feed-forward. In a mixture 4 f becomes k (d + 4 f) and 4 k d + 8 E bytes
                 more. Dropout keeps two masks of d. A norm is one kernel, as on a GPU
     gradients   in the backward pass of a layer, a token: c (d + 2 f / t)
-    logits      in chunks (`training.head`) R V (4 + 3 c) of the R positions that are made at a
-                time: in float32, and as computed the logits, what becomes of them, and the last
-                chunk's; V d (4 + c) for the gradient of their weights, and 3 c d of each position;
-                else B L V / t times 8 + 2 c: twice in float32 and twice as computed
-    masks       5 T^2, as booleans and as float32 to add: once a batch, or for each of B sequences
+    logits      in chunks (`training.head`) R V c of the R positions of a chunk, and of the chunk
+                before where there are several; 4 bytes each of the few that are made float32 at a
+                time; V d c for the gradient of their weights, and 4 more where it is a sum over
+                chunks; 3 c d of each position. Else B L V / t times 8 + 2 c: twice in float32 and
+                twice as computed
+    masks       T^2 bytes of booleans: the built-in objectives have one for all sequences on a GPU,
+                where attention follows a rule. Else 1 + c bytes, once a batch or for each of B
+                sequences
 """
 
 from dataclasses import dataclass
 
 from workbench.recipe import RunConfig, objective_facts
-from workbench.recipe.kernels import loss_rows
+from workbench.recipe.kernels import LOGITS, SOFTMAX_LOGITS, rows_of
 from workbench.recipe.sizes import ModelShape
-
-_MASK = 5  # bytes of a boolean and of a float32
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ def passed(config: RunConfig, sequences: int, *, chunked: bool = False) -> Passe
     facts, computed = objective_facts(config.training.objective), computed_bytes(config)
     length = facts.streams * config.data.seq_len
     tokens = sequences * length
-    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
     tensor, width = parallelism.tensor, shape.width
     residual = tensor if parallelism.sequence_parallel else 1
     # Compiled, q, k and v come of one product, and both inputs of SwiGLU too.
@@ -69,17 +69,29 @@ def passed(config: RunConfig, sequences: int, *, chunked: bool = False) -> Passe
         layer_gradients=round(tokens * computed * gradients),
         logits=logits,
         logits_peak=_chunked_logits(config, sequences) if chunked else logits * (8 + 2 * computed),
-        masks=masks * _MASK * length**2,
+        masks=_mask_bytes(config, sequences) * length**2,
     )
+
+
+def _mask_bytes(config: RunConfig, sequences: int) -> int:
+    """Of each pair of inputs."""
+    facts = objective_facts(config.training.objective)
+    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
+    if config.training.device != "cpu" and facts.implementation.startswith("workbench."):
+        return min(masks, 1)
+    return masks * (1 + computed_bytes(config))
 
 
 def _chunked_logits(config: RunConfig, sequences: int) -> int:
     shape, computed = config.model.shape, computed_bytes(config)
     positions = sequences * config.data.seq_len
-    rows = loss_rows(positions, masked=config.training.objective == "mdlm")
-    logits = rows * shape.vocab_size * (4 + 3 * computed)
-    weights = shape.vocab_size * shape.width * (4 + computed)
-    return logits + weights + 3 * computed * positions * shape.width
+    vocabulary = shape.vocab_size
+    rows = rows_of(LOGITS, vocabulary)
+    parted = positions > rows  # each chunk's logits are made while those before it are there
+    logits = min(positions, rows * (2 if parted else 1)) * vocabulary * computed
+    in_float32 = min(positions, rows_of(SOFTMAX_LOGITS, vocabulary)) * vocabulary * 4
+    weights = vocabulary * shape.width * (computed + (4 if parted else 0))
+    return logits + in_float32 + weights + 3 * computed * positions * shape.width
 
 
 def computed_bytes(config: RunConfig) -> int:

@@ -44,4 +44,4 @@ def scored_positions(vocab_size: int) -> int:
 
     A power of two divides most batches of windows: compiled code is made for one shape.
     """
-    return 1 << (max(1, LOGITS_AT_ONCE // vocab_size).bit_length() - 1)
+    return rows_of(LOGITS_AT_ONCE, vocab_size)
