@@ -18,8 +18,8 @@ LAYOUTS = {
     "4 copies of FSDP2 over 16, a mixture of experts": (
         64,
         ["parallelism.shard=16", "parallelism.replicate=4", "training.batch_size=8192",
-         "training.micro_batch_size=64", "training.objective=mdlm", "model.moe_experts=8", "model.ffn=512",
-         "training.activation_checkpointing=true"],
+         "training.micro_batch_size=64", "training.objective=mdlm", "model.moe_experts=8",
+         "model.ffn=512", "training.activation_checkpointing=true"],
     ),
     "2 copies of FSDP2 over 16, of 8 tensor-parallel ranks each": (
         256,

@@ -100,6 +100,21 @@ def test_no_more_rows_are_in_float32_at_once_and_none_computed_that_do_not_count
     assert sum(seen) < 150 / 2
 
 
+def test_another_number_of_masked_tokens_compiles_nothing_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
+    compiled = torch.compile(row_loss, dynamic=False, backend="eager")
+    for weighted in (0.1, 0.3, 0.5, 0.9):
+        hidden, head, targets, weights = drawn(torch.bfloat16, weighted)
+        counted = int((weights > 0).sum())
+        losses = [
+            chunked_loss(hidden, head, Predicted(targets, weights, N_TOKENS, counted, of))
+            for of in (compiled, row_loss)
+        ]
+        assert torch.equal(*losses)
+
+
 @pytest.mark.parametrize("weighting", ["elbo_t", "elbo_realized", "maskgit"])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_host_counts_the_weights_that_are_not_0(weighting: str, samples: int) -> None:
