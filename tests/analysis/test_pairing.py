@@ -213,6 +213,18 @@ def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: 
     assert distinguishing_keys(runs) == []
 
 
+def test_runs_of_before_there_was_a_choice_to_compile_are_compared_with_those_since(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("ar0", AR, overrides=["training.compile=false"])
+    make_run("ar1", AR, overrides=["training.seed=1"])
+    make_run("d0", DIFFUSION, overrides=[MDLM])
+    make_run("d1", DIFFUSION, overrides=[MDLM, "training.seed=1", "training.compile=false"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["seeds"] == 2
+
+
 def test_runs_of_different_epochs_can_be_compared(results: Path, make_run: MakeRun) -> None:
     """What follows from the epochs is equal here; else [compare] match leaves it out."""
     alike = ["training.warmup_steps=8", "training.checkpoint_every=40"]

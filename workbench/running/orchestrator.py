@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
+from workbench.planning.compiling import is_to_be_compiled, missing_compiler
 from workbench.recipe import run_config
 from workbench.recipe.ranks import laid_out
 from workbench.running.background_ingest import BackgroundIngest
@@ -58,6 +59,7 @@ class Orchestrator:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
         configs = {i: run_config(d) for i, d in documents.items()}
         self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
+        self.train_flops = {i: float(d["derived"]["train_flops"]) for i, d in documents.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
         self.keep_going = keep_going
@@ -115,6 +117,7 @@ class Orchestrator:
         try:
             with self.progress:
                 self._say_what_is_left_out()
+                self._say_what_runs_eager()
                 self._loop()
         finally:
             self.launcher.close()
@@ -177,7 +180,7 @@ class Orchestrator:
                 world_size=config.parallelism.world_size,
                 threads=config.training.threads,
                 env=slot.env,
-                kind=kind_of(config),
+                kind=kind_of(config, self._device(run_id), self.train_flops[run_id]),
             )
 
     def _is_still_ours(self, run_id: str) -> bool:
@@ -260,6 +263,25 @@ class Orchestrator:
             if not folder.is_claimed():
                 self.trained_by_others.discard(run_id)
                 self.queue.append(run_id)
+
+    def _device(self, run_id: str) -> str:
+        """The kind of device that a run will find where its recipe leaves that to the machine."""
+        asked = self.configs[run_id].training.device
+        return ("cuda" if self.slots.gpus else "cpu") if asked == "auto" else asked
+
+    def _say_what_runs_eager(self) -> None:
+        compiled = [
+            run_id
+            for run_id in self.queue
+            if is_to_be_compiled(
+                self.configs[run_id].training, self._device(run_id), self.train_flops[run_id]
+            )
+        ]
+        if compiled and (missing := missing_compiler()) is not None:
+            self.progress.say(
+                f"Note: there is no C++ compiler here ({missing}), so {len(compiled)} runs that "
+                "would be compiled train eager; those that were started compiled are refused."
+            )
 
     def _say_what_is_left_out(self) -> None:
         if self.report.skipped:

@@ -1,9 +1,7 @@
 """From a resolved run to TorchTitan's `Trainer.Config`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torchtitan.components.optimizer import OptimizersContainer, ParamGroupConfig
 from torchtitan.config.configs import (
     CommConfig,
@@ -17,6 +15,7 @@ from torchtitan.distributed.activation_checkpoint import FullAC
 from workbench.data import PreparedData
 from workbench.data.streams import anneal_start
 from workbench.recipe import RunConfig, objective_facts
+from workbench.runs.started_as import StartedAs
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
@@ -26,29 +25,10 @@ from workbench.training.schedule import ExponentialWSD
 from workbench.training.trainer import NoTokenizer, StudyTrainer
 
 
-@dataclass(frozen=True)
-class Precision:
-    """The device that a run computes on, and its dtype."""
-
-    device: str
-    dtype: str
-
-
-def resolve_precision(config: RunConfig) -> Precision:
-    """Return device and dtype: `auto` is a GPU in bfloat16 if any, else the CPU in float32."""
-    device = config.training.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = config.training.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" else "float32"
-    return Precision(device, dtype)
-
-
 def trainer_config(
-    config: RunConfig, prepared: PreparedData, run_folder: Path, precision: Precision
+    config: RunConfig, prepared: PreparedData, run_folder: Path, start: StartedAs
 ) -> StudyTrainer.Config:
-    """Titan's configuration of one run."""
+    """Titan's configuration of one run, on the device and in the precision that it starts with."""
     training, data, parallelism = config.training, config.data, config.parallelism
     ranks = parallelism.shard * parallelism.replicate
     facts = objective_facts(training.objective)
@@ -60,7 +40,7 @@ def trainer_config(
             causal=facts.causal,
             router=RouterWeights(training.moe_aux_weight or 0.0, training.moe_z_weight or 0.0),
             doubled=facts.streams == 2,
-            shard_one_rank=precision.dtype != "float32",
+            shard_one_rank=start.dtype != "float32",
         ),
         dump_folder=str(run_folder),
         metrics=RecordingMetrics.Config(log_freq=training.log_every, disable_color_printing=True),
@@ -85,7 +65,7 @@ def trainer_config(
             seq_len=data.seq_len,
             max_norm=training.grad_clip,
             steps=config.steps,
-            mixed_precision_param=precision.dtype,
+            mixed_precision_param=start.dtype,
             disable_cuda_graphs=True,
         ),
         parallelism=ParallelismConfig(
@@ -104,7 +84,7 @@ def trainer_config(
             last_save_model_only=False,
         ),
         activation_checkpoint=FullAC.Config() if training.activation_checkpointing else None,
-        compile=CompileConfig(enable=training.compile),
+        compile=CompileConfig(enable=start.compile),
         comm=CommConfig(trace_buf_size=0),
         loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),
         debug=DebugConfig(seed=training.seed, enable_structured_logging=False),
