@@ -118,7 +118,7 @@ def test_time_is_estimated_from_runs_that_were_compiled_as_these_will_be(
     ingest(results)
     assert seconds() == seconds("training.compile=false") == pytest.approx(1)
     assert seconds("training.compile=true") == pytest.approx(1 / 4)
-    assert seconds("training.total_tokens=200_000_000") == pytest.approx(1 / 4)
+    assert seconds("training.total_tokens=200_000_000") == pytest.approx(1 / 4, rel=1e-4)
 
 
 def test_a_thousand_runs_plan_in_two_seconds(tmp_path: Path, corpus: Path) -> None:

@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import RECIPE
 from tests.disks import FULL, files_end_at
@@ -16,6 +18,7 @@ from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
 from workbench.runs.started_as import StartedAs, note_started_as, started_as
 from workbench.store.read_records import read_records
+from workbench.training.trainer import StudyTrainer
 
 pytestmark = pytest.mark.training
 
@@ -181,3 +184,26 @@ def test_a_run_that_began_on_another_device_is_left_as_it_is_until_it_has_that_a
     run.plan_again()
     assert worker.main(run.path) == worker.FINISHED
     assert started_as(run.provenance_json()) == StartedAs("cpu", "float32", False)
+
+
+def test_determinism_is_asked_for_while_a_run_that_wants_it_trains_and_no_longer(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    plain = StudyTrainer.train_step
+
+    def step(self: StudyTrainer, batches: Any) -> None:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        plain(self, batches)
+
+    monkeypatch.setattr(StudyTrainer, "train_step", step)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # set by titan, and put back
+    without = make_run(tmp_path, corpus)
+    asked = make_run(tmp_path, corpus, "training.deterministic=true")
+    assert make_run(tmp_path, corpus, "training.deterministic=false").path == without.path
+    assert asked.path != without.path
+    for run in (asked, without):
+        assert worker.main(run.path) == worker.FINISHED
+    assert seen == [True] * 12 + [False] * 12
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert values(asked, "train_loss") == values(without, "train_loss")

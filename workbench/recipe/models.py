@@ -164,6 +164,11 @@ class TrainingConfig(Table):
         description="torch.compile: slower to start, faster to train. auto: on a GPU, and on a CPU "
         f"from {AUTO_COMPILE_FLOPS:g} training FLOPs of a run on.",
     )
+    deterministic: Flag | None = Field(
+        None,
+        description="On a GPU, only operations that give the same bits each time. Slower: how "
+        "much was not measured. Default: false.",
+    )
     log_every: Count = Field(10, description="Steps between records of the training loss.")
     checkpoint_every: Count | None = Field(
         None, description="Steps between checkpoints. Default: a tenth of the run."

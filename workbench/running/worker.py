@@ -171,6 +171,8 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
             finally:
                 trainer.close()
         finally:
+            if config.training.deterministic:
+                torch.use_deterministic_algorithms(False)  # for whatever this process does next
             dist.destroy_process_group()
             if writer is not None:
                 writer.close()  # last: there may be no room for what it holds

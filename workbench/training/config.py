@@ -87,7 +87,13 @@ def trainer_config(
         compile=CompileConfig(enable=start.compile),
         comm=CommConfig(trace_buf_size=0),
         loss=WeightedNLL.Config(n_tokens=prepared.vocab.n_tokens, vocab_size=prepared.vocab.size),
-        debug=DebugConfig(seed=training.seed, enable_structured_logging=False),
+        debug=DebugConfig(
+            seed=training.seed,
+            # Titan then also sets the workspace that cuBLAS needs for it, and has torch choose
+            # among attention's backends those that can.
+            deterministic=bool(training.deterministic),
+            enable_structured_logging=False,
+        ),
     )
 
 
