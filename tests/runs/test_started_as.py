@@ -6,7 +6,7 @@ from tests.made_runs import MakeRun
 from workbench.runs.started_as import (
     StartedAs,
     as_provenance,
-    has_begun,
+    has_numbers,
     note_started_as,
     started_as,
 )
@@ -37,12 +37,12 @@ def test_a_run_of_before_goes_on_where_it_trained_last_as_its_recipe_says(compil
 
 
 @pytest.mark.training  # a checkpoint is taken for a sign of that
-def test_a_run_has_begun_once_it_has_a_number_or_a_checkpoint(make_run: MakeRun) -> None:
+def test_a_run_has_numbers_once_it_has_a_number_or_a_checkpoint(make_run: MakeRun) -> None:
     run = make_run("a", {1: 1.0})
-    assert has_begun(run)
+    assert has_numbers(run)
     run.records_path.write_text("")
-    assert not has_begun(run)
+    assert not has_numbers(run)
     (run.checkpoint_dir / "step-4").mkdir(parents=True)
-    assert not has_begun(run), "a checkpoint without metadata is none"
+    assert not has_numbers(run), "a checkpoint without metadata is none"
     (run.checkpoint_dir / "step-4" / ".metadata").touch()
-    assert has_begun(run)
+    assert has_numbers(run)

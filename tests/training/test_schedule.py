@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.training.schedule import evaluation_steps, wsd_factor
+from workbench.training.schedule import wsd_factor
 
 
 def factors(total: int, warmup: int, decay: int, ratio: float) -> list[float]:
@@ -31,12 +31,3 @@ def test_rates_stay_between_zero_and_the_peak(
     total: int, warmup: int, decay: int, ratio: float
 ) -> None:
     assert all(0 < rate <= 1 for rate in factors(total, warmup, min(decay, total), ratio))
-
-
-@given(st.integers(1, 10_000), st.integers(1, 200))
-def test_first_and_last_step_are_evaluated_and_steps_ascend(steps: int, points: int) -> None:
-    chosen = evaluation_steps(steps, points)
-    assert chosen[0] == 1
-    assert chosen[-1] == steps
-    assert chosen == sorted(set(chosen))
-    assert len(chosen) <= points + 1

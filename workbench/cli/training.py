@@ -70,12 +70,13 @@ def plan(
         measure(planned, results)
     concurrent = len(make_slots(loaded.runs, jobs).free)
     estimate = estimate_time(planned, results, concurrent)
-    rows = [run.row() for run in planned.runs]
+    rows = planned.rows()
     document = {
         "study": planned.study,
         "runs": rows,
         "total_tokens": planned.total_tokens,
         "total_train_flops": planned.total_train_flops,
+        "shared_tokens": planned.shared_tokens,
         "deferred": planned.deferred,
         "estimated_seconds": estimate.seconds if estimate else None,
         "estimate_from": estimate.source if estimate else None,
@@ -101,6 +102,7 @@ def plan(
     else:
         summary += "; no speed is known yet: --calibrate measures it"
     print(summary + ".", file=sys.stderr)
+    _say_trunks(planned)
     _say_memory(planned)
     kept = sum(run.kept_bytes for run in planned.runs)
     if kept:
@@ -110,6 +112,38 @@ def plan(
             "training.checkpoint_points keeps, beside those to resume from.",
             file=sys.stderr,
         )
+
+
+def _say_trunks(planned: "Plan") -> None:
+    """What is trained once for several lengths, and what prevents that."""
+    going_on, shared = len(planned.trunks.sources), planned.shared_tokens
+    if going_on:
+        print(
+            f"Shared trunks: {going_on} runs go on from a shorter one before its learning rate "
+            f"falls, so that {shared:,} of the tokens ({shared / planned.total_tokens:.0%}) are "
+            "not trained again.",
+            file=sys.stderr,
+        )
+    for keys, count in Counter(planned.trunks.obstacles.values()).items():
+        print(
+            f"Note: {count} runs could go on from a shorter one, and do not: they differ before "
+            f"its decay in {' and '.join(keys)}. {_way_out(keys)}",
+            file=sys.stderr,
+        )
+
+
+def _way_out(keys: tuple[str, ...]) -> str:
+    """What to write so that runs of several lengths share a trunk."""
+    instead = {
+        "training.warmup_steps": "give training.warmup_tokens",
+        "evaluation.points": "give evaluation.every_tokens in place of evaluation.points",
+        "training.checkpoint_points": "leave training.checkpoint_points out",
+        "training.decay_fraction": "give equal training.decay_fraction, less than 1",
+    }
+    if not set(keys) <= set(instead):
+        return "Each is trained from the start."
+    text = ", and ".join(instead[key] for key in keys)
+    return f"To train their common part once, {text}."
 
 
 def _say_memory(planned: "Plan") -> None:

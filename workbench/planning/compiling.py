@@ -25,6 +25,11 @@ def is_to_be_compiled(training: TrainingConfig, device: str, train_flops: float)
     return device == "cuda" or train_flops >= AUTO_COMPILE_FLOPS
 
 
+def device_of(training: TrainingConfig, here: str) -> str:
+    """The device that a run asks for, "cpu" or "cuda", or the one `here` where it takes either."""
+    return here if training.device == "auto" else training.device
+
+
 def missing_compiler() -> str | None:
     """The C++ compiler that torch.compile would call, if it is not to be had; else None.
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
 from workbench.planning.compared import check_compared
-from workbench.planning.compiling import is_to_be_compiled
+from workbench.planning.compiling import device_of, is_to_be_compiled
 from workbench.planning.flops import train_flops
 from workbench.planning.memory import Memory, memory_per_gpu
+from workbench.planning.trunks import Trunks, trunks
 from workbench.recipe import DataConfig, Recipe, RunConfig, numbers_json
 from workbench.recipe.sizes import padded_vocab
 from workbench.recipe.task_names import missing_files
@@ -45,6 +47,14 @@ class RunSpec:
         """Whether everything that the run reads is prepared."""
         wanted = len(self.config.data.validation_extra or ())
         return self.prepared is not None and len(self.validation_extra) == wanted
+
+    @property
+    def text_identity(self) -> str:
+        """Equal for runs that read the same text, as far as that is known."""
+        if self.prepared is None:
+            return self.config.data.model_dump_json()
+        extra = {name: data.fingerprint for name, data in self.validation_extra.items()}
+        return json.dumps([self.prepared.fingerprint, extra])
 
     @property
     def kept_bytes(self) -> int:
@@ -90,6 +100,39 @@ class Plan:
     study: str
     runs: list[RunSpec]
     deferred: list[str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The runs as the JSON contract has them, each with the tokens that a shorter run trains
+        for it, where one does."""
+        rows = []
+        for place, run in enumerate(self.runs):
+            shared = self.shared_steps(place) * run.config.tokens_per_step
+            rows.append(run.row() | ({"shared_tokens": shared} if shared else {}))
+        return rows
+
+    @cached_property
+    def trunks(self) -> Trunks:
+        """How the runs share their beginnings, by their places in `runs`, as on a CPU: there a
+        short one may be eager where a long one is compiled."""
+
+        def alike(run: RunSpec) -> str:
+            training = run.config.training
+            compiled = is_to_be_compiled(training, device_of(training, "cpu"), run.train_flops)
+            return f"{run.text_identity} {compiled}"
+
+        return trunks((str(place), run.config, alike(run)) for place, run in enumerate(self.runs))
+
+    def shared_steps(self, place: int) -> int:
+        """Steps of a run that a shorter one trains for it."""
+        return self.trunks.shared_steps(str(place))
+
+    @property
+    def shared_tokens(self) -> int:
+        """Tokens of all runs that are trained in shorter ones."""
+        return sum(
+            self.shared_steps(place) * run.config.tokens_per_step
+            for place, run in enumerate(self.runs)
+        )
 
     @property
     def total_tokens(self) -> int:
@@ -248,13 +291,14 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     speeds = _stored_speeds(results)
     flops_rate = _calibrated_rate(results)
     seconds, sources = 0.0, set()
-    for run in plan.runs:
+    for place, run in enumerate(plan.runs):
+        trained = 1 - plan.shared_steps(place) / run.steps
         speed = _speed(run, speeds)
         if speed is not None:
-            seconds += run.steps * run.config.tokens_per_step / speed
+            seconds += trained * run.steps * run.config.tokens_per_step / speed
             sources.add("runs in the store")
         elif flops_rate is not None:
-            seconds += run.train_flops / flops_rate
+            seconds += trained * run.train_flops / flops_rate
             sources.add("the calibration")
         else:
             return None

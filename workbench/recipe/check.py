@@ -41,6 +41,7 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
     """
     for check in (
         _budget,
+        _points,
         _shape,
         _experts,
         check_objective,
@@ -77,6 +78,23 @@ def _budget(config: RunConfig) -> str | None:
         return (
             f"training.{key} = {getattr(training, key)}: {total} tokens are fewer than one batch "
             f"of training.batch_size x data.seq_len = {config.tokens_per_step}."
+        )
+    return None
+
+
+def _points(config: RunConfig) -> str | None:
+    training, evaluation = config.training, config.evaluation
+    if training.warmup_tokens is not None and training.warmup_steps is not None:
+        return "training.warmup_steps or training.warmup_tokens, not both."
+    every = evaluation.every_tokens
+    if every is None:
+        return None
+    if "points" in evaluation.model_fields_set and evaluation.points is not None:
+        return "evaluation.points or evaluation.every_tokens, not both."
+    if every < config.tokens_per_step:
+        return (
+            f"evaluation.every_tokens = {every}: less than one step of training.batch_size x "
+            f"data.seq_len = {config.tokens_per_step} tokens."
         )
     return None
 

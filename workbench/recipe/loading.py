@@ -38,6 +38,13 @@ _TABLES = (
     "launcher",
 )  # fmt: skip
 
+_ALTERNATIVES = (
+    ("training.total_tokens", "training.epochs"),
+    ("training.warmup_steps", "training.warmup_tokens"),
+    ("evaluation.points", "evaluation.every_tokens"),
+)
+"""Keys that say the same in two ways: setting one takes the recipe's other one back."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -126,9 +133,8 @@ def resolve(
     config = config.model_copy(update={"data": data})
     steps = config.steps
     filled: dict[str, Any] = {
-        "warmup_steps": min(1000, round(0.02 * steps))
-        if training.warmup_steps is None
-        else training.warmup_steps,
+        "warmup_steps": _warmup_steps(config),
+        "warmup_tokens": None,
         "checkpoint_every": training.checkpoint_every or max(1, steps // 10),
     }
     if config.model.moe_experts is not None:
@@ -148,12 +154,23 @@ def resolve(
         raise InputError(f"{where}: {error}") from error
 
 
+def _warmup_steps(config: RunConfig) -> int:
+    training = config.training
+    if training.warmup_tokens is not None:
+        return round(training.warmup_tokens / config.tokens_per_step)
+    if training.warmup_steps is not None:
+        return training.warmup_steps
+    return min(1000, round(0.02 * config.steps))
+
+
 def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
     filled: dict[str, Any] = {
         key: value
         for key, value in task_defaults(evaluation.tasks).items()
         if getattr(evaluation, key) is None
     }
+    if evaluation.every_tokens is not None:
+        filled["points"] = None
     if evaluation.validation_draws_last is None:
         filled["validation_draws_last"] = max(LAST_DRAWS, evaluation.validation_draws or 1)
     filled["task_files"] = resolved_files(evaluation.task_files, evaluation.tasks)
@@ -214,6 +231,10 @@ def _override(document: dict[str, Any], override: str) -> None:
         sweep = document.setdefault("sweep", {})
         sweep[rest.strip('"')] = parsed
     else:
+        for other in (one for pair in _ALTERNATIVES if key in pair for one in pair if one != key):
+            unsweep(document, other)
+            if isinstance(document.get(table), dict):
+                document[table].pop(other.partition(".")[2], None)
         set_dotted(document, key, parsed)
         unsweep(document, key)
 

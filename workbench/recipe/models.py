@@ -113,6 +113,9 @@ class TrainingConfig(Table):
     warmup_steps: Annotated[int, Field(strict=True, ge=0)] | None = Field(
         None, description="Default: 2 % of the steps, at most 1,000."
     )
+    warmup_tokens: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+        None, description="The warm-up in tokens, which runs of several lengths can share."
+    )
     decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")
     weight_decay: NonNegative = Field(0.1, description="Weight decay of AdamW.")
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.95), description="Betas of AdamW.")
@@ -183,7 +186,14 @@ class TrainingConfig(Table):
 class EvaluationConfig(Table):
     """`[evaluation]`: when and what to measure on held-out text."""
 
-    points: Count = Field(16, description="Evaluations, evenly spaced; the first step counts too.")
+    points: Count | None = Field(
+        16, description="Evaluations, evenly spaced; the first step counts too."
+    )
+    every_tokens: Count | None = Field(
+        None,
+        description="Evaluate after every so many tokens, the first step and the last, in place of "
+        "points: runs of several lengths then have their points in common.",
+    )
     tasks: tuple[Text, ...] = Field((), description="Any of: " + ", ".join(TASKS) + ".")
     validation_batch_size: Count | None = Field(
         None, description="Sequences a rank scores at once. Default: the training batch."
@@ -288,6 +298,20 @@ class RunTables(Table):
     def steps_before_decay(self) -> int:
         """Steps up to where the learning rate begins to fall: a longer run is the same so far."""
         return self.steps - round(self.steps * self.training.decay_fraction)
+
+    @property
+    def trunk_steps(self) -> int:
+        """Steps from which a longer run can go on, at most one less than all: the last step is
+        evaluated with more draws."""
+        return min(self.steps_before_decay, self.steps - 1)
+
+    @property
+    def evaluation_steps(self) -> list[int]:
+        """Steps after which the run is evaluated: the first and the last always among them."""
+        every = self.evaluation.every_tokens
+        if every is None:
+            return sorted({1, *evenly_spaced(self.steps, self.evaluation.points or 1)})
+        return sorted({1, *range(0, self.steps, every // self.tokens_per_step), self.steps} - {0})
 
     @property
     def epochs(self) -> float:

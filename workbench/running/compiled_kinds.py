@@ -2,7 +2,6 @@
 
 import json
 
-from workbench.planning.compiling import is_to_be_compiled
 from workbench.recipe import RunConfig
 
 _MAY_DIFFER = {
@@ -15,17 +14,12 @@ _MAY_DIFFER = {
 """What runs may differ in and still run the same compiled code: numbers that it takes as data."""
 
 
-def kind_of(config: RunConfig, device: str, train_flops: float) -> str | None:
-    """Return a key that is equal for runs that can share compiled code; None for others.
+def kind_of(config: RunConfig) -> str | None:
+    """Return a key that is equal for compiled runs that can share compiled code; None for others.
 
     A run that compiles nothing gains nothing from a process that has been used before.
-
-    Args:
-        device: "cpu" or "cuda", on which it is to train.
-        train_flops: of the whole run, as planned.
     """
-    compiled = is_to_be_compiled(config.training, device, train_flops)
-    if not compiled or config.parallelism.world_size > 1:
+    if config.parallelism.world_size > 1:
         return None
     document = config.model_dump(mode="json")
     for table, names in _MAY_DIFFER.items():

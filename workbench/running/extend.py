@@ -8,25 +8,22 @@ store name its `parent`, and the parent's records up to that step are its own.
 """
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from workbench.data import PreparedData
-from workbench.errors import InputError, WorkbenchError
+from workbench.errors import InputError
 from workbench.metrics import PROTOCOL
 from workbench.planning.plan import run_spec, validation_sets
-from workbench.recipe import RunConfig, run_config
+from workbench.recipe import RunConfig, numbers_json, run_config
 from workbench.recipe.plugins_used import check_plugins, plugin_origins
 from workbench.running.run_report import RunReport
+from workbench.running.shared_trunk import fill_from, has_checkpoint
 from workbench.running.study import train_folders
-from workbench.runs.checkpoints import kept_checkpoints
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
-from workbench.runs.items import copy_items
 from workbench.runs.provenance import provenance
 from workbench.runs.started_as import as_provenance, started_as
-from workbench.runs.studies import targets
+from workbench.runs.studies import studies_of, targets
 
 
 def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:
@@ -52,11 +49,13 @@ def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = 
 
 
 def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
-    """Return the runs to go on from, the longest first.
+    """Return the runs to go on from.
 
-    Runs that differ in length alone have one extension, which starts from the longest of them.
+    Runs that differ in length alone have one extension, which starts from the longest of them that
+    has its checkpoint: shorter ones may have lost theirs when the longer one was trained from it.
     """
-    trained = [run for run in targets(results, target) if not run.is_imported()]
+    named = targets(results, target)
+    trained = [run for run in named if not run.is_imported()]
     if not trained:
         raise InputError(f"{target}: its numbers were imported; there is nothing to extend.")
     shorter = [run for run in trained if (_config(run).training.total_tokens or 0) < total_tokens]
@@ -65,7 +64,40 @@ def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
         raise InputError(
             f"--total-tokens {total_tokens}: {target} has {most} already. Give more than that."
         )
-    return sorted(shorter, key=lambda run: -_config(run).steps)
+    chosen: dict[str, RunFolder] = {}
+    for run in shorter:
+        extension = _extension(run, total_tokens)
+        if extension not in chosen:
+            alike = [
+                one for one in _beside(results, run) if _extension(one, total_tokens) == extension
+            ]
+            alike = [
+                one
+                for one in alike
+                if _config(one).steps < _longer(_config(run), total_tokens).steps
+            ]
+            usable = [
+                one
+                for one in alike
+                if one.status().state == "finished"
+                and has_checkpoint(one, _config(one).trunk_steps)
+            ]
+            chosen[extension] = max(usable, key=lambda one: _config(one).steps, default=run)
+    return list(chosen.values())
+
+
+def _beside(results: Path, run: RunFolder) -> list[RunFolder]:
+    """The runs of the studies that a run is in, itself among them."""
+    listed = [run_ids for run_ids in studies_of(results).values() if run.run_id in run_ids]
+    ids = dict.fromkeys([run.run_id, *(run_id for run_ids in listed for run_id in run_ids)])
+    folders = (RunFolder(results / "runs" / run_id) for run_id in ids)
+    return [one for one in folders if one.config_path.exists() and not one.is_imported()]
+
+
+def _extension(run: RunFolder, total_tokens: int) -> str:
+    """One text for runs that have the same extension."""
+    data = run.config_json()["data"]
+    return numbers_json(_longer(_config(run), total_tokens)) + json.dumps(data, sort_keys=True)
 
 
 def _config(run: RunFolder) -> RunConfig:
@@ -96,14 +128,14 @@ def _check(parent: RunFolder, total_tokens: int) -> None:
             f"--total-tokens {total_tokens}: not one step more than run {parent.run_id} has; "
             f"a step is {config.tokens_per_step} tokens."
         )
-    step = config.steps_before_decay
+    step = config.trunk_steps
     if step < 1:
         raise InputError(
             f"run {parent.run_id} cannot be extended: its learning rate falls from the first step "
             f"on (training.decay_fraction = {config.training.decay_fraction}). Train the longer "
             "run from the start."
         )
-    if not (parent.checkpoint_dir / f"step-{step}" / ".metadata").exists():
+    if not has_checkpoint(parent, step):
         raise InputError(
             f"run {parent.run_id} cannot be extended: its checkpoint before the decay of the "
             f"learning rate, {parent.checkpoint_dir / f'step-{step}'}, is not there any more "
@@ -128,7 +160,7 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     """
     document = parent.config_json()
     prepared = PreparedData.open(results / document["data"]["folder"])
-    step = _config(parent).steps_before_decay
+    step = _config(parent).trunk_steps
     longer = _longer(_config(parent), total_tokens)
     extra = validation_sets(longer, results, [], f"run {parent.run_id}")
     run = run_spec(longer, prepared, extra)
@@ -148,18 +180,7 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     status = RunStatus(step=step, steps=run.steps, tokens=step * run.config.tokens_per_step)
 
     def fill(folder: Path) -> None:
-        kept = kept_checkpoints(parent.checkpoint_dir)
-        shared = [kept[at] for at in kept if at <= step]
-        # Linked, not copied: the parent may be removed, and no byte is on the disk twice.
-        try:
-            for source in (parent.checkpoint_dir / f"step-{step}", *shared):
-                target = folder / "checkpoint" / source.relative_to(parent.checkpoint_dir)
-                shutil.copytree(source, target, copy_function=_link)
-        except shutil.Error as error:  # of each file: where from, where to, and why not
-            _, target, reason = error.args[0][0]
-            raise WorkbenchError(f"{target}: cannot be written: {reason}.") from error
-        _copy_records(parent.records_path, folder / "records.jsonl", step)
-        copy_items(parent.items_dir, folder / parent.items_dir.name, step)
+        fill_from(parent, folder, step)
 
     origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")
     origin |= plugin_origins(run.config, parent=parent.provenance_json())
@@ -167,21 +188,6 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
     compiled = run.config.training.compile is True
     origin |= as_provenance(started_as(parent.provenance_json(), compiled=compiled))
     return RunFolder.create(results, run.run_id, config, origin, status=status, fill=fill)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)
-
-
-def _copy_records(source: Path, target: Path, last_step: int) -> None:
-    """Copy the records up to a step, where the longer run's are the same numbers."""
-    with open(source, encoding="utf-8") as lines, open(target, "w", encoding="utf-8") as copied:
-        for line in lines:
-            if line.endswith("\n") and json.loads(line)["step"] <= last_step:
-                copied.write(line)
 
 
 def _join_studies(results: Path, parent: str, child: str) -> None:

@@ -1,17 +1,19 @@
 """One `run` of one study: the loop that fills slots, notices ends, and handles Ctrl-C."""
 
 import math
+import shutil
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
-from workbench.planning.compiling import is_to_be_compiled, missing_compiler
+from workbench.planning.compiling import device_of, is_to_be_compiled, missing_compiler
 from workbench.recipe import run_config
 from workbench.recipe.ranks import laid_out
 from workbench.running.background_ingest import BackgroundIngest
@@ -20,6 +22,14 @@ from workbench.running.launcher import Ended, Launcher
 from workbench.running.local import LocalLauncher
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
+from workbench.running.shared_trunk import (
+    computes_alike,
+    has_begun,
+    has_checkpoint,
+    take_trunk,
+    trunks_of,
+    unneeded,
+)
 from workbench.running.slots import Slot, Slots, make_slots
 from workbench.runs.folder import ENDED, ENDED_EARLY, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
@@ -62,11 +72,14 @@ class Orchestrator:
         self.train_flops = {i: float(d["derived"]["train_flops"]) for i, d in documents.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
+        self.results = results
         self.keep_going = keep_going
         self.report = RunReport(name)
         self.slots = (
             allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
         )
+        self.here = "cuda" if self.slots.gpus else "cpu"
+        self.trunks = trunks_of(results, folders, self.configs, self.here)
         # Hundreds of tasks would wait for the store's lock: whoever follows them ingests.
         self.ingest = None if allocation else BackgroundIngest(results)
         # A scheduler may signal every process, and more than once; it kills by itself.
@@ -162,17 +175,27 @@ class Orchestrator:
         )
 
     def _fill(self) -> None:
-        """Start queued runs, in order, while there is room for the next."""
-        while self.queue and not self._halted:
-            run_id = self.queue[0]
+        """Start queued runs, in order, while there is room for the next.
+
+        A run that can go on from another's checkpoint waits for that, and the next one comes first.
+        """
+        coming = {*self.queue, *self.running}
+        if self.patience_s == math.inf:
+            coming |= self.trained_by_others
+        waiting: list[str] = []
+        while self.queue and self.slots.free and not self._halted:
+            run_id = self.queue.popleft()
+            if self._waits_for_trunk(run_id, coming):
+                waiting.append(run_id)
+                continue
             if not self._is_still_ours(run_id):
-                self.queue.popleft()
                 continue
             config = self.configs[run_id]
             slot = self.slots.take(config.parallelism.world_size)
             if slot is None:
-                return
-            self.queue.popleft()
+                waiting.append(run_id)
+                break
+            self._take_trunk(run_id)
             self.running[run_id] = slot
             self.progress.started(run_id)
             self.launcher.start(
@@ -180,8 +203,54 @@ class Orchestrator:
                 world_size=config.parallelism.world_size,
                 threads=config.training.threads,
                 env=slot.env,
-                kind=kind_of(config, self._device(run_id), self.train_flops[run_id]),
+                kind=kind_of(config) if self._is_to_be_compiled(run_id) else None,
             )
+        self.queue.extendleft(reversed(waiting))
+
+    def _is_to_be_compiled(self, run_id: str) -> bool:
+        training = self.configs[run_id].training
+        device = device_of(training, self.here)
+        return is_to_be_compiled(training, device, self.train_flops[run_id])
+
+    def _waits_for_trunk(self, run_id: str, coming: set[str]) -> bool:
+        """Whether the checkpoint that a run can go on from is still to be written.
+
+        Args:
+            coming: the runs that train, or wait to.
+        """
+        sources = self.trunks.sources.get(run_id, ())
+        if not sources or has_begun(self.folders[run_id]):
+            return False
+        for source in sources:
+            if has_checkpoint(self._other(source.run), source.step):
+                return False
+            if source.run in coming:
+                return True
+        return False
+
+    def _other(self, run_id: str) -> RunFolder:
+        return self.folders.get(run_id) or RunFolder(self.results / "runs" / run_id)
+
+    def _take_trunk(self, run_id: str) -> None:
+        """Let a run that has not begun go on from the latest checkpoint that another one has."""
+        if has_begun(self.folders[run_id]):
+            return
+        for source in self.trunks.sources.get(run_id, ()):
+            other = self._other(source.run)
+            if has_checkpoint(other, source.step):
+                if not computes_alike(self.folders[run_id], other, self.here):
+                    continue
+                try:
+                    take_trunk(self.folders[run_id], other, source.step)
+                except WorkbenchError as error:
+                    self.progress.say(f"from step 1 {self.labels[run_id]}: {error}")
+                return
+
+    def _drop_trunks(self) -> None:
+        """Remove the checkpoints that were there to go on from, and that nothing needs any more."""
+        for folder, source in unneeded(self.trunks, self.folders):
+            with suppress(OSError):
+                shutil.rmtree(folder.checkpoint_dir / f"step-{source.step}")
 
     def _is_still_ours(self, run_id: str) -> bool:
         """Whether a queued run is still to be trained: it may have waited for hours."""
@@ -224,6 +293,7 @@ class Orchestrator:
         elif status.state == "cancelled":
             self.progress.say(f"cancelled  {name} at step {status.step}")
         else:
+            self._drop_trunks()
             loss = folder.last_value("val_loss")
             self.progress.say(
                 f"finished   {name}" + ("" if loss is None else f", val_loss {loss:.4f}")
@@ -264,19 +334,8 @@ class Orchestrator:
                 self.trained_by_others.discard(run_id)
                 self.queue.append(run_id)
 
-    def _device(self, run_id: str) -> str:
-        """The kind of device that a run will find where its recipe leaves that to the machine."""
-        asked = self.configs[run_id].training.device
-        return ("cuda" if self.slots.gpus else "cpu") if asked == "auto" else asked
-
     def _say_what_runs_eager(self) -> None:
-        compiled = [
-            run_id
-            for run_id in self.queue
-            if is_to_be_compiled(
-                self.configs[run_id].training, self._device(run_id), self.train_flops[run_id]
-            )
-        ]
+        compiled = [run_id for run_id in self.queue if self._is_to_be_compiled(run_id)]
         if compiled and (missing := missing_compiler()) is not None:
             self.progress.say(
                 f"Note: there is no C++ compiler here ({missing}), so {len(compiled)} runs that "

@@ -35,7 +35,7 @@ from workbench.runs.items import ItemsFile
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.processes import die_with_parent
 from workbench.runs.records import RecordWriter
-from workbench.runs.started_as import StartedAs, has_begun, note_started_as, started_as
+from workbench.runs.started_as import StartedAs, has_numbers, note_started_as, started_as
 from workbench.training import titan_patches
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import trainer_config
@@ -43,7 +43,6 @@ from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
 from workbench.training.record_metrics import RecordSink
-from workbench.training.schedule import evaluation_steps
 from workbench.training.start import agreed, start_of
 from workbench.training.stop_signal import StopSignal
 from workbench.training.trainer import Hooks, StudyTrainer
@@ -180,7 +179,7 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
 
 def _start_of_before(run: RunFolder, config: RunConfig) -> StartedAs | None:
     """What the run was started as, if it has begun."""
-    if not has_begun(run):
+    if not has_numbers(run):
         return None
     return started_as(run.provenance_json(), compiled=config.training.compile is True)
 
@@ -225,9 +224,7 @@ def _run(
         objective,
         Hooks(
             evaluate=_evaluator(run, config, prepared, trainer, sink),
-            evaluation_steps=frozenset(
-                evaluation_steps(derived["steps"], config.evaluation.points)
-            ),
+            evaluation_steps=frozenset(config.evaluation_steps),
             on_step=_status_updater(run, derived) if writer is not None else lambda step: None,
             stop_requested=lambda: stop.requested,
             flush=lambda: sink.flush(fsync=True),

@@ -60,7 +60,7 @@ def note_started_as(run: RunFolder, started: StartedAs) -> None:
         write_json(run.provenance_path, document | as_provenance(started))
 
 
-def has_begun(run: RunFolder) -> bool:
+def has_numbers(run: RunFolder) -> bool:
     """Whether a run has numbers or a checkpoint, that what it was started as holds for."""
     records = run.records_path
     return (records.exists() and records.stat().st_size > 0) or any(

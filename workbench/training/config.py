@@ -78,7 +78,7 @@ def trainer_config(
             enable=True,
             interval=training.checkpoint_every or config.steps,
             keep_latest_k=2,
-            keep_step=config.steps_before_decay,
+            keep_step=config.trunk_steps,
             kept_steps=tuple(config.kept_steps),
             # The last checkpoint keeps the optimizer: a finished run can be extended.
             last_save_model_only=False,

@@ -5,8 +5,6 @@ from typing import Any
 
 from torchtitan.components.optimizer import LRSchedulersContainer
 
-from workbench.recipe.points import evenly_spaced
-
 
 def wsd_factor(
     step: int, *, warmup_steps: int, total_steps: int, decay_steps: int, min_ratio: float
@@ -44,8 +42,3 @@ class ExponentialWSD(LRSchedulersContainer):
                 )
 
             return LRSchedulersContainer(optimizers, factor)
-
-
-def evaluation_steps(steps: int, points: int) -> list[int]:
-    """Steps after which to evaluate: evenly spaced, the first and the last always among them."""
-    return sorted({1, *evenly_spaced(steps, points)})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from workbench.errors import InputError
+from workbench.planning.trunks import trunks
 from workbench.recipe import RunConfig
 from workbench.recipe.ranks import laid_out
 from workbench.recipe.slurm import SlurmConfig
@@ -97,14 +98,40 @@ def make_arrays(
     Raises:
         InputError: see `shape_of`.
     """
-    by_shape: dict[Shape, list[str]] = {}
-    for name, config in runs:
-        by_shape.setdefault(shape_of(config, settings), []).append(name)
+    by_shape: dict[Shape, list[list[str]]] = {}
+    for shape, names in _on_one_trunk(list(runs), settings):
+        by_shape.setdefault(shape, []).append(names)
     arrays = []
-    for shape, names in by_shape.items():
-        tasks = list(_chunks(names, settings.runs_per_task))
+    for shape, groups in by_shape.items():
+        tasks = list(_packed(groups, settings.runs_per_task))
         arrays += [Array(shape, part) for part in _chunks(tasks, largest)]
     return arrays
+
+
+def _on_one_trunk(
+    runs: list[tuple[str, RunConfig]], settings: SlurmConfig
+) -> Iterator[tuple[Shape, list[str]]]:
+    """The runs of each trunk, or single ones, with their shape: a longer run needs the shorter
+    one's checkpoint, so one task trains both."""
+    sources = trunks((name, config, config.data.model_dump_json()) for name, config in runs).sources
+    groups: dict[tuple[Shape, str], list[str]] = {}
+    for name, config in runs:
+        first = sources[name][-1].run if name in sources else name
+        groups.setdefault((shape_of(config, settings), first), []).append(name)
+    for (shape, _), names in groups.items():
+        yield shape, names
+
+
+def _packed(groups: list[list[str]], size: int) -> Iterator[list[str]]:
+    """Tasks of `size` runs, or fewer: a group is not divided, and may have more."""
+    task: list[str] = []
+    for group in groups:
+        if task and len(task) + len(group) > size:
+            yield task
+            task = []
+        task = task + group
+    if task:
+        yield task
 
 
 def _chunks(items: list[_Item], size: int) -> Iterator[list[_Item]]:

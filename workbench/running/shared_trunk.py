@@ -1,0 +1,217 @@
+"""Runs that go on from another run's checkpoint: before they start, they get what it has so far.
+
+A run that begins so has the records, items and weights, bit for bit, that it would have alone. Its
+`provenance.json` names the run and the step (`shared_trunk`).
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError, WorkbenchError
+from workbench.planning.compiling import device_of, is_to_be_compiled
+from workbench.planning.trunks import Source, Trunks, trunks
+from workbench.recipe import RunConfig, run_config
+from workbench.runs.checkpoints import kept_checkpoints, saved_steps
+from workbench.runs.files import write_json
+from workbench.runs.folder import ENDED, RunFolder, list_runs
+from workbench.runs.items import copy_items
+from workbench.runs.lock import AlreadyClaimed
+from workbench.runs.started_as import as_provenance, started_as
+
+_LIKENESS = {
+    "data": ("unique_tokens", "seed"),
+    "model": ("width", "layers"),
+    "training": ("objective", "seed", "lr"),
+}
+
+
+def trunks_of(
+    results: Path,
+    folders: Mapping[str, RunFolder],
+    configs: Mapping[str, RunConfig],
+    device: str,
+) -> Trunks:
+    """The trunks of runs on disk, by id: those of a study, and finished ones of others that still
+    have the checkpoint to go on from.
+
+    Args:
+        device: "cpu" or "cuda", where recipes leave the choice to the machine. Compiled and eager
+            runs have other bits, and so no trunk in common.
+    """
+    members = [
+        (run_id, configs[run_id], _text(run, configs[run_id], device))
+        for run_id, run in folders.items()
+    ]
+    unfinished = [run for run in folders.values() if run.status().state != "finished"]
+    wanted = {_likeness(run.config_json()) for run in unfinished}
+    for run in list_runs(results) if wanted else ():
+        if run.run_id in folders or not saved_steps(run.checkpoint_dir):
+            continue
+        with suppress(InputError):  # what cannot be read is no run to go on from
+            document = run.config_json()
+            if _likeness(document) in wanted and run.status().state == "finished":
+                config = run_config(document)
+                if has_checkpoint(run, config.trunk_steps):
+                    members.append((run.run_id, config, _text(run, config, device)))
+    return trunks(members)
+
+
+def _likeness(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """What runs on one trunk have in common, cheap to read: thousands of others are looked at."""
+    data, config = document.get("data", {}), document.get("config", {})
+    found: list[object] = [data.get("fingerprint")]
+    for table, keys in _LIKENESS.items():
+        found += [config.get(table, {}).get(key) for key in keys]
+    return tuple(found)
+
+
+def _text(run: RunFolder, config: RunConfig, device: str) -> str:
+    document = run.config_json()
+    data = document["data"]
+    extra = {name: one["fingerprint"] for name, one in data.get("validation_extra", {}).items()}
+    return json.dumps([data["fingerprint"], extra, _compiled(config, document, device)])
+
+
+def _compiled(config: RunConfig, document: Mapping[str, Any], device: str) -> bool:
+    flops = float(document["derived"]["train_flops"])
+    return is_to_be_compiled(config.training, device_of(config.training, device), flops)
+
+
+def computes_alike(run: RunFolder, source: RunFolder, device: str) -> bool:
+    """Whether a run would start here as another one was started, and so may go on from it.
+
+    Args:
+        device: as in `trunks_of`.
+    """
+    document = run.config_json()
+    config = run_config(document)
+    began = started_as(source.provenance_json(), compiled=config.training.compile is True)
+    if began is None:
+        return True  # made by hand: there is nothing to compare with
+    compiled = _compiled(config, document, device) and not began.why_eager
+    return (began.device, began.compile) == (device_of(config.training, device), compiled)
+
+
+def has_checkpoint(run: RunFolder, step: int) -> bool:
+    """Whether a run's checkpoint of a step is on disk, and complete."""
+    return (run.checkpoint_dir / f"step-{step}" / ".metadata").exists()
+
+
+def has_begun(run: RunFolder) -> bool:
+    """Whether a run has steps of its own to go on from, and needs nobody else's."""
+    return bool(saved_steps(run.checkpoint_dir))
+
+
+def take_trunk(run: RunFolder, source: RunFolder, step: int) -> bool:
+    """Let a run that has not begun go on from another run's checkpoint.
+
+    Returns:
+        whether it does: not if it has begun meanwhile, or another process has it.
+
+    Raises:
+        WorkbenchError: a file cannot be written. The run can start from its first step.
+    """
+    with suppress(AlreadyClaimed), run.claim():
+        if has_begun(run) or run.stored_status().state in ENDED:
+            return False
+        origin = run.provenance_json()
+        origin["shared_trunk"] = {"run_id": source.run_id, "step": step}
+        began = source.provenance_json()
+        compiled = source.config_json()["config"]["training"].get("compile") is True
+        origin |= as_provenance(started_as(began, compiled=compiled))
+        for device in began.get("trained_on", []):
+            if device not in origin.setdefault("trained_on", []):
+                origin["trained_on"].append(device)
+        write_json(run.provenance_path, origin)
+        try:
+            fill_from(source, run.path, step)
+        except OSError as error:
+            raise WorkbenchError(f"{run.path}: cannot be written: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkbenchError(f"{source.records_path}: damaged: {error}.") from error
+        tokens = step * int(run.config_json()["derived"]["tokens_per_step"])
+        run.write_status(step=step, tokens=tokens)
+        return True
+    return False
+
+
+def fill_from(source: RunFolder, folder: Path, step: int) -> None:
+    """Give a run's folder the records, items and checkpoints of another one up to a step.
+
+    The checkpoint comes last, and appears whole: a run without it starts from its first step,
+    and what it then writes takes the place of records that it was given.
+    """
+    _copy_records(source.records_path, folder / "records.jsonl", step)
+    copy_items(source.items_dir, folder / source.items_dir.name, step)
+    kept = kept_checkpoints(source.checkpoint_dir)
+    shared = [kept[at] for at in kept if at <= step]
+    for checkpoint in (*shared, source.checkpoint_dir / f"step-{step}"):
+        _link_whole(
+            checkpoint, folder / "checkpoint" / checkpoint.relative_to(source.checkpoint_dir)
+        )
+
+
+def _link_whole(source: Path, target: Path) -> None:
+    """Link a folder's files: the source may be removed, and no byte is on the disk twice."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".linked-", dir=target.parent))
+    try:
+        shutil.copytree(source, temporary, copy_function=_link, dirs_exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(temporary, target)
+    except shutil.Error as error:  # of each file: where from, where to, and why not
+        _, file, reason = error.args[0][0]
+        raise WorkbenchError(f"{file}: cannot be written: {reason}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _copy_records(source: Path, target: Path, last_step: int) -> None:
+    """Append the records up to a step, where the longer run's are the same numbers."""
+    partial = target.with_suffix(".part")
+    try:
+        with open(partial, "w", encoding="utf-8") as copied:
+            for path, last in ((target, math.inf), (source, last_step)):
+                # An earlier start may have written some and no checkpoint: readers of the file
+                # have noted how far they have read.
+                for line in _lines(path):
+                    if json.loads(line)["step"] <= last:
+                        copied.write(line)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
+
+
+def unneeded(
+    trunks: Trunks, folders: Mapping[str, RunFolder]
+) -> Iterable[tuple[RunFolder, Source]]:
+    """Checkpoints that no unfinished run of these goes on from, and no extension has to: a later
+    one of the same trunk is there, of a finished run.
+    """
+    open_runs = {run_id for run_id, run in folders.items() if run.status().state != "finished"}
+    wanted = {one for run_id in open_runs for one in trunks.sources.get(run_id, ())}
+    for run_id in folders.keys() - open_runs:
+        for source in trunks.sources.get(run_id, ()):
+            if source not in wanted and source.run in folders and source.run not in open_runs:
+                yield folders[source.run], source
