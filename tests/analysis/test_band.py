@@ -42,6 +42,7 @@ def test_without_noise_the_crossover_is_that_of_the_course() -> None:
     assert found.status == "crossed"
     assert found.crossover == pytest.approx(130, rel=1e-3)
     assert found.ci95 == pytest.approx([130, 130], rel=0.01)
+    assert (found.lower_bound, found.upper_bound) == (None, None)
 
 
 def test_the_smooth_of_a_bent_course_keeps_its_crossover() -> None:

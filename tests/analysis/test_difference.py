@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from tests.made_runs import MakeRun, make_crossing_seeds, run_maker
-from workbench.analysis.difference import difference_table_row, differences
+from workbench.analysis.difference import _ahead, difference_table_row, differences
 from workbench.errors import InputError
 from workbench.runs.folder import RunFolder
 from workbench.runs.records import RecordWriter
@@ -18,10 +18,12 @@ MDLM = "training.objective='mdlm'"
 AR_LAST, MDLM_LAST = (2.5, 2.6, 2.9), (2.2, 2.2, 2.45)
 
 
-def write(run: RunFolder, value: float, *, stderr: float | None, estimator: str) -> None:
+def write(
+    run: RunFolder, value: float, *, stderr: float | None, estimator: str, step: int = 30
+) -> None:
     writer = RecordWriter(run.records_path)
     writer.write(
-        step=30, tokens=30 * 2048, epoch=4.8, flops=3e10, metric="cloze_acc",
+        step=step, tokens=step * 2048, epoch=step * 0.16, flops=3e10, metric="cloze_acc",
         value=value, stderr=stderr, n=2000, estimator=estimator,
     )  # fmt: skip
     writer.flush(fsync=False)
@@ -95,6 +97,7 @@ def test_a_side_that_went_on_longer_is_compared_where_both_have_been(
     (row,) = differences(results, "made", "val_loss")
     assert row["difference"] == pytest.approx(-0.3)
     assert (row["at_tokens"], row["unfinished"]) == (30 * 2048, [])
+    assert row["at_epochs"] == pytest.approx(30 * 2048 / 12_800)
 
 
 def test_unfinished_runs_are_named_and_left_out_beside_finished_ones(study: Path) -> None:
@@ -115,7 +118,64 @@ def test_one_seed_is_judged_by_the_values_own_errors(results: Path, make_run: Ma
     half = 1.959964 * (0.01**2 + 0.02**2) ** 0.5
     assert row["ci95"] == pytest.approx([0.05 - half, 0.05 + half])
     assert "seeds are not in it" in row["ci95_method"]
+    assert row["ahead"] == "challenger", "a higher accuracy is ahead"
     assert difference_table_row(row)["seeds"] == 1
+
+
+def test_the_errors_of_one_sides_seeds_are_those_of_their_mean(
+    results: Path, make_run: MakeRun
+) -> None:
+    """Two seeds beside one: half the difference's weight each, and so a quarter of the squares."""
+    a = make_run("a", {})
+    d = [make_run(f"d{n}", {}, overrides=[MDLM, f"training.seed={n}"]) for n in (0, 1)]
+    write(a, 0.60, stderr=0.01, estimator="nll", step=10)
+    write(a, 0.40, stderr=0.03, estimator="nll")
+    for run, value, stderr in zip(d, (0.25, 0.35), (0.02, 0.06), strict=True):
+        write(run, 0.1, stderr=0.5, estimator="nelbo", step=10)
+        write(run, value, stderr=stderr, estimator="nelbo")
+    ingest(results)
+    (row,) = differences(results, "made", "cloze_acc")
+    half = 1.959964 * (0.03**2 + (0.02**2 + 0.06**2) / 4) ** 0.5
+    assert row["ci95"] == pytest.approx([-0.1 - half, -0.1 + half])
+    assert (row["seeds"], row["ahead"]) == (1, "baseline")
+    (other,) = differences(results, "made", "cloze_acc", baseline="mdlm", challenger="ar")
+    assert other["ci95"] == pytest.approx([0.1 - half, 0.1 + half])
+    (best,) = differences(results, "made", "cloze_acc", "best")
+    half = 1.959964 * (0.01**2 + (0.02**2 + 0.06**2) / 4) ** 0.5
+    assert best["ci95"] == pytest.approx([-0.3 - half, -0.3 + half])
+    assert best["ahead"] == "baseline"
+
+
+@pytest.mark.parametrize(("items", "of_documents"), [([0.1], False), ([0.1, -0.1], True)])
+def test_two_documents_are_enough_to_stop_on_one_and_measure_on_the_other(
+    results: Path, make_run: MakeRun, items: list[float], of_documents: bool
+) -> None:
+    for seed in (0, 1):
+        key = f"training.seed={seed}"
+        make_run(f"a{seed}", {10: 3.0, 20: 2.0 + seed, 30: 4.0}, overrides=[key], items=items)
+        make_run(f"d{seed}", {10: 1.0, 20: 2.0}, overrides=[key, MDLM], items=items)
+    ingest(results)
+    (row,) = differences(results, "made", "val_loss", "best")
+    level = sum(items) / len(items)
+    assert row["baseline_value"] == pytest.approx(2.5 + level, rel=1e-5)
+    assert row["challenger_value"] == pytest.approx(1 + level, rel=1e-5)
+    assert ("best of noisy points" not in (row["ci95_note"] or "")) is of_documents
+    assert np.mean(row["ci95"]) == pytest.approx(row["difference"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ci95", "lower_is_better"),
+    [
+        ([-2.0, -1.0], "challenger"), ([1.0, 2.0], "baseline"),
+        ([-1.0, 0.0], None), ([0.0, 1.0], None), ([-1.0, 1.0], None), (None, None),
+    ],
+)  # fmt: skip
+def test_a_side_is_ahead_where_the_interval_is_on_its_side_of_zero(
+    ci95: list[float] | None, lower_is_better: str | None
+) -> None:
+    other = {"challenger": "baseline", "baseline": "challenger", None: None}
+    assert _ahead(ci95, higher=False) == lower_is_better
+    assert _ahead(ci95, higher=True) == other[lower_is_better]
 
 
 def test_without_any_error_no_side_is_called_ahead(results: Path, make_run: MakeRun) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from tests.made_runs import MakeRun
@@ -13,11 +15,12 @@ from workbench.analysis.document_curves import (
     document_curves,
     lead_along,
     paired,
+    seeds_difference,
 )
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.pairing import Pair, compared_pairs
 from workbench.runs.folder import RunFolder
-from workbench.runs.items import TRAINING, ItemsFile, read_items
+from workbench.runs.items import TRAINING, Items, ItemsFile, read_items
 from workbench.runs.records import RecordWriter
 from workbench.store import ingest
 
@@ -99,6 +102,98 @@ def test_a_lead_is_known_only_where_both_sides_were_measured(
     assert lead.by_document
     assert (lead.x / 2048).tolist() == [20, 25, 30]
     assert lead.mean.value == pytest.approx([0.0, 0.5, 2 - 5 / 3], abs=1e-6)
+
+
+@pytest.mark.parametrize(("ar", "expected"), [([10, 20], None), ([10, 30], [30]), ([40], None)])
+def test_a_lead_may_be_known_at_a_single_place_or_nowhere(
+    results: Path, make_run: MakeRun, ar: list[int], expected: list[int] | None
+) -> None:
+    make_run("ar", dict.fromkeys(ar, 3.0))
+    make_run("mdlm", dict.fromkeys([30, 35], 2.0), overrides=[MDLM])
+    lead = lead_along(results, loaded_pair(results), "val_loss", "tokens", higher=False)
+    assert (lead and (lead.x / 2048).tolist()) == expected
+
+
+@pytest.mark.parametrize("higher", [False, True])
+@pytest.mark.parametrize("seeds", [(0, 1), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("items", [OFFSETS, None])
+def test_a_lead_is_above_zero_where_the_challenger_is_better(
+    results: Path,
+    make_run: MakeRun,
+    items: list[float] | None,
+    seeds: tuple[int, ...],
+    higher: bool,
+) -> None:
+    """Of paired seeds and of others, with and without documents: the mean over the sides' seeds."""
+    for seed in (0, 1):
+        values = {10: 3.0 + seed, 20: 2.0}
+        make_run(f"a{seed}", values, items=items, overrides=[f"training.seed={seed}"])
+    for seed in seeds:
+        values = {10: 1.0 + seed, 20: 2.5}
+        make_run(f"d{seed}", values, items=items, overrides=[f"training.seed={seed}", MDLM])
+    lead = lead_along(results, loaded_pair(results), "val_loss", "tokens", higher=higher)
+    assert lead is not None
+    expected = np.array([3.5 - 1.0 - np.mean(seeds), -0.5]) * (-1 if higher else 1)
+    assert lead.mean.value == pytest.approx(expected, rel=1e-5)
+    assert (lead.by_document, lead.mean.n_seeds) == (items is not None, 2)
+    assert (lead.note is None) is lead.by_document
+
+
+def test_one_seed_beside_several_shows_nothing_of_how_seeds_vary() -> None:
+    course = np.array([[1.0, 2.0], [2.0, 5.0]])
+    both = seeds_difference(course, 2 * course, paired=False)
+    assert (both.n_seeds, len(both.parts)) == (2, 2)
+    for base, other in ((course[:1], course), (course, course[:1])):
+        one = seeds_difference(base, other, paired=False)
+        assert (one.n_seeds, one.parts) == (1, ())
+        assert one.value == pytest.approx(base.mean(axis=0) - other.mean(axis=0))
+
+
+@pytest.mark.parametrize("again", [1, 8])
+def test_a_point_that_was_measured_with_other_draws_is_that_of_most(
+    results: Path, make_run: MakeRun, again: int
+) -> None:
+    run = make_run("a", {}, overrides=[MDLM])
+    file = ItemsFile(run.items_dir)
+    writer = RecordWriter(run.records_path)
+    for step, draws, value in ((10, 4, 3.0), (20, 4, 2.0), (20, again, 1.9)):
+        total = 64 * (value + np.array(OFFSETS))
+        made = Items(np.arange(4), total, np.full(4, 64.0), np.ones(4))
+        file.add(made.frame(step, "val_loss", "nelbo", draws))
+        writer.write(
+            step=step, tokens=step * 2048, epoch=1.0, flops=1.0, metric="val_loss",
+            value=made.value, estimator="nelbo", draws=draws,
+        )  # fmt: skip
+    file.write()
+    writer.close()
+    ingest(results)
+    curves = load_curves(results, "made", "val_loss").curves
+    found, why = document_curves(results, curves, "val_loss")
+    assert found is not None, why
+    values = found.sums["a"].sum(axis=0) / found.counts.sum()
+    assert values == pytest.approx([3.0, 2.0 if again < 4 else 1.9])
+
+
+@pytest.mark.parametrize("changed", ["document", "count"])
+def test_points_of_one_run_that_were_measured_on_other_text_are_no_curve_of_documents(
+    results: Path, make_run: MakeRun, changed: str
+) -> None:
+    run = make_run("a", VALUES, items=OFFSETS)
+    rows = read_items(run.items_dir)
+    later = pl.col("step") == 30
+    if changed == "document":
+        rows = rows.with_columns(document=pl.col("document") + later.cast(pl.Int64))
+    else:
+        factor = 1 + later.cast(pl.Int64)
+        rows = rows.with_columns(count=pl.col("count") * factor, total=pl.col("total") * factor)
+    (run.items_dir / TRAINING).unlink()
+    file = ItemsFile(run.items_dir)
+    for part in rows.partition_by("step"):
+        file.add(part)
+    file.write()
+    ingest(results)
+    curves = load_curves(results, "made", "val_loss").curves
+    assert document_curves(results, curves, "val_loss") == (None, WITHOUT_ITEMS)
 
 
 @pytest.mark.parametrize("seeds", [(0, 1), (1, 2), (0, 1, 2)])

@@ -86,8 +86,16 @@ def test_without_noise_the_best_is_the_least_point() -> None:
     assert (answer.estimate, answer.ci95) == (2.0, [2.0, 2.0])
 
 
-@pytest.mark.parametrize(("documents", "named"), [(0, "0 documents"), (1, "1 document")])
-def test_too_few_documents_are_refused(documents: int, named: str) -> None:
-    sums = np.ones((2, documents, 3))
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [
+        ([], "0 documents"),
+        ([True], "1 document"),
+        ([False], "1 document"),
+        ([True] * 2, "2 documents"),
+    ],
+)
+def test_a_half_without_documents_is_refused(first: list[bool], named: str) -> None:
+    documents = len(first)
     with pytest.raises(InputError, match=f"^{named} cannot be halved.* two or more"):
-        early_stopped(sums, np.ones(documents), document_halves(range(documents)))
+        early_stopped(np.ones((2, documents, 3)), np.ones(documents), np.array(first, dtype=bool))

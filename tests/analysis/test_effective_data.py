@@ -272,6 +272,72 @@ def test_seeds_are_paired_where_all_budgets_have_them_and_added_up_elsewhere(
         assert widths["unpaired"] > 0.5
 
 
+@pytest.mark.parametrize(
+    ("documents", "seeds", "crossed"),
+    [
+        (2, [(0, 1), (0, 1), (0, 1)], True),
+        (1, [(0, 1), (0, 1), (0, 1)], False),  # nothing is left to measure the best of one on
+        (2, [(0, 1), (0, 1)], False),  # one budget, which has no between
+        (2, [(0, 1), (0, 1), (2, 3)], True),
+        (2, [(0, 1), (0, 1), (0, 1, 2)], False),  # budgets of unequal seeds
+    ],
+)
+def test_documents_are_used_where_two_of_them_two_budgets_and_as_many_seeds_are_known(
+    results: Path, make_run: MakeRun, documents: int, seeds: list[tuple[int, ...]], crossed: bool
+) -> None:
+    levels = zip(BUDGETS, (3.0, 2.0), seeds[1:], strict=False)
+    sides = [
+        ("m", 10_000, 2.5, [MDLM], seeds[0]),
+        *(("a", *level[:2], [], level[2]) for level in levels),
+    ]
+    for name, tokens, level, keys, own in sides:
+        for seed in own:
+            make_run(
+                f"{name}{tokens:.0f}-{seed}",
+                {10: 5.0, 20: level + 0.01 * (seed % 2), 30: level + 1},
+                overrides=[unique(tokens), f"training.seed={seed}", *keys],
+                items=[0.1, -0.1][:documents],
+            )
+    ingest(results)
+    (row,) = effective_data(results, "made", "val_loss")
+    assert ("documents (crossed)" in str(row["ci95_method"])) is crossed
+    assert row["seeds"] == 2
+    assert row["value"] == pytest.approx(2.505 + 0.1 * (documents == 1), rel=1e-5)
+
+
+@pytest.mark.parametrize("level", [3.5, 0.5])
+def test_an_answer_outside_the_budgets_has_no_interval_with_documents_either(
+    results: Path, make_run: MakeRun, level: float
+) -> None:
+    for seed in (0, 1):
+        key = f"training.seed={seed}"
+        for tokens, value in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+            values = {10: value + 0.5 * seed}
+            make_run(
+                f"a{tokens:.0f}-{seed}", values, overrides=[key, unique(tokens)], items=[0.1, -0.1]
+            )
+        make_run(
+            f"m{seed}",
+            {10: level + 0.2 * seed},
+            overrides=[key, unique(1e4), MDLM],
+            items=[0.1, -0.1],
+        )
+    ingest(results)
+    (row,) = effective_data(results, "made", "val_loss")
+    assert row["bound"] == ("upper" if level > 3 else "lower")
+    assert (row["effective_unique_tokens"], row["ci95"]) == (None, None)
+
+
+def test_an_answer_says_whether_imported_runs_are_in_it(results: Path, make_run: MakeRun) -> None:
+    for tokens, level in zip(BUDGETS, (3.0, 2.0, 1.0), strict=True):
+        make_run(f"a{tokens:.0f}", {10: level}, overrides=[unique(tokens)])
+    make_run("m1", {10: 1.5}, overrides=[unique(10_000), MDLM])
+    make_run("m2", {10: 1.5}, overrides=[unique(20_000), MDLM], imported=True)
+    ingest(results)
+    rows = effective_data(results, "made", "val_loss")
+    assert [row["imported"] for row in rows] == [False, True]
+
+
 def test_the_interval_covers_the_worth_of_the_courses_below_the_noise() -> None:
     rng = np.random.default_rng(1)
     x = np.linspace(1, 40, 40)

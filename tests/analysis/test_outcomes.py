@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tests.made_runs import MakeRun
 from workbench.analysis.outcomes import (
+    _place,
     outcome_notes,
     outcome_table,
     outcome_table_row,
@@ -19,6 +20,7 @@ from workbench.cli import app
 from workbench.errors import InputError
 from workbench.report.markdown import write_markdown
 from workbench.report.sections import Section
+from workbench.runs.records import RecordWriter
 from workbench.store import ingest
 
 MDLM = "training.objective='mdlm'"
@@ -102,6 +104,50 @@ def test_a_reports_sections_show_no_empty_interval() -> None:
     assert Section("here", rows=rows).table == ({"crossover": "1"}, {"crossover": "2"})
     known = ({"95 % interval": "1 to 2"}, {"95 % interval": None})
     assert Section("here", rows=known).table == known
+
+
+def test_configurations_are_in_the_order_of_their_keys_unknown_ones_numbers_then_texts() -> None:
+    def row(objective: str, n_params: int, unique: int, value: object) -> dict[str, object]:
+        group = {"unique_tokens": unique, "n_params": n_params, "labels.name": value}
+        return {"objective": objective, "group": group}
+
+    expected = [
+        row("ar", 1, 5, None), row("ar", 1, 5, 2), row("ar", 1, 5, 10.0), row("ar", 1, 5, "a"),
+        row("ar", 1, 5, "b"), row("ar", 1, 10, None), row("ar", 2, 5, None), row("mdlm", 1, 5, 1),
+    ]  # fmt: skip
+    places = [_place(one) for one in expected]
+    assert places == sorted(places)
+    assert len({repr(place) for place in places}) == len(expected)
+
+
+def test_runs_without_epochs_have_no_epoch_of_the_best(results: Path, make_run: MakeRun) -> None:
+    for seed, epoch in enumerate((1.0, None)):
+        run = make_run(f"a{seed}", {}, imported=True, overrides=[f"training.seed={seed}"])
+        writer = RecordWriter(run.records_path)
+        writer.write(
+            step=1, tokens=2048, epoch=epoch, flops=1.0, metric="val_loss", value=3.0,
+            estimator="nll",
+        )  # fmt: skip
+        writer.close()
+    ingest(results)
+    (row,) = outcomes(results, "made", "val_loss")
+    assert row["best"]["mean"] == 3.0
+    assert row["best_epoch"]["mean"] is None
+    assert (row["still_improving"], outcome_table_row(row)["at epoch"]) == (2, None)
+
+
+@pytest.mark.parametrize(("items", "crossed"), [([0.1], False), ([0.1, -0.1], True)])
+def test_two_documents_are_enough_for_their_interval(
+    results: Path, make_run: MakeRun, items: list[float], crossed: bool
+) -> None:
+    make_run("a0", {10: 3.0, 20: 2.0, 30: 4.0}, items=items)
+    make_run("a1", {10: 3.0, 20: 2.5}, items=items, overrides=["training.seed=1"])
+    ingest(results)
+    (row,) = outcomes(results, "made", "val_loss")
+    level = sum(items) / len(items)
+    assert row["best"]["mean"] == pytest.approx(2.25 + level, rel=1e-5)
+    assert row["last"]["mean"] == pytest.approx(2.25 + level, rel=1e-5), "where both have been"
+    assert ("documents" in row["best"]["ci95_method"]) is crossed
 
 
 def test_higher_is_better_where_it_is(results: Path, make_run: MakeRun) -> None:

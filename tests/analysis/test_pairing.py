@@ -2,18 +2,29 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import InstallPlugin
 from tests.made_runs import MakeRun
 from tests.plugins import objective_module
 from workbench.analysis.crossover import crossovers
+from workbench.analysis.curves import Curve, StudyCurves, load_curves
 from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
-from workbench.analysis.pairing import distinguishing_keys
+from workbench.analysis.pairing import (
+    Pair,
+    compared_pairs,
+    finished_runs,
+    make_pairs,
+    mean_curve,
+    seed_pairs,
+)
+from workbench.analysis.run_keys import distinguishing_keys
 from workbench.cli.options import side
 from workbench.errors import InputError
 from workbench.figures import crossover_figure
@@ -223,6 +234,89 @@ def test_runs_of_before_there_was_a_choice_to_compile_are_compared_with_those_si
     ingest(results)
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert row["seeds"] == 2
+
+
+def made_curve(run_id: str, seed: int = 0, *, points: int = 3, finished: bool = True) -> Curve:
+    """At tokens 1, 2, 3 and so on."""
+    tokens = np.arange(1.0, points + 1)
+    keys = {"training.seed": seed, "data.seed": 0}
+    y = 10 + tokens * (seed + 1)
+    return Curve(run_id, keys, {"tokens": tokens}, y, np.zeros(points), "nll", finished=finished)
+
+
+def test_unfinished_runs_are_left_out_where_both_sides_have_finished_ones() -> None:
+    done, going, late = made_curve("a"), made_curve("b", finished=False), made_curve("c", seed=1)
+    left, unfinished = finished_runs(Pair({"k": 1}, [done, going], [late]))
+    assert (left.group, left.baseline, left.challenger) == ({"k": 1}, [done], [late])
+    assert unfinished == ["b"]
+    for pair in (Pair({}, [done], [going]), Pair({}, [going], [done, late])):
+        assert finished_runs(pair) == (pair, ["b"])
+
+
+def test_a_mean_over_seeds_ends_where_the_shortest_does() -> None:
+    curves = [
+        made_curve("a", 0, points=5),
+        made_curve("b", 2, points=3),
+        made_curve("c", 4, points=4),
+    ]
+    x, y = mean_curve(curves, "tokens")
+    assert (x.tolist(), y.tolist()) == ([1, 2, 3], [13, 16, 19])
+
+
+def test_seeds_that_both_sides_have_make_pairs() -> None:
+    ours, theirs = ([made_curve(f"{s}", s) for s in seeds] for seeds in ((0, 1, 2), (2, 3, 0)))
+    found = seed_pairs(Pair({}, ours, theirs))
+    assert [(one.seed, other.seed) for one, other in found] == [((0, 0), (0, 0)), ((0, 2), (0, 2))]
+    assert [one is ours[place] for place, (one, _) in zip((0, 2), found, strict=True)] == [True] * 2
+    assert [other is theirs[place] for place, (_, other) in zip((2, 0), found, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_a_label_that_follows_the_unique_tokens_names_no_group_and_another_does() -> None:
+    curves = []
+    for unique, own in [(12_800, 1), (25_600, 1), (25_600, 2), (51_200, 1)]:
+        keys = {"data.unique_tokens": unique, "labels.setting": f"u{unique}", "labels.own": own}
+        keys["training.warmup_steps"] = unique // 3200
+        for objective in ("ar", "mdlm") if unique < 51_200 else ("ar",):
+            curve = made_curve(f"{objective}{unique}-{own}")
+            curves.append(replace(curve, keys=keys | {"training.objective": objective}))
+    pairs = make_pairs(StudyCurves("made", "val_loss", {}, curves[::-1]), "ar", "mdlm")
+    assert [(pair.group["unique_tokens"], pair.group["labels.own"]) for pair in pairs] == [
+        (12_800, 1), (25_600, 1), (25_600, 2),
+    ]  # fmt: skip
+    assert "labels.setting" not in pairs[0].group
+    assert "training.warmup_steps" in pairs[0].group, "no label: it is named, though it follows"
+
+
+def test_a_side_of_the_study_that_no_run_has_is_refused_by_its_place(
+    results: Path, make_run: MakeRun
+) -> None:
+    compare = {"baseline": "ar", "challenger": "block"}
+    make_run("ar", AR, compare=compare)
+    make_run("mdlm", DIFFUSION, overrides=[MDLM], compare=compare)
+    ingest(results)
+    loaded = load_curves(results, "made", "val_loss")
+    with pytest.raises(InputError, match=r"^study made: \[compare\] challenger"):
+        compared_pairs(loaded)
+    sides, _ = compared_pairs(loaded, challenger="mdlm")
+    assert sides == ("ar", "mdlm")
+
+
+def test_keys_in_which_both_sides_vary_are_named_by_side_and_those_of_one_plainly(
+    results: Path, make_run: MakeRun
+) -> None:
+    compare = {"baseline": "ar", "challenger": "mdlm", "match": ["data.unique_tokens"]}
+    for lr in (1e-3, 3e-3):
+        make_run(f"ar{lr}", AR, compare=compare, overrides=[f"training.lr={lr}"])
+        for decay in (0.1, 0.2):
+            keys = [f"training.lr={lr}", f"training.weight_decay={decay}", MDLM]
+            make_run(f"m{lr}-{decay}", DIFFUSION, compare=compare, overrides=keys)
+    ingest(results)
+    _, pairs = compared_pairs(load_curves(results, "made", "val_loss"))
+    assert len(pairs) == 8
+    sided = {"baseline.training.lr", "challenger.training.lr", "training.weight_decay"}
+    assert all(set(pair.group) == {"unique_tokens", "n_params"} | sided for pair in pairs)
 
 
 def test_runs_of_different_epochs_can_be_compared(results: Path, make_run: MakeRun) -> None:

@@ -14,7 +14,8 @@ from workbench.analysis.difference import differences
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.overfitting import overfitting_onset
-from workbench.analysis.pairing import UNIQUE, distinguishing_keys, following_keys, make_pairs
+from workbench.analysis.pairing import make_pairs
+from workbench.analysis.run_keys import UNIQUE, distinguishing_keys, following_keys
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 from workbench.figures.points import families

@@ -1,6 +1,6 @@
 """Trained runs of seconds, and models whose likelihoods are known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.conftest import TrainedRuns
 from workbench.runs.folder import RunFolder
 from workbench.training.objectives.ar import Autoregressive
-from workbench.training.objectives.base import Corrupted, Vocab
+from workbench.training.objectives.base import Corrupted, Objective, Vocab
 
 Study = dict[str, RunFolder]
 
@@ -27,14 +27,20 @@ class Unigram:
     threads = 1
     device = torch.device("cpu")
 
-    def __init__(self, prices: Sequence[float]) -> None:
+    def __init__(
+        self,
+        prices: Sequence[float],
+        objective: Callable[[Vocab], Objective] = Autoregressive,
+    ) -> None:
         self.prices = torch.tensor(prices, dtype=torch.float64)
         n = len(prices)
-        self.objective = Autoregressive(Vocab(n, n + 2, n, n + 1))
+        self.objective = objective(Vocab(n, n + 2, n, n + 1))
         self.calls = 0
+        self.asked: list[Corrupted] = []
 
     def nll(self, corrupted: Corrupted) -> Tensor:
         self.calls += 1
+        self.asked.append(corrupted)
         assert corrupted.weights_BL is not None
         return (self.prices[corrupted.targets_BL] * corrupted.weights_BL).sum(dim=1)
 

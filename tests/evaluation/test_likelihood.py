@@ -1,5 +1,7 @@
 """Likelihoods of continuations: exact for AR, the enumerated bound in expectation for diffusion."""
 
+import threading
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -7,11 +9,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.evaluation.conftest import Study, Unigram
-from workbench.evaluation.likelihood import Continuation, continuation_nll, pieces, windows
+from workbench.evaluation.likelihood import (
+    Continuation,
+    _in_threads,
+    continuation_nll,
+    pieces,
+    windows,
+)
 from workbench.evaluation.predictions import Predictions
 from workbench.evaluation.scorer import ModelScorer
+from workbench.recipe import objective_facts
+from workbench.training.noise import LINEAR
+from workbench.training.objectives.base import Corrupted, Vocab
+from workbench.training.objectives.mdlm import MaskedDiffusion
 from workbench.training.trained_model import RunModel, load_run_model
 
 CONTEXT = 32
@@ -152,6 +165,115 @@ def test_every_token_of_an_answer_is_scored_once(before: int, answer: int, conte
         np.testing.assert_array_equal(np.diff(part.tokens), 1)
         # No room is left where there is more of the context to see.
         assert len(part.tokens) == context or part.tokens[0] == 0 or answer > context
+
+
+def test_a_longer_answer_is_scored_by_halves_each_after_as_much_as_there_is_room_for() -> None:
+    """Two of context and seven of answer: in five tokens, two at a time after three."""
+    tokens = np.arange(9)
+    parts = pieces([Continuation(tokens[:2], tokens[2:], 3)], context=5)
+    assert [(part.tokens.tolist(), part.start) for part in parts] == [
+        ([0, 1, 2, 3], 2), ([1, 2, 3, 4, 5], 3), ([3, 4, 5, 6, 7], 3), ([5, 6, 7, 8], 3),
+    ]  # fmt: skip
+    single = pieces([Continuation((), [4, 5], 0)], context=1)
+    assert [part.tokens.tolist() for part in single] == [[4], [5]]
+    assert pieces([Continuation(tokens, (), 0)], context=5) == []
+
+
+class Asking(MaskedDiffusion):
+    """Keeps which questions were given noise together."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        super().__init__(vocab, schedule=LINEAR, weighting="elbo_t", seed=0)
+        self.together: list[list[int]] = []
+
+    def answer_inputs(
+        self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, *draws: int
+    ) -> Corrupted:
+        self.together.append(question_B.tolist())
+        return super().answer_inputs(tokens_BL, answer_start, question_B, *draws)
+
+
+def noise_asked_of(scorer: Unigram) -> list[list[int]]:
+    assert isinstance(scorer.objective, Asking)
+    return scorer.objective.together
+
+
+class AskingInTwoStreams(Asking):
+    facts = objective_facts("block")
+
+
+def prices_of(
+    scorer: Unigram, rows: list[Continuation], *, draws: int, batch: int, seed: int = 0
+) -> np.ndarray:
+    return continuation_nll(scorer, rows, context=16, draws=draws, batch=batch, seed=seed)
+
+
+def test_all_draws_of_a_few_continuations_are_one_batch_and_no_batch_is_larger() -> None:
+    """Nine rows of three draws, in batches of seven: two rows a batch, and one in the last."""
+    rows = [Continuation([n], [n, n], n) for n in range(9)]
+    scorer = Unigram([float(n) for n in range(9)], Asking)
+    nll = prices_of(scorer, rows, draws=3, batch=7)
+    assert nll.shape == (9, 3)
+    asked = [sorted(one.targets_BL[:, 0].tolist()) for one in scorer.asked]
+    # A batch is full once it has seven: so two pairs share it before it is.
+    assert [len(one) for one in asked] == [8, 8, 8, 3]
+
+
+@pytest.mark.parametrize(("kind", "together"), [(Asking, 16), (AskingInTwoStreams, 2)])
+def test_noise_is_drawn_for_many_rows_together_but_where_views_are_large(
+    kind: type[Asking], together: int
+) -> None:
+    rows = [Continuation([n % 3], [0, 1], n) for n in range(40)]
+    scorer = Unigram([1.0, 2.0, 3.0], kind)
+    prices_of(scorer, rows, draws=3, batch=7)
+    asked = noise_asked_of(scorer)
+    assert max(map(len, asked)) == together
+    assert sum(map(len, asked)) == 40 * 3
+
+
+def test_no_two_seeds_ask_for_the_noise_of_one_question() -> None:
+    rows = [Continuation([0], [0, 1], number) for number in range(50)]
+    seen = []
+    for seed in range(4):
+        scorer = Unigram([1.0, 2.0], Asking)
+        prices_of(scorer, rows, draws=1, batch=64, seed=seed)
+        seen += [number for numbers in noise_asked_of(scorer) for number in numbers]
+    assert len(set(seen)) == 4 * 50
+
+
+def test_each_mean_over_draws_stands_in_the_row_of_its_continuation() -> None:
+    """The same prices everywhere: the bound is the sum, whatever is masked in which draw."""
+    rng = np.random.default_rng(0)
+    rows = [
+        Continuation([0] * (n % 4), rng.integers(0, 3, 1 + n % 5).tolist(), n) for n in range(40)
+    ]
+    scorer = Unigram([1.0, 1.0, 1.0], Asking)
+    lengths = np.array([len(row.answer) for row in rows])
+    for batch in (1, 5, 64):
+        assert prices_of(scorer, rows, draws=4, batch=batch) == pytest.approx(
+            np.broadcast_to(lengths[:, None], (40, 4))
+        )
+
+
+def test_threads_work_at_once_on_no_more_than_a_few_items_each() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    meeting = threading.Barrier(3, timeout=20)  # a call returns only where three are made at once
+
+    def work(number: int) -> int:
+        if number < 39:
+            meeting.wait()
+        return number
+
+    found = _in_threads(work, items(), 3)
+    assert next(found) == 0
+    assert len(taken) == 2 * 3 + 1
+    assert list(found) == list(range(1, 40))
 
 
 @given(length=st.integers(1, 60), context=st.integers(2, 16))

@@ -1,5 +1,7 @@
 """Multiple choice: the chosen option, per token and per character, and what averages are over."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from workbench.evaluation.multiple_choice import (
     mean_scores,
     score_choices,
 )
+from workbench.training.noise import LINEAR
+from workbench.training.objectives.mdlm import MaskedDiffusion
 
 CHEAP, DEAR = 0, 1
 
@@ -73,12 +77,48 @@ def test_every_subject_counts_the_same() -> None:
     def asked(group: str, right: int) -> Question:
         return Question([], [[DEAR], [CHEAP]], right=right, number=0, group=group)
 
-    accuracy = scores_of(asked("law", 1), *(asked("art", 0) for _ in range(3))).accuracy()
-    assert accuracy.value == 0.5, "a mean over questions would be 0.25"
-    assert accuracy.n == 4
+    scores = scores_of(asked("law", 1), *(asked("art", right) for right in (0, 0, 0, 1)))
+    accuracy = scores.accuracy()
+    assert accuracy.value == 0.625, "a mean over questions would be 0.4"
+    assert accuracy.n == 5
+    assert accuracy.stderr == pytest.approx(np.sqrt(3 / 16 / 4) / 2)
+    assert scores.items("acc").value == pytest.approx(0.625)
+    assert scores.items("acc").weight_N.sum() == pytest.approx(5)
+    nll_true = [1, 3, 3, 3, 1]
+    assert scores.items("nll_true").value == pytest.approx(np.mean(nll_true)), "not so of nats"
+    assert scores.nll_true().value == pytest.approx(np.mean(nll_true))
+    assert scores.nll_true().stderr == pytest.approx(np.std(nll_true, ddof=1) / np.sqrt(5))
+    assert scores.nll_other().value == pytest.approx(4 - np.mean(nll_true))
+    assert scores_of(asked("law", 1)).nll_true().stderr is None
 
 
-@pytest.mark.parametrize(("document", "clusters"), [(4, 1), (-1, 3)])
+def test_the_other_options_are_averaged_without_the_right_one() -> None:
+    scores = scores_of(Question([], [[CHEAP], [DEAR], [CHEAP, DEAR]], right=0, number=0))
+    assert (scores.nll_true_Q.item(), scores.nll_other_Q.item()) == (1, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("draws", "early", "taken"),
+    [(15, 3.0, 15), (16, None, 16), (16, 3.0, 4), (32, 3.0, 4), (32, None, 32)],
+)
+def test_draws_stop_early_where_it_is_asked_for_and_there_are_many(
+    draws: int, early: float | None, taken: int
+) -> None:
+    """One token an option: each draw is exact, and the first stage decides."""
+    diffusion = partial(MaskedDiffusion, schedule=LINEAR, weighting="elbo_t", seed=0)
+    scorer = Unigram([1.0, 3.0], diffusion)
+    questions = [Question([0], [[DEAR], [CHEAP]], right=1, number=number) for number in range(3)]
+    scores = score_choices(scorer, questions, context=8, draws=draws, batch=64, early=early)
+    assert scores.draws_Q.tolist() == [taken] * 3
+    assert (scores.right_Q == 1).all()
+    assert (scores.nll_true_Q == 1).all()
+    exact = score_choices(
+        Unigram([1.0, 3.0]), questions, context=8, draws=draws, batch=4, early=early
+    )
+    assert exact.draws_Q.tolist() == [1] * 3, "nothing to draw"
+
+
+@pytest.mark.parametrize(("document", "clusters"), [(4, 1), (0, 1), (-1, 3)])
 def test_questions_of_one_document_are_one_cluster_and_those_of_none_are_their_own(
     document: int, clusters: int
 ) -> None:

@@ -159,6 +159,19 @@ def test_so_are_those_of_an_answers_last_turn(draws: int, gaps: list[int]) -> No
     assert [(b - a) % 4 for a, b in itertools.pairwise(first_places)] == gaps
 
 
+def test_questions_and_turns_have_orders_of_their_own_for_context_and_answer() -> None:
+    """Orders that differ by more than a rotation, of a hundred questions and three turns each."""
+    tokens, length, start = torch.zeros(100, 16, dtype=torch.int64), 16, 8
+    orders = set()
+    for draw in (0, 8, 16):  # each the first of its turn
+        seen = objective().answer_inputs(tokens, start, torch.arange(100), draw, 24)
+        rank_BL = ranks(seen, length)
+        context, answer = rank_BL[:, :start], rank_BL[:, start:]
+        for one in (context, (answer - answer[:, :1]) % 8):
+            orders |= {tuple(order) for order in one.tolist()}
+    assert len(orders) > 0.95 * 600
+
+
 @pytest.mark.parametrize("draws", [1, 4, 7, 16])
 def test_an_answer_comes_after_its_context_in_orders_that_turn(draws: int) -> None:
     length, start = 16, 12

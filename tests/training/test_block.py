@@ -136,6 +136,34 @@ def test_an_answer_inside_a_block_is_bounded_in_each_block(model: nn.Module) -> 
     assert total.mean().item() == pytest.approx(expected.item(), abs=4 * error)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(1, 6), length=st.integers(1, 20), context=st.integers(0, 19),
+    n_draws=st.integers(1, 6), data=st.data(),
+)  # fmt: skip
+def test_each_block_counts_as_many_tokens_as_it_has_of_the_answer(
+    size: int, length: int, context: int, n_draws: int, data: st.DataObject
+) -> None:
+    """k of its m answer tokens weigh m/k each, whichever draw it is; the last block may be cut."""
+    start, draw = context % length, data.draw(st.integers(0, n_draws - 1))
+    tokens = torch.zeros(5, length, dtype=torch.int64)
+    seen = block(size).answer_inputs(tokens, start, torch.arange(5), draw, n_draws)
+    weights, masked = seen.weights_BL, seen.inputs_BL[:, :length] == VOCAB.mask_id
+    assert weights is not None
+    assert not masked[:, :start].any()
+    assert torch.equal(weights > 0, masked)
+    for first in range(0, length, size):
+        last = min(first + size, length)
+        n_answer = max(0, last - max(first, start))
+        found = weights[:, first:last].sum(1)
+        torch.testing.assert_close(found, torch.full((5,), float(n_answer)))
+
+
+def test_blocks_of_more_than_one_token_have_a_bound_and_draws() -> None:
+    assert (block(2).validation_estimator, block(2).answer_draws(8)) == ("nelbo", 8)
+    assert (block(2).masked_together(L), block(L).masked_together(L)) == (2, L)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
 def test_what_must_not_be_seen_changes_no_bit(size: int) -> None:

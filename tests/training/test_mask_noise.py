@@ -46,6 +46,24 @@ def test_nothing_is_left_to_chance_where_all_tokens_are_masked() -> None:
     assert parts.stacked()[:, :2].abs().max() == pytest.approx(0, abs=1e-12)
 
 
+def test_a_group_without_masked_tokens_adds_nothing() -> None:
+    masked = every_set(3)
+    alone = mask_noise(NLL.expand(len(masked), S), 1.0 * masked, S).stacked()
+    beside = torch.cat([torch.zeros_like(masked), masked], dim=1)
+    both = mask_noise(NLL.repeat(2).expand(len(masked), 2 * S), 1.0 * beside, S).stacked()
+    torch.testing.assert_close(both, alone)
+
+
+def test_a_token_varies_as_those_of_groups_with_few_masked_ones_do() -> None:
+    """Groups of nine or more tell little of a single one, whose group hides almost nothing."""
+    nll = torch.rand(3, 12, generator=torch.Generator().manual_seed(1)).double()
+    counts = torch.tensor([[2], [8], [9]])
+    parts = mask_noise(nll, (torch.arange(12) < counts).double(), 12)
+    within = [nll[row, :count].var().item() for row, count in ((0, 2), (1, 8))]
+    assert parts.token_variance_B.tolist() == pytest.approx([*within, 0])
+    assert parts.groups_B.tolist() == [1, 1, 0]
+
+
 def test_groups_add_up_each_with_a_weight_of_its_own() -> None:
     """Two groups of a window: the sum of their variances, whatever the number masked in each."""
     first, second = every_set(2)[:5], every_set(4)[:5]

@@ -14,7 +14,7 @@ from tests.training.toy import batch, held_out
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Vocab, WindowNoise
-from workbench.training.objectives.mdlm import MaskedDiffusion, importance_counts, smallest
+from workbench.training.objectives.mdlm import MaskedDiffusion, counts, importance_counts, smallest
 
 V, L = 3, 4
 VOCAB = Vocab(n_tokens=V, size=8, mask_id=V, bos_id=V + 1)
@@ -157,9 +157,11 @@ def test_a_fraction_is_uniform_over_keys() -> None:
     assert within.var().item() == pytest.approx(1 / 12, rel=0.03)
 
 
-def test_the_answer_estimate_has_the_conditional_bound_as_its_expectation() -> None:
+@pytest.mark.parametrize("draws", [1, 8])
+def test_the_answer_estimate_has_the_conditional_bound_as_its_expectation(draws: int) -> None:
+    """One draw, too: how many tokens it masks says nothing of which."""
     nll = random_denoiser(4)
-    n, draws, start = 2048, 8, 1
+    n, start = 16_384 // draws, 1
     tokens = torch.zeros(n, L, dtype=torch.int64)
     total = torch.zeros(n, dtype=torch.float64)
     for draw in range(draws):
@@ -231,6 +233,25 @@ def test_elbo_realized_is_the_mean_over_masked_tokens_and_never_of_none() -> Non
     masked = corrupted.inputs_BL == VOCAB.mask_id
     assert masked.any(dim=1).all()
     torch.testing.assert_close(corrupted.weights_BL.sum(1), torch.full((512,), 8.0))
+
+
+def test_a_token_is_masked_where_its_uniform_lies_below_the_chance_and_not_at_it() -> None:
+    """So that as many of the 2^24 uniforms mask a token as the chance says."""
+    uniforms = torch.tensor([[0.125, 0.25, 0.5, 0.0625]])
+    assert objective().masked(uniforms, torch.tensor([0.25])).tolist() == [
+        [True, False, False, True]
+    ]
+
+
+def test_elbo_realized_masks_the_likeliest_token_where_the_time_masks_none() -> None:
+    uniforms = torch.tensor([[0.9, 0.5, 0.7, 0.6], [0.1, 0.9, 0.2, 0.8]])
+    masked = objective(weighting="elbo_realized").masked(uniforms, torch.tensor([0.3, 0.3]))
+    assert masked.tolist() == [[False, True, False, False], [True, False, True, False]]
+
+
+def test_a_fraction_of_an_answer_masks_at_least_one_token_and_at_most_all() -> None:
+    """One, to which a fraction just below it may be rounded, masks no more than there are."""
+    assert counts(torch.tensor([0.0, 0.24, 0.26, 0.99, 1.0]), 4).tolist() == [1, 1, 2, 4, 4]
 
 
 @pytest.mark.parametrize("weighting", ["elbo_t", "maskgit"])

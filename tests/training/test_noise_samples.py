@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.training.toy import V, batch, mdlm
-from workbench.training.objectives.base import repeated
+from tests.training.test_block import block
+from tests.training.toy import VOCAB, V, batch, mdlm
+from workbench.recipe import load_recipe
+from workbench.training.objectives.base import Objective, repeated
+from workbench.training.objectives.registry import objective_class
 
 WEIGHTINGS = ("elbo_t", "elbo_realized", "maskgit")
 
@@ -70,6 +73,37 @@ def test_more_draws_estimate_the_same_loss_with_less_variance() -> None:
     assert spread[8] < spread[1] / 2
 
 
-def test_the_estimator_names_the_draws() -> None:
-    assert mdlm(1).train_estimator == "elbo_t"
-    assert mdlm(4).train_estimator == "elbo_t/samples=4"
+@pytest.mark.parametrize("blocks", [None, 1, 2])
+def test_each_draw_of_each_question_ranks_its_places_anew(blocks: int | None) -> None:
+    """Masks by one ranking would be nested: all places of the smaller lie in the larger."""
+    size, questions, draws = 512, torch.arange(6), 4
+    ours = mdlm(1) if blocks is None else block(size)
+    tokens = torch.zeros(6, size * (blocks or 1), dtype=torch.int64)
+    seen = [ours.answer_inputs(tokens, 0, questions, draw, draws) for draw in range(draws)]
+    masked = torch.cat([(one.weights_BL > 0).view(-1, size) for one in seen])
+    count = masked.sum(dim=1)
+    some = masked[(count > size // 5) & (count < size * 4 // 5)].double()
+    assert len(some) > 10
+    common, own = some @ some.T, some.sum(dim=1)
+    nested = common == torch.minimum(own[:, None], own[None, :])
+    assert nested.sum() == len(some), "each with itself"
+
+
+@pytest.mark.parametrize(
+    ("keys", "estimator"),
+    [
+        (["training.objective='mdlm'"], "elbo_t"),
+        (["training.objective='block'", "training.block_size=8"], "elbo_t"),
+        (["training.objective='aoar'"], "nelbo/orders"),
+    ],
+)
+def test_an_objective_takes_a_recipes_draws_and_its_estimator_names_several(
+    keys: list[str], estimator: str
+) -> None:
+    def made(*draws: str) -> Objective:
+        training = load_recipe("quickstart", [*keys, *draws]).runs[0].training
+        return objective_class(training.objective).from_config(training, VOCAB)
+
+    assert [one.noise_samples for one in (made(), made("training.noise_samples=4"))] == [1, 4]
+    assert made().train_estimator == estimator
+    assert made("training.noise_samples=4").train_estimator == f"{estimator}/samples=4"

@@ -5,6 +5,7 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import TrainedRuns
-from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, mdlm, network, nll, trainer
+from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, batch, mdlm, network, nll, trainer
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
 from workbench.data.windows import HeldOutWindows
@@ -26,7 +27,15 @@ from workbench.training.objectives.base import Corrupted, Objective
 from workbench.training.objectives.block import BlockDiffusion
 from workbench.training.objectives.mdlm import MaskedDiffusion
 from workbench.training.trained_model import as_trainer, load_run_model
-from workbench.training.validation import Validation, between_draws
+from workbench.training.validation import (
+    Estimate,
+    Validation,
+    between_draws,
+    mean_estimate,
+    position_nll,
+    rank_chunks,
+    sequence_nll,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin" / "src"
 
@@ -211,6 +220,99 @@ def test_an_exact_likelihood_has_no_noise_and_no_draws() -> None:
     assert (-torch.from_numpy(items.total_N)).exp().sum().item() == pytest.approx(1, abs=1e-5)
     other, _ = validation.evaluate(trainer(model, Autoregressive(VOCAB)), noise=9)
     assert other == estimate
+
+
+class Unigram(nn.Module):
+    """A network that expects every token with the same chance everywhere."""
+
+    def __init__(self, chance_V: Tensor) -> None:
+        super().__init__()
+        self.logits_V = torch.full((VOCAB.size,), -math.inf)
+        self.logits_V[:V] = chance_V.log()
+
+    def forward(self, inputs_BL: Tensor, **_: Tensor) -> Tensor:
+        return self.logits_V.expand(*inputs_BL.shape, -1)[:, -L:]
+
+
+@pytest.mark.parametrize("kind", ["mdlm", "block", "example plug-in"])
+def test_a_network_of_unigrams_leaves_nothing_to_chance_but_the_share_not_taken(
+    kind: str, order_agnostic: Objective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is masked tells how surprising it is: by counts smoothed by a half, as the control's."""
+    tokens = torch.tensor([[0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 2], [1, 0, 0, 0]])
+    chance = (tokens.flatten().bincount() + 0.5) / (tokens.numel() + 0.5 * V)
+    windows = HeldOutWindows(tokens.numpy(), np.arange(4), np.ones(4))
+    _, objective = made(kind, order_agnostic)
+
+    def found(share: float) -> tuple[Any, float]:
+        monkeypatch.setattr("workbench.training.validation.UNIGRAM_SHARE", share)
+        validation = Validation(windows, batch=4, draws=2)
+        estimate, items = validation.evaluate(trainer(Unigram(chance), objective))
+        assert estimate.noise_stderr is not None
+        return items.total_N, estimate.noise_stderr
+
+    exact = -chance.log()[tokens].sum(dim=1)
+    totals, noise = found(1.0)
+    assert totals == pytest.approx(exact.numpy(), rel=1e-5)
+    assert noise == pytest.approx(0, abs=1e-6)
+    totals, noise = found(0.8)
+    without, all_noise = found(0.0)
+    assert totals - exact.numpy() == pytest.approx(0.2 * (without - exact.numpy()), rel=1e-4)
+    assert noise == pytest.approx(0.2 * all_noise, rel=1e-4)
+
+
+def test_draws_may_be_asked_for_and_one_order_shows_no_noise() -> None:
+    validation = Validation(all_windows(1), batch=81, draws=2)
+    asked = trainer(*made("aoar", mdlm(1)))
+    estimates = [validation.evaluate(asked, draws=draws)[0] for draws in (None, 3, 1)]
+    assert [estimate.draws for estimate in estimates] == [2, 3, 1]
+    assert [estimate.noise_stderr is None for estimate in estimates] == [False, False, True]
+
+
+@pytest.mark.parametrize(("n", "batch", "ranks"), [(1, 4, 3), (7, 2, 3), (12, 2, 3), (13, 2, 3)])
+def test_ranks_count_every_row_once_in_as_many_equal_batches(
+    n: int, batch: int, ranks: int
+) -> None:
+    shares = [
+        list(rank_chunks(n, batch, rank, ranks, torch.device("cpu"))) for rank in range(ranks)
+    ]
+    assert {len(share) for share in shares} == {math.ceil(n / (batch * ranks))}
+    chunks = [chunk for share in shares for chunk in share]
+    assert all(len(chunk.rows) == batch for chunk in chunks)
+    rows, counts = (
+        torch.cat([getattr(chunk, name) for chunk in chunks]) for name in ("rows", "counts")
+    )
+    assert rows[counts == 1].sort().values.tolist() == list(range(n))
+    assert (counts[rows < n - 1] == 1).all(), "the last one fills up"
+    assert rows.max() == n - 1
+
+
+def test_a_mean_has_the_standard_error_of_its_sample() -> None:
+    values = np.array([2.0, 3.0, 7.0])
+    found = mean_estimate(values.sum(), (values**2).sum(), 3)
+    assert (found.value, found.n) == (4, 3)
+    assert found.stderr == pytest.approx(values.std(ddof=1) / 3**0.5)
+    assert mean_estimate(2.0, 4.0, 1) == Estimate(2.0, None, 1)
+    assert mean_estimate(0.3, 0.03 - 1e-12, 3).stderr == 0, "rounding makes no square below zero"
+    pair = mean_estimate(4.0, 10.0, 2)
+    assert pair == Estimate(2.0, 1.0, 2)
+
+
+def test_another_unit_scales_a_value_and_its_errors_that_are_known() -> None:
+    estimate = Estimate(3.0, 0.5, 7, draws=2, noise_stderr=0.25)
+    assert estimate.scaled(4) == Estimate(12.0, 2.0, 7, draws=2, noise_stderr=1.0)
+    assert Estimate(3.0, None, 1).scaled(4) == Estimate(12.0, None, 1)
+
+
+def test_a_sequence_has_the_weighted_sum_of_its_positions() -> None:
+    model = network(doubled=False, causal=True)
+    seen = Autoregressive(VOCAB).corrupt(batch(EVERY_SEQUENCE))
+    asked = trainer(model, Autoregressive(VOCAB))
+    plain = position_nll(asked, seen)
+    torch.testing.assert_close(sequence_nll(asked, seen), plain.sum(dim=1))
+    weights = torch.arange(float(L)).expand(V**L, L)
+    weighted = sequence_nll(asked, replace(seen, weights_BL=weights))
+    torch.testing.assert_close(weighted, (plain * weights).sum(dim=1))
 
 
 def test_blocks_of_one_have_no_noise() -> None:

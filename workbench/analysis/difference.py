@@ -78,7 +78,7 @@ def differences(
                 "at": at,
                 "baseline": sides[0],
                 "challenger": sides[1],
-                **(answer.last() if at == "last" else answer.best()),
+                **{"last": answer.last, "best": answer.best}[at](),
                 "estimators": {
                     "baseline": pair.baseline[0].estimator,
                     "challenger": pair.challenger[0].estimator,
@@ -214,8 +214,8 @@ def _best(curves: list[Curve], higher: bool) -> _Values:
 
 def _epoch(curves: list[Curve], tokens: float) -> float | None:
     curve = curves[0]
-    epochs = curve.x.get("epochs")
-    if epochs is None or np.isnan(epochs).any():
+    epochs = curve.x["epochs"]
+    if np.isnan(epochs).any():
         return None
     return float(np.interp(tokens, curve.x["tokens"], epochs))
 

@@ -17,17 +17,19 @@ from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.effective_interval import interval_of
 from workbench.analysis.pairing import (
-    UNIQUE,
     Shared,
     Side,
-    differing_keys,
-    following_keys,
-    named_group,
-    order_of,
     refuse_across_protocols,
     shared_groups,
     side_name,
     sides_of,
+)
+from workbench.analysis.run_keys import (
+    UNIQUE,
+    differing_keys,
+    following_keys,
+    named_group,
+    order_of,
 )
 from workbench.errors import InputError
 from workbench.messages import pretty

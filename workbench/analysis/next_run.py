@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from workbench.analysis.crossover import crossovers
-from workbench.analysis.pairing import identity
+from workbench.analysis.run_keys import identity
 from workbench.analysis.trends import place_of, power_law_trend
 from workbench.errors import InputError
 from workbench.store import query

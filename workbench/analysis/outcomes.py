@@ -7,10 +7,17 @@ import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import interval
-from workbench.analysis.curves import PROTOCOL, Curve, load_curves
+from workbench.analysis.curves import Curve, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
-from workbench.analysis.pairing import SEEDS, distinguishing_keys, identity, named_group, order_of
+from workbench.analysis.run_keys import (
+    ALWAYS_NAMED,
+    SEEDS,
+    distinguishing_keys,
+    identity,
+    named_group,
+    order_of,
+)
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.metrics import higher_is_better
 
@@ -43,7 +50,7 @@ def outcomes(
     differing = [
         key
         for key in distinguishing_keys([keys for keys, _ in groups.values()])
-        if key == PROTOCOL or ("." in key and key != "data.unique_tokens")
+        if key not in ALWAYS_NAMED
     ]
     rows = []
     for keys, all_curves in groups.values():
@@ -58,7 +65,9 @@ def outcomes(
                 "seeds": len(curves),
                 "estimator": curves[0].estimator,
                 **_levels(results, curves, metric, higher, over),
-                "best_epoch": _over_seeds(_epochs(curves, places)),
+                "best_epoch": _over_seeds(
+                    [float(c.x["epochs"][at]) for c, at in zip(curves, places, strict=True)]
+                ),
                 "still_improving": sum(
                     at == len(c.y) - 1 for c, at in zip(curves, places, strict=True)
                 ),
@@ -100,8 +109,7 @@ def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     """Sorts by objective, size, unique tokens and other keys: None first, then numbers, texts."""
     size, unique, _ = order_of(row["group"])
-    keys = sorted(key for key in row["group"] if "." in key or key == PROTOCOL)
-    values = [row["group"][key] for key in keys]
+    values = [row["group"][key] for key in sorted(row["group"])]
     return str(row["objective"]), size, unique, [
         (-1, 0.0, "") if value is None
         else (0, float(value), "") if isinstance(value, int | float)
@@ -110,20 +118,14 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     ]  # fmt: skip
 
 
-def _epochs(curves: list[Curve], places: list[int]) -> list[float]:
-    """The epochs of the best points; an empty list where imported curves have no epochs."""
-    if not all("epochs" in c.x for c in curves):
-        return []
-    return [float(c.x["epochs"][at]) for c, at in zip(curves, places, strict=True)]
-
-
 def _over_seeds(values: list[float], why: str | None = None) -> dict[str, Any]:
-    """The mean of the seeds' values, with its interval over seeds alone.
+    """The mean of the seeds' values, with its interval over seeds alone; None where one is not
+    known, as epochs of imported runs may be.
 
     Args:
         why: why the documents are not in it.
     """
-    if not values or not np.isfinite(values).all():
+    if not np.isfinite(values).all():
         return {"mean": None, "ci95": None, "ci95_method": None, "ci95_note": None}
     answer = _answer(seeds_mean(np.array(values)[:, None]), "seeds")
     return answer | {"ci95_note": "; ".join(n for n in (answer["ci95_note"], why) if n) or None}

@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves, require_axis
 from workbench.analysis.intervals import smooth_curve, t_interval
-from workbench.analysis.pairing import (
+from workbench.analysis.run_keys import (
     SEEDS,
     differing_keys,
     following_keys,

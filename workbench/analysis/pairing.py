@@ -1,4 +1,4 @@
-"""Which runs of a study are compared with each other, and which keys distinguish them."""
+"""Which runs of a study are compared with each other."""
 
 import json
 from collections.abc import Iterable
@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import PROTOCOL, Curve, Floats, StudyCurves
+from workbench.analysis.run_keys import (
+    CHANGE_NOTHING,
+    SEEDS,
+    UNIQUE,
+    differing_keys,
+    following_keys,
+    identity,
+    named_group,
+    of_plugin_objective,
+    order_of,
+)
 from workbench.errors import InputError
 from workbench.recipe.models import CompareConfig
-from workbench.recipe.objectives import foreign_keys, keys_of_some_objectives
+from workbench.recipe.objectives import keys_of_some_objectives
 from workbench.recipe.sides import Side, criteria, require_runs, selects
-
-SEEDS = ("training.seed", "data.seed")
-"""Keys in which replicates of one configuration differ."""
-UNIQUE = "data.unique_tokens"
-_CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
-"""Keys that change no number of a run: they distinguish no runs."""
 
 
 @dataclass(frozen=True)
@@ -157,19 +162,20 @@ def shared_groups(
     """
     named = {*criteria(baseline), *criteria(challenger)}
     compared = named | {*SEEDS, "training.objective", "model.size"} | keys_of_some_objectives()
-    compared |= _CHANGE_NOTHING
+    compared |= CHANGE_NOTHING
     if "training.epochs" in named:
         compared.add("training.total_tokens")  # what epochs are resolved to
     left_out = set(ignored)
+
+    def is_shared(key: str) -> bool:
+        if match is not None:
+            return key in match and key not in left_out
+        return key not in compared and key not in left_out and not of_plugin_objective(key)
+
     protocols = sorted({curve.keys[PROTOCOL] for curve in curves if PROTOCOL in curve.keys})
     groups: dict[str, Shared] = {}
     for curve in curves:
-        shared = {
-            key: value
-            for key, value in curve.keys.items()
-            if (key in match if match is not None else key not in compared and not _of_side(key))
-            and key not in left_out
-        }
+        shared = {key: value for key, value in curve.keys.items() if is_shared(key)}
         for protocol in [curve.keys[PROTOCOL]] if PROTOCOL in curve.keys else protocols or [None]:
             keys = shared if protocol is None else shared | {PROTOCOL: protocol}
             group = groups.setdefault(identity(keys), Shared(keys, [], []))
@@ -191,11 +197,6 @@ def _each_once(groups: list[Shared]) -> list[Shared]:
             group = replace(group, keys=keys)
         once[runs] = group
     return list(once.values())
-
-
-def _of_side(key: str) -> bool:
-    """Whether a key goes with a side's objective: the numbers of an objective's plug-in."""
-    return key.startswith("plugins.objectives.")
 
 
 def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
@@ -220,7 +221,7 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
 
 def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
     """Curves by the keys that differ among them, other than seeds and names of shapes."""
-    free = {*SEEDS, "model.size", "n_params", PROTOCOL, *_CHANGE_NOTHING, *ignored}
+    free = {*SEEDS, "model.size", "n_params", PROTOCOL, *CHANGE_NOTHING, *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
         key
@@ -234,110 +235,9 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
     return list(variants.values())
 
 
-_DEFAULTS_FROM_OTHERS = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
-
-
-def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
-    """The keys that distinguish configurations: those that differ and follow from no other.
-
-    A key that some objectives do not have counts only if it differs among those that have it: a
-    noise schedule distinguishes two diffusion runs, not diffusion from AR.
-    """
-
-    def differs(key: str) -> bool:
-        having = [
-            keys.get(key)
-            for keys in configurations
-            if key not in foreign_keys(keys.get("training.objective"))
-            and (key in keys or not _of_side(key))
-        ]
-        return len({json.dumps(value, default=str) for value in having}) > 1
-
-    named = [UNIQUE, "n_params", *differing_keys(configurations)]
-    differing = [key for key in named if key not in _CHANGE_NOTHING and differs(key)]
-    distinguishing: list[str] = []
-    # Keys whose defaults follow from other keys come last: the other keys name the difference.
-    first = (UNIQUE, "n_params", PROTOCOL)
-    for key in sorted(
-        differing,
-        key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
-    ):
-        followed = any(_follows(configurations, key, other) for other in distinguishing)
-        # A size is a name for a shape, whose keys stand beside it.
-        if key not in ("training.objective", "model.size") and not followed:
-            distinguishing.append(key)
-    return distinguishing
-
-
-def _follows(configurations: list[dict[str, Any]], key: str, other: str) -> bool:
-    """Whether the value of a key follows from that of the other: see `following_keys`."""
-    seen = {
-        (json.dumps(keys.get(other), default=str), json.dumps(keys.get(key), default=str))
-        for keys in configurations
-    }
-    values = {value for value, _ in seen}
-    return len(values) > 1 and len({own for _, own in seen}) > 1 and len(seen) == len(values)
-
-
-def identity(keys: dict[str, Any]) -> str:
-    """Equal for equal keys and values, in whatever order.
-
-    A key with the value None counts as missing: a run of a version that did not have the key yet
-    is no different run.
-    """
-    known = {key: value for key, value in keys.items() if value is not None}
-    return json.dumps(known, sort_keys=True, default=str)
-
-
 def side_name(side: Side) -> str:
     """A side for messages and for tables."""
     return side if isinstance(side, str) else json.dumps(side)
-
-
-def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
-    """The keys that differ between groups, beyond unique tokens and parameters."""
-    keys = {key for group in groups for key in group}
-    always_named = {UNIQUE, "n_params"}
-    return sorted(
-        key
-        for key in keys - always_named
-        if len({json.dumps(group.get(key), default=str) for group in groups}) > 1
-    )
-
-
-def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
-    """The keys whose value follows from that of `key` in all groups, and varies with it.
-
-    Total tokens follow unique tokens in a study of equal epochs, width follows the number of
-    parameters: such keys say no more than `key`, and do not split a trend along it. The protocol of
-    an evaluation does whatever it follows.
-    """
-    values = {json.dumps(group.get(key), default=str) for group in groups}
-    if len(values) < 2:
-        return []
-    following = []
-    for other in sorted({name for group in groups for name in group} - {key, PROTOCOL}):
-        seen = {
-            (json.dumps(g.get(key), default=str), json.dumps(g.get(other), default=str))
-            for g in groups
-        }
-        if len({value for _, value in seen}) > 1 and len(seen) == len(values):
-            following.append(other)
-    return following
-
-
-def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
-    """What a group is called in answers: always its unique tokens and parameters."""
-    group = {
-        "unique_tokens": example.keys.get(UNIQUE),
-        "n_params": example.keys.get("n_params"),
-    }
-    return group | {key: keys.get(key) for key in differing}
-
-
-def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
-    """Sorts groups by parameters, then by unique tokens; unknown ones come first."""
-    return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
 
 
 def finished_runs(pair: Pair) -> tuple[Pair, list[str]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.analysis.censored import Fit, fit_censored
 from workbench.analysis.curves import Floats
-from workbench.analysis.pairing import following_keys, identity
+from workbench.analysis.run_keys import following_keys, identity
 from workbench.errors import InputError
 from workbench.messages import suggestion
 

@@ -222,8 +222,8 @@ def _joined_views(parts: list[Corrupted]) -> View | None:
     if not views:
         return None
     first = views[0][0]
-    if all(view is first and len(view.visible_BTT) == 1 for view, _ in views):
-        return first  # every sequence shares it
+    if all(view is first for view, _ in views):
+        return first  # every sequence shares it, or has its own in the only part
     return View(
         torch.cat([view.positions_BT.expand(n, -1) for view, n in views]),
         torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]),

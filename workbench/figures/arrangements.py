@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.curves import load_curves
-from workbench.analysis.pairing import UNIQUE, identity
+from workbench.analysis.run_keys import UNIQUE, identity
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis, metric_title
 from workbench.figures.learning_curves import (

@@ -8,15 +8,8 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.curves import Curve, Floats, load_curves
-from workbench.analysis.pairing import (
-    Pair,
-    Side,
-    finished_runs,
-    identity,
-    make_pairs,
-    mean_curve,
-    side_name,
-)
+from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
+from workbench.analysis.run_keys import identity
 from workbench.figures.axes import linear_axis, log_axis, metric_title
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers

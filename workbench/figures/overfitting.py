@@ -10,7 +10,7 @@ import polars as pl
 
 from workbench.analysis.curves import chosen, load_curves
 from workbench.analysis.overfitting import onset_trends
-from workbench.analysis.pairing import identity
+from workbench.analysis.run_keys import identity
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis, metric_title

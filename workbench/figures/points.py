@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from workbench.analysis import pairing
+from workbench.analysis import run_keys
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.intervals import smooth_curve
-from workbench.analysis.pairing import SEEDS, identity
+from workbench.analysis.run_keys import SEEDS, identity
 from workbench.errors import InputError
 from workbench.figures.theme import measured
 from workbench.metrics import higher_is_better
@@ -180,7 +180,7 @@ def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray
 
 def distinguishing_keys(every: list[Family]) -> list[str]:
     """The keys that a legend has to name: those that distinguish the families."""
-    return pairing.distinguishing_keys([family.keys for family in every])
+    return run_keys.distinguishing_keys([family.keys for family in every])
 
 
 def by_number(text: str) -> tuple[int, float, str]:

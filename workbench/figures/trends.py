@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.curves import Floats
-from workbench.analysis.pairing import identity
+from workbench.analysis.run_keys import identity
 from workbench.analysis.trends import power_law_trend
 from workbench.errors import InputError
 from workbench.figures.axes import log_axis

@@ -13,15 +13,10 @@ import hashlib
 import torch
 from torch import Tensor
 
-
-def _signed(value: int) -> int:
-    """The int64 with the same 64 bits as the unsigned `value`."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-_GOLDEN = _signed(0x9E3779B97F4A7C15)
-_MULTIPLIER_1 = _signed(0xBF58476D1CE4E5B9)
-_MULTIPLIER_2 = _signed(0x94D049BB133111EB)
+# The int64 of the same 64 bits as the unsigned constants of the source.
+_GOLDEN = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15
+_MULTIPLIER_1 = -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9
+_MULTIPLIER_2 = -0x6B2FB644ECCEEE15  # 0x94D049BB133111EB
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:

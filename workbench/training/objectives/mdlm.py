@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform, stream_key
@@ -77,10 +78,10 @@ class MaskedDiffusion(Objective):
     def masked(self, uniforms_BL: Tensor, t_B: Tensor) -> Tensor:
         """[B, L] true where a token's uniform lies below its sequence's chance."""
         masked_BL = uniforms_BL < self.schedule.move_chance(t_B)[:, None]
-        if self.weighting == "elbo_realized":
+        if self._weigh is _elbo_realized:
             # A mean over no tokens is undefined: mask at least the likeliest one.
-            first_BL = uniforms_BL == uniforms_BL.amin(dim=1, keepdim=True)
-            masked_BL = masked_BL | (first_BL & ~masked_BL.any(dim=1, keepdim=True))
+            first_BL = one_hot(uniforms_BL.argmin(dim=1), uniforms_BL.shape[1]).bool()
+            masked_BL = torch.where(masked_BL.any(dim=1, keepdim=True), masked_BL, first_BL)
         return masked_BL
 
     def noise(
@@ -153,7 +154,7 @@ def importance_counts(fraction_B: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """
     chance_L = torch.arange(1, length + 1, dtype=torch.float64, device=fraction_B.device) ** -0.5
     chance_L /= chance_L.sum()
-    index_B = torch.searchsorted(chance_L.cumsum(0), fraction_B, right=True).clamp(max=length - 1)
+    index_B = torch.searchsorted(chance_L.cumsum(0), fraction_B).clamp(max=length - 1)
     count_B = index_B + 1
     return count_B, (1 / (count_B * chance_L[index_B])).float()
 

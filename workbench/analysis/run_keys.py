@@ -1,0 +1,105 @@
+"""Which keys differ among runs, which of them follow from others, and what groups are called."""
+
+import json
+from typing import Any
+
+from workbench.analysis.curves import PROTOCOL, Curve
+from workbench.recipe.objectives import foreign_keys
+
+SEEDS = ("training.seed", "data.seed")
+"""Keys in which replicates of one configuration differ."""
+UNIQUE = "data.unique_tokens"
+CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
+"""Keys that change no number of a run: they distinguish no runs."""
+ALWAYS_NAMED = (UNIQUE, "n_params")
+"""Keys that every group is called by, whether they differ or not."""
+_DEFAULTS_FROM_OTHERS = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
+
+
+def identity(keys: dict[str, Any]) -> str:
+    """Equal for equal keys and values, in whatever order.
+
+    A key with the value None counts as missing: a run of a version that did not have the key yet
+    is no different run.
+    """
+    known = {key: value for key, value in keys.items() if value is not None}
+    return json.dumps(known, sort_keys=True, default=str)
+
+
+def of_plugin_objective(key: str) -> bool:
+    """Whether a key goes with a side's objective: the numbers of an objective's plug-in."""
+    return key.startswith("plugins.objectives.")
+
+
+def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
+    """The keys that differ between groups, beyond unique tokens and parameters."""
+    keys = {key for group in groups for key in group}.difference(ALWAYS_NAMED)
+    return sorted(key for key in keys if len({_text(group.get(key)) for group in groups}) > 1)
+
+
+def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
+    """The keys whose value follows from that of `key` in all groups, and varies with it.
+
+    Total tokens follow unique tokens in a study of equal epochs, width follows the number of
+    parameters: such keys say no more than `key`, and do not split a trend along it. The protocol of
+    an evaluation does whatever it follows.
+    """
+    others = {name for group in groups for name in group}.difference({key, PROTOCOL})
+    return sorted(other for other in others if _follows(groups, other, key))
+
+
+def _follows(groups: list[dict[str, Any]], key: str, other: str) -> bool:
+    """Whether the value of `key` follows from that of `other` in all groups, and varies with it."""
+    seen = {(_text(group.get(other)), _text(group.get(key))) for group in groups}
+    values, own = ({pair[place] for pair in seen} for place in (0, 1))
+    return len(own) > 1 and len(values) == len(seen)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, default=str)
+
+
+def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that distinguish configurations: those that differ and follow from no other.
+
+    A key that some objectives do not have counts only if it differs among those that have it: a
+    noise schedule distinguishes two diffusion runs, not diffusion from AR.
+    """
+
+    def differs(key: str) -> bool:
+        having = {
+            _text(keys.get(key))
+            for keys in configurations
+            if key not in foreign_keys(keys.get("training.objective"))
+            and (key in keys or not of_plugin_objective(key))
+        }
+        return len(having) > 1
+
+    named = [*ALWAYS_NAMED, *differing_keys(configurations)]
+    differing = [key for key in named if key not in CHANGE_NOTHING and differs(key)]
+    distinguishing: list[str] = []
+    # Keys whose defaults follow from other keys come last: the other keys name the difference.
+    first = (*ALWAYS_NAMED, PROTOCOL)
+    for key in sorted(
+        differing,
+        key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
+    ):
+        followed = any(_follows(configurations, key, other) for other in distinguishing)
+        # A size is a name for a shape, whose keys stand beside it.
+        if key not in ("training.objective", "model.size") and not followed:
+            distinguishing.append(key)
+    return distinguishing
+
+
+def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
+    """What a group is called in answers: always its unique tokens and parameters."""
+    group = {
+        "unique_tokens": example.keys.get(UNIQUE),
+        "n_params": example.keys.get("n_params"),
+    }
+    return group | {key: keys.get(key) for key in differing}
+
+
+def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
+    """Sorts groups by parameters, then by unique tokens; unknown ones come first."""
+    return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
