@@ -229,6 +229,18 @@ def test_checkpoints_of_either_kind_distinguish_no_runs(
     assert distinguishing_keys(runs) == []
 
 
+def test_runs_of_before_there_was_a_choice_to_compile_are_compared_with_those_since(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("ar0", AR, overrides=["training.compile=false"])
+    make_run("ar1", AR, overrides=["training.seed=1"])
+    make_run("d0", DIFFUSION, overrides=[MDLM])
+    make_run("d1", DIFFUSION, overrides=[MDLM, "training.seed=1", "training.compile=false"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["seeds"] == 2
+
+
 def made_curve(run_id: str, seed: int = 0, *, points: int = 3, finished: bool = True) -> Curve:
     """At tokens 1, 2, 3 and so on."""
     tokens = np.arange(1.0, points + 1)

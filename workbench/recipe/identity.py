@@ -18,12 +18,18 @@ _NOT_IN_NUMBERS = {
 }
 _SOURCE = ("corpus", "path", "document", "text_key")
 
+AUTO_COMPILE_IS = False
+"""What `training.compile = "auto"` is in ids and where runs are paired: what it was before there
+was a choice. What became of it is recorded at a run's first start (`runs/started_as.py`)."""
+
 
 def canonical_json(config: RunConfig) -> str:
     """One text for equal configurations. Absent keys are left out, so that a key added later,
     absent by default, leaves the identity of old runs as it was."""
     document = config.model_dump(mode="json", exclude_none=True)
     document["model"].pop("size", None)
+    if document["training"]["compile"] == "auto":
+        document["training"]["compile"] = AUTO_COMPILE_IS
     for file in document["evaluation"].get("task_files", {}).values():
         if "sha256" in file:
             del file["path"]  # the content decides the numbers, not where it lies

@@ -21,6 +21,13 @@ from workbench.recipe.types import (
     Text,
 )
 
+AUTO_COMPILE_FLOPS = 1e14
+"""Training FLOPs, as planned, from which a run on a CPU is compiled where its recipe leaves that
+open: a hundred times the quickstart's, and an hour of one core.
+
+On one thread of a shared AMD EPYC a compiled step took 7 to 8 % less CPU time (0.2M parameters: 53
+ms where eager took 57; 5M: 684 and 737), and the code of training alone 16 to 18 s once, which that
+gives back after 1e13 to 2e13 FLOPs; evaluation's shapes are as much again."""
 DEFAULT_TOP_K = 2
 LAST_DRAWS = 8
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
@@ -168,7 +175,16 @@ class TrainingConfig(Table):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where there is one."
     )
-    compile: Flag = Field(False, description="torch.compile: slower to start, faster to train.")
+    compile: Literal["auto", True, False] = Field(
+        "auto",
+        description="torch.compile: slower to start, faster to train. auto: on a GPU, and on a CPU "
+        f"from {AUTO_COMPILE_FLOPS:g} training FLOPs of a run on.",
+    )
+    deterministic: Flag | None = Field(
+        None,
+        description="On a GPU, only operations that give the same bits each time. Slower: how "
+        "much was not measured. Default: false.",
+    )
     log_every: Count = Field(10, description="Steps between records of the training loss.")
     checkpoint_every: Count | None = Field(
         None, description="Steps between checkpoints. Default: a tenth of the run."

@@ -31,7 +31,8 @@ from workbench.rehearsal.counts import (
     Phase,
 )
 from workbench.runs.folder import RunFolder
-from workbench.training.config import resolve_precision, trainer_config
+from workbench.runs.started_as import StartedAs
+from workbench.training.config import trainer_config
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
 from workbench.training.record_metrics import RecordSink
@@ -74,10 +75,11 @@ class Rehearser:
     def trainer(self, *, compiled: bool) -> StudyTrainer:
         """The run's trainer with its objective, as the worker makes it."""
         config, vocab = self.config, self.data.vocab
-        settings = trainer_config(config, self.data, self.folder, resolve_precision(config))
+        dtype = "bfloat16" if config.training.dtype == "auto" else config.training.dtype
+        start = StartedAs("cuda", dtype, compiled)
+        settings = trainer_config(config, self.data, self.folder, start)
         settings.metrics.log_freq = LOG_EVERY
         settings.checkpoint.enable = False
-        settings.compile.enable = compiled
         settings.compile.backend = BACKEND
         trainer = StudyTrainer(settings)
         objective = build_objective(

@@ -12,6 +12,7 @@ from workbench.recipe import Recipe
 from workbench.recipe.plugins_used import plugin_origins
 from workbench.recipe.ranks import laid_out
 from workbench.recipe.task_names import missing_files
+from workbench.running.compiler import check_compiler
 from workbench.running.orchestrator import Orchestrator
 from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
@@ -110,11 +111,12 @@ def train_folders(
         name: what to call them all, in messages and in the report.
 
     Raises:
-        InputError: every run was imported.
+        InputError: every run was imported, or one asks for compiled code and there is no compiler.
     """
     trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
     if not trained:
         raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
+    check_compiler(trained)
     return Orchestrator(
         name,
         trained,
