@@ -183,7 +183,8 @@ def test_logits_are_those_of_some_positions_where_kernels_are_fused(recipe: Path
 
     plain, one = "training.kernels=plain", "training.micro_batch_size=1"
     assert logits(1, plain, one) * 32 == logits(1, plain)
-    assert logits(1, plain) == logits(2, plain), "twice the sequences, half of the vocabulary"
+    # Twice the sequences, half of the vocabulary; shards take four copies in float32.
+    assert logits(1, plain) * 16 == logits(2, plain) * 12
     assert logits(2) == logits(2, plain), "the softmax of vocabulary shards goes over ranks"
     half, whole = logits(1, "training.micro_batch_size=16"), logits(1)
     # What grows is as wide as the model: hidden states and their gradient, not logits.

@@ -23,7 +23,7 @@ the precision computed in:
 
 An evaluation holds parameters and AdamW, and of its passes, whichever is more: what a layer needs,
 taken as what autograd would keep of it, or the logits, c bytes each, and 8 bytes of those that are
-made float32 at a time: they and their log-softmax.
+made float32 at a time: they and their log-softmax. Of vocabulary shards 12: once more, masked.
 
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
 10 % free.
@@ -170,7 +170,8 @@ def memory_per_gpu(config: RunConfig) -> Memory:
             gathered=gathered,
             activations=scored.layer,
             # Tasks make those of their answers alone, and so never more.
-            logits=computed * windows.logits + 8 * min(windows.logits, at_once),
+            logits=computed * windows.logits
+            + (12 if tensor > 1 else 8) * min(windows.logits, at_once),
             masks=scored.masks,
         ),
         assumed=(

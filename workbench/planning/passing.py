@@ -15,7 +15,7 @@ ranks:
                 before where there are several; 4 bytes each of the few that are made float32 at a
                 time; V d c for the gradient of their weights, and 4 more where it is a sum over
                 chunks; 3 c d of each position. Else B L V / t times 8 + 2 c: twice in float32 and
-                twice as computed
+                twice as computed; of vocabulary shards (t > 1) 16: four times in float32
     masks       T^2 bytes of booleans: the built-in objectives have one for all sequences on a GPU,
                 where attention follows a rule. Else 1 + c bytes, once a batch or for each of B
                 sequences
@@ -68,7 +68,9 @@ def passed(config: RunConfig, sequences: int, *, chunked: bool = False) -> Passe
         layer_selected=round(tokens * computed * (width / residual + products)),
         layer_gradients=round(tokens * computed * gradients),
         logits=logits,
-        logits_peak=_chunked_logits(config, sequences) if chunked else logits * (8 + 2 * computed),
+        logits_peak=_chunked_logits(config, sequences)
+        if chunked
+        else logits * (16 if tensor > 1 else 8 + 2 * computed),
         masks=_mask_bytes(config, sequences) * length**2,
     )
 
