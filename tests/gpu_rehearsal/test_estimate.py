@@ -31,9 +31,7 @@ EAGER = {
 CAUSAL = EAGER | {ATTENTION: Work(52, 18.37e9, 21.89e12, causal_flops=21.89e12)}
 
 
-@pytest.mark.parametrize(
-    ("groups", "step"), [(EAGER, 0.374), (CAUSAL, 0.357)], ids=["mdlm", "ar"]
-)
+@pytest.mark.parametrize(("groups", "step"), [(EAGER, 0.374), (CAUSAL, 0.357)], ids=["mdlm", "ar"])
 def test_the_paper_s_step_takes_what_was_reckoned_by_hand(
     groups: dict[str, Work], step: float
 ) -> None:

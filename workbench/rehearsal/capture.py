@@ -20,8 +20,9 @@ from torch._functorch.partitioners import min_cut_rematerialization_partition
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from workbench.rehearsal.counting import FREE, Counting
+from workbench.rehearsal.counting import Counting
 from workbench.rehearsal.counts import LAYERS, LOSS, Work
+from workbench.rehearsal.operations import FREE
 
 BACKEND = "rehearsal"
 _OWN_KERNEL = (

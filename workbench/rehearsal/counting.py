@@ -13,11 +13,10 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from workbench.rehearsal.counts import (
     ATTENTION,
@@ -32,20 +31,18 @@ from workbench.rehearsal.counts import (
     Place,
     Work,
 )
+from workbench.rehearsal.operations import (
+    FREE,
+    FROM_DATA,
+    MANY,
+    TO_HOST,
+    count_flops,
+    on_device,
+    size,
+    takes_lists,
+    written_by,
+)
 from workbench.rehearsal.tracing import PlaceOf, TracedMemory
-
-FREE = frozenset((
-    "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select",
-    "unsqueeze", "squeeze", "detach", "alias", "as_strided", "split", "split_with_sizes",
-    "unbind", "view_as", "reshape", "flatten", "record_stream", "_reshape_alias", "lift_fresh",
-    "is_same_size", "unflatten", "chunk", "diagonal", "empty", "empty_like", "empty_strided",
-    "new_empty", "new_empty_strided", "set_", "resize_", "device", "is_pinned", "view_dtype",
-    "narrow",
-))  # fmt: skip
-"""Operations without a kernel: they only look at memory in another way, or ask for it."""
-_TO_HOST = ("_local_scalar_dense", "equal", "is_nonzero")
-_FROM_DATA = ("nonzero", "masked_select")
-_MANY = 30  # tensors that one kernel of a `_foreach` operation takes, about
 
 
 class Counting(TorchDispatchMode):
@@ -124,16 +121,16 @@ class Counting(TorchDispatchMode):
             return NotImplemented  # its local operations come by here too
         name = func._schema.name.rpartition("::")[2]
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if not _on_device(given, kwargs):
+        if not on_device(given, kwargs):
             return self._on_host(name, func, args, kwargs)
         if self.quiet:
             return func(*args, **kwargs)
-        if name in _TO_HOST and given[0].device.type == "cuda":
+        if name in TO_HOST and given[0].device.type == "cuda":
             self.waits(name)
             if name == "_local_scalar_dense":
                 return 1.0 if given[0].dtype.is_floating_point else 1
             return True
-        if name in _FROM_DATA and given[0].device.type == "cuda":
+        if name in FROM_DATA and given[0].device.type == "cuda":
             return self._largest(name, given[0])
         if name in ("index", "index_put", "index_put_", "_index_put_impl_"):
             args = self._indexed(name, args)
@@ -222,7 +219,7 @@ class Counting(TorchDispatchMode):
         self, name: str, func: Any, args: Any, kwargs: Any, given: list[Tensor],
         made: list[Tensor], out: Any,
     ) -> None:  # fmt: skip
-        written = [arg for arg in _written(func, args, kwargs) if isinstance(arg, Tensor)]
+        written = [arg for arg in written_by(func, args, kwargs) if isinstance(arg, Tensor)]
         read = given[1:] if name == "copy_" else [] if name.endswith("_like") else given
         fresh = [t for t in made if not any(t is w for w in written)]
         for tensor in (*given, *made):
@@ -230,8 +227,8 @@ class Counting(TorchDispatchMode):
                 self.note("float64", name)
                 break
         work = Work(
-            kernels=1 + (len(given) // _MANY if _takes_lists(name) else 0),
-            bytes=float(sum(map(_bytes, (*read, *written, *fresh)))),
+            kernels=1 + (len(given) // MANY if takes_lists(name) else 0),
+            bytes=float(sum(map(size, (*read, *written, *fresh)))),
         )
         count_flops(work, func, args, kwargs, out)
         if "attention" in name and work.flops:
@@ -248,7 +245,7 @@ class Counting(TorchDispatchMode):
             return ATTENTION if "attention" in name else PRODUCTS
         if space == "fsdp" or self.place_of.copying_weights():
             return WEIGHTS
-        if _takes_lists(name) or self.place_of.outside_layers():
+        if takes_lists(name) or self.place_of.outside_layers():
             return REST
         if any(t.ndim > 0 and t.shape[-1] in self.vocabulary and t.ndim > 1 for t in given + made):
             return LOSS
@@ -262,52 +259,3 @@ class Counting(TorchDispatchMode):
         if query is not None and isinstance(mask, Tensor) and mask.dtype != query.dtype:
             kinds = [str(dtype).removeprefix("torch.") for dtype in (mask.dtype, query.dtype)]
             self.note("masks", f"{kinds[0]} mask, {kinds[1]} queries")
-
-
-def count_flops(work: Work, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-    """Add an operation's FLOPs by torch's own formulas, where it has one."""
-    formula = flop_registry.get(func._overloadpacket)
-    if formula is None:
-        return
-    work.flops = float(formula(*args, **kwargs, out_val=out))
-    if any(arg is True for arg in _named(func, args, kwargs, "is_causal")):
-        work.causal_flops = work.flops
-    if any(isinstance(arg, Tensor) for arg in _named(func, args, kwargs, "attn_bias")):
-        work.masked_flops = work.flops
-
-
-def _named(func: Any, args: Any, kwargs: Any, name: str) -> list[Any]:
-    """The values that the arguments of that name were given."""
-    if name in kwargs:
-        return [kwargs[name]]
-    names = [argument.name for argument in func._schema.arguments]
-    place = names.index(name) if name in names else len(args)
-    return list(args[place : place + 1])
-
-
-def _written(func: Any, args: Any, kwargs: Any) -> list[Any]:
-    """The arguments that an operation writes to, lists taken apart."""
-    found: list[Any] = []
-    for place, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        value = args[place] if place < len(args) else kwargs.get(argument.name)
-        found += value if isinstance(value, list | tuple) else [value]
-    return found
-
-
-def _on_device(given: list[Tensor], kwargs: dict[str, Any]) -> bool:
-    """Whether an operation reads or makes a tensor that is not on the host or on meta."""
-    wanted = kwargs.get("device")
-    if wanted is not None and torch.device(wanted).type == "cuda":
-        return True
-    return any(isinstance(t, FakeTensor) or t.device.type == "cuda" for t in given)
-
-
-def _takes_lists(name: str) -> bool:
-    return name.startswith("_foreach") or name.startswith("_fused_adam")
-
-
-def _bytes(tensor: Tensor) -> int:
-    """What reading it once moves; nothing where one number stands for many."""
-    return 0 if 0 in tensor.stride() else tensor.numel() * tensor.element_size()

@@ -78,6 +78,9 @@ class Rehearser:
         dtype = "bfloat16" if config.training.dtype == "auto" else config.training.dtype
         start = StartedAs("cuda", dtype, compiled)
         settings = trainer_config(config, self.data, self.folder, start)
+        if not settings.training.disable_cuda_graphs:
+            settings.training.disable_cuda_graphs = True
+            self.left_out.append("CUDA graphs: there is no device to record one on.")
         settings.metrics.log_freq = LOG_EVERY
         settings.checkpoint.enable = False
         settings.compile.backend = BACKEND
