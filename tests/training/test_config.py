@@ -12,17 +12,21 @@ from workbench.data import PreparedData
 from workbench.recipe import run_config
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
+from workbench.runs.started_as import StartedAs
 from workbench.store.read_records import read_records
-from workbench.training.config import Precision, trainer_config
+from workbench.training.config import trainer_config
 from workbench.training.trainer import StudyTrainer
 
 pytestmark = pytest.mark.training
 
 
-def configured(run: RunFolder, device: str, dtype: str) -> StudyTrainer.Config:
+def configured(
+    run: RunFolder, device: str, dtype: str, *, compiled: bool = False
+) -> StudyTrainer.Config:
     document = run.config_json()
+    start = StartedAs(device, dtype, compiled)
     prepared = PreparedData.open(run.results / document["data"]["folder"])
-    return trainer_config(run_config(document), prepared, run.path, Precision(device, dtype))
+    return trainer_config(run_config(document), prepared, run.path, start)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_kernels_are_fused_on_a_gpu_and_by_the_key(
 
 
 def test_products_go_together_where_they_are_compiled(tmp_path: Path, corpus: Path) -> None:
-    config = configured(make_run(tmp_path, corpus, "training.compile=true"), "cuda", "bfloat16")
+    config = configured(make_run(tmp_path, corpus), "cuda", "bfloat16", compiled=True)
     assert config.model_spec is not None
     assert config.model_spec.parallelize_fn.keywords["products_together"]
 
