@@ -28,11 +28,12 @@ from workbench.recipe import RunConfig, load_recipe
 from workbench.running import worker
 from workbench.running.environment import worker_environment
 from workbench.training import titan_patches
-from workbench.training.config import resolve_precision, trainer_config
+from workbench.training.config import trainer_config
 from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
 from workbench.training.record_metrics import RecordSink
+from workbench.training.start import start_of
 from workbench.training.trainer import Hooks, StudyTrainer
 
 
@@ -40,7 +41,7 @@ def workbench_steps(
     config: RunConfig, prepared: PreparedData, folder: Path
 ) -> tuple[StudyTrainer, Callable[[], None]]:
     """The workbench's trainer, and a function that takes its next step as `train` does."""
-    trainer = StudyTrainer(trainer_config(config, prepared, folder, resolve_precision(config)))
+    trainer = StudyTrainer(trainer_config(config, prepared, folder, start_of(config)))
     v = prepared.vocab
     objective = build_objective(config.training, Vocab(v.n_tokens, v.size, v.mask_id, v.bos_id))
     trainer.metrics_processor.sink = RecordSink(None, config.tokens_per_step, 1, 1.0)

@@ -67,29 +67,50 @@ def find_device(kind: str) -> Device | None:
     return Device("cuda", properties.name, alike[0] if alike else None)
 
 
-def train(run: RunFolder, folder: Path) -> dict[str, Any]:
-    """Train a run in a process of its own; its worker's report, or {"error"}."""
-    report = folder / f"{run.run_id}.json"
+def start(run: RunFolder, *options: str) -> "subprocess.Popen[bytes]":
+    """Begin to train a run in a process of its own; its report is to be `report_of(run)`."""
     command = [sys.executable, str(Path(__file__).with_name("gpu_worker.py"))]
     with open(run.log_path, "ab") as log:
-        subprocess.run(
-            [*command, str(run.path.absolute()), str(report)],
+        return subprocess.Popen(
+            [*command, str(run.path.absolute()), str(report_of(run)), *options],
             env={**os.environ, **worker_environment(1)},
             stdout=log,
             stderr=log,
-            check=False,
         )
+
+
+def report_of(run: RunFolder) -> Path:
+    return run.path.absolute() / "gpu-report.json"
+
+
+def train(run: RunFolder, *options: str, seconds: float | None = None) -> dict[str, Any]:
+    """Train a run in a process of its own; its worker's report, or {"error"}.
+
+    Args:
+        options: of `gpu_worker.py`.
+        seconds: after which it is stopped.
+    """
+    process = start(run, *options)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return {"error": f"stopped after {seconds:.0f} s"}
     status = run.status()
     if status.state != "finished":
         print("\n".join(run.last_log_lines()), file=sys.stderr)
         return {"error": status.error or f"the run is {status.state}"}
-    told: dict[str, Any] = json.loads(report.read_text())
+    told: dict[str, Any] = json.loads(report_of(run).read_text())
     return told
 
 
 def speeds(run: RunFolder) -> list[float]:
     """Tokens a second of each five steps, the first ten left out: they compile and warm up."""
-    records = [json.loads(line) for line in run.records_path.read_text().splitlines()]
+    if not run.records_path.exists():
+        return []
+    lines = run.records_path.read_text().splitlines(keepends=True)
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
     return [
         record["value"]
         for record in records
@@ -139,9 +160,9 @@ def row(run: RunFolder, report: dict[str, Any], device: Device) -> dict[str, Any
         "memory_estimate": memory.document(),
         "roofline": roofline(config, device.gpu) if device.gpu else None,
     } | report
-    if "error" in report:
-        return told
-    measured = speeds(run)
+    measured = speeds(run)  # of a run that was stopped too, as far as it came
+    if not measured:
+        return told | {"error": report.get("error", "no step was measured")}
     speed = statistics.median(measured)
     told |= {
         "tokens_per_second": speed,
@@ -152,8 +173,8 @@ def row(run: RunFolder, report: dict[str, Any], device: Device) -> dict[str, Any
     }
     if told["roofline"]:
         told["share_of_roofline"] = speed / told["roofline"]["tokens_per_second"]
-    if device.kind == "cuda":
-        told["memory_over_estimate"] = report["memory"]["steps_bytes"] / memory.total
+    if device.kind == "cuda" and "memory" in report:
+        told["memory_over_estimate"] = report["memory"]["steps_bytes"] / memory.training
     return told
 
 
@@ -170,7 +191,7 @@ def show(found: dict[str, Any]) -> None:
             line(one["objective"], one["mode"], "failed", "", "", "")
             continue
         mfu, share = one["mfu"], one.get("share_of_roofline")
-        peak, estimate = one["memory"]["steps_bytes"], one["memory_estimate"]["total"]
+        peak, estimate = one["memory"]["steps_bytes"], one["memory_estimate"]["training"]
         line(
             *(one["objective"], one["mode"], f"{one['tokens_per_second']:,.0f}"),
             "-" if mfu is None else f"{mfu:.3f}",
@@ -185,7 +206,7 @@ def measure(arguments: argparse.Namespace, device: Device) -> dict[str, Any]:
         folder = Path(temporary)
         recipe = load_recipe(write_recipe(folder, arguments, device.kind))
         runs = prepared_folders(recipe, folder / "results")
-        rows = [row(run, train(run, folder), device) for run in runs.values()]
+        rows = [row(run, train(run), device) for run in runs.values()]
     return {
         "device": device.name,
         "is_gpu_measurement": device.kind == "cuda",

@@ -1,14 +1,16 @@
 """The real worker, for `gpu.py`: it also tells what memory its training steps took.
 
-    python benchmarks/gpu_worker.py RUN_DIR REPORT
+    python benchmarks/gpu_worker.py RUN_DIR REPORT [--profile FILE] [--as-on-older-torch]
 
-Two things differ from a worker that `workbench run` starts. It writes no checkpoint: at a billion
-parameters each is 13 GB, and none is part of a step. And where torch is older than TorchTitan 0.3.0
-asks for (2.11 is what some GPU machines have), the two names that titan imports and one rank does
-not need are made up, and the model is not wrapped in FSDP2, which would call them: autocast then
-computes in bfloat16. The report says which of the two it was.
+It writes no checkpoint: at a billion parameters each is 13 GB, and none is part of a step.
+
+Where torch is older than TorchTitan 0.3.0 asks for (2.11 is what some GPU machines have), the two
+names that titan imports and one rank does not need are made up. Where the engine wraps the model in
+FSDP2, `fully_shard` then does so with titan's own mixed precision, as always, but without the mesh
+dimensions that older torch does not take. It is the same engine; the report says what was made up.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Any
 
 import torch
 import torch.distributed.fsdp
+
+PROFILED = range(12, 15)
+"""Steps of a profile: compiled and warmed up, and none of them records or evaluates."""
 
 
 def stand_in() -> list[str]:
@@ -30,23 +35,86 @@ def stand_in() -> list[str]:
     return missing
 
 
-def compute_without_fsdp() -> None:
-    """Leave one rank unwrapped, and compute in bfloat16 by autocast where the run asks for it."""
-    from workbench.training import config
-    from workbench.training.trainer import StudyTrainer
+def shard_plainly() -> None:
+    """Have one rank wrapped by `fully_shard` over a mesh of one dimension, which torch 2.11 can do.
 
-    plain_spec, plain_body = config.model_spec, StudyTrainer._forward_backward_body
+    It computes what titan's own way does, but for the order in which the two gradients of a tied
+    embedding add up.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torchtitan.config import TORCH_DTYPE_MAP
+    from torchtitan.distributed.compile import apply_compile
+    from torchtitan.distributed.fsdp import apply_fsdp_to_decoder
+    from torchtitan.tools import utils
 
-    def spec(*arguments: Any, **named: Any) -> Any:
-        return plain_spec(*arguments, **(named | {"shard_one_rank": False}))
+    from workbench.training import model as built
 
-    def body(self: StudyTrainer, *arguments: Any, **named: Any) -> Any:
-        wanted = self.config.training.mixed_precision_param == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=wanted):
-            return plain_body(self, *arguments, **named)
+    def parallelize(model: Any, **kwargs: Any) -> Any:
+        training, compiling = kwargs["training"], kwargs["compile_config"]
+        if kwargs["parallel_dims"].world_size > 1:
+            raise SystemExit("With a torch this old, gpu_worker.py trains on one rank alone.")
+        if kwargs["ac_config"] is not None:
+            kwargs["ac_config"].build(dump_folder=kwargs["dump_folder"]).apply(model)
+        if compiling.enable:
+            dims = kwargs["parallel_dims"]
+            apply_compile(model, compile_config=compiling, parallel_dims=dims)
+        apply_fsdp_to_decoder(
+            model,
+            init_device_mesh(utils.device_type, (1,), mesh_dim_names=("fsdp",)),
+            param_dtype=TORCH_DTYPE_MAP[training.mixed_precision_param],
+            reduce_dtype=TORCH_DTYPE_MAP[training.mixed_precision_reduce],
+            pp_enabled=False,
+        )
+        return model
 
-    config.model_spec = spec
-    StudyTrainer._forward_backward_body = body
+    built.parallelize_qwen3 = parallelize
+
+
+def profile(file: Path) -> None:
+    """Write what the profiled steps spend their time on, by kernel, as JSON."""
+    from torch.profiler import ProfilerActivity
+    from torchtitan.trainer import Trainer
+
+    plain = Trainer.train_step
+    cuda = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    profiler = torch.profiler.profile(activities=activities)
+
+    def step(trainer: Any, batches: Any) -> None:
+        if trainer.step == PROFILED.start:
+            profiler.start()
+        plain(trainer, batches)
+        if trainer.step == PROFILED.stop - 1:
+            if cuda:
+                torch.cuda.synchronize()
+            profiler.stop()
+            file.write_text(json.dumps(most_expensive(profiler, len(PROFILED), cuda)))
+
+    Trainer.train_step = step
+
+
+def most_expensive(profiler: Any, steps: int, cuda: bool, most: int = 60) -> dict[str, Any]:
+    """Kernels (on a CPU: operations) by their time, in milliseconds a step."""
+
+    def microseconds(event: Any) -> float:
+        return float(event.self_device_time_total if cuda else event.self_cpu_time_total)
+
+    # On a GPU what ran there, not the operations that launched it.
+    events = [e for e in profiler.key_averages() if not cuda or e.device_type.name == "CUDA"]
+    events.sort(key=microseconds, reverse=True)
+    return {
+        "steps": steps,
+        "milliseconds_a_step": sum(map(microseconds, events)) / steps / 1e3,
+        "calls_a_step": sum(event.count for event in events) / steps,
+        "kernels": [
+            {
+                "name": event.key[:160],
+                "calls_a_step": event.count / steps,
+                "milliseconds_a_step": microseconds(event) / steps / 1e3,
+            }
+            for event in events[:most]
+        ],
+    }
 
 
 class StepMemory:
@@ -86,22 +154,29 @@ class StepMemory:
         }
 
 
-def main(run_dir: Path, report: Path) -> int:
+def main(arguments: argparse.Namespace) -> int:
     """Train one run as `workbench.running.worker.main` does, and leave the report."""
     missing = stand_in()
     from workbench.running import worker
     from workbench.training.checkpoints import StoppableCheckpoints
 
-    if missing:
-        compute_without_fsdp()
+    if missing or arguments.as_on_older_torch:
+        shard_plainly()
+    if arguments.profile:
+        profile(arguments.profile)
     StoppableCheckpoints._should_save = lambda *_, **__: False
     memory = StepMemory()
     memory.watch()
-    code = worker.main(run_dir)
+    code = worker.main(arguments.run_dir)
     told = {"torch": torch.__version__, "stood_in_for": missing, "memory": memory.report()}
-    report.write_text(json.dumps(told))
+    arguments.report.write_text(json.dumps(told))
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("report", type=Path)
+    parser.add_argument("--profile", type=Path)
+    parser.add_argument("--as-on-older-torch", action="store_true")
+    sys.exit(main(parser.parse_args()))

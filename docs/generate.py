@@ -31,6 +31,7 @@ TABLES = {
     "[evaluation.task_files.NAME]": "TaskFile",
     "[parallelism]": "ParallelismConfig",
     "[compare]": "CompareConfig",
+    "[launcher.local]": "LocalConfig",
     "[launcher.slurm]": "SlurmConfig",
 }
 SWEEP = """## `[sweep]`
@@ -60,6 +61,18 @@ def branches(schema: dict[str, Any]) -> list[dict[str, Any]]:
     return [branch for branch in found if branch.get("type") != "null"]
 
 
+def in_toml(value: object) -> str:
+    """A choice as recipes have it; words are without their quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def kinds(branch: dict[str, Any]) -> list[str]:
+    """JSON's types of a branch; of choices without a type, those of the choices."""
+    if "type" in branch or "enum" not in branch:
+        return [branch.get("type", "string")]
+    return ["boolean" if isinstance(value, bool) else "string" for value in branch["enum"]]
+
+
 def type_name(schema: dict[str, Any]) -> str:
     """A type in TOML's words."""
     names = []
@@ -70,9 +83,8 @@ def type_name(schema: dict[str, Any]) -> str:
             items = branch.get("items") or branch["prefixItems"][0]
             names.append(f"list of {type_name(items)}s")
         else:
-            kind = branch.get("type", "string")
             words = {"number": "float", "object": "table"}
-            names.append(words.get(kind, kind))
+            names += [words.get(kind, kind) for kind in kinds(branch)]
     return " or ".join(dict.fromkeys(names))
 
 
@@ -84,7 +96,7 @@ def allowed(schema: dict[str, Any]) -> str:
     parts: list[str] = []
     for branch in branches(schema):
         if "enum" in branch:
-            parts.append(", ".join(f"`{value}`" for value in branch["enum"]))
+            parts.append(", ".join(f"`{in_toml(value)}`" for value in branch["enum"]))
         if "const" in branch:
             parts.append(f"`{branch['const']}`")
         limits = [f"{sign} {branch[key]:g}" for key, sign in signs if key in branch]

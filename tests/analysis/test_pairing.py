@@ -211,8 +211,13 @@ def test_a_list_is_a_side_of_the_command_line_too() -> None:
         side("--challenger", "model.dropout=0.0,1")
 
 
-def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: MakeRun) -> None:
-    kept = "training.checkpoint_points=4"
+@pytest.mark.parametrize(
+    ("key", "value"), [("checkpoint_points", 4), ("activation_checkpointing", "selective")]
+)
+def test_checkpoints_of_either_kind_distinguish_no_runs(
+    results: Path, make_run: MakeRun, key: str, value: int | str
+) -> None:
+    kept = f"training.{key}={value}"
     make_run("ar0", AR)
     make_run("ar1", AR, overrides=["training.seed=1", kept])
     make_run("d0", DIFFUSION, overrides=[MDLM, kept])
@@ -220,8 +225,20 @@ def test_checkpoints_that_are_kept_distinguish_no_runs(results: Path, make_run: 
     ingest(results)
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert row["seeds"] == 2
-    runs = [{"training.checkpoint_points": points, "training.lr": 1} for points in (None, 4)]
+    runs = [{f"training.{key}": one, "training.lr": 1} for one in (None, value)]
     assert distinguishing_keys(runs) == []
+
+
+def test_runs_of_before_there_was_a_choice_to_compile_are_compared_with_those_since(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("ar0", AR, overrides=["training.compile=false"])
+    make_run("ar1", AR, overrides=["training.seed=1"])
+    make_run("d0", DIFFUSION, overrides=[MDLM])
+    make_run("d1", DIFFUSION, overrides=[MDLM, "training.seed=1", "training.compile=false"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["seeds"] == 2
 
 
 def made_curve(run_id: str, seed: int = 0, *, points: int = 3, finished: bool = True) -> Curve:

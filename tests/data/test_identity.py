@@ -21,6 +21,15 @@ def test_the_quickstarts_run_ids_are_those_that_protocol_2_began_with() -> None:
     ]  # fmt: skip
 
 
+def test_a_recipe_that_leaves_compiling_to_the_workbench_has_the_id_of_before() -> None:
+    def ids(value: str) -> list[str]:
+        runs = load_recipe("quickstart", [f"training.compile={value}"]).runs
+        return [run_id_of(run, "0" * 64) for run in runs]
+
+    assert ids('"auto"') == ids("false")
+    assert not {*ids("true")} & {*ids("false")}
+
+
 def test_shards_and_windows_are_those_of_the_first_release(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("".join(f"line number {i} of many\n" for i in range(300)))

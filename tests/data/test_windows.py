@@ -106,6 +106,14 @@ def test_validation_windows_are_distinct_and_as_many_as_asked(
     assert (np.diff(windows.tokens_NL, axis=1) == 1).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_validation_windows_stay_in_the_type_that_the_shards_store(dtype: type) -> None:
+    spans = np.array([[0, 320]])
+    windows = HeldOutWindows.draw(np.arange(320, dtype=dtype), spans, seq_len=8, n_tokens=160)
+    assert windows.tokens_NL.dtype == dtype
+    assert HeldOutWindows.joined([windows, windows]).tokens_NL.dtype == dtype
+
+
 @given(document_lengths, st.integers(8, 4000))
 def test_a_window_is_counted_to_the_document_of_its_middle(
     lengths: list[int], n_tokens: int

@@ -23,7 +23,8 @@ STEPS = 20
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
-    """20 steps of AR on one rank and on FSDP2 x 2, of any order on one and on TP x 2: one study.
+    """20 steps of AR and diffusion on one rank and on FSDP2 x 2, of any order on one and on TP x 2:
+    one study, with fused kernels in the last two.
 
     Any order has two streams, positions and a mask of each batch's own to pass the ranks; diffusion
     has both in test_parallel_layers.
@@ -35,9 +36,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     text = text.replace("cloze_questions = 16", "cloze_questions = 16\nmemorisation = 8")
     text += """
 [[sweep.zip]]
-"training.objective" = ["ar", "ar", "aoar", "aoar"]
-"parallelism.shard" = [1, 2, 1, 1]
-"parallelism.tensor" = [1, 1, 1, 2]
+"training.objective" = ["ar", "ar", "aoar", "mdlm", "mdlm", "aoar"]
+"training.kernels" = ["plain", "plain", "plain", "plain", "fused", "fused"]
+"parallelism.shard" = [1, 2, 1, 1, 2, 1]
+"parallelism.tensor" = [1, 1, 1, 1, 1, 2]
 """
     recipe.write_text(text)
     done = run_workbench("run", recipe, "--results", folder / "results", "--jobs", "2")
@@ -57,7 +59,9 @@ def losses(results: Path, objective: str, shard: int, tensor: int) -> dict[tuple
 
 
 @pytest.mark.parametrize(
-    ("objective", "shard", "tensor"), [("ar", 2, 1), ("aoar", 1, 2)], ids=["fsdp", "tp"]
+    ("objective", "shard", "tensor"),
+    [("ar", 2, 1), ("mdlm", 2, 1), ("aoar", 1, 2)],
+    ids=["fsdp", "fused, fsdp", "fused, tp"],
 )
 def test_two_ranks_give_the_losses_of_one(
     results: Path, objective: str, shard: int, tensor: int
@@ -79,7 +83,7 @@ def test_sharded_checkpoints_export_to_the_logits_they_were_validated_with(
     assert done.returncode == 0, done.stderr
     prepared = PreparedData.open(results / run.config_json()["data"]["folder"])
     windows = validation_windows(prepared, run_config(run.config_json()).data)
-    tokens = torch.from_numpy(windows.tokens_NL)
+    tokens = torch.from_numpy(windows.tokens_NL).long()
     vocab = prepared.vocab
     inputs = torch.cat([torch.full((len(tokens), 1), vocab.bos_id), tokens[:, :-1]], dim=1)
     with torch.no_grad():

@@ -94,6 +94,7 @@ def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) ->
     line = json.loads(run.evaluations_path.read_text().splitlines()[0])
     assert (line["task"], line["draws"], line["seed"], line["n"]) == ("cloze", 2, 7, 16)
     assert (line["step"], line["tokens"], line["epoch"]) == (12, 6144, 3.0)
+    assert (line["details"]["device"], line["details"]["dtype"]) == ("cpu", "float32")
     sql = "SELECT metric, step, tokens, flops, value, stderr, n FROM metrics WHERE estimator = "
     sql += "'nelbo/seed=7/questions=16' AND draws = 2 ORDER BY metric"
     saved = query(results, sql).rows()
@@ -105,6 +106,20 @@ def test_numbers_are_saved_once_beside_the_records_of_training(results: Path) ->
     ingest(results, rebuild=True)
     assert query(results, count).item() == before
     assert query(results, sql).rows() == saved
+
+
+def test_a_number_of_another_precision_than_training_s_is_none_of_the_curve(
+    results: Path,
+) -> None:
+    run = run_of(results, "ar")
+    asked = [run.run_id, "--tasks", "val_loss", "--device", "cpu"]
+    assert rows_of(evaluate(results, *asked))["val_loss"]["estimator"] == "nll"
+    rounded = rows_of(evaluate(results, *asked, "--dtype", "bfloat16"))["val_loss"]
+    assert rounded["estimator"] == "nll/bfloat16"
+    sql = "SELECT count(DISTINCT value) FROM metrics WHERE metric = 'val_loss' AND step = 12 AND "
+    assert query(results, f"{sql} run_id = '{run.run_id}'").item() == 2
+    with pytest.raises(InputError, match=r"--dtype half: expected auto, float32 or bfloat16\."):
+        evaluate(results, *asked, "--dtype", "half")
 
 
 def test_a_store_that_cannot_be_written_costs_no_number(results: Path) -> None:

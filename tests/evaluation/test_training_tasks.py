@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RECIPE
+from tests.conftest import RECIPE, TrainedRuns
 from tests.evaluation.test_question_files import HELLASWAG, MMLU, written
+from workbench.data import PreparedData
 from workbench.errors import InputError
+from workbench.evaluation.held_out_loss import held_out_tasks
+from workbench.evaluation.memorisation import memorisation_task
+from workbench.evaluation.tasks import Measured, training_tasks
 from workbench.planning.plan import plan_study, run_id_of
 from workbench.planning.prepare import prepare_study
-from workbench.recipe import Recipe, RunConfig, load_recipe
+from workbench.recipe import Recipe, RunConfig, load_recipe, run_config
 from workbench.recipe.task_names import TASK_DRAWS
 from workbench.running import worker
 from workbench.running.study import make_folders, run_study
 from workbench.store.read_records import read_records
+from workbench.training.trained_model import as_trainer, load_run_model
 
 
 def recipe_with(tmp_path: Path, corpus: Path, evaluation: str, *overrides: str) -> Recipe:
@@ -141,3 +146,41 @@ def test_wrong_keys_are_refused(
     with pytest.raises(InputError) as refused:
         recipe_with(tmp_path, corpus, evaluation)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm", "block", "aoar"])
+def test_an_evaluation_passes_as_many_sequences_at_once_as_a_rank_trains_on(
+    trained: TrainedRuns, objective: str
+) -> None:
+    """Not the global batch, which no GPU has room for; and no number depends on it."""
+    run = trained[objective]
+    document = run.config_json()
+    config = run_config(document)
+    prepared = PreparedData.open(run.results / document["data"]["folder"])
+    evaluation = config.evaluation.model_copy(update={"memorisation": 6})
+    loaded = load_run_model(run, device="cpu")
+    passed: list[int] = []
+    loaded.model.register_forward_pre_hook(lambda _, given: passed.append(len(given[0])))
+
+    def measured(**training: int) -> tuple[RunConfig, list[Measured]]:
+        ours = config.model_copy(
+            update={
+                "training": config.training.model_copy(update=training),
+                "evaluation": evaluation,
+            }
+        )
+        tasks = held_out_tasks(ours, prepared, run) + training_tasks(ours, prepared)
+        tasks.append(memorisation_task(ours, prepared))
+        asked = as_trainer(loaded)
+        asked.step = 1
+        passed.clear()
+        return ours, [one for task in tasks for one in task(asked)]
+
+    ours, found = measured(micro_batch_size=4)
+    assert max(passed) == ours.scored_at_once == 4
+    ours, of_whole_batches = measured()
+    assert max(passed) == ours.scored_at_once == ours.training.batch_size
+    for one, other in zip(found, of_whole_batches, strict=True):
+        assert one.metric == other.metric
+        assert one.estimate.value == pytest.approx(other.estimate.value, rel=1e-5)
+        assert one.estimate.stderr == pytest.approx(other.estimate.stderr, rel=1e-4)

@@ -175,6 +175,22 @@ def test_clean_tokens_never_change_and_special_ones_are_never_drawn(name: str) -
     assert (last < VOCAB.n_tokens).all()
 
 
+@pytest.mark.parametrize("name", ["ancestral", "ancestral-blocks", "confidence", "blocks"])
+def test_a_network_asked_for_some_places_gives_the_text_of_one_asked_for_all(name: str) -> None:
+    asked = []
+
+    def denoise_at(tokens_BL: Tensor, row_N: Tensor, place_N: Tensor) -> Tensor:
+        assert (tokens_BL[row_N, place_N] == VOCAB.mask_id).all(), "known tokens are not sought"
+        asked.append(len(row_N))
+        return TABLE.denoise(tokens_BL)[row_N, place_N]
+
+    settings = Settings(steps=3, block_size=2 if "blocks" in name else None)
+    some = replace(TABLE.network(), denoise_at=denoise_at)
+    texts = [sample(name, network, settings, (1,), n=64) for network in (TABLE.network(), some)]
+    assert torch.equal(*texts)
+    assert sum(asked) < 64 * L * len(asked)
+
+
 @pytest.mark.parametrize("name", ["ancestral-blocks", "blocks"])
 def test_blocks_are_filled_from_left_to_right(name: str) -> None:
     spy = Spy(24)

@@ -24,7 +24,8 @@ from workbench.runs.folder import RunFolder
 from workbench.store import ingest
 
 H100 = GPUS["h100"]
-PAPER = "recipes/paper/figure-03-size.toml"
+PAPER = "recipes/paper/figure-01-unique-tokens.toml"
+LARGE = ("model.size=8B", "parallelism.shard=16")
 
 
 def test_a_step_takes_its_flops_over_what_the_gpus_deliver(tmp_path: Path) -> None:
@@ -40,14 +41,31 @@ def test_recomputing_activations_costs_a_third_more_and_lets_the_largest_fit(
     tmp_path: Path,
 ) -> None:
     def largest(*overrides: str) -> dict:
-        plan = plan_study(load_recipe(PAPER, list(overrides)), tmp_path)
-        return max(gpu_costs(plan, tmp_path, H100, 32), key=lambda row: row["n_params"])
+        plan = plan_study(load_recipe(PAPER, [*LARGE, *overrides]), tmp_path)
+        return gpu_costs(plan, tmp_path, H100, 32)[0]
 
     kept, again = largest(), largest("training.activation_checkpointing=true")
     assert again["step_seconds"] == pytest.approx(kept["step_seconds"] * 4 / 3)
+    selected = largest("training.activation_checkpointing=selective")
+    assert selected["step_seconds"] == pytest.approx(kept["step_seconds"] * 7 / 6)
+    assert kept["memory_bytes"] > selected["memory_bytes"] > again["memory_bytes"]
     assert (kept["mfu"], kept["mfu_from"]) == (ASSUMED_MFU, "assumed")
     assert (kept["fits"], kept["fits_recomputed"], again["fits"]) == (False, True, True)
     assert gpu_table_row(kept)["fits"] == "with activation checkpointing"
+
+
+def test_an_evaluation_too_large_does_not_fit_however_training_is_done(tmp_path: Path) -> None:
+    """Logits of the global batch of 256, on each GPU: what no activation checkpointing mends."""
+    plan = plan_study(load_recipe(PAPER, []), tmp_path)
+    assert all(row["fits"] for row in gpu_costs(plan, tmp_path, H100))
+    plan = plan_study(load_recipe(PAPER, ["evaluation.validation_batch_size=512"]), tmp_path)
+    for row in gpu_costs(plan, tmp_path, H100):
+        assert row["memory_bytes"] == row["memory_evaluation_bytes"] > row["memory_training_bytes"]
+        assert not row["fits"]
+        assert not row["fits_recomputed"]
+        shown = gpu_table_row(row)
+        assert shown["fits"] == "no"
+        assert float(shown["evaluation"].split()[0]) > 80
 
 
 def test_more_gpus_need_less_memory_each_and_the_same_flops(tmp_path: Path) -> None:

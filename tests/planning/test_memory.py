@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.planning.memory import Memory, memory_per_gpu
+from workbench.planning.memory import EvaluationMemory, Memory, memory_per_gpu
 from workbench.planning.plan import Plan, plan_study
 from workbench.planning.sharding import dry_runs, sharding_row
 from workbench.recipe import ModelConfig, RunConfig, load_recipe, objective_facts
@@ -165,18 +165,62 @@ def test_checkpointing_micro_batches_and_sharding_save_memory(recipe: Path) -> N
     assert base.activations == base.activations_kept > base.activations_recomputed
     checkpointed = large(recipe, "8B", 8, 1, "training.activation_checkpointing=true")
     assert checkpointed.runs[0].memory.activations == base.activations_recomputed
+    selective = large(recipe, "8B", 8, 1, "training.activation_checkpointing=selective")
+    selected = selective.runs[0].memory
+    assert base.activations_kept > selected.activations > base.activations_recomputed
+    assert base.backward < selected.backward < base.backward_recomputed
+    assert base.training > selected.training > checkpointed.runs[0].memory.training
+    assert checkpointed.runs[0].memory.training == base.recomputed
     smaller = large(recipe, "8B", 8, 1, "training.micro_batch_size=1").runs[0].memory
     assert smaller.activations * 32 == pytest.approx(base.activations, rel=1e-6)
-    assert smaller.logits * 32 == base.logits
     wider = large(recipe, "8B", 4, 2).runs[0].memory
     assert wider.parameters == pytest.approx(base.parameters, rel=1e-3)
-    assert wider.logits == base.logits, "twice the sequences a rank, half of the vocabulary"
+
+
+def test_logits_are_those_of_some_positions_where_kernels_are_fused(recipe: Path) -> None:
+    def logits(tensor: int, *keys: str) -> int:
+        return large(recipe, "8B", 8 // tensor, tensor, *keys).runs[0].memory.logits
+
+    plain, one = "training.kernels=plain", "training.micro_batch_size=1"
+    assert logits(1, plain, one) * 32 == logits(1, plain)
+    # Twice the sequences, half of the vocabulary; shards take four copies in float32.
+    assert logits(1, plain) * 16 == logits(2, plain) * 12
+    assert logits(2) == logits(2, plain), "the softmax of vocabulary shards goes over ranks"
+    half, whole = logits(1, "training.micro_batch_size=16"), logits(1)
+    # What grows is as wide as the model: hidden states and their gradient, not logits.
+    assert (whole - half) == 3 * 2 * 16 * 2048 * SIZES["8B"].width
+    assert whole < logits(1, plain) / 5
+
+
+def test_one_rank_keeps_converted_weights_and_gathers_none(recipe: Path) -> None:
+    def gathered(shard: int, *keys: str) -> int:
+        return large(recipe, "1B", shard, 1, *keys).runs[0].memory.gathered
+
+    n_params = large(recipe, "1B", 1, 1).runs[0].n_params
+    assert gathered(1) == 2 * n_params
+    assert gathered(2) == gathered(1, "training.kernels=plain") < gathered(1)
+
+
+def test_the_backward_pass_of_a_layer_may_need_more_than_the_logits(recipe: Path) -> None:
+    """64 sequences at once, each layer computed again: traced at 14.7 GB of 3 layers of the 1B, a
+    third of them in gradients and what is computed again."""
+    keys = ("training.objective=mdlm", "training.noise_samples=8", "training.micro_batch_size=8")
+    planned = large(recipe, "1B", 8, 1, *keys, "training.activation_checkpointing=true")
+    config = planned.runs[0].config
+    shallow = config.model.model_copy(update={"layers": 3})
+    memory = memory_per_gpu(config.model_copy(update={"model": shallow}))
+    assert memory.training == pytest.approx(14.75e9, rel=0.05)
+    assert memory.backward > 2 * memory.logits
 
 
 def test_no_fsdp_gathers_nothing(recipe: Path) -> None:
     memory = plan(recipe, "training.dtype=float32").runs[0].memory
     assert memory.gathered == 0
-    assert memory.document()["total"] == memory.total
+    assert memory.evaluation.gathered == 0
+    document = memory.document()
+    assert document["total"] == memory.total
+    assert document["training"] == memory.training
+    assert document["evaluation"]["total"] == memory.evaluation.total
 
 
 def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
@@ -184,7 +228,7 @@ def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
     predicted: `plan --gpu` says of each whether it fits."""
 
     def memory(*keys: str) -> Memory:
-        return plan(recipe, *keys).runs[0].memory
+        return plan(recipe, "training.kernels=plain", *keys).runs[0].memory
 
     plain = memory("training.objective=mdlm")
     samples = memory("training.objective=mdlm", "training.noise_samples=8")
@@ -195,4 +239,45 @@ def test_memory_follows_the_passes_of_the_objective(recipe: Path) -> None:
         doubled = memory(f"training.objective={objective}", f"training.{key}")
         assert (doubled.activations, doubled.logits) == (2 * plain.activations, plain.logits)
         assert doubled.masks > plain.masks == 0
-        assert doubled.total == plain.total + plain.activations + doubled.masks
+        assert plain.backward < doubled.backward < plain.logits
+        assert doubled.training == plain.training + plain.activations + doubled.masks
+        assert doubled.evaluation.activations == 2 * plain.evaluation.activations
+
+
+def test_the_larger_of_training_and_evaluation_is_what_a_run_needs(recipe: Path) -> None:
+    """Logits of the whole global batch on every rank are more than training ever takes."""
+
+    def memory(*keys: str) -> Memory:
+        planned = large(recipe, "1B", 8, 1, "training.micro_batch_size=8", *keys)
+        return planned.runs[0].memory
+
+    usual = memory()
+    assert usual.total == usual.training > usual.evaluation.total
+    whole = memory("evaluation.validation_batch_size=2048")
+    assert whole.training == usual.training
+    assert whole.total == whole.evaluation.total > 2048 * 2048 * 50_304 * 2
+    assert whole.evaluation.held == usual.parameters + usual.optimizer
+    assert whole.recomputed == whole.total, "an evaluation keeps no activations"
+    same = memory("evaluation.validation_batch_size=8")
+    assert same.evaluation == usual.evaluation
+
+
+@pytest.mark.parametrize(
+    ("batch", "keys", "most"),
+    [
+        (8, "tasks=[]", 8),
+        (8, 'tasks=["cloze"]', 8),  # 4 draws of 2
+        (7, 'tasks=["cloze"]', 7),  # 4 draws of 1
+        (14, 'tasks=["cloze"]', 15),  # of 3: five times
+    ],
+)
+def test_the_passes_of_tasks_are_counted_with_the_draws_that_they_are_filled_with(
+    recipe: Path, batch: int, keys: str, most: int
+) -> None:
+    def evaluation(*keys: str) -> EvaluationMemory:
+        planned = plan(recipe, "training.objective=mdlm", *(f"evaluation.{key}" for key in keys))
+        return planned.runs[0].memory.evaluation
+
+    found = evaluation(f"validation_batch_size={batch}", keys)
+    assert found.activations == evaluation(f"validation_batch_size={most}", "tasks=[]").activations
+    assert found.logits == evaluation(f"validation_batch_size={batch}", "tasks=[]").logits

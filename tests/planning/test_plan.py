@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workbench
+from tests.made_runs import MakeRun
+from workbench.data.describe import with_text_columns
 from workbench.data.preparation import prepare
 from workbench.errors import InputError
 from workbench.planning.plan import calibration_path, estimate_time, plan_study, run_id_of
 from workbench.recipe import load_recipe
+from workbench.runs.started_as import StartedAs, note_started_as
+from workbench.store import ingest
 
 
 def test_a_plan_without_data_defers_what_needs_it(recipe: Path, tmp_path: Path) -> None:
@@ -89,6 +93,35 @@ def test_time_is_estimated_from_what_was_measured_and_else_not_at_all(
     assert one.source == "the calibration"
 
 
+def test_time_is_estimated_from_runs_that_were_compiled_as_these_will_be(
+    results: Path, make_run: MakeRun
+) -> None:
+    def trained(run_id: str, speed: float, *overrides: str, compiled: bool | None = None) -> None:
+        speeds = {10: speed, 20: speed}
+        run = make_run(run_id, speeds, metric="tokens_per_second", overrides=list(overrides))
+        if compiled is not None:
+            note_started_as(run, StartedAs("cpu", "float32", compiled))
+
+    def seconds(*overrides: str) -> float:
+        plan = plan_study(
+            load_recipe("quickstart", ["training.objective='ar'", *overrides]), results
+        )
+        estimate = estimate_time(plan, results, jobs=1)
+        assert estimate is not None
+        return estimate.seconds * 1000 / plan.total_tokens
+
+    trained("demanded", 4_000, "training.compile=true")
+    trained("chosen", 4_000, compiled=True)
+    ingest(results)
+    assert seconds() == pytest.approx(1 / 4), "where no eager run is known, such as on a GPU"
+    trained("before", 1_000, "training.compile=false")
+    trained("eager", 1_000, compiled=False)
+    ingest(results)
+    assert seconds() == seconds("training.compile=false") == pytest.approx(1)
+    assert seconds("training.compile=true") == pytest.approx(1 / 4)
+    assert seconds("training.total_tokens=200_000_000") == pytest.approx(1 / 4, rel=1e-4)
+
+
 def test_a_thousand_runs_plan_in_two_seconds(tmp_path: Path, corpus: Path) -> None:
     from tests.conftest import RECIPE
 
@@ -110,3 +143,14 @@ def test_the_json_holds_the_keys_of_the_contract(recipe: Path, workbench: Workbe
         "run_id", "objective", "n_params", "n_params_non_embedding", "unique_tokens",
         "total_tokens", "epochs", "steps", "train_flops",
     }  # fmt: skip
+
+
+def test_the_coders_epochs_are_those_of_the_paper(tmp_path: Path) -> None:
+    """Section 4: 1.4T tokens of 9B unique ones, and then 100B of the 1B kept for annealing."""
+    for run in plan_study(load_recipe("paper/figure-07-coder"), tmp_path).runs:
+        row = run.row()
+        assert row["epochs"] == pytest.approx(1.4e12 / 9e9, rel=1e-5)
+        assert row["anneal"]["epochs"] == pytest.approx(100, rel=1e-5)
+        assert row["anneal"]["tokens"] + row["epochs"] * 9e9 == pytest.approx(1.5e12, rel=1e-5)
+        (shown,) = with_text_columns([row])
+        assert shown["anneal"].endswith(", 100 epochs")

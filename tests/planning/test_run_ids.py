@@ -76,6 +76,8 @@ def test_a_folder_that_has_moved_is_prepared_anew_and_is_the_same_run(
     [
         "training.checkpoint_every=5",
         "training.checkpoint_points=3",
+        "training.activation_checkpointing=true",
+        "launcher.local.runs_per_gpu=4",
         "study.name=another",
     ],
 )

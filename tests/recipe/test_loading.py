@@ -138,6 +138,8 @@ def test_a_message_names_the_combination_of_the_sweep_that_is_wrong(tmp_path: Pa
     ("key", "plain", "other"),
     [
         ("training.activation_checkpointing", False, True),
+        ("training.activation_checkpointing", False, "selective"),
+        ("training.cuda_graphs", False, True),
         ("training.noise_samples", 1, 2),
         ("data.validation_extra", [], [{"name": "x", "path": "x.txt"}]),
     ],
@@ -153,6 +155,19 @@ def test_a_value_that_asks_for_nothing_makes_the_run_without_the_key(
 
 def toml(value: object) -> str:
     return json.dumps(value).replace('": ', '" = ')
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["model.dropout=0.1", "model.moe_experts=4", 'training.kernels="plain"', "parallelism.shard=2"],
+)
+def test_cuda_graphs_are_refused_where_a_step_is_not_the_same_kernels_each_time(
+    tmp_path: Path, other: str
+) -> None:
+    text = ('"training.objective" = ["ar"]', "training.lr=1e-3", "training.cuda_graphs=true")
+    assert load(tmp_path, *text)
+    with pytest.raises(InputError, match=r"training.cuda_graphs = true does not go with"):
+        load(tmp_path, *text, other)
 
 
 def test_no_dropout_is_one_run_however_it_is_written(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from tests.conftest import Workbench
 from tests.disks import refused_at
 from tests.running.test_worker import make_run, values
 from workbench.errors import InputError
+from workbench.planning import compiling
 from workbench.running import worker
 from workbench.running.extend import extend, extended_run
 from workbench.runs.folder import RunFolder
+from workbench.runs.started_as import StartedAs, started_as
 from workbench.store.read_records import read_records
 
 pytestmark = pytest.mark.training
@@ -70,6 +72,19 @@ def test_an_extended_run_is_bit_for_bit_the_run_planned_so_from_the_start(
         if metric in last_equal:
             equal = short[metric, step] == planned[metric, step]
             assert equal == (step <= last_equal[metric]), (metric, step)
+
+
+def test_an_extended_run_goes_on_as_its_parent_was_started(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = trained(tmp_path, corpus)
+    began = started_as(parent.provenance_json())
+    assert began == StartedAs("cpu", "float32", compile=False)
+    monkeypatch.setattr(compiling, "AUTO_COMPILE_FLOPS", 1.0)
+    child = extended_run(tmp_path, parent, LONG)
+    assert started_as(child.provenance_json()) == began
+    assert worker.main(child.path) == worker.FINISHED
+    assert started_as(child.provenance_json()) == began
 
 
 def test_the_checkpoint_before_the_decay_outlives_later_ones(tmp_path: Path, corpus: Path) -> None:

@@ -3,17 +3,22 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import RECIPE
 from tests.disks import FULL, files_end_at
+from workbench.planning import compiling
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
 from workbench.running import worker
 from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
+from workbench.runs.started_as import StartedAs, note_started_as, started_as
 from workbench.store.read_records import read_records
+from workbench.training.trainer import StudyTrainer
 
 pytestmark = pytest.mark.training
 
@@ -134,3 +139,71 @@ def test_a_full_disk_fails_a_run_by_name_and_the_next_start_goes_on(
     assert read_records(run.records_path).problems == []
     assert list(values(run, "train_loss")) == list(range(1, 13))
     assert run.status().attempts == 2
+
+
+def test_a_run_records_what_it_starts_as_and_says_why_it_is_eager(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(compiling, "AUTO_COMPILE_FLOPS", 1.0)
+    run = make_run(tmp_path, corpus)
+    assert worker.main(run.path) == worker.FINISHED
+    why = "there is no C++ compiler (no-such-compiler)"
+    assert started_as(run.provenance_json()) == StartedAs("cpu", "float32", False, why)
+    assert f"trains as cpu float32 eager ({why})" in capfd.readouterr().err
+
+
+def test_a_compiled_run_is_not_begun_without_a_compiler(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    run = make_run(tmp_path, corpus, "training.compile=true")
+    assert worker.main(run.path) == worker.FAILED
+    assert "training.compile = true, and there is no C++ compiler" in str(run.status().error)
+    assert not run.records_path.exists()
+    assert started_as(run.provenance_json()) is None
+
+
+def test_a_run_that_began_on_another_device_is_left_as_it_is_until_it_has_that_again(
+    tmp_path: Path, corpus: Path
+) -> None:
+    run = make_run(tmp_path, corpus)
+    began = StartedAs("cuda", "bfloat16", True)
+    note_started_as(run, began)
+    record = {"step": 1, "metric": "train_loss", "value": 5.0, "tokens": 512, "epoch": 0.1}
+    run.records_path.write_text(json.dumps(record) + "\n")
+    before = run.records_path.read_bytes()
+    assert worker.main(run.path) == worker.FAILED
+    error = str(run.status().error)
+    assert "started as cuda bfloat16 compiled, and there is no GPU here" in error
+    assert "move the run's folder away" in error
+    assert run.records_path.read_bytes() == before
+    assert started_as(run.provenance_json()) == began
+    # Nothing was recorded yet: what it was started as holds for no number.
+    run.records_path.unlink()
+    run.plan_again()
+    assert worker.main(run.path) == worker.FINISHED
+    assert started_as(run.provenance_json()) == StartedAs("cpu", "float32", False)
+
+
+def test_determinism_is_asked_for_while_a_run_that_wants_it_trains_and_no_longer(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    plain = StudyTrainer.train_step
+
+    def step(self: StudyTrainer, batches: Any) -> None:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        plain(self, batches)
+
+    monkeypatch.setattr(StudyTrainer, "train_step", step)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # set by titan, and put back
+    without = make_run(tmp_path, corpus)
+    asked = make_run(tmp_path, corpus, "training.deterministic=true")
+    assert make_run(tmp_path, corpus, "training.deterministic=false").path == without.path
+    assert asked.path != without.path
+    for run in (asked, without):
+        assert worker.main(run.path) == worker.FINISHED
+    assert seen == [True] * 12 + [False] * 12
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert values(asked, "train_loss") == values(without, "train_loss")

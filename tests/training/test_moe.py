@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.fake_cuda import CUDA, moves, on_gpu
 from tests.running.test_worker import make_run, values
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
@@ -46,6 +47,19 @@ def test_a_token_gets_the_weighted_sum_of_its_experts(top_k: int) -> None:
                 hidden = F.silu(experts.w1_EFD[e] @ x) * (experts.w3_EFD[e] @ x)
                 expected[b, t] += w * (experts.w2_EDF[e] @ hidden)
     torch.testing.assert_close(moe(x_BLD), expected)
+
+
+def test_on_a_gpu_a_router_waits_for_nothing_from_the_host() -> None:
+    with moves() as seen:
+        model = on_gpu(build(RouterWeights(aux=0.3, z=0.2), layers=1))
+        routers = Routers(model, None)
+        x_BLD, tokens = torch.randn(2, 5, 32, device=CUDA), torch.full((), 10, device=CUDA)
+        seen.clear()
+        routers.before_pass(tokens)
+        routers.routers[0](x_BLD)
+        routers.after_pass()
+        assert routers.sums is not None
+        assert seen == []
 
 
 def routing(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,8 +17,9 @@ from workbench.runs.folder import RunFolder
 from workbench.runs.items import items_of, read_items
 from workbench.runs.studies import find_run
 from workbench.store.read_records import read_records
-from workbench.training.trained_model import as_trainer, load_run_model
-from workbench.training.validation import Validation
+from workbench.training.masks import mask_form
+from workbench.training.trained_model import _dtype, as_trainer, load_run_model
+from workbench.training.validation import Validation, sequence_nll
 
 
 @pytest.fixture
@@ -142,3 +143,38 @@ def test_a_model_is_loaded_without_the_shards_of_its_data(copied: RunFolder) -> 
     assert not (copied.results / "data").exists()
     weights = load_run_model(copied, device="cpu", step=11).model.state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize("objective", ["ar", "block"])
+def test_a_model_in_bfloat16_computes_as_training_in_it_does(
+    trained: TrainedRuns, objective: str
+) -> None:
+    run = trained[objective]
+    exact = load_run_model(run, device="cpu")
+    rounded = load_run_model(run, device="cpu", dtype="bfloat16")
+    assert (exact.dtype, rounded.dtype) == ("float32", "bfloat16")
+    assert mask_form(rounded.model).dtype == torch.bfloat16
+    for name, weight in rounded.model.named_parameters():
+        assert torch.equal(weight, exact.model.get_parameter(name).bfloat16())
+    for name, table in rounded.model.named_buffers():
+        assert torch.equal(table, exact.model.get_buffer(name)), "angles are no weights"
+    made = as_trainer(exact).objective
+    tokens = torch.randint(0, 256, (2, exact.context), generator=torch.Generator().manual_seed(0))
+    question_B = torch.arange(2)
+    asked = made.answer_inputs(tokens, 20, question_B, 0, 1)
+    found = [sequence_nll(as_trainer(model), asked) for model in (exact, rounded)]
+    torch.testing.assert_close(*found, rtol=2e-2, atol=0.0)
+    assert not torch.equal(*found)
+
+
+def test_by_itself_a_model_is_loaded_in_what_it_was_trained_in_on_a_gpu_and_float32_on_a_cpu(
+    trained: TrainedRuns,
+) -> None:
+    loaded = load_run_model(trained["ar"], device="cpu", dtype="auto")
+    assert (loaded.dtype, loaded.trained_in) == ("float32", "float32")
+    assert _dtype("auto", "cuda", "bfloat16") == torch.bfloat16
+    assert _dtype("auto", "cuda", "float32") == torch.float32
+    assert _dtype("auto", "cpu", "bfloat16") == torch.float32
+    assert _dtype("float32", "cuda", "bfloat16") == torch.float32
+    with pytest.raises(InputError, match=r"--dtype half: expected auto, float32 or bfloat16\."):
+        load_run_model(trained["ar"], device="cpu", dtype="half")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import TrainedRuns
+from tests.fake_cuda import CUDA, moves
 from tests.training.toy import EVERY_SEQUENCE, VOCAB, L, V, batch, mdlm, network, nll, trainer
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
@@ -35,6 +36,7 @@ from workbench.training.validation import (
     position_nll,
     rank_chunks,
     sequence_nll,
+    tokens_of,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin" / "src"
@@ -358,3 +360,25 @@ def test_the_noise_between_draws_leaves_out_what_is_by_design() -> None:
     assert between_draws(by_design + np.zeros((50, 4))) == pytest.approx(0, abs=1e-9)
     noise = rng.normal(size=(4000, 4)) * 3
     assert between_draws(by_design[:1] + noise).mean() == pytest.approx(9 / 4, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.uint32])
+def test_the_ranks_read_every_window_once_in_batches_of_one_size(dtype: type) -> None:
+    windows_NL: np.ndarray = np.arange(70, dtype=dtype).reshape(7, 10) * 900
+    cpu, seen = torch.device("cpu"), []
+    for rank in range(2):
+        for chunk in rank_chunks(7, 2, rank, 2, cpu):
+            tokens_BL = tokens_of(windows_NL, chunk, cpu)
+            assert (tokens_BL.shape, tokens_BL.dtype) == ((2, 10), torch.int64)
+            assert chunk.rows.tolist() == chunk.on_host.tolist()
+            seen += tokens_BL[chunk.counts > 0].tolist()
+    assert sorted(seen) == windows_NL.tolist()
+
+
+def test_windows_go_to_a_gpu_as_they_are_stored_and_nobody_waits_for_them() -> None:
+    windows_NL: np.ndarray = np.arange(70, dtype=np.uint16).reshape(7, 10)
+    with moves() as seen:
+        for chunk in rank_chunks(7, 2, 0, 2, CUDA):
+            tokens_BL = tokens_of(windows_NL, chunk, CUDA)
+            assert (tokens_BL.device, tokens_BL.dtype) == (CUDA, torch.int64)
+        assert seen == [("_to_copy", "cpu", "cuda", True)] * 2

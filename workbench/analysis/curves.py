@@ -15,7 +15,7 @@ from workbench.conditions import Conditions, matching
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.metrics import spellings
-from workbench.recipe.identity import SOURCE_KEYS
+from workbench.recipe.identity import AUTO_COMPILE_IS, SOURCE_KEYS
 from workbench.recipe.plain_values import PLAIN
 from workbench.recipe.sweep import dotted, sweepable_keys
 from workbench.store import query
@@ -140,6 +140,9 @@ def run_keys(run: dict[str, Any]) -> dict[str, Any]:
     keys = {**_parsed(run["config"]), "n_params": run["n_params"]}
     if keys.get("data.unique_tokens") is None:
         keys["data.unique_tokens"] = run["unique_tokens"]
+    if keys.get("training.compile") == "auto":
+        # One value whatever became of it: a run is the same whether or not its recipe chose.
+        keys["training.compile"] = AUTO_COMPILE_IS
     return keys
 
 

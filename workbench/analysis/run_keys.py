@@ -9,7 +9,7 @@ from workbench.recipe.objectives import foreign_keys
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
 UNIQUE = "data.unique_tokens"
-CHANGE_NOTHING = frozenset({"training.checkpoint_points"})
+CHANGE_NOTHING = frozenset({"training.checkpoint_points", "training.activation_checkpointing"})
 """Keys that change no number of a run: they distinguish no runs."""
 ALWAYS_NAMED = (UNIQUE, "n_params")
 """Keys that every group is called by, whether they differ or not."""

@@ -62,8 +62,13 @@ def eval_(
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu or cuda; in float32 on either.")
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
+        ),
     ] = "auto",
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="Programs written for each problem.")
@@ -130,6 +135,7 @@ def eval_(
         step=_step(checkpoint),
         all_checkpoints=all_checkpoints,
         device=device,
+        dtype=dtype,
         record=record,
         together=ensemble,
     )

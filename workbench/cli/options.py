@@ -57,7 +57,8 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.seed=1."),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Ranks at once. Default: GPUs, or CPU cores.")
+    int | None,
+    typer.Option("--jobs", min=1, help="Ranks at once. Default: what GPUs or CPU cores hold."),
 ]
 RESULTS = Path("results")
 ColumnOption = Annotated[

@@ -55,8 +55,13 @@ def sample(
     checkpoint: Annotated[
         int | None, typer.Option("--checkpoint", help="A step. Default: the newest.")
     ] = None,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu or cuda; in float32 on either.")
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
+        ),
     ] = "auto",
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
@@ -72,7 +77,7 @@ def sample(
         temperature=temperature, top_p=top_p, seed=seed, steps=steps, block_size=block_size
     )
     text = read_prompt(prompt, prompt_file)
-    model = load_run_model(find_run(results, run), device=device, step=checkpoint)
+    model = load_run_model(find_run(results, run), device=device, step=checkpoint, dtype=dtype)
     chosen = choose_sampler(sampler, model.config.training.objective)
     made = complete(model, chosen, text, settings, n_new=tokens, count=count, window=window)
     _show(made, fmt)

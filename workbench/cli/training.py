@@ -51,10 +51,19 @@ def plan(
     mfu: Annotated[
         float | None, typer.Option("--mfu", help="Share of the GPU's peak to reckon with.")
     ] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Step, validate and sample each kind of run on fake GPUs."),
+    ] = False,
+    layers: Annotated[
+        int | None,
+        typer.Option("--layers", min=1, help="--rehearse: this many layers and one more."),
+    ] = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a study's runs and what they cost, before anything starts."""
     from workbench.cli.output import emit
+    from workbench.cli.rehearsing import rehearse as _rehearse
     from workbench.data.describe import with_text_columns
     from workbench.errors import InputError
     from workbench.messages import duration
@@ -68,7 +77,7 @@ def plan(
         from workbench.running.calibrate import calibrate as measure
 
         measure(planned, results)
-    concurrent = len(make_slots(loaded.runs, jobs).free)
+    concurrent = len(make_slots(loaded.runs, jobs, loaded.launcher.local.runs_per_gpu).free)
     estimate = estimate_time(planned, results, concurrent)
     rows = planned.rows()
     document = {
@@ -85,9 +94,13 @@ def plan(
         document["bracket"] = _bracket(planned, results, fmt)
     if check_sharding:
         document["sharding"] = _check_sharding(planned, fmt)
+    if rehearse:
+        document["rehearsal"] = _rehearse(planned, gpu or "h100", gpus, layers, fmt)
+    elif layers is not None:
+        raise InputError("--layers belongs to --rehearse: of how many layers?")
     if gpu is not None:
         document["gpu"] = _gpu_costs(planned, results, gpu, gpus, mfu, fmt)
-    elif gpus is not None or mfu is not None:
+    elif mfu is not None or (gpus is not None and not rehearse):
         raise InputError("--gpus and --mfu need --gpu: which kind of GPU?")
     document["memory"] = [run.memory.document() for run in planned.runs]
     emit(with_text_columns(rows), fmt, document=document)
@@ -149,13 +162,14 @@ def _way_out(keys: tuple[str, ...]) -> str:
 def _say_memory(planned: "Plan") -> None:
     """The run that needs the most of a GPU, and what of it is what."""
     memory = max((run.memory for run in planned.runs), key=lambda memory: memory.total)
-    resident = memory.parameters + memory.gradients + memory.optimizer
     masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
-        f"Memory a GPU: up to {memory.total / 2**30:.3g} GiB = {resident / 2**30:.3g} parameters, "
-        f"gradients and AdamW + {memory.gathered / 2**30:.3g} gathered + "
-        f"{memory.activations / 2**30:.3g} activations + {memory.logits / 2**30:.3g} logits {masks}"
-        f"({memory.assumed}; CUDA's own and fragmentation not counted).",
+        f"Memory a GPU: up to {memory.training / 2**30:.3g} GiB in training = "
+        f"{memory.held / 2**30:.3g} parameters, gradients and AdamW + "
+        f"{memory.gathered / 2**30:.3g} gathered + {memory.activations / 2**30:.3g} activations + "
+        f"{memory.logits / 2**30:.3g} logits {masks}({memory.assumed}), and "
+        f"{memory.evaluation.total / 2**30:.3g} GiB in evaluation; CUDA's own and fragmentation "
+        "not counted.",
         file=sys.stderr,
     )
 

@@ -135,7 +135,8 @@ class WindowStream:
 class HeldOutWindows:
     """Fixed held-out windows: the same for every seed, objective and budget."""
 
-    tokens_NL: Ints
+    tokens_NL: NDArray[np.unsignedinteger]
+    """In the type that the shards store them in."""
     document_N: Ints
     """The document that each window lies in, by its middle."""
     weight_N: Floats
@@ -180,7 +181,7 @@ class HeldOutWindows:
         of_document = document[taken]
         weight = named / np.maximum(np.bincount(of_document, minlength=len(spans)), 1)
         windows = held_out[: pool_size * seq_len].reshape(pool_size, seq_len)
-        return cls(windows[order[taken]].astype(np.int64), of_document, weight[of_document])
+        return cls(np.array(windows[order[taken]]), of_document, weight[of_document])
 
     @classmethod
     def joined(cls, parts: "Sequence[HeldOutWindows]") -> "HeldOutWindows":

@@ -155,15 +155,14 @@ def _memorised(
             f"run {run.run_id} has no checkpoint ({run.status().state}). `workbench run` trains it."
         )
     windows = memorisation_windows(config, prepared, options.windows)
-    batch = config.evaluation.validation_batch_size or config.training.batch_size
     rows = _recorded(run)
     for step in steps:
-        trainer = as_trainer(load_run_model(run, step=step))
+        trainer = as_trainer(load_run_model(run, step=step, dtype="auto"))
         for name, windows_NL in (
             ("training", windows.training_NL),
             (HELD_OUT, windows.held_out_NL),
         ):
-            memorised = measure(trainer, windows_NL, suffix=suffix, batch=batch)
+            memorised = measure(trainer, windows_NL, suffix=suffix, batch=config.scored_at_once)
             tokens = step * config.tokens_per_step
             rows.append(
                 {

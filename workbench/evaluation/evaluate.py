@@ -34,6 +34,7 @@ def evaluate_runs(
     step: int | None = None,
     all_checkpoints: bool = False,
     device: str = "auto",
+    dtype: str = "auto",
     record: bool = True,
     together: bool = False,
 ) -> list[dict[str, Any]]:
@@ -42,6 +43,7 @@ def evaluate_runs(
     Args:
         names: run ids, or beginnings of them.
         step: a checkpoint's; None for the newest.
+        device, dtype: as `load_run_model`.
         all_checkpoints: ask every checkpoint that a run keeps (`training.checkpoint_points`).
         record: append to the runs' evaluations, and bring the store up to date.
         together: ask all runs as one model that averages their probabilities. The numbers are no
@@ -66,7 +68,7 @@ def evaluate_runs(
     groups = [runs] if together else [[run] for run in runs]
     steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
     for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
-        opened = open_run(*group, step=at, device=device, threads=options.threads)
+        opened = open_run(*group, step=at, device=device, dtype=dtype, threads=options.threads)
         answers: list[Evaluated] = []
         for ask in _asking(opened, options, programs):
             answers += ask()
@@ -145,7 +147,7 @@ def ask(opened: Opened, name: str, task: Task, options: EvalOptions) -> Iterator
     answers = list(task.ask(opened.scorer, marks=f"/seed={options.seed}/questions={count}"))
     seconds = time.perf_counter() - began
     for measured in answers:
-        yield evaluated(name, measured, options, seconds=seconds)
+        yield evaluated(name, measured, options, seconds=seconds, model=opened.model)
 
 
 def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
@@ -165,7 +167,7 @@ def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
         if options.seed:
             seeded = f"{measured.estimator}/seed={options.seed}"
             measured = replace(measured, estimator=seeded)
-        yield evaluated(VALIDATION, measured, options, seconds=seconds)
+        yield evaluated(VALIDATION, measured, options, seconds=seconds, model=opened.model)
 
 
 def _pass_task(name: str, options: EvalOptions) -> PassTask:
@@ -186,7 +188,7 @@ def ask_programs(opened: Opened, task: PassTask, options: EvalOptions) -> Iterat
     ]
     seconds = time.perf_counter() - began
     for measured in answers:
-        yield evaluated(task.name, measured, options, seconds=seconds)
+        yield evaluated(task.name, measured, options, seconds=seconds, model=opened.model)
 
 
 def _naming_plugin_sampler(opened: Opened, options: EvalOptions) -> EvalOptions:

@@ -67,7 +67,7 @@ def ask_harness(opened: "Opened", options: "EvalOptions") -> Iterator[Evaluated]
     assert report is not None
     seconds = time.perf_counter() - began
     for number in measured(report, opened, options):
-        yield evaluated("lm-eval", number, options, seconds=seconds)
+        yield evaluated("lm-eval", number, options, seconds=seconds, model=opened.model)
 
 
 def _manager(asked: "HarnessOptions") -> "TaskManager":

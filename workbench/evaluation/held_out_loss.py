@@ -37,7 +37,7 @@ def _task(
     evaluation = config.evaluation
     validation = Validation(
         validation_windows(data, config.data, n_tokens),
-        batch=evaluation.validation_batch_size or config.training.batch_size,
+        batch=config.scored_at_once,
         draws=evaluation.validation_draws or 1,
     )
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from workbench.evaluation.scorer import Scorer
 from workbench.training.objectives.base import Corrupted, View
+from workbench.training.to_device import to_device
 
 Tokens = Sequence[int] | np.ndarray
 Item = TypeVar("Item")
@@ -173,9 +174,14 @@ def _noised(
     together = at_once if scorer.objective.facts.streams == 2 else at_once * _NOISED_TOGETHER
     for first in range(0, len(parts), together):
         chunk = parts[first : first + together]
-        tokens_BL = torch.from_numpy(np.stack([part.tokens for part in chunk])).to(device)
-        question_B = torch.tensor([part.question for part in chunk], device=device)
-        place_B = torch.tensor([part.row * draws for part in chunk], device=device)
+        tokens_BL, question_B, place_B = (
+            to_device(torch.from_numpy(values), device)
+            for values in (
+                np.stack([part.tokens for part in chunk]),
+                np.array([part.question for part in chunk]),
+                np.array([part.row * draws for part in chunk]),
+            )
+        )
         question_B += seed * SEED_STRIDE
         noised = [
             scorer.objective.answer_inputs(tokens_BL, start, question_B, draw, draws)
@@ -194,6 +200,7 @@ def _rows_of(corrupted: Corrupted, rows: slice) -> Corrupted:
         corrupted.targets_BL[rows],
         None if weights is None else weights[rows],
         corrupted.view,  # of as many sequences as there are rows, or shared by all
+        corrupted.first,
     )
 
 
@@ -209,6 +216,7 @@ def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
         torch.cat([corrupted.targets_BL for corrupted in corrupted_parts]),
         torch.cat(weights) if weights else None,
         _joined_views(corrupted_parts),
+        min(corrupted.first for corrupted in corrupted_parts),
     )
     return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 
@@ -222,12 +230,13 @@ def _joined_views(parts: list[Corrupted]) -> View | None:
     if not views:
         return None
     first = views[0][0]
-    if all(view is first for view, _ in views):
-        return first  # every sequence shares it, or has its own in the only part
-    return View(
-        torch.cat([view.positions_BT.expand(n, -1) for view, n in views]),
-        torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]),
-    )
+    if all(view is first and view.shared for view, _ in views):
+        return first  # every sequence shares it
+    positions_BT = torch.cat([view.positions_BT.expand(n, -1) for view, n in views])
+    visible_BTT = first.visible_BTT
+    if first.rule is not None and all(view.rule is first.rule for view, _ in views):
+        return View(positions_BT, visible_BTT, first.rule)
+    return View(positions_BT, torch.cat([view.visible_BTT.expand(n, -1, -1) for view, n in views]))
 
 
 def _in_threads(

@@ -31,7 +31,13 @@ from workbench.training.trainer import (
     data_parallel_rank,
     sum_over_data_parallel,
 )
-from workbench.training.validation import Estimate, mean_estimate, rank_chunks, sequence_nll
+from workbench.training.validation import (
+    Estimate,
+    mean_estimate,
+    rank_chunks,
+    sequence_nll,
+    tokens_of,
+)
 
 SUFFIX_TOKENS = 50
 DRAWS = 4
@@ -64,27 +70,27 @@ def measure(
     """Ask for the last `suffix` tokens of every window.
 
     Args:
-        windows_NL: int64 [N, L].
+        windows_NL: integers [N, L].
         batch: windows a rank decodes at once.
     """
     objective, device = trainer.objective, trainer.device
     decoder = objective.facts.decoder
     decode = DECODERS[decoder] if decoder else None
-    tokens_NL = torch.from_numpy(windows_NL)
-    n, length = tokens_NL.shape
+    n, length = windows_NL.shape
     start = length - suffix
     draws = objective.answer_draws(DRAWS)
     rank, ranks = data_parallel_rank(trainer)
     sums = torch.zeros(5, dtype=torch.float64, device=device)
     for chunk in rank_chunks(n, min(batch, n), rank, ranks, device):
-        tokens_BL = tokens_NL[chunk.rows.cpu()].to(device)
+        tokens_BL = tokens_of(windows_NL, chunk, device)
         nll_B = torch.zeros(len(tokens_BL), dtype=torch.float64, device=device)
         for draw in range(draws):
             corrupted = objective.answer_inputs(tokens_BL, start, chunk.rows, draw, draws)
             nll_B += sequence_nll(trainer, corrupted) / (draws * suffix)
         right_B = torch.zeros_like(nll_B)
         if decode is not None:
-            found_BL = decode(partial(likeliest, trainer), tokens_BL, start, objective)
+            ask = partial(likeliest, trainer, first=start)
+            found_BL = decode(ask, tokens_BL, start, objective)
             right_B = (found_BL == tokens_BL)[:, start:].double().mean(dim=1)
         values = torch.stack([(right_B == 1).double(), right_B, right_B**2, nll_B, nll_B**2])
         sums += (values * chunk.counts).sum(dim=1)
@@ -121,7 +127,6 @@ def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask
     count = config.evaluation.memorisation
     assert count is not None
     windows = memorisation_windows(config, prepared, count)
-    batch = config.evaluation.validation_batch_size or config.training.batch_size
     suffix = suffix_tokens(config.data.seq_len)
 
     def run(trainer: StudyTrainer) -> Iterator[Measured]:
@@ -129,7 +134,7 @@ def memorisation_task(config: RunConfig, prepared: PreparedData) -> TrainingTask
             ("", windows.training_NL),
             (f"@{HELD_OUT}", windows.held_out_NL),
         ):
-            found = measure(trainer, windows_NL, suffix=suffix, batch=batch)
+            found = measure(trainer, windows_NL, suffix=suffix, batch=config.scored_at_once)
             greedy = f"greedy/{found.decoding}/suffix={suffix}"
             if found.share is not None and found.tokens is not None:
                 yield Measured(f"memorised_share{ending}", found.share, greedy)

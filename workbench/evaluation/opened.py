@@ -105,13 +105,17 @@ class Opened:
 
 
 def open_run(
-    *runs: RunFolder, step: int | None = None, device: str = "auto", threads: int | None = None
+    *runs: RunFolder,
+    step: int | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
 ) -> Opened:
     """Load a run's checkpoint for evaluation, or those of several as one model.
 
     Raises as `load_run_model` and `ensemble` do.
     """
-    models = [load_run_model(run, device=device, step=step) for run in runs]
+    models = [load_run_model(run, device=device, step=step, dtype=dtype) for run in runs]
     names = tuple(run.run_id for run in runs)
     model = models[0] if len(models) == 1 else ensemble(models, names)
     if threads is None:
@@ -121,15 +125,24 @@ def open_run(
     return Opened(runs[0], model, ModelScorer(model, threads=threads), names)
 
 
-def evaluated(name: str, measured: Measured, options: EvalOptions, *, seconds: float) -> Evaluated:
-    """A task's number as it is recorded."""
+def evaluated(
+    name: str,
+    measured: Measured,
+    options: EvalOptions,
+    *,
+    seconds: float,
+    model: RunModel | None = None,
+) -> Evaluated:
+    """A task's number as it is recorded, with what its model computed on and in."""
     estimate = measured.estimate
+    computed = {} if model is None else {"device": model.device.type, "dtype": model.dtype}
+    other = f"/{model.dtype}" if model is not None and model.dtype != model.trained_in else ""
     return Evaluated(
         metric=measured.metric,
         value=estimate.value,
         stderr=estimate.stderr,
         n=estimate.n,
-        estimator=measured.estimator,
+        estimator=f"{measured.estimator}{other}",
         task=name,
         draws=estimate.draws,
         noise_stderr=estimate.noise_stderr,
@@ -138,6 +151,7 @@ def evaluated(name: str, measured: Measured, options: EvalOptions, *, seconds: f
         seed=options.seed,
         details={
             "seconds": seconds,
+            **computed,
             "files": file_details(options.files),
             **_plugin_details(name, options),
         },

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.evaluation.ensemble import Ensemble, mean_of_members
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted
 
 
@@ -43,6 +44,7 @@ class _Decoder:
         self._head = model.lm_head
 
     def logits(self, corrupted: Corrupted, row_N: Tensor, position_N: Tensor) -> Tensor:
-        hidden_BTD = self._body(corrupted.inputs_BL, **corrupted.network_arguments())
+        arguments = corrupted.network_arguments(mask_form(self._body))
+        hidden_BTD = self._body(corrupted.inputs_BL, **arguments)
         # Networks that read two streams predict at the first: its positions come first too.
         return F.linear(hidden_BTD[row_N, position_N], self._head.weight)

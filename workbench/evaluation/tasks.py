@@ -292,7 +292,7 @@ def training_tasks(config: RunConfig, prepared: PreparedData) -> list[TrainingTa
                 seed=0,
                 shots=evaluation.shots or (),
                 files=files,
-                batch=evaluation.validation_batch_size or config.training.batch_size,
+                batch=config.scored_at_once,
             )
         )
 

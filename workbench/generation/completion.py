@@ -22,6 +22,7 @@ class Completions:
     generated: Generated
     sampler: str
     device: str
+    dtype: str
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -30,7 +31,7 @@ class Completions:
         cost = (
             f"{made.new_KN.numel()} tokens in {made.seconds:.2f} s: "
             f"{made.tokens_per_second:.0f} tokens a second, {made.passes:.4g} forward passes of "
-            f"the model a text ({self.sampler}, {self.device}, float32)."
+            f"the model a text ({self.sampler}, {self.device}, {self.dtype})."
         )
         return "\n".join((*self.notes, cost))
 
@@ -122,4 +123,4 @@ def complete(
             f"Beyond the context of {model.context} tokens: made in {made.windows} windows, each "
             f"going on from the last {window} tokens and seeing none before them.",
         )
-    return Completions(rows, made, sampler.name, model.device.type, notes)
+    return Completions(rows, made, sampler.name, model.device.type, model.dtype, notes)

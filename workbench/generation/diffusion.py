@@ -80,7 +80,7 @@ def _fill_by_time(
         if rows == 0:
             continue
         some = None if rows == len(tokens_BL) else row_R
-        logits_NV = ask(tokens_BL, span, some)[now_BL[row_R, begin:end]]
+        logits_NV = ask(tokens_BL, span, now_BL[row_R, begin:end], some)
         p_NV = probabilities(
             logits_NV,
             network.vocab.n_tokens,
@@ -159,7 +159,7 @@ def _fill_by_confidence(
         n_next = math.floor((end - begin) * share + 0.5 + 1e-9)
         if n_next >= n_masked:
             continue
-        logits_NV = ask(tokens_BL, span, None)[masked_BR]
+        logits_NV = ask(tokens_BL, span, masked_BR, None)
         p_NV = probabilities(
             logits_NV, n_tokens, temperature=settings.temperature, top_p=settings.top_p
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from workbench.generation.incremental import CachedDecoder, GroupDecoder
 from workbench.recipe import objective_facts
+from workbench.training.head import logits_at
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
 from workbench.training.objectives.base import Vocab
 from workbench.training.trained_model import RunModel
@@ -52,7 +53,15 @@ class Network:
     """Of a model of two streams, in the place of `denoise` and `decoder`: a reader for
     (sequences, inputs at most), which has read nothing yet. Its groups are blocks, or single
     tokens where there is no `block_size`."""
+    denoise_at: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    """As `denoise`, for rows [N] and places [N] alone: logits [N, V]."""
     device: torch.device | str = "cpu"
+
+    def logits_at(self, tokens_BL: Tensor, sought_BL: Tensor) -> Tensor:
+        """[N, V] where `sought_BL` is true, row after row."""
+        if self.denoise_at is None:
+            return self.denoise(tokens_BL)[sought_BL]
+        return self.denoise_at(tokens_BL, *sought_BL.nonzero(as_tuple=True))
 
 
 def network_of(run: RunModel) -> Network:
@@ -63,10 +72,15 @@ def network_of(run: RunModel) -> Network:
     def reader(batch: int, length: int) -> Reader:
         return GroupDecoder(run.model, batch=batch, length=length, group=group)
 
+    @torch.no_grad()
+    def denoise_at(tokens_BL: Tensor, row_N: Tensor, place_N: Tensor) -> Tensor:
+        return logits_at(run.model, tokens_BL, (row_N, place_N))
+
     return Network(
         vocab=run.vocab,
         context=run.context,
         denoise=torch.no_grad()(run.model),
+        denoise_at=denoise_at,
         decoder=lambda batch, length: CachedDecoder(run.model, batch=batch, length=length),
         schedule=SCHEDULES[schedule] if schedule else LINEAR,
         block_size=training.block_size,

@@ -43,6 +43,11 @@ def train_flops_per_data_token(config: RunConfig) -> float:
     return facts.presentations(training) * (3 * once)
 
 
+def train_flops(config: RunConfig) -> float:
+    """FLOPs of a whole run's training, as planned. Its vocabulary has to be known."""
+    return train_flops_per_data_token(config) * config.steps * config.tokens_per_step
+
+
 def ar_generation_flops(shape: ModelShape, tokens: int, *, prompt: int = 0) -> float:
     """FLOPs of generating `tokens` tokens one by one with a KV cache: every token of prompt and
     answer passes the model once, and attends to those before it."""

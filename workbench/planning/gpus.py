@@ -3,7 +3,8 @@
 A step takes FLOPs / (GPUs x peak x MFU) seconds. FLOPs are counted (`planning/flops.py`), the peak
 is the maker's, and model FLOPs utilisation (MFU) is measured where the store has runs of the same
 objective on that GPU, else assumed. With activation checkpointing a step makes its forward pass
-twice, so a third more FLOPs; MFU counts the useful ones, as is usual.
+twice, or half of it where it is selective, so a third or a sixth more FLOPs; MFU counts the useful
+ones, as is usual.
 """
 
 import json
@@ -20,8 +21,10 @@ from workbench.recipe import RunConfig
 
 ASSUMED_MFU = 0.35
 """Of dense models of about a billion parameters and more, compiled, in bfloat16."""
-_HEADROOM = 0.9  # CUDA's context, NCCL's buffers, fragmentation
-_RECOMPUTED = 4 / 3
+HEADROOM = 0.9  # CUDA's context, NCCL's buffers, fragmentation
+_AGAIN = {True: 4 / 3, "selective": 7 / 6}
+"""FLOPs of a step with activation checkpointing: a forward pass is a third of one, and selective
+checkpointing makes about half of it again."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,10 @@ def gpu_costs(
         mfu: utilisation to reckon with; measured or assumed where None.
 
     Returns:
-        Rows with "run_id", "objective", "n_params", "gpus", "memory_bytes", "fits",
-        "fits_recomputed" (with activation checkpointing), "step_seconds", "gpu_hours", "mfu" and
-        "mfu_from": "given", "assumed", or what was measured.
+        Rows with "run_id", "objective", "n_params", "gpus", "memory_bytes" (the larger of
+        "memory_training_bytes" and "memory_evaluation_bytes"), "fits", "fits_recomputed" (with
+        activation checkpointing), "step_seconds", "gpu_hours", "mfu" and "mfu_from": "given",
+        "assumed", or what was measured.
 
     Raises:
         InputError: a batch or a model cannot be spread so, or a run computes in float32.
@@ -94,14 +98,14 @@ def _cost(
             "--set 'training.dtype=\"bfloat16\"'."
         )
     gpus = config.parallelism.world_size
-    memory, room = memory_per_gpu(config), _HEADROOM * gpu.memory_bytes
+    memory, room = memory_per_gpu(config), HEADROOM * gpu.memory_bytes
     if mfu is not None:
         used, source = mfu, "given"
     elif run.objective in measured:
         used, source = measured[run.objective], f"runs on {gpu.name} in the store"
     else:
         used, source = ASSUMED_MFU, "assumed"
-    recomputed = _RECOMPUTED if config.training.activation_checkpointing else 1.0
+    recomputed = _AGAIN.get(config.training.activation_checkpointing or False, 1.0)
     step = run.train_flops / run.steps * recomputed / (gpus * gpu.peak_flops * used)
     return {
         "run_id": run.run_id,
@@ -111,10 +115,11 @@ def _cost(
         "gpu": gpu.name,
         "gpus": gpus,
         "memory_bytes": memory.total,
-        "memory_exact_bytes": memory.parameters + memory.gradients + memory.optimizer,
+        "memory_exact_bytes": memory.held,
+        "memory_training_bytes": memory.training,
+        "memory_evaluation_bytes": memory.evaluation.total,
         "fits": memory.total <= room,
-        "fits_recomputed": memory.total - memory.activations + memory.activations_recomputed
-        <= room,
+        "fits_recomputed": memory.recomputed <= room,
         "step_seconds": step,
         "gpu_hours": step * run.steps * gpus / 3600,
         "mfu": used,
@@ -185,7 +190,8 @@ def gpu_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "n_params": row["n_params"],
         "unique_tokens": row["unique_tokens"],
         "gpus": f"{row['gpus']} {row['gpu']}",
-        "memory a GPU": f"{row['memory_bytes'] / 1e9:.3g} GB",
+        "training": f"{row['memory_training_bytes'] / 1e9:.3g} GB",
+        "evaluation": f"{row['memory_evaluation_bytes'] / 1e9:.3g} GB",
         "fits": _fits(row),
         "a step": f"{row['step_seconds']:.3g} s",
         "GPU-hours": pretty(float(f"{row['gpu_hours']:.3g}")),

@@ -7,34 +7,39 @@ What a rank holds between two steps is exact (tested against the sharded model o
     gradients   4 bytes each, sharded alike
     AdamW       8 bytes each (two moments), sharded alike
 
-What comes and goes within a step is an estimate, c bytes being the precision computed in, B the
-sequences that pass at once (of a micro-batch, each as often as the objective presents it), L the
-tokens and T the inputs of each (2 L where the network reads two streams), d the width, f the
-feed-forward's, t the tensor-parallel ranks:
+What comes and goes within a step is an estimate (`planning/passing.py` has a pass), c bytes being
+the precision computed in:
 
-    gathered    FSDP2: two layers (the one at work and the next) and the embeddings at c bytes a
-                parameter, one layer's gradient at c + 4 bytes
-    activations what autograd keeps of a layer, a token: c (2 d / t + 2 d + (6 d + 4 f) / t), that
-                is the residual stream before each norm (sharded under sequence parallelism), the
-                two norms' outputs, q and k before and after their norm, v, the attention's output,
-                and four of the feed-forward. In a mixture 4 f becomes k (d + 4 f) and
-                4 k d + 8 E bytes more. Dropout keeps two masks of d. A norm is one kernel, as on
-                a GPU. With activation checkpointing: each layer's input, and all of one layer
-    logits      B L V / t times 8 + 2 c: twice in float32 and twice as computed, at the peak
-    masks       5 T^2, as booleans and as float32 to add, where an objective's attention follows a
-                mask: once a batch, or for each of B sequences
+    gathered    FSDP2: two layers (the one at work and the next) and the output layer at c bytes a
+                parameter. One rank with fused kernels: all parameters at c bytes, since autograd
+                keeps each as it was converted
+    activations what autograd keeps of the layers. With activation checkpointing each one's input,
+                and when it is selective the attention's output and every second product too
+    masks       where an objective's attention follows a mask
+    and then, whichever is more:
+    logits      at the end of the forward pass
+    backward    of one layer: its gradients, those of its parameters at c + 4 bytes under FSDP2, and
+                with activation checkpointing what it computes again
+
+An evaluation holds parameters and AdamW, and of its passes, whichever is more: what a layer needs,
+taken as what autograd would keep of it, or the logits, c bytes each, and 8 bytes of those that are
+made float32 at a time: they and their log-softmax. Of vocabulary shards 12: once more, masked.
 
 Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
 10 % free.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from workbench.planning.passing import computed_bytes, passed
 from workbench.recipe import RunConfig, objective_facts
+from workbench.recipe.kernels import fused, scored_positions
 from workbench.recipe.sizes import ModelShape
+from workbench.recipe.task_names import reads_file_keys
 
 _MASTER = 4  # bytes of float32
-_MASK = 5  # bytes of a boolean and of a float32
+_CHECKPOINTING = {False: "off", True: "on", "selective": "selective"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,26 @@ class Held:
 
 
 @dataclass(frozen=True)
+class EvaluationMemory:
+    """Bytes of one GPU while a run evaluates, part by part, at the peak of its passes."""
+
+    held: int
+    """Parameters and AdamW."""
+    gathered: int
+    activations: int
+    """Of one layer."""
+    logits: int
+    masks: int
+
+    @property
+    def total(self) -> int:
+        # A layer's are gone when the logits come.
+        return self.held + self.gathered + max(self.activations, self.logits) + self.masks
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Bytes of one GPU, part by part."""
+    """Bytes of one GPU, part by part: of a training step, and of an evaluation."""
 
     parameters: int
     gradients: int
@@ -65,58 +88,114 @@ class Memory:
     activations_kept: int
     """Without it."""
     activations_recomputed: int
-    """With it."""
+    """With all of it."""
     logits: int
+    backward: int
+    """Of one layer, as the run says."""
+    backward_recomputed: int
+    """With all of activation checkpointing."""
     masks: int
     """Of attention, where the objective has masks of its own."""
+    evaluation: EvaluationMemory
     assumed: str
     """What a reader must know of the numbers."""
 
     @property
-    def total(self) -> int:
-        between_steps = self.parameters + self.gradients + self.optimizer
-        return between_steps + self.gathered + self.activations + self.logits + self.masks
+    def held(self) -> int:
+        """Between two steps."""
+        return self.parameters + self.gradients + self.optimizer
 
-    def document(self) -> dict[str, int | str]:
-        """The parts and their sum, for JSON."""
-        return asdict(self) | {"total": self.total}
+    @property
+    def training(self) -> int:
+        """At the peak of a training step."""
+        return self._at_the_peak(self.activations, self.backward)
+
+    @property
+    def recomputed(self) -> int:
+        """What the run would need with activation checkpointing."""
+        training = self._at_the_peak(self.activations_recomputed, self.backward_recomputed)
+        return max(training, self.evaluation.total)
+
+    @property
+    def total(self) -> int:
+        """The larger of a training step and an evaluation: what the run needs."""
+        return max(self.training, self.evaluation.total)
+
+    def _at_the_peak(self, activations: int, backward: int) -> int:
+        # The logits are gone when the layers' backward passes come.
+        return self.held + self.gathered + activations + max(self.logits, backward) + self.masks
+
+    def document(self) -> dict[str, Any]:
+        """The parts and their sums, for JSON."""
+        document = asdict(self) | {"training": self.training, "total": self.total}
+        document["evaluation"] |= {"total": self.evaluation.total}
+        return document
 
 
 def memory_per_gpu(config: RunConfig) -> Memory:
     """The estimate for a resolved run, its vocabulary known."""
     shape, parallelism, training = config.model.shape, config.parallelism, config.training
-    tensor, shard = parallelism.tensor, parallelism.shard
-    computed = 4 if training.dtype == "float32" else 2
-    wrapped = parallelism.world_size > 1 or computed == 2
-    local = -(-_tensor_local(shape, shape.n_params, tensor) // shard)
+    tensor, computed = parallelism.tensor, computed_bytes(config)
+    fast = fused(training, on_gpu=training.device != "cpu")
+    wrapped = parallelism.world_size > 1 or (computed == 2 and not fast)
+    local = -(-_tensor_local(shape, shape.n_params, tensor) // parallelism.shard)
     layer = _tensor_local(shape, shape.n_params_layer(shape.experts), tensor, layers=1)
-    embeddings = 2 * shape.vocab_size * shape.width // tensor
-    micro = training.micro_batch_size or training.batch_size // parallelism.data_ranks
-    facts = objective_facts(training.objective)
-    sequences = micro * facts.presentations(training)
-    outputs = sequences * config.data.seq_len
-    length = facts.streams * config.data.seq_len
-    tokens = sequences * length
-    masks = {"mask a batch": 1, "mask a sequence": sequences}.get(facts.attention, 0)
-    residual = tensor if parallelism.sequence_parallel else 1
-    one_layer = tokens * _layer_bytes(config, shape, computed, tensor, residual)
-    kept = shape.layers * one_layer
-    recomputed = shape.layers * tokens * computed * shape.width // residual + one_layer
+    embedding = shape.vocab_size * shape.width // tensor
+    gathered = computed * (2 * layer + embedding) if wrapped else 0
+    # Each weight as it was converted, where FSDP2 does not gather it.
+    converted = computed * local if fast and not wrapped and computed < _MASTER else 0
+    sequences = config.trained_at_once * objective_facts(training.objective).presentations(training)
+    step = passed(config, sequences, chunked=fast and tensor == 1)
+    windows, scored = (
+        passed(config, rows) for rows in (config.scored_at_once, _scored_at_most(config))
+    )
+    checkpointing = training.activation_checkpointing or False
+    layer_kept = {False: step.layer, "selective": step.layer_selected, True: step.layer_input}
+    gradients = step.layer_gradients + ((computed + 4) * layer if wrapped else 0)
+    at_once = scored_positions(shape.vocab_size // tensor) * (shape.vocab_size // tensor)
     return Memory(
         parameters=_MASTER * local,
         gradients=_MASTER * local,
         optimizer=2 * _MASTER * local,
-        gathered=(2 * computed + computed + 4) * layer + computed * embeddings if wrapped else 0,
-        activations=recomputed if training.activation_checkpointing else kept,
-        activations_kept=kept,
-        activations_recomputed=recomputed,
-        logits=outputs * shape.vocab_size // tensor * (8 + 2 * computed),
-        masks=masks * _MASK * length**2,
+        gathered=gathered or converted,
+        activations=shape.layers * layer_kept[checkpointing],
+        activations_kept=shape.layers * step.layer,
+        activations_recomputed=shape.layers * step.layer_input,
+        logits=step.logits_peak,
+        backward=gradients + step.layer - layer_kept[checkpointing],
+        backward_recomputed=gradients + step.layer - step.layer_input,
+        masks=step.masks,
+        evaluation=EvaluationMemory(
+            held=3 * _MASTER * local,
+            gathered=gathered,
+            activations=scored.layer,
+            # Tasks make those of their answers alone, and so never more.
+            logits=computed * windows.logits
+            + (12 if tensor > 1 else 8) * min(windows.logits, at_once),
+            masks=scored.masks,
+        ),
         assumed=(
             f"{'float32' if computed == 4 else 'bfloat16'}, {sequences} sequences at once, "
-            f"activation checkpointing {'on' if training.activation_checkpointing else 'off'}"
+            f"activation checkpointing {_CHECKPOINTING[checkpointing]}"
         ),
     )
+
+
+def _scored_at_most(config: RunConfig) -> int:
+    """Sequences of the largest pass of an evaluation.
+
+    Tasks fill a batch with all draws of a few continuations at a time. Cloze questions are of one
+    length, so that its last ones end with the batch or a little behind it. Those of files are not,
+    and one continuation too few may be followed by as many as there is room for in a batch.
+    """
+    evaluation, batch = config.evaluation, config.scored_at_once
+    most = [batch]
+    for task in evaluation.tasks:
+        of_file = reads_file_keys(task)
+        draws = evaluation.task_draws if of_file else evaluation.cloze_draws
+        together = max(1, batch // (draws or 1))
+        most.append(batch - 1 + together if of_file else -(-batch // together) * together)
+    return max(most)
 
 
 def _tensor_local(
@@ -127,20 +206,3 @@ def _tensor_local(
     whole = 2 * shape.width + head + shape.width * (shape.experts or 0)
     whole = whole * shape.layers + shape.width if layers is None else whole * layers
     return (parameters - whole) // tensor + whole
-
-
-def _layer_bytes(
-    config: RunConfig, shape: ModelShape, computed: int, tensor: int, residual: int
-) -> int:
-    """What autograd keeps of one layer, a token."""
-    width, ffn = shape.width, shape.ffn
-    stream = 2 * width / residual + 2 * width
-    attention = (6 if shape.qk_norm else 4) * width / tensor
-    more = 0.0
-    if shape.experts is None or shape.top_k is None:
-        feed_forward = 4 * ffn / tensor
-    else:
-        feed_forward = shape.top_k * (width + 4 * ffn / tensor)
-        more = 4 * shape.top_k * width + 8 * shape.experts
-    masks = 2 * width / residual if config.model.dropout else 0
-    return round(computed * (stream + attention + feed_forward + masks) + more)

@@ -13,7 +13,8 @@ from workbench.data.prepared import find_validation_set
 from workbench.data.tokenizers import vocabulary_of
 from workbench.errors import InputError
 from workbench.planning.compared import check_compared
-from workbench.planning.flops import train_flops_per_data_token
+from workbench.planning.compiling import device_of, is_to_be_compiled
+from workbench.planning.flops import train_flops
 from workbench.planning.memory import Memory, memory_per_gpu
 from workbench.planning.trunks import Trunks, trunks
 from workbench.recipe import DataConfig, Recipe, RunConfig, numbers_json
@@ -76,7 +77,11 @@ class RunSpec:
             row["n_params_active"] = self.n_params_active
         if self.kept_bytes:
             row["kept_checkpoints_bytes"] = self.kept_bytes
-        return row | describe_sources(self.config) | {"memory_per_gpu_bytes": self.memory.total}
+        sources = describe_sources(self.config)
+        if "anneal" in sources:
+            # Of the text before: the annealing set has epochs of its own.
+            row["epochs"] = sources["anneal"]["epochs_before"]
+        return row | sources | {"memory_per_gpu_bytes": self.memory.total}
 
     def derived(self) -> dict[str, Any]:
         """What follows from the configuration: written to the run's `config.json`."""
@@ -111,10 +116,15 @@ class Plan:
 
     @cached_property
     def trunks(self) -> Trunks:
-        """How the runs share their beginnings, by their places in `runs`."""
-        return trunks(
-            (str(place), run.config, run.text_identity) for place, run in enumerate(self.runs)
-        )
+        """How the runs share their beginnings, by their places in `runs`, as on a CPU: there a
+        short one may be eager where a long one is compiled."""
+
+        def alike(run: RunSpec) -> str:
+            training = run.config.training
+            compiled = is_to_be_compiled(training, device_of(training, "cpu"), run.train_flops)
+            return f"{run.text_identity} {compiled}"
+
+        return trunks((str(place), run.config, alike(run)) for place, run in enumerate(self.runs))
 
     def shared_steps(self, place: int) -> int:
         """Steps of a run that a shorter one trains for it."""
@@ -262,7 +272,7 @@ def run_spec(
         total_tokens=config.training.total_tokens or 0,
         epochs=config.epochs,
         steps=config.steps,
-        train_flops=train_flops_per_data_token(config) * config.steps * config.tokens_per_step,
+        train_flops=train_flops(config),
         validation_extra=extra or {},
         memory=memory_per_gpu(config),
     )
@@ -286,14 +296,10 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     flops_rate = _calibrated_rate(results)
     seconds, sources = 0.0, set()
     for place, run in enumerate(plan.runs):
-        training = run.config.training
         trained = 1 - plan.shared_steps(place) / run.steps
-        key = (
-            *(run.objective, run.n_params, run.config.data.seq_len, training.compile),
-            *(training.noise_samples or 1, training.mask_aux_weight is not None),
-        )
-        if key in speeds:
-            seconds += trained * run.steps * run.config.tokens_per_step / speeds[key]
+        speed = _speed(run, speeds)
+        if speed is not None:
+            seconds += trained * run.steps * run.config.tokens_per_step / speed
             sources.add("runs in the store")
         elif flops_rate is not None:
             seconds += trained * run.train_flops / flops_rate
@@ -303,6 +309,20 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     return TimeEstimate(seconds / max(1, min(jobs, len(plan.runs))), " and ".join(sorted(sources)))
 
 
+def _speed(run: RunSpec, speeds: dict[tuple[Any, ...], float]) -> float | None:
+    """Tokens a second of runs like this one, compiled as it will be here or else on a GPU."""
+    training = run.config.training
+    for device in ("cpu", "cuda"):
+        compiled = is_to_be_compiled(training, device, run.train_flops)
+        key = (
+            *(run.objective, run.n_params, run.config.data.seq_len, compiled),
+            *(training.noise_samples or 1, training.mask_aux_weight is not None),
+        )
+        if key in speeds:
+            return speeds[key]
+    return None
+
+
 def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
     from workbench.store import database_path, query
 
@@ -310,7 +330,9 @@ def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
         return {}
     frame = query(
         results,
-        """SELECT objective, n_params, seq_len, (config->>'$.training.compile')::BOOLEAN AS compile,
+        """SELECT objective, n_params, seq_len,
+                  coalesce(try_cast(config->>'$.training.compile' AS BOOLEAN),
+                           (provenance->>'$.started_as.compile')::BOOLEAN, false) AS compile,
                   coalesce((config->>'$.training.noise_samples')::INT, 1) AS noise_samples,
                   (config->>'$.training.mask_aux_weight') IS NOT NULL AS twice,
                   median(value) AS speed

@@ -55,6 +55,6 @@ def sharding_row(run: RunSpec, held: Held) -> dict[str, Any]:
         "replicate": parallelism.replicate,
         "tensor": parallelism.tensor,
         "held_bytes": held.total,
-        "estimated_held_bytes": memory.parameters + memory.gradients + memory.optimizer,
+        "estimated_held_bytes": memory.held,
         "memory_per_gpu_bytes": memory.total,
     }

@@ -44,6 +44,7 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
         _points,
         _shape,
         _experts,
+        _cuda_graphs,
         check_objective,
         _tasks,
         _parallelism,
@@ -141,6 +142,23 @@ def _experts(config: RunConfig) -> str | None:
             f"model.moe_top_k = {model.moe_top_k}: more than model.moe_experts = "
             f"{model.moe_experts}."
         )
+    return None
+
+
+def _cuda_graphs(config: RunConfig) -> str | None:
+    """A graph replays the same kernels on the same addresses: nothing in it may ask the host."""
+    if not config.training.cuda_graphs:
+        return None
+    model = resolved_model(config.model)
+    reasons = {
+        "several ranks": config.parallelism.world_size > 1,
+        "model.moe_experts": model.moe_experts,
+        "model.dropout": model.dropout,
+        'training.kernels = "plain"': config.training.kernels == "plain",
+    }
+    for reason, given in reasons.items():
+        if given:
+            return f"training.cuda_graphs = true does not go with {reason}. Leave one of them out."
     return None
 
 

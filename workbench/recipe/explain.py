@@ -54,10 +54,10 @@ def _explain_one(
         return f"{key} is missing."
     read = json.dumps(value, default=str)
     if kind == "literal_error":
-        near = suggestion(
-            value, context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        )
-        return f"{key} = {read}{near or ':'} expected {context['expected']}."
+        # As TOML spells them.
+        expected = context["expected"].replace("True", "true").replace("False", "false")
+        near = suggestion(value, expected.replace("'", "").replace(" or ", ", ").split(", "))
+        return f"{key} = {read}{near or ':'} expected {expected}."
     if kind == "string_pattern_mismatch":
         return f"{key} = {read}: expected {PATTERN_WORDS.get(context['pattern'], _NAME)}."
     if kind.startswith("model_") or kind == "dict_type":

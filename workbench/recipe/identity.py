@@ -14,9 +14,13 @@ SOURCE_KEYS = (
 _NOT_IN_NUMBERS = {
     "data": SOURCE_KEYS,
     "model": ("size",),  # a name for a shape that stands beside it
-    "training": ("checkpoint_every", "checkpoint_points"),
+    "training": ("checkpoint_every", "checkpoint_points", "activation_checkpointing"),
 }
 _SOURCE = ("corpus", "path", "document", "text_key")
+
+AUTO_COMPILE_IS = False
+"""What `training.compile = "auto"` is in ids and where runs are paired: what it was before there
+was a choice. What became of it is recorded at a run's first start (`runs/started_as.py`)."""
 
 
 def canonical_json(config: RunConfig) -> str:
@@ -24,6 +28,8 @@ def canonical_json(config: RunConfig) -> str:
     absent by default, leaves the identity of old runs as it was."""
     document = config.model_dump(mode="json", exclude_none=True)
     document["model"].pop("size", None)
+    if document["training"]["compile"] == "auto":
+        document["training"]["compile"] = AUTO_COMPILE_IS
     for file in document["evaluation"].get("task_files", {}).values():
         if "sha256" in file:
             del file["path"]  # the content decides the numbers, not where it lies
@@ -34,7 +40,7 @@ def numbers_json(config: RunConfig) -> str:
     """One text for runs that have the same numbers, given the same prepared data.
 
     What only says where the text lies and how it was cut is left out, and so is how often a run is
-    saved: no number depends on either.
+    saved, and whether the backward pass computes activations again: no number depends on any.
     """
     document = json.loads(canonical_json(config))
     for table, keys in _NOT_IN_NUMBERS.items():

@@ -21,6 +21,13 @@ from workbench.recipe.types import (
     Text,
 )
 
+AUTO_COMPILE_FLOPS = 1e14
+"""Training FLOPs, as planned, from which a run on a CPU is compiled where its recipe leaves that
+open: a hundred times the quickstart's, and an hour of one core.
+
+On one thread of a shared AMD EPYC a compiled step took 7 to 8 % less CPU time (0.2M parameters: 53
+ms where eager took 57; 5M: 684 and 737), and the code of training alone 16 to 18 s once, which that
+gives back after 1e13 to 2e13 FLOPs; evaluation's shapes are as much again."""
 DEFAULT_TOP_K = 2
 LAST_DRAWS = 8
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
@@ -145,8 +152,21 @@ class TrainingConfig(Table):
     moe_z_weight: NonNegative | None = Field(
         None, description="Mixture of experts: weight of the router's z-loss. Default: 1e-3."
     )
-    activation_checkpointing: Flag | None = Field(
-        None, description="Compute each layer again in the backward pass: less memory, slower."
+    activation_checkpointing: Flag | Literal["selective"] | None = Field(
+        None,
+        description="Compute each layer again in the backward pass: less memory, slower. "
+        '"selective" keeps attention and every second product of a layer.',
+    )
+    kernels: Literal["plain", "fused"] | None = Field(
+        None,
+        description="fused: the loss of a few positions at a time, of masked ones alone where only "
+        "they count; weights converted where they are used; compiled, one product for q, k and v "
+        "and one for both inputs of SwiGLU. Default: fused on a GPU, plain on a CPU.",
+    )
+    cuda_graphs: Flag | None = Field(
+        None,
+        description="Replay a step's kernels as one CUDA graph: one rank, dense, no dropout. "
+        "Untried on a device. Default: no.",
     )
     threads: Count = Field(1, description="CPU threads a rank. Other numbers give other bits.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -155,7 +175,16 @@ class TrainingConfig(Table):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where there is one."
     )
-    compile: Flag = Field(False, description="torch.compile: slower to start, faster to train.")
+    compile: Literal["auto", True, False] = Field(
+        "auto",
+        description="torch.compile: slower to start, faster to train. auto: on a GPU, and on a CPU "
+        f"from {AUTO_COMPILE_FLOPS:g} training FLOPs of a run on.",
+    )
+    deterministic: Flag | None = Field(
+        None,
+        description="On a GPU, only operations that give the same bits each time. Slower: how "
+        "much was not measured. Default: false.",
+    )
     log_every: Count = Field(10, description="Steps between records of the training loss.")
     checkpoint_every: Count | None = Field(
         None, description="Steps between checkpoints. Default: a tenth of the run."
@@ -180,7 +209,7 @@ class EvaluationConfig(Table):
     )
     tasks: tuple[Text, ...] = Field((), description="Any of: " + ", ".join(TASKS) + ".")
     validation_batch_size: Count | None = Field(
-        None, description="Sequences a rank scores at once. Default: the training batch."
+        None, description="Sequences a rank scores at once. Default: as many as it trains on."
     )
     validation_draws: Count | None = Field(
         2, description="Noise draws a window, where the objective has noise."
@@ -266,6 +295,17 @@ class RunTables(Table):
     @property
     def tokens_per_step(self) -> int:
         return self.training.batch_size * self.data.seq_len
+
+    @property
+    def trained_at_once(self) -> int:
+        """Sequences of a batch that a rank passes at once."""
+        ranks = self.parallelism.data_ranks
+        return self.training.micro_batch_size or self.training.batch_size // ranks
+
+    @property
+    def scored_at_once(self) -> int:
+        """Sequences that a rank passes at once in an evaluation."""
+        return self.evaluation.validation_batch_size or self.trained_at_once
 
     @property
     def steps(self) -> int:

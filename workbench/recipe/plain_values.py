@@ -7,6 +7,8 @@ PLAIN: dict[str, Any] = {
     "data.validation_extra": (),
     "model.dropout": 0,
     "training.activation_checkpointing": False,
+    "training.cuda_graphs": False,
+    "training.deterministic": False,
     "training.input_mask": 0,
     "training.mask_aux_weight": 0,
     "training.noise_samples": 1,

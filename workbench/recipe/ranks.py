@@ -39,7 +39,7 @@ def laid_out(config: RunConfig, ranks: int | None) -> RunConfig:
 def _micro_batch(config: RunConfig, ranks: int, data_ranks: int) -> int:
     """Sequences that each rank passes at once."""
     training, planned = config.training, config.parallelism.data_ranks
-    before = training.micro_batch_size or training.batch_size // planned
+    before = config.trained_at_once
     share = training.batch_size // data_ranks
     if not config.model.moe_experts:
         return next(n for n in range(min(before, share), 0, -1) if share % n == 0)

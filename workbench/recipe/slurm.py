@@ -95,7 +95,16 @@ class SlurmConfig(Table):
         return value
 
 
+class LocalConfig(Table):
+    """`[launcher.local]`: runs on this machine."""
+
+    runs_per_gpu: Count = Field(
+        1, description="Runs of one rank that train on a GPU at a time. --jobs goes before it."
+    )
+
+
 class LauncherConfig(Table):
     """`[launcher]`: one table a launcher that has something to set."""
 
+    local: LocalConfig = Field(LocalConfig(), description="Runs on this machine.")
     slurm: SlurmConfig = Field(SlurmConfig(), description="See docs/slurm.md.")

@@ -15,11 +15,11 @@ _MAY_DIFFER = {
 
 
 def kind_of(config: RunConfig) -> str | None:
-    """Return a key that is equal for runs that can share compiled code; None for others.
+    """Return a key that is equal for compiled runs that can share compiled code; None for others.
 
     A run that compiles nothing gains nothing from a process that has been used before.
     """
-    if not config.training.compile or config.parallelism.world_size > 1:
+    if config.parallelism.world_size > 1:
         return None
     document = config.model_dump(mode="json")
     for table, names in _MAY_DIFFER.items():

@@ -18,6 +18,7 @@ from workbench.running.slurm.submit import Submitted, submit_folders
 from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, each
 from workbench.runs.folder import RunFolder
+from workbench.runs.started_as import started_as
 from workbench.runs.studies import known_studies, studies_of, targets
 
 
@@ -59,6 +60,7 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
                     "steps": document["derived"]["steps"],
                     "tokens": status.tokens,
                     "attempts": status.attempts,
+                    "trains_as": _trains_as(folder, document),
                     "protocol": protocol,
                     "error": status.error,
                 }
@@ -68,6 +70,15 @@ def status_rows(results: Path, study: str | None = None) -> list[dict[str, Any]]
         for row in rows:
             del row["protocol"]
     return rows
+
+
+def _trains_as(folder: RunFolder, document: dict[str, Any]) -> str | None:
+    """Device, dtype, compiled or eager, as at the run's first start; None before that."""
+    with suppress(InputError, KeyError, TypeError):
+        compiled = document["config"]["training"].get("compile") is True
+        started = started_as(folder.provenance_json(), compiled=compiled)
+        return None if started is None else str(started)
+    return None  # damaged: what else is known of the run is shown all the same
 
 
 def retry(

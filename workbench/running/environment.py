@@ -5,6 +5,10 @@ import os
 import tempfile
 from pathlib import Path
 
+from workbench.running.visible_gpus import visible_gpus
+
+# Torch reads the first; the second is its older name.
+_ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -18,7 +22,19 @@ def worker_environment(threads: int) -> dict[str, str]:
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "1"),
         **compiled_code(),
+        **gpu_memory(),
     }
+
+
+def gpu_memory() -> dict[str, str]:
+    """Environment that lets GPU memory be mapped in growing segments, unless the user has chosen.
+
+    Passes of training, validation and tasks differ in size. In segments of fixed size what one has
+    left free does not fit the next, and memory runs out that is not used.
+    """
+    if not visible_gpus() or any(name in os.environ for name in _ALLOCATOR_VARIABLES):
+        return {}
+    return {_ALLOCATOR_VARIABLES[0]: "expandable_segments:True"}
 
 
 def compiled_code() -> dict[str, str]:

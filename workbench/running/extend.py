@@ -22,6 +22,7 @@ from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 from workbench.runs.provenance import provenance
+from workbench.runs.started_as import as_provenance, started_as
 from workbench.runs.studies import studies_of, targets
 
 
@@ -183,6 +184,9 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
 
     origin = provenance(f"workbench extend {parent.run_id} --total-tokens {total_tokens}\n")
     origin |= plugin_origins(run.config, parent=parent.provenance_json())
+    # It goes on from the parent's weights, and so with the parent's arithmetic.
+    compiled = run.config.training.compile is True
+    origin |= as_provenance(started_as(parent.provenance_json(), compiled=compiled))
     return RunFolder.create(results, run.run_id, config, origin, status=status, fill=fill)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from workbench.errors import WorkbenchError
+from workbench.planning.compiling import device_of, is_to_be_compiled, missing_compiler
 from workbench.recipe import run_config
 from workbench.recipe.ranks import laid_out
 from workbench.running.background_ingest import BackgroundIngest
@@ -22,6 +23,7 @@ from workbench.running.local import LocalLauncher
 from workbench.running.progress import Progress, RunView, label
 from workbench.running.run_report import RunReport
 from workbench.running.shared_trunk import (
+    computes_alike,
     has_begun,
     has_checkpoint,
     take_trunk,
@@ -62,20 +64,25 @@ class Orchestrator:
         keep_going: bool,
         retry_failed: bool,
         ranks: int | None = None,
+        runs_per_gpu: int = 1,
         allocation: Allocation | None = None,
     ) -> None:
         documents = {run_id: folder.config_json() for run_id, folder in folders.items()}
         configs = {i: run_config(d) for i, d in documents.items()}
         self.configs = {run_id: laid_out(config, ranks) for run_id, config in configs.items()}
-        self.trunks = trunks_of(results, folders, self.configs)
+        self.train_flops = {i: float(d["derived"]["train_flops"]) for i, d in documents.items()}
         self.labels = {i: label(i, documents[i], self.configs[i]) for i in folders}
         self.folders = folders
         self.results = results
         self.keep_going = keep_going
         self.report = RunReport(name)
         self.slots = (
-            allocation.slots if allocation else make_slots(list(self.configs.values()), jobs)
+            allocation.slots
+            if allocation
+            else make_slots(list(self.configs.values()), jobs, runs_per_gpu)
         )
+        self.here = "cuda" if self.slots.gpus else "cpu"
+        self.trunks = trunks_of(results, folders, self.configs, self.here)
         # Hundreds of tasks would wait for the store's lock: whoever follows them ingests.
         self.ingest = None if allocation else BackgroundIngest(results)
         # A scheduler may signal every process, and more than once; it kills by itself.
@@ -126,6 +133,7 @@ class Orchestrator:
         try:
             with self.progress:
                 self._say_what_is_left_out()
+                self._say_what_runs_eager()
                 self._loop()
         finally:
             self.launcher.close()
@@ -198,9 +206,14 @@ class Orchestrator:
                 world_size=config.parallelism.world_size,
                 threads=config.training.threads,
                 env=slot.env,
-                kind=kind_of(config),
+                kind=kind_of(config) if self._is_to_be_compiled(run_id) else None,
             )
         self.queue.extendleft(reversed(waiting))
+
+    def _is_to_be_compiled(self, run_id: str) -> bool:
+        training = self.configs[run_id].training
+        device = device_of(training, self.here)
+        return is_to_be_compiled(training, device, self.train_flops[run_id])
 
     def _waits_for_trunk(self, run_id: str, coming: set[str]) -> bool:
         """Whether the checkpoint that a run can go on from is still to be written.
@@ -228,6 +241,8 @@ class Orchestrator:
         for source in self.trunks.sources.get(run_id, ()):
             other = self._other(source.run)
             if has_checkpoint(other, source.step):
+                if not computes_alike(self.folders[run_id], other, self.here):
+                    continue
                 try:
                     take_trunk(self.folders[run_id], other, source.step)
                 except WorkbenchError as error:
@@ -321,6 +336,14 @@ class Orchestrator:
             if not folder.is_claimed():
                 self.trained_by_others.discard(run_id)
                 self.queue.append(run_id)
+
+    def _say_what_runs_eager(self) -> None:
+        compiled = [run_id for run_id in self.queue if self._is_to_be_compiled(run_id)]
+        if compiled and (missing := missing_compiler()) is not None:
+            self.progress.say(
+                f"Note: there is no C++ compiler here ({missing}), so {len(compiled)} runs that "
+                "would be compiled train eager; those that were started compiled are refused."
+            )
 
     def _say_what_is_left_out(self) -> None:
         if self.report.skipped:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.planning.compiling import device_of, is_to_be_compiled
 from workbench.planning.trunks import Source, Trunks, trunks
 from workbench.recipe import RunConfig, run_config
 from workbench.runs.checkpoints import kept_checkpoints, saved_steps
@@ -22,6 +23,7 @@ from workbench.runs.files import write_json
 from workbench.runs.folder import ENDED, RunFolder, list_runs
 from workbench.runs.items import copy_items
 from workbench.runs.lock import AlreadyClaimed
+from workbench.runs.started_as import as_provenance, started_as
 
 _LIKENESS = {
     "data": ("unique_tokens", "seed"),
@@ -31,11 +33,22 @@ _LIKENESS = {
 
 
 def trunks_of(
-    results: Path, folders: Mapping[str, RunFolder], configs: Mapping[str, RunConfig]
+    results: Path,
+    folders: Mapping[str, RunFolder],
+    configs: Mapping[str, RunConfig],
+    device: str,
 ) -> Trunks:
     """The trunks of runs on disk, by id: those of a study, and finished ones of others that still
-    have the checkpoint to go on from."""
-    members = [(run_id, configs[run_id], _text(run)) for run_id, run in folders.items()]
+    have the checkpoint to go on from.
+
+    Args:
+        device: "cpu" or "cuda", where recipes leave the choice to the machine. Compiled and eager
+            runs have other bits, and so no trunk in common.
+    """
+    members = [
+        (run_id, configs[run_id], _text(run, configs[run_id], device))
+        for run_id, run in folders.items()
+    ]
     unfinished = [run for run in folders.values() if run.status().state != "finished"]
     wanted = {_likeness(run.config_json()) for run in unfinished}
     for run in list_runs(results) if wanted else ():
@@ -46,7 +59,7 @@ def trunks_of(
             if _likeness(document) in wanted and run.status().state == "finished":
                 config = run_config(document)
                 if has_checkpoint(run, config.trunk_steps):
-                    members.append((run.run_id, config, _text(run)))
+                    members.append((run.run_id, config, _text(run, config, device)))
     return trunks(members)
 
 
@@ -59,10 +72,31 @@ def _likeness(document: Mapping[str, Any]) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _text(run: RunFolder) -> str:
-    data = run.config_json()["data"]
+def _text(run: RunFolder, config: RunConfig, device: str) -> str:
+    document = run.config_json()
+    data = document["data"]
     extra = {name: one["fingerprint"] for name, one in data.get("validation_extra", {}).items()}
-    return json.dumps([data["fingerprint"], extra])
+    return json.dumps([data["fingerprint"], extra, _compiled(config, document, device)])
+
+
+def _compiled(config: RunConfig, document: Mapping[str, Any], device: str) -> bool:
+    flops = float(document["derived"]["train_flops"])
+    return is_to_be_compiled(config.training, device_of(config.training, device), flops)
+
+
+def computes_alike(run: RunFolder, source: RunFolder, device: str) -> bool:
+    """Whether a run would start here as another one was started, and so may go on from it.
+
+    Args:
+        device: as in `trunks_of`.
+    """
+    document = run.config_json()
+    config = run_config(document)
+    began = started_as(source.provenance_json(), compiled=config.training.compile is True)
+    if began is None:
+        return True  # made by hand: there is nothing to compare with
+    compiled = _compiled(config, document, device) and not began.why_eager
+    return (began.device, began.compile) == (device_of(config.training, device), compiled)
 
 
 def has_checkpoint(run: RunFolder, step: int) -> bool:
@@ -89,7 +123,10 @@ def take_trunk(run: RunFolder, source: RunFolder, step: int) -> bool:
             return False
         origin = run.provenance_json()
         origin["shared_trunk"] = {"run_id": source.run_id, "step": step}
-        for device in source.provenance_json().get("trained_on", []):
+        began = source.provenance_json()
+        compiled = source.config_json()["config"]["training"].get("compile") is True
+        origin |= as_provenance(started_as(began, compiled=compiled))
+        for device in began.get("trained_on", []):
             if device not in origin.setdefault("trained_on", []):
                 origin["trained_on"].append(device)
         write_json(run.provenance_path, origin)

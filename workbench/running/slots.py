@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from workbench.errors import InputError
 from workbench.recipe import RunConfig
+from workbench.running.visible_gpus import visible_gpus
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,13 @@ class Slots:
         self.free = sorted([*self.free, *slot.places])
 
 
-def visible_gpus() -> list[str]:
-    """NVIDIA GPUs of this machine that CUDA_VISIBLE_DEVICES does not hide, without torch."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None:
-        return [gpu for gpu in hidden.split(",") if gpu.strip()]
-    try:
-        devices = os.listdir("/proc/driver/nvidia/gpus")
-    except OSError:
-        return []
-    return [str(number) for number in range(len(devices))]
-
-
-def make_slots(configs: list[RunConfig], jobs: int | None) -> Slots:
+def make_slots(configs: list[RunConfig], jobs: int | None, runs_per_gpu: int = 1) -> Slots:
     """Slots for a study's runs.
+
+    Args:
+        jobs: ranks that train at once. Runs of one rank share GPUs where there are fewer.
+        runs_per_gpu: how many of them do where `jobs` is None. Runs of several ranks never do:
+            NCCL takes no GPU twice.
 
     Raises:
         InputError: `jobs` is less than the ranks of one run, or there are fewer GPUs than that.
@@ -58,6 +52,9 @@ def make_slots(configs: list[RunConfig], jobs: int | None) -> Slots:
     on_cpu = all(config.training.device == "cpu" for config in configs)
     gpus = [] if on_cpu else visible_gpus()
     if gpus:
+        if largest == 1:
+            # In turns: the first runs have a GPU each.
+            gpus = gpus * (runs_per_gpu if jobs is None else -(-jobs // len(gpus)))
         available = len(gpus)
         if largest > available:
             raise InputError(

@@ -12,6 +12,7 @@ from workbench.recipe import Recipe
 from workbench.recipe.plugins_used import plugin_origins
 from workbench.recipe.ranks import laid_out
 from workbench.recipe.task_names import missing_files
+from workbench.running.compiler import check_compiler
 from workbench.running.orchestrator import Orchestrator
 from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
@@ -37,8 +38,8 @@ def run_study(
     ones are started again only with `retry_failed`.
 
     Args:
-        jobs: ranks that train at once; by default one for each GPU, or for each share of the
-            CPU's cores that a rank's threads take.
+        jobs: ranks that train at once; by default `launcher.local.runs_per_gpu` for each GPU, or
+            one for each share of the CPU's cores that a rank's threads take.
         keep_going: whether other runs go on when one fails.
         ranks: how many train each run, where not those of its [parallelism].
 
@@ -48,7 +49,8 @@ def run_study(
     """
     # Errors in the request are raised before anything is written.
     check_request(recipe, results)
-    make_slots([laid_out(config, ranks) for config in recipe.runs], jobs)
+    per_gpu = recipe.launcher.local.runs_per_gpu
+    make_slots([laid_out(config, ranks) for config in recipe.runs], jobs, per_gpu)
     folders = prepared_folders(recipe, results)
     return train_folders(
         recipe.study.name,
@@ -58,6 +60,7 @@ def run_study(
         keep_going=keep_going,
         retry_failed=retry_failed,
         ranks=ranks,
+        runs_per_gpu=per_gpu,
     )
 
 
@@ -100,6 +103,7 @@ def train_folders(
     keep_going: bool,
     retry_failed: bool,
     ranks: int | None = None,
+    runs_per_gpu: int = 1,
 ) -> RunReport:
     """Train the runs of existing folders, imported ones left as they are: see `run_study`.
 
@@ -107,11 +111,12 @@ def train_folders(
         name: what to call them all, in messages and in the report.
 
     Raises:
-        InputError: every run was imported.
+        InputError: every run was imported, or one asks for compiled code and there is no compiler.
     """
     trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
     if not trained:
         raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
+    check_compiler(trained)
     return Orchestrator(
         name,
         trained,
@@ -120,6 +125,7 @@ def train_folders(
         keep_going=keep_going,
         retry_failed=retry_failed,
         ranks=ranks,
+        runs_per_gpu=runs_per_gpu,
     ).run()
 
 

@@ -35,13 +35,15 @@ from workbench.runs.items import ItemsFile
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.processes import die_with_parent
 from workbench.runs.records import RecordWriter
+from workbench.runs.started_as import StartedAs, has_numbers, note_started_as, started_as
 from workbench.training import titan_patches
 from workbench.training.checkpoints import remove_unfinished
-from workbench.training.config import resolve_precision, trainer_config
+from workbench.training.config import trainer_config
 from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
 from workbench.training.record_metrics import RecordSink
+from workbench.training.start import agreed, start_of
 from workbench.training.stop_signal import StopSignal
 from workbench.training.trainer import Hooks, StudyTrainer
 
@@ -148,25 +150,38 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
     prepared = PreparedData.open(run.results / document["data"]["folder"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
-    precision = resolve_precision(config)
-    titan_patches.use_device(precision.device)
+    start = start_of(config, _start_of_before(run, config))
+    titan_patches.use_device(start.device)
     titan_patches.skip_final_sleep()
     if leader:
         remove_unfinished(run.checkpoint_dir)
-        run.note_device(_device_name(precision.device), precision.dtype, ranks)
     writer = RecordWriter(run.records_path) if leader else None
     with StopSignal() as stop:
-        _join_process_group(precision.device)
+        _join_process_group(start.device)
         try:
-            trainer = StudyTrainer(trainer_config(config, prepared, run.path, precision))
+            start = agreed(start)
+            if leader:
+                _log(f"This run trains as {start}.")
+                run.note_device(_device_name(start.device), start.dtype, ranks)
+                note_started_as(run, start)
+            trainer = StudyTrainer(trainer_config(config, prepared, run.path, start))
             try:
                 return _run(run, config, prepared, document["derived"], trainer, writer, stop)
             finally:
                 trainer.close()
         finally:
+            if config.training.deterministic:
+                torch.use_deterministic_algorithms(False)  # for whatever this process does next
             dist.destroy_process_group()
             if writer is not None:
                 writer.close()  # last: there may be no room for what it holds
+
+
+def _start_of_before(run: RunFolder, config: RunConfig) -> StartedAs | None:
+    """What the run was started as, if it has begun."""
+    if not has_numbers(run):
+        return None
+    return started_as(run.provenance_json(), compiled=config.training.compile is True)
 
 
 def _join_process_group(device: str) -> None:

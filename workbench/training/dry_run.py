@@ -24,8 +24,9 @@ from workbench.data import PreparedData
 from workbench.data.tokenizers import Vocabulary
 from workbench.planning.memory import Held
 from workbench.recipe import RunConfig
+from workbench.runs.started_as import StartedAs
 from workbench.training import titan_patches
-from workbench.training.config import Precision, trainer_config
+from workbench.training.config import trainer_config
 from workbench.training.trainer import StudyTrainer
 
 
@@ -45,7 +46,10 @@ def dry_run(config: RunConfig) -> Held:
     titan_patches.use_device("cpu")
     with _fake_ranks(config.parallelism.world_size):
         trainer = trainer_config(
-            config, _without_data(config), Path("/nonexistent"), Precision("cpu", "bfloat16")
+            config,
+            _without_data(config),
+            Path("/nonexistent"),
+            StartedAs("cpu", "bfloat16", compile=False),
         )
         model = _sharded(trainer, config.parallelism.world_size)
         whole = sum(parameter.numel() for parameter in model.parameters())

@@ -14,8 +14,16 @@ from workbench.data import PreparedData
 from workbench.data.streams import training_stream
 from workbench.data.windows import Ints, WindowStream
 from workbench.recipe import DataConfig
+from workbench.training.to_device import to_device
 
 Batch = tuple[dict[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """A batch's tensors where they were read, beside those on the device."""
+
+    tensors: dict[str, Tensor]
 
 
 class WindowSlices(IterableDataset[Batch]):
@@ -58,6 +66,28 @@ class WindowSlices(IterableDataset[Batch]):
             "batch_sample": torch.from_numpy(samples),
         }
         return inputs, tokens
+
+
+def on_device(inputs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch's tensors on a device: on a GPU by one copy, which the host does not wait for.
+
+    Args:
+        inputs: int64 tensors in the host's memory.
+    """
+    if device.type == "cpu":
+        return inputs
+    return unpacked(to_device(packed(inputs), device), inputs)
+
+
+def packed(inputs: dict[str, Tensor]) -> Tensor:
+    """[N] all values of a batch one after another."""
+    return torch.cat([values.flatten() for values in inputs.values()])
+
+
+def unpacked(whole: Tensor, like: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Views into a packed batch, in the shapes of the tensors that it was made of."""
+    parts = whole.split([values.numel() for values in like.values()])
+    return {name: part.view(like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
 class WindowLoader(ParallelAwareDataloader):

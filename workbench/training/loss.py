@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchtitan.components.loss import BaseLoss, _LossParallelCrossEntropy
 from torchtitan.config import CompileConfig
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
+
+from workbench.training.head import Head, Predicted, RowLoss, row_loss
 
 
 def token_nll(logits_BLV: Tensor, targets_BL: Tensor, n_tokens: int) -> Tensor:
@@ -48,18 +50,56 @@ class WeightedNLL(BaseLoss):
     class Config(BaseLoss.Config):
         n_tokens: int
         vocab_size: int
+        chunked: bool = False
+        """Training makes the loss inside the output layer (`training.head`), but for vocabulary
+        shards, whose softmax goes over ranks."""
 
     def __init__(self, config: Config, *, compile_config: CompileConfig | None = None) -> None:
         self.n_tokens = config.n_tokens
         self.vocab_size = config.vocab_size
         self.fn = token_nll
         self._maybe_compile(compile_config)
+        self.chunked = config.chunked
+        self.row_loss: RowLoss = row_loss
+        if compile_config is not None and compile_config.enable:
+            # There are one or two numbers of rows in a run.
+            self.row_loss = torch.compile(row_loss, backend=compile_config.backend, dynamic=False)
 
     def nll(self, logits_BLV: Tensor, targets_BL: Tensor) -> Tensor:
         """[B, L] NLL of each token, whole or from vocabulary shards."""
         if spmd_mesh_size("tp") > 1:
             return sharded_token_nll(logits_BLV, targets_BL, self.n_tokens, self.vocab_size)
         return self.fn(logits_BLV, targets_BL, self.n_tokens)
+
+    def of_model(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels_BL: Tensor,
+        tokens: Tensor,
+        *,
+        weights_BL: Tensor | None,
+        counted: int | None,
+        network: dict[str, Tensor],
+    ) -> Tensor:
+        """A pass through the model and its loss, a scalar.
+
+        Args:
+            tokens: of the global batch, by which the sum is divided.
+            counted: how many weights are not 0, or None: all positions' logits are made.
+            network: what the model takes beside its inputs.
+        """
+        if not self.chunked or spmd_mesh_size("tp") > 1:
+            loss, _ = self(model(inputs, **network), labels_BL, tokens, weights=weights_BL)
+            return loss
+        if weights_BL is None:
+            weights_BL = torch.ones_like(labels_BL, dtype=torch.float32)
+        predicted = Predicted(labels_BL, weights_BL / tokens, self.n_tokens, counted, self.row_loss)
+        head = model.lm_head
+        assert isinstance(head, Head)
+        with head.predicting(predicted):
+            made: Tensor = model(inputs, **network)
+        return made
 
     def __call__(
         self,

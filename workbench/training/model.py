@@ -13,18 +13,29 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask
+from torchtitan.config import TORCH_DTYPE_MAP
 from torchtitan.distributed.compile import apply_compile
-from torchtitan.models.common import CosSinRoPE, Embedding, Linear
-from torchtitan.models.common.attention import ScaledDotProductAttention
-from torchtitan.models.common.config_utils import make_ffn_config, make_gqa_config
-from torchtitan.models.common.nn_modules import RMSNorm
+from torchtitan.models.common import CosSinRoPE
+from torchtitan.models.common.attention import GQAttention, ScaledDotProductAttention
 from torchtitan.models.common.param_init import skip_param_init
 from torchtitan.models.qwen3 import Qwen3Model, parallelize_qwen3
 from torchtitan.models.qwen3.model import Qwen3TransformerBlock
 from torchtitan.protocols.model_spec import ModelSpec
 
 from workbench.recipe import ModelConfig
+from workbench.training.compute import (
+    QKV,
+    Embedding,
+    Linear,
+    RMSNorm,
+    SwiGLU,
+    compute_in,
+    products_as_one,
+)
 from workbench.training.dropout_block import DropoutBlock
+from workbench.training.head import FirstHalfHead, Head
+from workbench.training.masks import DENSE, MaskForm, sparse_attention
 from workbench.training.moe import moe_config
 from workbench.training.titan_patches import force_sum_reduction
 
@@ -47,8 +58,11 @@ class Attention(ScaledDotProductAttention):
         self.is_causal = config.is_causal
 
     def forward(self, q_BLNH: Tensor, k_BLNH: Tensor, v_BLNH: Tensor, **kwargs: Any) -> Tensor:
-        # An objective's own mask, additive, [B or 1, 1, L, L]: it says all, causality included.
+        # An objective's own mask, additive, [B or 1, 1, L, L], or block-sparse: it says all,
+        # causality included.
         mask = kwargs.pop("attention_masks", None)
+        if isinstance(mask, BlockMask):
+            return sparse_attention(q_BLNH, k_BLNH, v_BLNH, mask, kwargs.get("scale"))
         if q_BLNH.device.type != "cpu" and mask is None:
             kwargs["is_causal"] = self.is_causal
             out: Tensor = super().forward(q_BLNH, k_BLNH, v_BLNH, **kwargs)
@@ -73,18 +87,6 @@ class RouterWeights:
     z: float = 0.0
 
 
-class FirstHalfHead(Linear):
-    """The output layer of a network that reads 2L inputs and predicts at the first L of them."""
-
-    @dataclass(kw_only=True, slots=True)
-    class Config(Linear.Config):
-        pass
-
-    def forward(self, hidden_BTD: Tensor) -> Tensor:
-        out: Tensor = super().forward(hidden_BTD[:, : hidden_BTD.shape[1] // 2])
-        return out
-
-
 def model_config(
     model: ModelConfig,
     *,
@@ -100,10 +102,13 @@ def model_config(
         doubled: the inputs are two streams of `seq_len`, and logits are wanted of the first.
     """
     shape = model.shape
-    head = FirstHalfHead if doubled else Linear
+    head = FirstHalfHead if doubled else Head
 
     def norm(width: int) -> RMSNorm.Config:
         return RMSNorm.Config(normalized_shape=width, eps=model.norm_eps, param_init=_SKIP)
+
+    def linear(inputs: int, outputs: int) -> Linear.Config:
+        return Linear.Config(in_features=inputs, out_features=outputs, param_init=_SKIP)
 
     def block(layer: int) -> Qwen3TransformerBlock.Config:
         kind: Any = Qwen3TransformerBlock.Config
@@ -112,20 +117,26 @@ def model_config(
         return kind(
             attention_norm=norm(shape.width),
             ffn_norm=norm(shape.width),
-            attention=make_gqa_config(
+            attention=GQAttention.Config(
                 dim=shape.width,
                 n_heads=shape.heads,
                 head_dim=shape.head_dim,
-                wqkv_param_init=_SKIP,
-                wo_param_init=_SKIP,
+                qkv_linear=QKV.Config(
+                    head_dim=shape.head_dim,
+                    wq=linear(shape.width, shape.width),
+                    wkv=linear(shape.width, shape.width),
+                ),
+                wo=linear(shape.width, shape.width),
                 inner_attention=Attention.Config(is_causal=causal),
                 rope=CosSinRoPE.Config(
                     dim=shape.head_dim, max_seq_len=seq_len, theta=model.rope_theta
                 ),
                 qk_norm=norm(shape.head_dim) if shape.qk_norm else None,
             ),
-            feed_forward=make_ffn_config(
-                dim=shape.width, hidden_dim=shape.ffn, w1_param_init=_SKIP, w2w3_param_init=_SKIP
+            feed_forward=SwiGLU.Config(
+                w1=linear(shape.width, shape.ffn),
+                w2=linear(shape.ffn, shape.width),
+                w3=linear(shape.width, shape.ffn),
             )
             if shape.experts is None
             else None,
@@ -155,32 +166,55 @@ def model_spec(
     seq_len: int,
     causal: bool,
     shard_one_rank: bool,
+    products_together: bool = False,
+    masks: MaskForm = DENSE,
     router: RouterWeights = RouterWeights(),
     doubled: bool = False,
 ) -> ModelSpec:
     """The bundle that titan's Trainer takes.
 
     Args:
-        shard_one_rank: wrap the model in FSDP2 even at one rank. Titan's mixed precision needs
-            it; float32 at one rank does not, and runs 15 % faster without.
+        shard_one_rank: wrap the model in FSDP2 even at one rank, for titan's mixed precision.
+            Float32 runs 15 % faster without, and layers can convert their weights themselves.
+        products_together: take products of one input as one. Tensor parallelism cuts the layers
+            one by one, and keeps them apart.
+        masks: how the model takes an objective's own masks.
     """
     return ModelSpec(
         name="workbench",
         flavor=model.size or f"{model.layers}x{model.width}",
         model=model_config(model, seq_len=seq_len, causal=causal, router=router, doubled=doubled),
-        parallelize_fn=partial(_parallelize, shard_one_rank=shard_one_rank),
+        parallelize_fn=partial(
+            _parallelize,
+            shard_one_rank=shard_one_rank,
+            products_together=products_together,
+            masks=masks,
+        ),
         pipelining_fn=None,
         post_optimizer_build_fn=None,
         state_dict_adapter=None,
     )
 
 
-def _parallelize(model: Qwen3Model, *, shard_one_rank: bool, **kwargs: Any) -> nn.Module:
+def _parallelize(
+    model: Qwen3Model,
+    *,
+    shard_one_rank: bool,
+    products_together: bool,
+    masks: MaskForm,
+    **kwargs: Any,
+) -> nn.Module:
     compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
+    model.mask_form = masks
     if compiling.enable:
         _settle_compiled_code(len(model.layers))
+    if products_together and not parallel_dims.tp_enabled:
+        products_as_one(model)
     if parallel_dims.world_size == 1 and not shard_one_rank:
         # One rank has nothing to move: titan's hooks around each module would only cost.
+        dtype = TORCH_DTYPE_MAP[kwargs["training"].mixed_precision_param]
+        if dtype != torch.float32:
+            compute_in(model, dtype)
         if kwargs["ac_config"] is not None:
             kwargs["ac_config"].build(dump_folder=kwargs["dump_folder"]).apply(model)
         if compiling.enable:

@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
-from torchtitan.models.common import Linear
 from torchtitan.models.common.moe import (
     GroupedExperts,
     MoE,
@@ -36,6 +35,7 @@ from torchtitan.models.common.param_init import skip_param_init
 from torchtitan.models.common.token_dispatcher import LocalTokenDispatcher
 
 from workbench.recipe.sizes import ModelShape
+from workbench.training.compute import Linear
 
 
 class Experts(GroupedExperts):
@@ -114,7 +114,9 @@ class Router(TokenChoiceTopKRouter):
                 0, ids_BLK.flatten(), probability_E.new_ones(ids_BLK.numel())
             )
             entropy = -(scores_BLE * scores_BLE.clamp(min=1e-30).log()).sum()
-            rest = torch.stack([entropy, z_BL.sum(), entropy.new_tensor(z_BL.numel())])
+            # Filled on the device: a number of the host's would have to be waited for.
+            tokens = entropy.new_full((), z_BL.numel())
+            rest = torch.stack([entropy, z_BL.sum(), tokens])
             self.sums = torch.cat([chosen_E, probability_E, rest])
             share_E = chosen_E if self.reduce is None else self.reduce(chosen_E.clone())
             share_E = share_E / share_E.sum()

@@ -78,6 +78,18 @@ def skip_final_sleep() -> None:
     torchtitan.trainer.time = quiet
 
 
+def compile_flex_attention_untuned() -> None:
+    """Compile FlexAttention without trying variants out first, as titan does when it has to be
+    deterministic: another start might find another one the fastest, and give other bits."""
+    from torch.nn.attention.flex_attention import flex_attention
+    from torchtitan.models.common.attention import FlexAttention
+
+    options = FlexAttention.inductor_configs
+    if options["max_autotune"]:
+        options.update(max_autotune=False, coordinate_descent_tuning=False)
+        FlexAttention._compiled_flex_attn = torch.compile(flex_attention, options=options)
+
+
 def force_sum_reduction(model: torch.nn.Module) -> None:
     """Make FSDP2 sum and divide by itself: gloo has no averaging reduction (torch 2.15)."""
     from torch.distributed.fsdp import FSDPModule

@@ -12,17 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
+from torchtitan.config import TORCH_DTYPE_MAP
 
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
+from workbench.recipe.kernels import fused
 from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
 from workbench.training.checkpoints import cause
 from workbench.training.loss import token_nll
+from workbench.training.masks import form_for
 from workbench.training.model import model_config
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunModel:
-    """The model of a run at one of its checkpoints, in float32 and in evaluation mode.
+    """The model of a run at one of its checkpoints, in evaluation mode.
 
     `model(tokens_BL)` gives logits [B, L, V] of positions 0..L-1, L at most `context`. An AR
     model takes BOS and the tokens before; a diffusion model takes MASK where it shall predict.
@@ -47,6 +50,8 @@ class RunModel:
     config: RunConfig
     step: int
     """The checkpoint's step."""
+    trained_in: str = "float32"
+    """The dtype that the run computed in."""
 
     @property
     def context(self) -> int:
@@ -57,15 +62,24 @@ class RunModel:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def dtype(self) -> str:
+        """What the model computes in: "float32" or "bfloat16"."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
-def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = None) -> RunModel:
-    """Read a run's checkpoint, however many ranks wrote it, into one float32 model.
+
+def load_run_model(
+    run: RunFolder, *, device: str = "auto", step: int | None = None, dtype: str = "float32"
+) -> RunModel:
+    """Read a run's checkpoint, however many ranks wrote it, into one model.
 
     No process group is needed, and none is made.
 
     Args:
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         step: which checkpoint; the newest where None.
+        dtype: "float32", "bfloat16", or "auto": on a GPU the one that the run trained in, float32
+            on a CPU.
 
     Raises:
         InputError: the run is not there or has no such checkpoint, it cannot be read, or its
@@ -79,8 +93,9 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
     step = checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)
-    place = _device(device)
-    model = build_model(
+    place, trained_in = _device(device), _trained_in(run)
+    computed = _dtype(dtype, place, trained_in)
+    model: Any = build_model(
         config.model,
         seq_len=config.data.seq_len,
         causal=facts.causal,
@@ -88,6 +103,11 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
         device=place,
     )
     load_weights(model, all_checkpoints(run.checkpoint_dir)[step])
+    convert_weights(model, computed)
+    on_gpu = place == "cuda" and fused(config.training, on_gpu=True)
+    model.mask_form = form_for(
+        computed, device="cuda" if on_gpu else "cpu", head_dim=config.model.shape.head_dim
+    )
     ids = tokenizer.vocabulary
     return RunModel(
         model=model.to(place).requires_grad_(False),
@@ -95,7 +115,15 @@ def load_run_model(run: RunFolder, *, device: str = "auto", step: int | None = N
         tokenizer=tokenizer,
         config=config,
         step=step,
+        trained_in=trained_in,
     )
+
+
+def convert_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Convert a model's parameters, as mixed precision does in training: its tables of angles stay
+    in float32."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def checkpoint_step(run: RunFolder, step: int | None = None) -> int:
@@ -207,6 +235,20 @@ def _device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: there is no GPU here.")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _trained_in(run: RunFolder) -> str:
+    """The dtype that a run computed in, last where there were several."""
+    trained_on = run.provenance_json().get("trained_on")
+    return str(trained_on[-1]["dtype"]) if trained_on else "float32"
+
+
+def _dtype(name: str, device: str, trained_in: str) -> torch.dtype:
+    if name not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"--dtype {name}: expected auto, float32 or bfloat16.")
+    if name == "auto":
+        name = trained_in if device == "cuda" else "float32"
+    return TORCH_DTYPE_MAP[name]
 
 
 def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer:

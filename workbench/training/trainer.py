@@ -2,9 +2,11 @@
 
 Two overrides carry the science: `post_dataloading_process` corrupts the batch on the device,
 and `_forward_backward_body` hands the objective's weights to the loss. `train_step` adds what a
-study needs around a step: its evaluation, its speed, and the request to stop.
+study needs around a step: its evaluation, its speed, and the request to stop. Between logging
+steps the host never waits for the device.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,10 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchtitan.components.tokenizer import BaseTokenizer
+from torchtitan.distributed import utils as dist_utils
 from torchtitan.trainer import Trainer
 
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
+from workbench.training.loader import Batch, OnHost, on_device
+from workbench.training.loss import WeightedNLL
+from workbench.training.masks import mask_form
 from workbench.training.moe import Routers
 from workbench.training.objectives.base import Objective, TokenBatch
 from workbench.training.record_metrics import RecordingMetrics
@@ -65,6 +71,7 @@ class StudyTrainer(Trainer):
 
     objective: Objective
     hooks: Hooks
+    loss_fn: WeightedNLL
     metrics_processor: RecordingMetrics
     checkpointer: StoppableCheckpoints
 
@@ -96,25 +103,39 @@ class StudyTrainer(Trainer):
         )
 
     def post_dataloading_process(
-        self, input_dict: dict[str, Tensor], labels: Tensor
+        self, input_dict: dict[str, Any], labels: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        corrupted = self.objective.training_inputs(
-            TokenBatch(
-                tokens_BL=input_dict["input"],
-                epoch_B=input_dict["epoch"],
-                sample_B=input_dict["sample"],
-                position_B=input_dict["position"],
-                step=self.step,
-                batch_epoch_G=input_dict["batch_epoch"],
-                batch_sample_G=input_dict["batch_sample"],
-            )
-        )
+        corrupted = self.objective.training_inputs(self._token_batch(input_dict))
         inputs, targets, _ = super().post_dataloading_process(
             {"input": corrupted.inputs_BL}, corrupted.targets_BL
         )
         self.dropout_keys.update(self.step, input_dict["position"], inputs)
-        extra = {"weights": corrupted.weights_BL, "network": corrupted.network_arguments()}
+        extra = {
+            "weights": corrupted.weights_BL,
+            "network": corrupted.network_arguments(mask_form(self.model_parts[0])),
+            "counted": self._counted(input_dict["host"]),
+        }
         return inputs, targets, extra
+
+    def _token_batch(self, batch: dict[str, Any]) -> TokenBatch:
+        return TokenBatch(
+            tokens_BL=batch["input"],
+            epoch_B=batch["epoch"],
+            sample_B=batch["sample"],
+            position_B=batch["position"],
+            step=self.step,
+            batch_epoch_G=batch["batch_epoch"],
+            batch_sample_G=batch["batch_sample"],
+        )
+
+    def _counted(self, host: OnHost) -> int | None:
+        """How many positions of a batch the loss counts, where it can leave the others out.
+
+        The host works it out again, from counters that it has: to ask the device is to wait.
+        """
+        if not self.loss_fn.chunked or not self.config.training.disable_cuda_graphs:
+            return None
+        return self.objective.counted(self._token_batch(host.tensors))
 
     def _forward_backward_body(
         self,
@@ -128,17 +149,22 @@ class StudyTrainer(Trainer):
         copies = inputs.numel() / (training.local_batch_size * training.seq_len)
         self.routers.before_pass(global_valid_tokens * copies)
         with self.train_context():
-            logits_BLV = self.model_parts[0](inputs, **extra_kwargs["network"])
-            weights_BL = extra_kwargs["weights"]
-            loss, _ = self.loss_fn(logits_BLV, labels, global_valid_tokens, weights=weights_BL)
-            del logits_BLV
+            loss: Tensor = self.loss_fn.of_model(
+                self.model_parts[0],
+                inputs,
+                labels,
+                global_valid_tokens,
+                weights_BL=extra_kwargs["weights"],
+                counted=extra_kwargs["counted"],
+                network=extra_kwargs["network"],
+            )
             loss.backward()
         self.routers.after_pass()
         return loss
 
-    def train_step(self, data_iterator: Iterator[tuple[dict[str, Tensor], Tensor]]) -> None:
+    def train_step(self, data_iterator: Iterator[Batch]) -> None:
         began = time.perf_counter()
-        super().train_step(data_iterator)
+        self._optimise(data_iterator)
         metrics, training = self.metrics_processor, self.config.training
         metrics.train_seconds += time.perf_counter() - began
         metrics.train_tokens += training.global_batch_size * training.seq_len
@@ -149,8 +175,56 @@ class StudyTrainer(Trainer):
             # The step just logged has waited for the device, so the seconds are whole.
             metrics.log_speed(self.step)
         if self.step in self.hooks.evaluation_steps:
+            # The next step would begin so: until then an evaluation has the gradients' room.
+            self.optimizers.zero_grad(set_to_none=self.config.training.disable_cuda_graphs)
             self.hooks.evaluate(self.step)
         self.hooks.on_step(self.step)
+
+    def _optimise(self, batches: Iterator[Batch]) -> None:
+        """One step of the optimizer, in the place of titan's `train_step`.
+
+        Titan (0.3.0) moves each tensor of a batch to the device by itself, and counts its tokens
+        that are no padding, and waits for each copy. Windows have no padding: their tokens are
+        known, and a batch is moved at once.
+        """
+        training, logs = self.config.training, self.metrics_processor.should_log(self.step)
+        self.optimizers.zero_grad(set_to_none=training.disable_cuda_graphs)
+        rates = self.lr_schedulers.get_metrics()
+        tokens = torch.full((), training.global_batch_size * training.seq_len, device=self.device)
+        total: Tensor | None = None
+        for _ in range(self.gradient_accumulation_steps):
+            read, _ = next(batches)
+            inputs = on_device(read, self.device)
+            loss = self.forward_backward_step(
+                input_dict=inputs | {"host": OnHost(read)},
+                labels=inputs["input"],
+                global_valid_tokens=tokens,
+            ).detach()
+            if logs:
+                # A copy: under CUDA graphs the next pass writes where this loss stands.
+                total = loss.clone() if total is None else total.add_(loss)
+        norm = dist_utils.clip_grad_norm_(
+            [parameter for part in self.model_parts for parameter in part.parameters()],
+            training.max_norm,
+            foreach=True,
+        )
+        self.checkpointer.maybe_wait_for_staging()
+        self.optimizers.step()
+        self.lr_schedulers.step()
+        if total is not None:
+            self._log(total, norm, rates)
+
+    def _log(self, loss: Tensor, norm: Tensor, rates: dict[str, Any]) -> None:
+        """Record a step's loss over all ranks.
+
+        Raises:
+            RuntimeError: it is not finite.
+        """
+        mesh = self.parallel_dims.get_optional_mesh("loss")
+        value = dist_utils.dist_sum(loss, mesh) if mesh is not None else float(loss.item())
+        if not math.isfinite(value):
+            raise RuntimeError(f"Loss is not finite ({value}) at step {self.step}.")
+        self.metrics_processor.log(self.step, value, value, float(norm.item()), rates)
 
     def should_continue_training(self) -> bool:
         return bool(super().should_continue_training()) and not self._should_stop()
@@ -161,7 +235,7 @@ class StudyTrainer(Trainer):
             return self.hooks.stop_requested()
         # Ranks receive a signal at different steps and must agree; asking costs a collective.
         if not self._stopping and self.metrics_processor.should_log(self.step):
-            asked = torch.tensor(float(self.hooks.stop_requested()), device=self.device)
+            asked = torch.full((), float(self.hooks.stop_requested()), device=self.device)
             torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
             self._stopping = bool(asked.item())
         return self._stopping

@@ -13,13 +13,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.data.windows import HeldOutWindows, permuted
+from workbench.data.windows import HeldOutWindows, Ints, permuted
 from workbench.runs.items import Items
 from workbench.training.hashing import stream_key
+from workbench.training.head import logits_at
+from workbench.training.logit_parts import in_parts
 from workbench.training.mask_noise import mask_noise, total_variance
+from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted, Objective, WindowNoise
+from workbench.training.to_device import to_device
 from workbench.training.trainer import (
     StudyTrainer,
     data_parallel_rank,
@@ -81,19 +86,25 @@ def estimate_of(items: Items, draws: int | None) -> Estimate:
 
 
 @torch.no_grad()
-def position_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
-    """[B, L] float64: the NLL at each position, not weighted, in nats."""
+def position_nll(trainer: StudyTrainer, corrupted: Corrupted, *, first: int = 0) -> Tensor:
+    """[B, L - first] float64: the NLL at each position from `first` on, not weighted, in nats."""
+    model, places = trainer.model_parts[0], slice(first, None)
+    arguments = corrupted.network_arguments(mask_form(model))
     with trainer.train_context():
-        logits_BLV = trainer.model_parts[0](corrupted.inputs_BL, **corrupted.network_arguments())
-        nll_BL: Tensor = trainer.loss_fn.nll(logits_BLV, corrupted.targets_BL).double()
-    return nll_BL
+        logits_BLV = logits_at(model, corrupted.inputs_BL, places, **arguments)
+        (nll_BL,) = in_parts(
+            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL[:, places]
+        )
+    return nll_BL.double()
 
 
 def sequence_nll(trainer: StudyTrainer, corrupted: Corrupted) -> Tensor:
     """[B] float64: each sequence's weighted NLL, summed over its positions, in nats."""
-    nll_BL = position_nll(trainer, corrupted)
+    # Of a sum over fewer numbers a CPU would give other bits.
+    first = 0 if corrupted.inputs_BL.device.type == "cpu" else corrupted.first
+    nll_BL = position_nll(trainer, corrupted, first=first)
     if corrupted.weights_BL is not None:
-        nll_BL = nll_BL * corrupted.weights_BL
+        nll_BL = nll_BL * corrupted.weights_BL[:, first:]
     return nll_BL.sum(dim=1)
 
 
@@ -103,13 +114,22 @@ class Chunk:
 
     rows: Tensor
     counts: Tensor
+    on_host: Ints
+    """`rows` in the host's memory."""
 
 
 def rank_chunks(n: int, batch: int, rank: int, ranks: int, device: torch.device) -> Iterator[Chunk]:
     """Rows 0..n-1 in equal batches over equal ranks: collectives need the same calls on each."""
     for start in range(0, n, batch * ranks):
-        rows = torch.arange(start + rank * batch, start + (rank + 1) * batch, device=device)
-        yield Chunk(rows.clamp(max=n - 1), (rows < n).double())
+        first, last = start + rank * batch, start + (rank + 1) * batch
+        rows = torch.arange(first, last, device=device)
+        on_host = np.arange(first, last).clip(max=n - 1)
+        yield Chunk(rows.clamp(max=n - 1), (rows < n).double(), on_host)
+
+
+def tokens_of(windows_NL: NDArray[np.integer], chunk: Chunk, device: torch.device) -> Tensor:
+    """[B, L] int64 on a device: a batch's windows, moved in the type that they are stored in."""
+    return to_device(torch.from_numpy(windows_NL[chunk.on_host]), device).long()
 
 
 class Validation:
@@ -132,8 +152,7 @@ class Validation:
             draws: noise draws a window, for objectives with noise.
         """
         self.windows = windows
-        self.tokens_NL = torch.from_numpy(windows.tokens_NL)
-        counts_V = torch.bincount(self.tokens_NL.flatten()).double() + 0.5
+        counts_V = torch.from_numpy(np.bincount(windows.tokens_NL.ravel())).double() + 0.5
         self.surprise_V = -torch.log(counts_V / counts_V.sum())
         self.batch = batch
         self.draws = draws
@@ -148,14 +167,15 @@ class Validation:
             draws: instead of the usual number.
         """
         objective, device = trainer.objective, trainer.device
-        n, length = self.tokens_NL.shape
+        n, length = self.windows.tokens_NL.shape
         draws = objective.answer_draws(draws or self.draws)
         # Neighbours in the text differ in noise.
-        place_N = torch.from_numpy(permuted(np.arange(n), n, (n, noise))).to(device)
+        place_N = to_device(torch.from_numpy(permuted(np.arange(n), n, (n, noise))), device)
+        self.surprise_V = to_device(self.surprise_V, device)
         sums_ND5 = torch.zeros(n, draws, 5, dtype=torch.float64, device=device)
         rank, ranks = data_parallel_rank(trainer)
         for chunk in rank_chunks(n, self.batch, rank, ranks, device):
-            tokens_BL = self.tokens_NL[chunk.rows.cpu()].to(device)
+            tokens_BL = tokens_of(self.windows.tokens_NL, chunk, device)
             for draw in range(draws):
                 seen_through = WindowNoise(
                     place_N[chunk.rows], n, draw, draws, stream_key("validation", noise)
@@ -184,7 +204,7 @@ class Validation:
         parts_B4 = nll_BL.new_zeros(len(nll_BL), 4)
         if weights_BL is None:
             return torch.cat([nll_BL.sum(dim=1, keepdim=True), parts_B4], dim=1)
-        control_BL = UNIGRAM_SHARE * self.surprise_V.to(tokens_BL.device)[tokens_BL]
+        control_BL = UNIGRAM_SHARE * self.surprise_V[tokens_BL]
         rest_BL = nll_BL - control_BL
         total_B1 = (weights_BL * rest_BL + control_BL).sum(dim=1, keepdim=True)
         size = trainer.objective.masked_together(tokens_BL.shape[1])
@@ -195,7 +215,7 @@ class Validation:
     def _noise_variance(self, objective: Objective, sums_ND5: Tensor) -> np.ndarray | None:
         """[N] variance of each window's mean over its draws that comes from the draws."""
         draws = sums_ND5.shape[1]
-        if objective.masked_together(self.tokens_NL.shape[1]) is not None:
+        if objective.masked_together(self.windows.tokens_NL.shape[1]) is not None:
             variance_ND = total_variance(sums_ND5[..., 1:])
             return np.asarray(variance_ND.sum(dim=1) / draws**2)
         return between_draws(sums_ND5[..., 0].numpy()) if draws > 1 else None

@@ -148,7 +148,8 @@ def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
 
     On several nodes srun hands out the GPUs.
     """
-    from workbench.running.slots import Slots, visible_gpus
+    from workbench.running.slots import Slots
+    from workbench.running.visible_gpus import visible_gpus
 
     places = shape.ranks * shape.at_once
     gpus = visible_gpus() * (runs_per_gpu if shape.ranks == 1 else 1)

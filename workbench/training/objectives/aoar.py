@@ -11,6 +11,7 @@ E_order p(x | order), the model without an order (Jensen), as the NELBO is for d
 estimator is called `nelbo/orders`.
 """
 
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -26,6 +27,7 @@ from workbench.training.objectives.base import (
     Vocab,
     WindowNoise,
 )
+from workbench.training.objectives.block import block_view
 
 
 class AnyOrder(Objective):
@@ -67,11 +69,33 @@ class AnyOrder(Objective):
             View(place_1T, torch.cat([query_BLT, content_BLT], dim=1)),
         )
 
+    def along(self, tokens_BL: Tensor, rank_BL: Tensor) -> Corrupted:
+        """As `in_order` for permutations, its places on a GPU in the order that they are predicted
+        in: all sequences then share one mask, whose tiles are empty or full but for its diagonals,
+        where in the text's order every tile would be computed."""
+        if tokens_BL.device.type == "cpu":
+            return self.in_order(tokens_BL, rank_BL)
+        return self.sorted_by_rank(tokens_BL, rank_BL)
+
+    def sorted_by_rank(self, tokens_BL: Tensor, rank_BL: Tensor) -> Corrupted:
+        """As `in_order`, with inputs, targets and positions in the order of their ranks."""
+        place_BL = rank_BL.argsort(dim=1)
+        sorted_BL = tokens_BL.gather(1, place_BL)
+        query_BL = torch.full_like(sorted_BL, self.vocab.mask_id)
+        # In that order each place is a block of its own.
+        left_to_right = block_view(tokens_BL.shape[1], 1, tokens_BL.device)
+        return Corrupted(
+            torch.cat([query_BL, sorted_BL], dim=1),
+            sorted_BL,
+            None,
+            replace(left_to_right, positions_BT=place_BL.repeat(1, 2)),
+        )
+
     def corrupt(self, batch: TokenBatch) -> Corrupted:
         """An order for each sequence, keyed by (seed, epoch, sample)."""
         length = batch.tokens_BL.shape[1]
         uniforms_BL = _uniforms(self._order_key, batch.epoch_B, batch.sample_B, length=length)
-        return self.in_order(batch.tokens_BL, _ranks(uniforms_BL))
+        return self.along(batch.tokens_BL, _ranks(uniforms_BL))
 
     def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:
         """L windows share an order up to its rotation: every place has every rank once in them.
@@ -86,7 +110,7 @@ class AnyOrder(Objective):
         key_B = torch.full_like(order_B, turn)
         rank_BL = _ranks(_uniforms(noise.key, order_B, key_B, length=length))
         rotation_B = rotation_B + step * length // steps
-        return self.in_order(tokens_BL, (rank_BL + rotation_B[:, None]) % length)
+        return self.along(tokens_BL, (rank_BL + rotation_B[:, None]) % length)
 
     def answer_inputs(
         self, tokens_BL: Tensor, answer_start: int, question_B: Tensor, draw: int, n_draws: int
@@ -102,9 +126,10 @@ class AnyOrder(Objective):
         answer_BA = (answer_BA + step * n_answer // steps) % n_answer
         rank_BL = torch.cat([context_BC, answer_BA + answer_start], dim=1)
         weights_BL = torch.zeros_like(tokens_BL, dtype=torch.float32)
+        # The answer's places are the last by rank, too.
         weights_BL[:, answer_start:] = 1.0
-        corrupted = self.in_order(tokens_BL, rank_BL)
-        return Corrupted(corrupted.inputs_BL, tokens_BL, weights_BL, corrupted.view)
+        along = self.along(tokens_BL, rank_BL)
+        return replace(along, weights_BL=weights_BL, first=answer_start)
 
 
 _CONTEXT_KEY = stream_key("context order")

@@ -112,7 +112,7 @@ class Autoregressive(Objective):
     ) -> Corrupted:
         weights_BL = torch.zeros_like(tokens_BL, dtype=torch.float32)
         weights_BL[:, answer_start:] = 1.0
-        return Corrupted(self._shift(tokens_BL), tokens_BL, weights_BL)
+        return Corrupted(self._shift(tokens_BL), tokens_BL, weights_BL, first=answer_start)
 
     def answer_draws(self, n_draws: int) -> int:
         return 1

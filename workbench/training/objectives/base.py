@@ -5,13 +5,14 @@ Shape suffixes: B sequences, L tokens a sequence.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from workbench.recipe import ObjectiveFacts, TrainingConfig
 from workbench.training.hashing import hash_uniform, stream_key
+from workbench.training.masks import DENSE, Mask, MaskForm, Rule, additive, block_sparse
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,21 @@ class View:
     """int64, below the sequence length."""
     visible_BTT: Tensor
     """bool [B or 1, T, T]: whether input i (dimension 1) attends to input j (dimension 2)."""
+    rule: Rule | None = None
+    """The same as a function, where all sequences share it."""
 
-    def network_arguments(self) -> dict[str, Tensor]:
-        """As the network takes it, beside its inputs."""
-        visible = self.visible_BTT[:, None]
-        # Additive, once a batch: each layer would convert a boolean mask anew.
-        mask = torch.zeros(visible.shape, device=visible.device)
-        mask.masked_fill_(~visible, float("-inf"))
+    @property
+    def shared(self) -> bool:
+        """Whether all sequences share places and mask."""
+        return len(self.positions_BT) == len(self.visible_BTT) == 1
+
+    def network_arguments(self, form: MaskForm = DENSE) -> dict[str, Any]:
+        """As a network takes it, beside its inputs, its mask in the form of that network."""
+        mask: Mask
+        if form.sparse and self.rule is not None:
+            mask = block_sparse(self.rule, self.visible_BTT.shape[-1], self.visible_BTT.device)
+        else:
+            mask = additive(self.visible_BTT, form.dtype)
         return {"positions": self.positions_BT, "attention_masks": mask}
 
 
@@ -75,10 +84,12 @@ class Corrupted:
     weights_BL: Tensor | None
     """None: every position counts 1."""
     view: View | None = None
+    first: int = 0
+    """Positions before this one count nothing: known without a look at the weights."""
 
-    def network_arguments(self) -> dict[str, Tensor]:
-        """What the network takes beside its inputs."""
-        return {} if self.view is None else self.view.network_arguments()
+    def network_arguments(self, form: MaskForm = DENSE) -> dict[str, Any]:
+        """What a network takes beside its inputs: see `View.network_arguments`."""
+        return {} if self.view is None else self.view.network_arguments(form)
 
 
 _DRAW_BIT = 40
@@ -183,6 +194,14 @@ class Objective(ABC):
         if weights_BL is None:
             weights_BL = torch.ones_like(corrupted.targets_BL, dtype=torch.float32)
         return replace(corrupted, weights_BL=weights_BL / n)
+
+    def counted(self, batch: TokenBatch) -> int | None:
+        """How many weights of `training_inputs` are not 0, where many are; else None.
+
+        Asked of a batch on the host, so that logits of the others need not be made: the number may
+        be too high, and must not be too low.
+        """
+        return None
 
     @abstractmethod
     def validation_inputs(self, tokens_BL: Tensor, noise: WindowNoise) -> Corrupted:

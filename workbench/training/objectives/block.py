@@ -10,6 +10,7 @@ once: a noisy token sees its own noisy block and the clean blocks before it, a c
 the clean tokens of its own block and of those before.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Self
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from workbench.recipe import TrainingConfig, objective_facts
 from workbench.training.hashing import hash_uniform
+from workbench.training.masks import Rule, dense
 from workbench.training.noise import NoiseSchedule, stratified_times
 from workbench.training.objectives.base import (
     Corrupted,
@@ -133,7 +135,7 @@ class BlockDiffusion(MaskedDiffusion):
         masked_BL, weights_BL = (
             every_NS.reshape(n_rows, -1)[:, :length] for every_NS in (masked_NS, weights_NS)
         )
-        return self._corrupted(tokens_BL, masked_BL, weights_BL)
+        return replace(self._corrupted(tokens_BL, masked_BL, weights_BL), first=answer_start)
 
     def _blocks(self, length: int, device: torch.device) -> Tensor:
         return torch.arange(length // self.block_size, device=device)
@@ -148,13 +150,18 @@ class BlockDiffusion(MaskedDiffusion):
 @lru_cache(maxsize=8)
 def block_view(length: int, block_size: int, device: torch.device) -> View:
     """What the 2L inputs see of each other: the same for every batch."""
-    place_L = torch.arange(length, device=device)
-    block_L = place_L // block_size
-    same_LL = block_L[:, None] == block_L[None, :]
-    before_LL = block_L[:, None] > block_L[None, :]
-    noisy_LT = torch.cat([same_LL, before_LL], dim=1)
-    clean_LT = torch.cat([torch.zeros_like(same_LL), before_LL | same_LL], dim=1)
-    return View(place_L.repeat(2)[None], torch.cat([noisy_LT, clean_LT])[None])
+    rule = _rule(length, block_size)
+    place_1T = torch.arange(length, device=device).repeat(2)[None]
+    return View(place_1T, dense(rule, 2 * length, device), rule)
+
+
+def _rule(length: int, block_size: int) -> Rule:
+    def sees(sequence: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        block_i, block_j = i % length // block_size, j % length // block_size
+        clean_i, clean_j = i >= length, j >= length
+        return ((block_i == block_j) & (clean_i == clean_j)) | ((block_j < block_i) & clean_j)
+
+    return sees
 
 
 def _strata(index_B: Tensor, n: int, block_K: Tensor) -> Tensor:

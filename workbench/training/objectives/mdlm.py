@@ -12,6 +12,7 @@ weightings of the masked positions' losses are known:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -27,6 +28,7 @@ from workbench.training.objectives.base import (
     TokenBatch,
     Vocab,
     WindowNoise,
+    repeated,
 )
 
 
@@ -96,6 +98,14 @@ class MaskedDiffusion(Objective):
         weights_BL = self._weigh(self, t_B, masked_BL, batch)
         return self._corrupted(batch.tokens_BL, masked_BL, weights_BL)
 
+    def counted(self, batch: TokenBatch) -> int | None:
+        if type(self).corrupt is not MaskedDiffusion.corrupt:
+            return None  # a plug-in's may count what is not masked
+        if self.noise_samples > 1:
+            batch = repeated(batch, self.noise_samples)
+        _, masked_BL = self.noise(batch, batch.position_B, batch.epoch_B, batch.sample_B)
+        return int(masked_BL.sum())
+
     def _corrupted(self, tokens_BL: Tensor, masked_BL: Tensor, weights_BL: Tensor) -> Corrupted:
         inputs_BL = torch.where(masked_BL, self.vocab.mask_id, tokens_BL)
         return Corrupted(inputs_BL, tokens_BL, weights_BL * masked_BL)
@@ -121,7 +131,8 @@ class MaskedDiffusion(Objective):
         masked_BA = smallest(count_B, place_uniforms(ANSWER_KEY, noise_B, n_answer))
         context = tokens_BL.new_zeros((tokens_BL.shape[0], answer_start), dtype=torch.bool)
         masked_BL = torch.cat([context, masked_BA], dim=1)
-        return self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
+        corrupted = self._corrupted(tokens_BL, masked_BL, (n_answer / count_B)[:, None])
+        return replace(corrupted, first=answer_start)
 
 
 ANSWER_KEY = stream_key("answer")
