@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import MakeRun
-from workbench.laws.bracket import bracket
-from workbench.laws.evidence import gather
+from workbench.laws.bracket import bracket, bracket_row
+from workbench.laws.evidence import Evidence, gather
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
 from workbench.store import ingest
@@ -15,6 +15,36 @@ from workbench.store import ingest
 def planned(results: Path, *overrides: str) -> list[dict]:
     plan = plan_study(load_recipe("quickstart", list(overrides)), results)
     return bracket(plan, gather(results))
+
+
+def test_where_the_papers_curves_cross_its_budgets_are_not_called_unlikely(tmp_path: Path) -> None:
+    """Figure 1 of arXiv:2511.03276: at 0.5B, 1B and 1.5B unique tokens diffusion gets ahead; at 10B
+    and 96B not within the 96B tokens that were trained on."""
+    plan = plan_study(load_recipe("paper/figure-01-unique-tokens"), tmp_path)
+    rows = bracket(plan, gather(tmp_path))
+    verdicts = {row["unique_tokens"]: row["verdict"] for row in rows}
+    assert verdicts[500_000_000] == "likely"
+    assert verdicts[1_000_000_000] != "unlikely"
+    assert verdicts[1_500_000_000] != "unlikely"
+    assert verdicts[96_000_000_000] == "unlikely"
+    kinds = [row["evidence"]["used"] for row in rows]
+    assert kinds == ["measured crossovers"] * 4 + ["the published law"]
+
+
+def test_a_range_in_epochs_is_that_in_flops(tmp_path: Path) -> None:
+    row = planned(tmp_path)[0]
+    epochs = 6 * row["n_params"] * row["unique_tokens"]
+    low, high = row["expected_range"]
+    assert row["expected_epochs_range"] == pytest.approx([low / epochs, high / epochs])
+    assert low < high == row["expected_flops"]  # measured crossovers are below the published law
+
+
+def test_without_any_evidence_nothing_is_unlikely(tmp_path: Path) -> None:
+    rows = bracket(plan_study(load_recipe("quickstart"), tmp_path), Evidence())
+    assert {row["verdict"] for row in rows} == {"uncertain"}
+    assert rows[0]["expected_epochs_range"] == [None, None]
+    assert rows[0]["needed_tokens"] is None
+    assert bracket_row(rows[0])["to make it likely"] == ""
 
 
 def test_without_results_the_published_law_is_used(tmp_path: Path) -> None:

@@ -1,0 +1,226 @@
+"""What is known of the critical compute: which source counts, its range, how far outside it is."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.laws.measured import measured
+from workbench.importing.importer import import_runs
+from workbench.laws.critical_source import FITTED, MEASURED, PUBLISHED_LAW, Question, evidence_lines
+from workbench.laws.evidence import NEAR, Evidence, fitted_source, gather, published
+from workbench.laws.law import Law
+from workbench.laws.predictors import Predictor
+from workbench.laws.registry import LAWS
+from workbench.store import keep_fits
+
+SHIPPED = gather(Path("no results"))
+UNIQUE = (5e8, 1e9)
+
+
+def laws(source: str = "study x", span: tuple[float, float] = (1e8, 1e9)) -> list[Predictor]:
+    """AR's law, and one that starts behind and wastes fewer repeats."""
+    law = LAWS["data_constrained"]
+    assert isinstance(law, Law)
+    return [
+        Predictor(name, law, law.internal({**law.published, **changes})[None],
+                  {"unique_tokens": span, "n_params": (1e7, 1e9)}, source, estimator)
+        for name, changes, estimator in (
+            ("ar", {}, "nll"), ("mdlm", {"B": 2500.0, "R_D": 500.0, "R_N": 500.0}, "nelbo"))
+    ]  # fmt: skip
+
+
+def inside(evidence: Evidence, unique: float, compute: float) -> bool:
+    low, high = evidence.about(Question(unique)).used.range
+    assert low is not None
+    assert high is not None
+    return low <= compute <= high
+
+
+def test_all_crossovers_of_the_shipped_curves_lie_within_the_range_for_their_unique_tokens() -> (
+    None
+):
+    crossed = [p for p in SHIPPED.measured if p.status == "crossed"]
+    assert len(crossed) == 12  # three metrics, two budgets, two readings
+    assert {p.unique_tokens for p in crossed} == set(UNIQUE)
+    for point in crossed:
+        assert SHIPPED.about(Question(point.unique_tokens)).used.kind == MEASURED
+        assert inside(SHIPPED, point.unique_tokens, point.compute)
+
+
+@pytest.mark.parametrize("unique", UNIQUE)
+def test_what_one_budget_of_the_shipped_curves_says_holds_for_the_other(unique: float) -> None:
+    others = Evidence([p for p in SHIPPED.measured if p.unique_tokens != unique])
+    known = others.about(Question(unique))
+    assert known.used.kind == MEASURED
+    own = [p for p in SHIPPED.measured if p.unique_tokens == unique]
+    assert len(own) == 6
+    assert all(inside(others, unique, point.compute) for point in own)
+
+
+def test_a_power_law_is_found_and_its_range_holds_as_many_as_it_promises() -> None:
+    rng = np.random.default_rng(0)
+    unique = np.repeat([1e6, 2e6, 4e6], 4)
+    hits, errors = 0, []
+    for _ in range(300):
+        noise = rng.normal(0, 0.5, len(unique) + 1)
+        points = [
+            measured(u, 1e3 * u**1.5 * np.exp(e)) for u, e in zip(unique, noise, strict=False)
+        ]
+        known = Evidence(points).about(Question(3e6))
+        errors.append(np.log(known.critical / (1e3 * 3e6**1.5)))
+        hits += inside(Evidence(points), 3e6, 1e3 * 3e6**1.5 * np.exp(noise[-1]))
+    assert abs(np.mean(errors)) < 0.03
+    assert 0.915 < hits / 300 < 0.98  # 95 %, with the error of 300 trials
+
+
+def test_the_range_widens_with_the_distance_from_what_was_measured() -> None:
+    rng = np.random.default_rng(1)
+    points = [measured(u, 1e3 * u**1.5 * np.exp(rng.normal(0, 0.3)))
+              for u in np.repeat([1e8, 3e8], 4)]  # fmt: skip
+    ranges = [Evidence(points).about(Question(u)).used.range for u in (2e8, 6e8, 1e9)]
+    widths = [high / low for low, high in ranges]  # type: ignore[operator]
+    assert widths == sorted(widths)
+    assert widths[2] > 1.5 * widths[0]
+
+
+def test_a_pair_that_had_not_crossed_moves_the_crossover_up() -> None:
+    points = [measured(1e6, c) for c in (1e12, 2e12, 4e12)]
+    plain = Evidence(points).about(Question(1e6))
+    bounded = Evidence([*points, *(measured(1e6, 3e13, "not_reached") for _ in range(3))])
+    assert bounded.about(Question(1e6)).critical > 1.5 * plain.critical
+    high = bounded.about(Question(1e6)).used.range[1]
+    assert high is not None
+    assert high > 3e13
+    below = Evidence([*points, *(measured(1e6, 1e11, "ahead_throughout") for _ in range(3))])
+    assert below.about(Question(1e6)).critical < plain.critical / 1.5
+
+
+def test_one_crossover_is_as_uncertain_as_readings_elsewhere_differ() -> None:
+    elsewhere = [measured(1e9, c, study="other", metric=m)
+                 for c, m in ((1e20, "a_acc"), (3e20, "b_acc"), (9e20, "val_loss"))]  # fmt: skip
+    known = Evidence([measured(1e6, 1e12), *elsewhere]).about(Question(1e6))
+    assert known.critical == pytest.approx(1e12)
+    low, high = known.used.range
+    assert low is not None
+    assert high is not None
+    # Student's t of the two degrees of freedom that the three others leave; one crossover here.
+    half = 4.302653 * np.log(3) * np.sqrt(2)
+    assert np.log([1e12 / low, high / 1e12]) == pytest.approx([half, half], rel=1e-6)
+
+
+def test_from_one_place_the_exponents_that_are_known_bound_the_way() -> None:
+    points = [measured(1e6, c) for c in (1e12, 2e12, 4e12)]
+    steep = [measured(1e9, 1e20, study="t"), measured(1e10, 1e23, study="t")]
+    flat = [measured(1e9, 1e20, study="f"), measured(1e10, 1e21, study="f")]
+    evidence = Evidence([*points, *steep, *flat])
+    assert sorted(evidence.exponents()) == pytest.approx([1.0, 2.174, 3.0])
+    here, there = (evidence.about(Question(u)).used.range for u in (1e6, 5e6))
+    assert None not in here
+    assert None not in there
+    assert there[0] / here[0] == pytest.approx(5.0)  # type: ignore[operator]
+    assert there[1] / here[1] == pytest.approx(125.0)  # type: ignore[operator]
+
+
+def test_what_is_more_than_a_decade_away_is_not_near() -> None:
+    evidence = Evidence([measured(1e6, 1e12)])
+    assert evidence.about(Question(1e6 * NEAR)).used.kind == MEASURED
+    assert evidence.about(Question(1.01e6 * NEAR)).used.kind == PUBLISHED_LAW
+    assert evidence.about(Question(0.99e6 / NEAR)).used.kind == PUBLISHED_LAW
+
+
+def test_the_published_law_has_the_range_of_its_measured_disagreement() -> None:
+    known = SHIPPED.about(Question(1e13))
+    (law,) = (source for source in known.sources if source.kind == PUBLISHED_LAW)
+    assert known.used is law
+    crossed = [p for p in SHIPPED.measured if p.status == "crossed"]
+    ratios = [published(p.unique_tokens) / p.compute for p in crossed]
+    assert law.range == pytest.approx((published(1e13) / max(ratios), published(1e13)))
+    assert (round(min(ratios)), round(max(ratios))) == (12, 114)
+    (note,) = law.notes
+    assert "without an interval" in note
+    assert "12 measured" in note
+    assert law.outside == {"unique_tokens": pytest.approx(1e5)}
+
+
+def test_where_nothing_was_measured_the_published_law_has_no_range() -> None:
+    known = Evidence().about(Question(1e8, 1e20))
+    assert known.critical == pytest.approx(4.72e19, rel=1e-3)
+    assert known.used.range == (None, None)
+    assert known.disagreement is None
+    assert known.used.notes == ("the published law was published without an interval",)
+    assert "without a range" in evidence_lines(known.document())[0]
+
+
+def test_bounds_alone_give_no_value_but_are_shown() -> None:
+    known = Evidence([measured(1e6, 1e12, "not_reached")]).about(Question(2e6))
+    bounds, law = known.sources
+    assert (bounds.expected, bounds.range) == (None, (1e12, None))
+    assert known.used is law
+    text = "\n".join(evidence_lines(known.document()))
+    assert "no value, 1e+12 to unbounded" in text
+    assert "val_loss point by point not by 1e+12" in text
+
+
+def test_sources_that_disagree_show_by_how_much() -> None:
+    evidence = Evidence([measured(1e8, published(1e8) / 50)])
+    known = evidence.about(Question(1e8), fitted_source(laws(), Question(1e8)))
+    assert [s.kind for s in known.sources] == [MEASURED, FITTED, PUBLISHED_LAW]
+    values = [s.expected for s in known.sources]
+    assert None not in values
+    assert known.disagreement == pytest.approx(max(values) / min(values))  # type: ignore[type-var, operator]
+    assert known.disagreement >= 50 * (1 - 1e-9)  # type: ignore[operator]
+    lines = evidence_lines(known.document())
+    assert any(f"disagree by a factor of {known.disagreement:.3g}" in line for line in lines)
+
+
+def test_own_fits_count_before_the_published_law_near_their_data_alone() -> None:
+    evidence = Evidence(fits=[laws(span=(1e5, 1e6)), laws("study y", span=(1e8, 1e9))])
+    near = evidence.about(Question(2e9))
+    assert near.used.kind == FITTED
+    assert "study y" in near.used.text
+    assert near.used.outside == {"unique_tokens": pytest.approx(2.0)}
+    far = evidence.about(Question(1e12))
+    assert far.used.kind == PUBLISHED_LAW
+    assert far.sources[-1].kind == FITTED
+
+
+def test_fits_in_the_store_speak_for_their_unique_tokens(results: Path) -> None:
+    rows = [{"objective": o, "n_params": n, "unique_tokens": 10**8, "metric": "val_loss",
+             "total_tokens": d, "value": 2.0}
+            for o in ("ar", "mdlm") for n in (10**7,) for d in (10**8,)]  # fmt: skip
+    pl.DataFrame(rows).write_csv(results.parent / "t.csv")
+    import_runs(results.parent / "t.csv", "mine", results)
+    pair = laws()
+    parameters = pair[0].law.parameters
+    fits = [
+        {
+            "law": "data_constrained",
+            "objective_name": p.objective,
+            "params": {
+                q.name: float(q.to_value(v)) for q, v in zip(names, p.theta[0], strict=True)
+            },
+            "fitted_range": {name: list(ends) for name, ends in p.fitted_range.items()},
+        }
+        for p in pair
+    ]
+    keep_fits(results, "mine", fits[:1])
+    assert gather(results).fits == []  # one objective alone compares nothing
+    keep_fits(results, "mine", fits)
+    (stored,) = gather(results).fits
+    assert [p.objective for p in stored] == ["ar", "mdlm"]
+    question = Question(3e7)
+    known = gather(results).about(question)
+    assert known.used.kind == FITTED
+    assert "fitted to study mine" in known.used.text
+    assert known.critical == pytest.approx(fitted_source(pair, question).expected, rel=1e-6)
+
+
+def test_each_number_of_a_question_is_compared_with_the_nearest_of_the_data() -> None:
+    evidence = Evidence([measured(1e6, 6e12), measured(4e6, 6e13)])
+    # Compared from 1e4 to 3e6 tokens of 1e6 unique ones, and from 1e5 to 3e7 of 4e6.
+    known = evidence.about(Question(2e6, compute=6e14, n_params=2.5e5, epochs=15.0))
+    assert known.used.data["epochs"] == pytest.approx((0.01, 7.5))
+    assert known.used.outside == pytest.approx({"compute": 600 / 180, "n_params": 4, "epochs": 2})
+    assert evidence.about(Question(2e6)).used.outside == {}
