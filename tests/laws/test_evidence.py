@@ -1,5 +1,6 @@
 """What is known of the critical compute: which source counts, its range, how far outside it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from tests.laws.measured import measured
 from workbench.importing.importer import import_runs
+from workbench.laws.best_loss import fitted_source
 from workbench.laws.critical_source import FITTED, MEASURED, PUBLISHED_LAW, Question, evidence_lines
-from workbench.laws.evidence import NEAR, Evidence, fitted_source, gather, published
+from workbench.laws.evidence import NEAR, Evidence, gather, published
 from workbench.laws.law import Law
 from workbench.laws.predictors import Predictor
 from workbench.laws.registry import LAWS
@@ -80,7 +82,7 @@ def test_the_range_widens_with_the_distance_from_what_was_measured() -> None:
     points = [measured(u, 1e3 * u**1.5 * np.exp(rng.normal(0, 0.3)))
               for u in np.repeat([1e8, 3e8], 4)]  # fmt: skip
     ranges = [Evidence(points).about(Question(u)).used.range for u in (2e8, 6e8, 1e9)]
-    widths = [high / low for low, high in ranges]  # type: ignore[operator]
+    widths = [high / low for low, high in ranges]
     assert widths == sorted(widths)
     assert widths[2] > 1.5 * widths[0]
 
@@ -119,8 +121,8 @@ def test_from_one_place_the_exponents_that_are_known_bound_the_way() -> None:
     here, there = (evidence.about(Question(u)).used.range for u in (1e6, 5e6))
     assert None not in here
     assert None not in there
-    assert there[0] / here[0] == pytest.approx(5.0)  # type: ignore[operator]
-    assert there[1] / here[1] == pytest.approx(125.0)  # type: ignore[operator]
+    assert there[0] / here[0] == pytest.approx(5.0)
+    assert there[1] / here[1] == pytest.approx(125.0)
 
 
 def test_what_is_more_than_a_decade_away_is_not_near() -> None:
@@ -131,17 +133,54 @@ def test_what_is_more_than_a_decade_away_is_not_near() -> None:
 
 
 def test_the_published_law_has_the_range_of_its_measured_disagreement() -> None:
-    known = SHIPPED.about(Question(1e13))
-    (law,) = (source for source in known.sources if source.kind == PUBLISHED_LAW)
-    assert known.used is law
+    known = SHIPPED.about(Question(1e8 / NEAR))
+    law = known.used
+    assert law.kind == PUBLISHED_LAW
     crossed = [p for p in SHIPPED.measured if p.status == "crossed"]
     ratios = [published(p.unique_tokens) / p.compute for p in crossed]
-    assert law.range == pytest.approx((published(1e13) / max(ratios), published(1e13)))
     assert (round(min(ratios)), round(max(ratios))) == (12, 114)
+    low, high = law.range
+    assert low is not None
+    assert high is not None
+    assert low <= published(1e7) / max(ratios)
+    assert high >= published(1e7)
     (note,) = law.notes
     assert "without an interval" in note
-    assert "12 measured" in note
-    assert law.outside == {"unique_tokens": pytest.approx(1e5)}
+    assert "the 12 measured crossovers lie between 0.0088 and 0.0859 times" in note
+    assert law.outside == {"unique_tokens": pytest.approx(2.5)}
+
+
+def test_far_from_all_data_the_range_holds_where_the_nearest_crossovers_may_lie() -> None:
+    """Ten times 1e9 tokens beyond; exponents 2.174 (published) and 1 (measured)."""
+    points = [measured(u, c * u) for u in (5e8, 1e9) for c in (1e9, 2e9, 3e9)]
+    points = [replace(p, metric=f"m{number % 3}") for number, p in enumerate(points)]
+    evidence = Evidence(points)
+    assert sorted(evidence.exponents()) == pytest.approx([1, 1, 1, 2.174])
+    known = evidence.about(Question(1e12))
+    law, far = known.sources
+    assert (law.kind, far.kind) == (PUBLISHED_LAW, MEASURED)
+    assert far.outside == {"unique_tokens": pytest.approx(1e3)}
+    low, high = far.range
+    assert low is not None
+    assert high is not None
+    assert low < 1e9 * 1e12
+    assert high > 3e18 * 1000**2.174
+    assert law.range[0] == pytest.approx(
+        min(low, min(p.compute / published(p.unique_tokens) for p in points) * published(1e12))
+    )
+    assert law.range[1] == pytest.approx(max(high, published(1e12)))
+    assert "1e+03 times away in unique tokens" in law.notes[0]
+
+
+@pytest.mark.parametrize("unique", [1e4, 1e6, 1e12])
+def test_a_range_is_wider_the_farther_what_was_measured(unique: float) -> None:
+    def width(place: float) -> float:
+        low, high = SHIPPED.about(Question(place)).used.range
+        assert low is not None
+        assert high is not None
+        return high / low
+
+    assert width(unique) > width(5e8 if unique < 5e8 else 1e9)
 
 
 def test_where_nothing_was_measured_the_published_law_has_no_range() -> None:
@@ -169,8 +208,8 @@ def test_sources_that_disagree_show_by_how_much() -> None:
     assert [s.kind for s in known.sources] == [MEASURED, FITTED, PUBLISHED_LAW]
     values = [s.expected for s in known.sources]
     assert None not in values
-    assert known.disagreement == pytest.approx(max(values) / min(values))  # type: ignore[type-var, operator]
-    assert known.disagreement >= 50 * (1 - 1e-9)  # type: ignore[operator]
+    assert known.disagreement == pytest.approx(max(values) / min(values))
+    assert known.disagreement >= 50 * (1 - 1e-9)
     lines = evidence_lines(known.document())
     assert any(f"disagree by a factor of {known.disagreement:.3g}" in line for line in lines)
 
@@ -199,7 +238,7 @@ def test_fits_in_the_store_speak_for_their_unique_tokens(results: Path) -> None:
             "law": "data_constrained",
             "objective_name": p.objective,
             "params": {
-                q.name: float(q.to_value(v)) for q, v in zip(names, p.theta[0], strict=True)
+                q.name: float(q.to_value(v)) for q, v in zip(parameters, p.theta[0], strict=True)
             },
             "fitted_range": {name: list(ends) for name, ends in p.fitted_range.items()},
         }
