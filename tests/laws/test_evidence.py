@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from tests.laws.measured import measured
 from workbench.importing.importer import import_runs
@@ -110,6 +111,52 @@ def test_one_crossover_is_as_uncertain_as_readings_elsewhere_differ() -> None:
     # Student's t of the two degrees of freedom that the three others leave; one crossover here.
     half = 4.302653 * np.log(3) * np.sqrt(2)
     assert np.log([1e12 / low, high / 1e12]) == pytest.approx([half, half], rel=1e-6)
+
+
+def half_widths(evidence: Evidence, unique: float) -> list[float]:
+    known = evidence.about(Question(unique))
+    low, high = known.used.range
+    assert low is not None
+    assert high is not None
+    return [float(np.log(known.critical / low)), float(np.log(high / known.critical))]
+
+
+def test_of_three_pairs_their_own_scatter_counts_and_of_fewer_that_of_the_others() -> None:
+    spread = [measured(1e9, 1e20 * np.exp(3 * k), study="other") for k in (-1, 0, 1)]
+    three = [measured(1e6, 1e12 * np.exp(k / 10)) for k in (-1, 0, 1)]
+    own, two = Evidence([*spread, *three]), Evidence([*spread, *three[:2]])
+    expected = stats.t.ppf(0.975, 2) * 0.1 * np.sqrt(1 + 1 / 3)
+    assert half_widths(own, 1e6) == pytest.approx([expected] * 2)
+    # Over both places: squares of 2 x 3^2 and of 2 x 0.05^2, three degrees of freedom.
+    pooled = np.sqrt((18 + 2 * 0.05**2) / 3)
+    expected = stats.t.ppf(0.975, 3) * pooled * np.sqrt(1 + 1 / 2)
+    assert half_widths(two, 1e6) == pytest.approx([expected] * 2)
+
+
+def test_points_on_one_line_are_as_uncertain_as_readings_elsewhere() -> None:
+    line = [measured(u, 1e3 * u**1.5) for u in (1e6, 2e6, 4e6)]
+    spread = [measured(1e9, 1e20 * np.exp(k), study="other") for k in (-1, 0, 1)]
+    evidence = Evidence([*line, *spread])
+    assert evidence.about(Question(3e6)).critical == pytest.approx(1e3 * 3e6**1.5)
+    expected = stats.t.ppf(0.975, 2) * np.sqrt(1 + 1 / 3)
+    assert half_widths(evidence, 3e6) == pytest.approx([expected] * 2)
+
+
+def test_places_that_hardly_differ_give_no_trend_of_their_own() -> None:
+    close = [measured(u, c) for u, c in ((1e6, 4e12), (1.1e6, 2e12), (1.2e6, 1e12))]
+    assert Evidence(close).exponents() == [2.174]
+    expected = np.exp(
+        np.mean([np.log(p.compute * (4e6 / p.unique_tokens) ** 2.174) for p in close])
+    )
+    assert Evidence(close).about(Question(4e6)).critical == pytest.approx(expected)
+
+
+def test_two_equal_readings_of_one_pair_are_one() -> None:
+    points = [measured(1e6, c) for c in (1e12, 2e12, 4e12)]
+    twice = [replace(point, definition="best_so_far") for point in points]
+    assert half_widths(Evidence([*points, *twice]), 1e6) == half_widths(Evidence(points), 1e6)
+    other = [replace(point, compute=1.1 * point.compute) for point in twice]
+    assert half_widths(Evidence([*points, *other]), 1e6) < half_widths(Evidence(points), 1e6)
 
 
 def test_from_one_place_the_exponents_that_are_known_bound_the_way() -> None:
@@ -246,7 +293,7 @@ def test_fits_in_the_store_speak_for_their_unique_tokens(results: Path) -> None:
     ]
     keep_fits(results, "mine", fits[:1])
     assert gather(results).fits == []  # one objective alone compares nothing
-    keep_fits(results, "mine", fits)
+    keep_fits(results, "mine", [*fits, *({**fit, "law": "of_a_lost_plug_in"} for fit in fits)])
     (stored,) = gather(results).fits
     assert [p.objective for p in stored] == ["ar", "mdlm"]
     question = Question(3e7)
