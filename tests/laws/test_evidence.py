@@ -272,6 +272,18 @@ def test_own_fits_count_before_the_published_law_near_their_data_alone() -> None
     assert far.sources[-1].kind == FITTED
 
 
+def test_fits_by_which_nothing_crosses_give_no_value_and_a_note() -> None:
+    ar, challenger = laws()
+    worse = replace(challenger, theta=ar.theta + np.eye(7)[ar.law.names.index("E")])
+    question = Question(1e9)
+    source = fitted_source([ar, worse], question)
+    assert source.expected is None
+    assert source.notes == ("by the fitted laws the crossover is not reached",)
+    known = Evidence().about(question, source)
+    assert known.used.kind == PUBLISHED_LAW
+    assert any("no value" in line for line in evidence_lines(known.document()))
+
+
 def test_fits_in_the_store_speak_for_their_unique_tokens(results: Path) -> None:
     rows = [{"objective": o, "n_params": n, "unique_tokens": 10**8, "metric": "val_loss",
              "total_tokens": d, "value": 2.0}
