@@ -207,6 +207,9 @@ def test_far_from_all_data_the_range_holds_where_the_nearest_crossovers_may_lie(
     law, far = known.sources
     assert (law.kind, far.kind) == (PUBLISHED_LAW, MEASURED)
     assert far.outside == {"unique_tokens": pytest.approx(1e3)}
+    # Not by the points' own trend, whose exponent is 1, but by the mean of all exponents.
+    moved = [p.compute * (1e12 / p.unique_tokens) ** (5.174 / 4) for p in points]
+    assert far.expected == pytest.approx(np.exp(np.mean(np.log(moved))))
     low, high = far.range
     assert low is not None
     assert high is not None
@@ -217,6 +220,14 @@ def test_far_from_all_data_the_range_holds_where_the_nearest_crossovers_may_lie(
     )
     assert law.range[1] == pytest.approx(max(high, published(1e12)))
     assert "1e+03 times away in unique tokens" in law.notes[0]
+
+
+@pytest.mark.parametrize(("unique", "nearest"), [(1e3, 1e6), (1e12, 1e9), (3e7, 1e6)])
+def test_far_from_all_data_the_nearest_speak(unique: float, nearest: float) -> None:
+    evidence = Evidence([measured(1e6, 1e12), measured(1e9, 1e18)])
+    (far,) = (s for s in evidence.about(Question(unique)).sources if s.kind == MEASURED)
+    assert far.data["unique_tokens"] == (nearest, nearest)
+    assert far.outside["unique_tokens"] == pytest.approx(max(unique / nearest, nearest / unique))
 
 
 @pytest.mark.parametrize("unique", [1e4, 1e6, 1e12])
