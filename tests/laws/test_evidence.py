@@ -260,6 +260,14 @@ def test_bounds_alone_give_no_value_but_are_shown() -> None:
     assert "val_loss point by point not by 1e+12" in text
 
 
+def test_bounds_of_more_unique_tokens_and_upper_ones_bound_nothing_from_below() -> None:
+    bound = measured(1e6, 1e12, "not_reached")
+    others = [measured(4e6, 9e12, "not_reached"), measured(1e6, 5e13, "ahead_throughout")]
+    known = Evidence([bound, *others]).about(Question(2e6))
+    assert known.sources[0].range == (1e12, None)
+    assert Evidence(others).about(Question(2e6)).sources[0].range == (None, None)
+
+
 def test_sources_that_disagree_show_by_how_much() -> None:
     evidence = Evidence([measured(1e8, published(1e8) / 50)])
     known = evidence.about(Question(1e8), fitted_source(laws(), Question(1e8)))

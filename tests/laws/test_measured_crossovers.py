@@ -5,9 +5,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.laws.measured import measured
 from tests.made_runs import MakeRun
 from workbench.importing.importer import import_runs
-from workbench.laws.measured_crossovers import measured_crossovers
+from workbench.laws.measured_crossovers import (
+    measured_crossovers,
+    nearest_readings,
+    ranges_of,
+    text_of,
+)
 from workbench.store import ingest
 from workbench.store.parquet.export import export_parquet
 
@@ -92,6 +98,55 @@ def test_accuracies_count_and_other_numbers_do_not(results: Path, make_run: Make
     assert {p.metric for p in of("made", results)} == {"cloze_acc"}
     asked = measured_crossovers(results, "val_bpb")
     assert {p.metric for p in asked if p.study == "made"} == {"cloze_acc", "val_bpb"}
+
+
+@pytest.mark.parametrize(("end", "turned"), [(0.99, False), (1.0009, False), (1.002, True)])
+def test_the_best_epoch_of_ar_is_known_where_it_became_worse_by_a_thousandth(
+    results: Path, make_run: MakeRun, end: float, turned: bool
+) -> None:
+    *steps, last = STEPS
+    falling = {s: 3.0 - s / 1000 for s in steps}
+    make_run("a", falling | {last: falling[steps[-1]] * end})
+    make_run("d", {s: 3.1 - s / 500 for s in STEPS}, overrides=["training.objective='mdlm'"])
+    ingest(results)
+    best = {point.baseline_best_epochs for point in of("made", results)}
+    assert best == {steps[-1] * TOKENS / 12_800 if turned else None}
+
+
+def test_the_nearest_readings_have_the_extremes_of_their_metric() -> None:
+    points = [
+        measured(1e6, 3e12),
+        measured(1e6, 1e12),
+        measured(1e6, 9e11, "not_reached"),
+        measured(1e6, 8e11, "not_reached"),
+        measured(1e6, 5e11, "ahead_throughout", metric="a_acc"),
+        measured(1e6, 2e12, definition="best_so_far"),
+        measured(4e6, 7e12),
+    ]
+    head = {"unique_tokens": 1e6, "lower_bound": None}
+    assert nearest_readings(points, 1.5e6) == (
+        {**head, "metric": "a_acc", "definition": "point", "low": None, "high": None},
+        {**head, "metric": "val_loss", "definition": "best_so_far", "low": 2e12, "high": 2e12},
+        {"unique_tokens": 1e6, "metric": "val_loss", "definition": "point", "low": 1e12,
+         "high": 3e12, "lower_bound": 9e11},
+    )  # fmt: skip
+    assert text_of(points) == "7 pairs of curves of s: 4 readings crossed, 3 bounds"
+
+
+def test_many_studies_are_named_in_part() -> None:
+    points = [measured(1e6, 1e12, study=name) for name in "edcba"]
+    assert "of a, b, c and 2 more:" in text_of(points)
+
+
+def test_the_ranges_hold_all_that_was_compared() -> None:
+    """A crossover's curves begin at a hundredth of its tokens and end at three times as many."""
+    points = [measured(1e6, 6e12, n_params=1e6), measured(4e6, 6e13, n_params=1e7)]
+    assert ranges_of(points) == {
+        "unique_tokens": (1e6, 4e6),
+        "n_params": (1e6, 1e7),
+        "epochs": pytest.approx((1e6 / 100 / 4e6, 3.0)),
+        "compute": pytest.approx((6e10, 1.8e14)),
+    }
 
 
 def test_curves_without_a_size_or_a_challenger_are_left_out(results: Path) -> None:
