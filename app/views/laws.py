@@ -13,6 +13,7 @@ from workbench.figures import (
 )
 from workbench.figures.theme import short
 from workbench.laws.advice import advice_lines, advice_rows, advise
+from workbench.laws.evidence import gather
 from workbench.laws.fitting.result import parameter_rows, summary
 from workbench.laws.fitting.tournament import standings
 from workbench.laws.law import Law
@@ -133,8 +134,11 @@ with refusals():
     own = fitted is not None and laws_from == OWN
     predictors = paired_predictors(fitted.fits) if fitted and own else published_predictors()
     source = wish.key(page.where) if own else PUBLISHED
+    evidence = cached(page.where, lambda: gather(page.where.results), "evidence")
     answer = cached(
-        page.where, lambda: advise(predictors, unique, compute), "advice", source, unique, compute
+        page.where,
+        lambda: advise(predictors, unique, compute, evidence=evidence),
+        *("advice", source, unique, compute),
     )
     st.metric("Train", display_name(str(answer["choice"])), border=True, width=260)
     rows = advice_rows(answer)

@@ -76,6 +76,25 @@ class Fit:
         return float(student * self.scatter * np.sqrt(1 + spread))
 
 
+def fit_level(y: Floats, side: Sides) -> tuple[float, float | None]:
+    """The most likely level of points of which some are bounds, and their scatter around it.
+
+    The scatter is over n - 1 degrees of freedom, n the exact points, of which at least one is
+    needed. It is None with n = 1, and where equal points contradict a bound.
+    """
+    exact = side == 0
+    n = int(exact.sum())
+    level = float(y[exact].mean())
+    rest = y - level
+    small = _EXACT * max(float(np.abs(y[exact]).max()), 1e-300)
+    if exact.all():
+        return level, float(np.sqrt((rest**2).sum() / (n - 1))) if n > 1 else None
+    if n == 1 or float(np.abs(rest[exact]).max()) <= small:  # no maximum: grows as sigma shrinks
+        return level, 0.0 if n > 1 and np.all(side * rest <= small) else None
+    inverse_sigma, coefficients = _maximise(np.ones((1, len(y))), y, side)[1:]
+    return float(coefficients[0] / inverse_sigma), float(np.sqrt(n / (n - 1)) / inverse_sigma)
+
+
 def fit_censored(x: Floats, y: Floats, side: Sides) -> Fit:
     """Fit the most likely line; at least 2 exact points at different x are needed."""
     exact = side == 0

@@ -236,14 +236,17 @@ def next_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show which run would sharpen the crossover most for its FLOPs."""
-    from workbench.analysis.next_run import next_row, next_runs
     from workbench.cli.output import emit
+    from workbench.laws.critical_source import evidence_lines
+    from workbench.laws.next_run import next_row, next_runs
 
     rows = next_runs(results, study, metric, str(axis))
     emit([next_row(row) for row in rows], fmt, document=rows)
     print(
         "Widths are of the 95 % interval, as a factor between its ends. The first line shrinks "
-        "it most per FLOP.",
+        "it most per FLOP. What is known of where the first line's crossover lies:",
+        *evidence_lines(rows[0]["evidence"]),
+        sep="\n",
         file=sys.stderr,
     )
 

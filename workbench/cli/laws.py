@@ -136,7 +136,8 @@ def advise(
         float | None, typer.Option("--params-max", help="The largest model allowed.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option("--study", help="Use this study's runs. Default: published laws.")
+        str | None,
+        typer.Option("--study", help="Size and epochs by its runs. Default: published laws."),
     ] = None,
     law: Annotated[
         str, typer.Option("--law", help="Of a study: the law to fit to each objective.")
@@ -149,9 +150,15 @@ def advise(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Show which objective, size and epochs promise the lowest loss."""
+    """Show which objective, size and epochs promise the lowest loss.
+
+    The objective follows from crossovers that were measured near these unique tokens, in the
+    results folder and in the curves that ship with the workbench; else from laws fitted to one
+    study; else from the published law.
+    """
     from workbench.cli.output import emit
     from workbench.laws.advice import advice_lines, advice_rows, advise
+    from workbench.laws.evidence import gather
     from workbench.laws.predictors import published_predictors, study_predictors
 
     predictors = (
@@ -159,7 +166,7 @@ def advise(
         if study is None
         else study_predictors(results, study, metric, law, pairs("--fixed", fixed))
     )
-    answer = advise(predictors, unique_tokens, compute, params_max)
+    answer = advise(predictors, unique_tokens, compute, params_max, gather(results, metric))
     emit(advice_rows(answer), fmt, document=answer)
     for line in advice_lines(answer):
         print(line, file=sys.stderr)

@@ -206,12 +206,15 @@ def _gpu_costs(
 def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]]:
     from workbench.cli.output import emit
     from workbench.laws.bracket import bracket, bracket_row
+    from workbench.laws.critical_source import evidence_lines
+    from workbench.laws.evidence import gather
 
-    found = bracket(planned, results)
+    found = bracket(planned, gather(results))
     if fmt == Format.table:
         emit([bracket_row(row) for row in found], fmt)
-        for source in dict.fromkeys(row["source"] for row in found):
-            print(f"Expected from {source}.", file=sys.stderr)
+        for row in found:
+            where = f"{row['n_params']:,} parameters, {row['unique_tokens']:,} unique tokens:"
+            print(where, *evidence_lines(row["evidence"]), sep="\n  ", file=sys.stderr)
         if not found:
             print("No objectives to compare in this plan.", file=sys.stderr)
     return found

@@ -1,62 +1,45 @@
 """What to train on the data and the compute at hand: objective, size and epochs.
 
-For each objective a law predicts the loss of every size N and number of tokens D that 6 N D <= C
-pays for; the lowest is its best. Compute need not be spent: where a law's loss turns upward,
-training stops. The compute at which the better objective changes is the critical compute. Laws
-come from a study's own runs, or from the literature.
+Which objective follows from the compute at which diffusion overtakes AR, by the first source that
+knows it (`laws.evidence`): measured crossovers, laws fitted to one study, the published law. Size
+and epochs of each objective are those for which its law predicts the lowest loss; compute need not
+be spent: where a law's loss turns upward, training stops. For a law that cannot turn upward, a note
+has the epochs after which AR was measured to become worse.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.laws.critical_compute import PUBLISHED as CRITICAL
-from workbench.laws.law import Floats, Rows
+from workbench.laws.advice_notes import advice_notes
+from workbench.laws.best_loss import (
+    EPOCHS,
+    SIZES,
+    Frontier,
+    critical_compute,
+    fitted_source,
+    frontier,
+)
+from workbench.laws.critical_source import (
+    FITTED,
+    MEASURED,
+    PUBLISHED_LAW,
+    Known,
+    Question,
+    evidence_lines,
+    range_text,
+)
+from workbench.laws.evidence import Evidence, published
+from workbench.laws.law import Floats
 from workbench.laws.predictors import Predictor
 
-_STEPS = 140  # of sizes, and of tokens, in the grid that is searched
-_SIZES = (1e4, 1e13)  # parameters
-_EPOCHS = (0.1, 1e5)
+_CHOICE_FROM = {
+    MEASURED: MEASURED,
+    FITTED: "the critical compute of own fits",
+    PUBLISHED_LAW: "the published critical compute",
+}
 _ENOUGH = 1e-3  # of the loss
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """The lowest loss that a law predicts for each amount of compute.
-
-    `compute` (m,) increases; `loss` (S, m) is the lowest up to there, at `n_params` and
-    `total_tokens` (S, m).
-    """
-
-    compute: Floats
-    loss: Floats
-    n_params: Floats
-    total_tokens: Floats
-
-    def at(self, compute: float) -> int:
-        """The index of the last element that the compute pays for."""
-        return int(np.searchsorted(self.compute, compute * (1 + 1e-12), side="right")) - 1
-
-
-def frontier(predictor: Predictor, unique: float, params_max: float | None = None) -> Frontier:
-    """Search sizes and tokens on a grid, for every parameter vector of a predictor."""
-    sizes = np.geomspace(_SIZES[0], min(params_max or np.inf, _SIZES[1]), _STEPS)
-    tokens = unique * np.geomspace(*_EPOCHS, _STEPS)
-    n, d = (grid.ravel() for grid in np.meshgrid(sizes, tokens, indexing="ij"))
-    order = np.argsort(6 * n * d, kind="stable")
-    n, d = n[order], d[order]
-    rows = Rows.of(n, d, np.full(len(n), unique))
-    loss = np.empty((len(predictor.theta), len(n)))
-    place = np.empty(loss.shape, dtype=np.intp)
-    for s, theta in enumerate(predictor.theta):  # one at a time: the grid is large
-        with np.errstate(over="ignore"):
-            own = np.exp(predictor.law.log_loss(theta, rows)[0])
-        loss[s] = np.minimum.accumulate(own)
-        lower = np.r_[True, loss[s, 1:] < loss[s, :-1]]  # of equal losses the cheapest
-        place[s] = np.maximum.accumulate(np.where(lower, np.arange(len(n)), 0))
-    return Frontier(6 * n * d, loss, n[place], d[place])
 
 
 def advise(
@@ -64,54 +47,74 @@ def advise(
     unique: float,
     compute: float,
     params_max: float | None = None,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
     """Recommend objective, size and epochs for one amount of data and compute.
 
-    If the two laws were not fitted to the same data, their losses cannot be compared. The choice
-    then follows the published critical compute.
+    If the two laws were not fitted to the same data, their losses cannot be compared, and they say
+    nothing about which objective is better.
 
     Args:
         predictors: baseline first, then challenger.
         unique: unique tokens.
         compute: training FLOPs, as 6 N D.
         params_max: the largest size allowed.
+        evidence: what was measured (`evidence.gather`); None for laws alone.
 
     Raises:
         InputError: `compute` or `params_max` is below the smallest size considered.
     """
-    least = 6 * _SIZES[0] * unique * _EPOCHS[0]
-    if compute < least or (params_max is not None and params_max <= _SIZES[0]):
+    least = 6 * SIZES[0] * unique * EPOCHS[0]
+    if compute < least or (params_max is not None and params_max <= SIZES[0]):
         raise InputError(
-            f"--compute {compute:g}: too little: {_SIZES[0]:,.0f} parameters on a tenth of the "
+            f"--compute {compute:g}: too little: {SIZES[0]:,.0f} parameters on a tenth of the "
             f"unique tokens are 6 N D = {least:.2g} FLOPs."
             if compute < least
-            else f"--params-max {params_max:g}: expected more than {_SIZES[0]:,.0f}."
+            else f"--params-max {params_max:g}: expected more than {SIZES[0]:,.0f}."
         )
+    evidence = evidence or Evidence()
     frontiers = [frontier(predictor, unique, params_max) for predictor in predictors]
     options = [
         _option(predictor, front, unique, compute)
         for predictor, front in zip(predictors, frontiers, strict=True)
     ]
     comparable = len({predictor.source for predictor in predictors}) == 1
-    published = CRITICAL["k"] * unique ** CRITICAL["p"]
-    if comparable:
-        choice = min(options, key=lambda option: option["loss"])["objective"]
-        critical = critical_compute(frontiers)
+    fitted = critical_compute(frontiers) if comparable else None
+
+    def ask(question: Question) -> Known:
+        own = fitted_source(predictors, question, fitted) if comparable else None
+        return evidence.about(question, own)
+
+    known = ask(Question(unique, compute))
+    if comparable and known.used.kind != MEASURED:  # by the losses themselves, at this compute
+        chosen = min(options, key=lambda option: option["loss"])
+        choice_from = "predicted losses"
     else:
-        choice = predictors[1 if compute > published else 0].objective
-        critical = {"value": published, "status": "crossed", "ci95": None, "searched": None}
+        chosen = options[1 if compute > known.critical else 0]
+        choice_from = _CHOICE_FROM[known.used.kind]
+    known = ask(Question(unique, compute, chosen["n_params"], chosen["epochs"]))
     return {
         "unique_tokens": unique,
         "compute": compute,
         "params_max": params_max,
-        "choice": choice,
-        "choice_from": "predicted losses" if comparable else "the published critical compute",
+        "choice": chosen["objective"],
+        "choice_from": choice_from,
         "confidence": _confidence(frontiers, compute) if comparable else None,
         "options": options,
-        "critical_compute": critical,
-        "published_critical_compute": published,
-        "notes": _notes(predictors, options, comparable, compute),
+        "critical_compute": _critical(known, fitted),
+        "published_critical_compute": published(unique),
+        "evidence": known.document(),
+        "notes": advice_notes(predictors, options, known, comparable, evidence.near(unique)),
     }
+
+
+def _critical(known: Known, fitted: dict[str, Any] | None) -> dict[str, Any]:
+    """Where the choice flips, by the source that is used. "range" is where it may lie; "ci95" is
+    the interval of a fit at hand."""
+    if fitted is not None and known.used.kind != MEASURED:
+        return {**fitted, "range": fitted["ci95"]}
+    value, ends = known.critical, list(known.used.range)
+    return {"value": value, "status": "crossed", "ci95": None, "searched": None, "range": ends}
 
 
 def _option(predictor: Predictor, front: Frontier, unique: float, compute: float) -> dict[str, Any]:
@@ -184,72 +187,6 @@ def _confidence(fronts: list[Frontier], compute: float) -> float | None:
     return float((chosen[1:] == chosen[0]).mean())
 
 
-def critical_compute(fronts: list[Frontier]) -> dict[str, Any]:
-    """The compute from which on the challenger's best loss stays below the baseline's.
-
-    Args:
-        fronts: of the baseline and of the challenger, on one grid.
-
-    Returns:
-        "value" (FLOPs) or None with "status" not_reached or ahead_throughout over the range
-        "searched"; "ci95" over resamples, None at an end that lies outside that range.
-    """
-    baseline, challenger = fronts
-    draws = min(len(baseline.loss), len(challenger.loss))
-    thinned = slice(0, None, 10)
-    compute = baseline.compute[thinned]
-    lead = (baseline.loss[:draws] - challenger.loss[:draws])[:, thinned]
-    places = np.array([_crossing_place(np.log(compute), row) for row in lead])
-    status = {np.inf: "not_reached", -np.inf: "ahead_throughout"}.get(places[0], "crossed")
-    interval = None
-    if len(places) >= 20:
-        low, high = np.quantile(places[1:], [0.025, 0.975], method="inverted_cdf")
-        interval = [float(np.exp(end)) if np.isfinite(end) else None for end in (low, high)]
-    return {
-        "value": float(np.exp(places[0])) if status == "crossed" else None,
-        "status": status,
-        "ci95": interval,
-        "searched": [float(compute[0]), float(compute[-1])],
-    }
-
-
-def _crossing_place(x: Floats, lead: Floats) -> float:
-    """Where the lead turns positive for good: inf where it never does, -inf where it is."""
-    behind = np.flatnonzero(lead <= 0)
-    if not len(behind):
-        return -np.inf
-    last = behind[-1]
-    if last == len(lead) - 1:
-        return np.inf
-    share = -lead[last] / (lead[last + 1] - lead[last])
-    return float(x[last] + share * (x[last + 1] - x[last]))
-
-
-def _notes(
-    predictors: list[Predictor], options: list[dict[str, Any]], comparable: bool, compute: float
-) -> list[str]:
-    notes = []
-    if {predictor.estimator for predictor in predictors} == {"nll", "nelbo"}:
-        notes.append(
-            "diffusion's predicted loss is a NELBO, an upper bound of what AR's NLL measures: "
-            "diffusion may be better than the comparison says, never worse"
-        )
-    if not comparable:
-        notes.append(
-            "the two laws were fitted to different corpora and tokenizers, so their losses are "
-            "not compared; the choice follows C_crit = 2.12 x 10^1.956 x U^2.174 (Prabhudesai et "
-            "al. 2025, arXiv:2507.15857), which was published without an interval"
-        )
-    notes += [
-        f"{option['objective']} does not spend all the compute: its law promises less from more"
-        for option in options
-        if option["compute_spent"] < 0.8 * compute
-    ]
-    if any(not option["range_known"] for option in options):
-        notes.append("for a law without a known fitted range, extrapolation cannot be detected")
-    return notes
-
-
 def advice_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """Advice as table rows, one for each objective."""
     return [
@@ -287,9 +224,9 @@ def advice_lines(answer: dict[str, Any]) -> list[str]:
         "not_reached": lambda: f"above {critical['searched'][1]:.3g} FLOPs, if anywhere",
         "ahead_throughout": lambda: f"below {critical['searched'][0]:.3g} FLOPs, if anywhere",
     }[critical["status"]]()
-    if critical["ci95"]:
-        low, high = (f"{end:.3g}" if end else "unbounded" for end in critical["ci95"])
-        where += f" (95 % interval {low} to {high})"
+    if critical["range"]:
+        name = "95 % interval" if critical["ci95"] else "range"
+        where += f" ({name} {range_text(*critical['range'])})"
     lines = [
         f"Train {answer['choice']} (by {answer['choice_from']}).",
         f"On {answer['unique_tokens']:,.0f} unique tokens the choice flips at {where}; "
@@ -297,4 +234,5 @@ def advice_lines(answer: dict[str, Any]) -> list[str]:
     ]
     if answer["confidence"] is not None:
         lines.append(f"{answer['confidence']:.0%} of resampled fits make the same choice.")
+    lines += evidence_lines(answer["evidence"])
     return lines + [f"Note: {note}." for note in answer["notes"]]

@@ -22,6 +22,8 @@ from workbench.laws.law import Floats, Procedure
 from workbench.recipe.objectives import BASELINE
 
 PUBLISHED = {"k": 2.12 * 10**1.956, "p": 2.174}
+PUBLISHED_RANGE = {"unique_tokens": (2.5e7, 1e8), "n_params": (7e6, 2.5e9), "epochs": (1.0, 800.0)}
+"""Of the runs behind it, by its paper; of compute the paper gives no range."""
 
 
 @dataclass(frozen=True)

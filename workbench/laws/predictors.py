@@ -1,5 +1,6 @@
 """The laws that advice predicts losses with: of a study's own runs, or from the literature."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
 from workbench.laws.request import fit_options, get_law
 from workbench.recipe.objectives import BASELINE, CHALLENGER, OBJECTIVES
+from workbench.store import database_path, query
+from workbench.store.parquet.layout import is_dataset
 
 DRAWS = 200  # resamples that intervals are worked out from
 
@@ -43,14 +46,13 @@ class Predictor:
             own = values[:DRAWS]
             internal = np.log(own) if parameter.log else own
             draws[1 : 1 + len(own), law.names.index(name)] = internal
-        estimator = facts.estimator if (facts := OBJECTIVES.get(objective)) else "unknown"
         return cls(
             objective,
             law,
             draws,
             fit.fitted_range,
             fit.table.source if fit.table else "",
-            estimator,
+            _estimator(objective),
         )
 
 
@@ -94,11 +96,48 @@ def paired_predictors(fits: list[Fit]) -> list[Predictor]:
     return [Predictor.of_fit(by_name[name], str(name)) for name in (BASELINE, others[0])]
 
 
+def stored_predictors(results: Path) -> list[list[Predictor]]:
+    """AR's and another objective's law of each study that has both in the store's fits.
+
+    Fits in the store have no resamples, so what they say has no interval.
+    """
+    if not (is_dataset(results) or database_path(results).exists()):
+        return []
+    rows = query(results, "SELECT study, law, objective, result FROM fits ORDER BY ALL").to_dicts()
+    laws = LAWS.usable() if rows else {}  # a plug-in of a stored fit may be gone
+    pairs: dict[tuple[str, str], list[Predictor]] = {}
+    for row in rows:
+        law, fit = laws.get(row["law"]), json.loads(row["result"])
+        if isinstance(law, Law) and row["objective"] and set(law.names) <= set(fit["params"]):
+            own = Predictor(
+                row["objective"],
+                law,
+                law.internal(fit["params"])[None],
+                {name: (low, high) for name, (low, high) in fit["fitted_range"].items()},
+                f"study {row['study']}",
+                _estimator(row["objective"]),
+            )
+            pairs.setdefault((row["study"], row["law"]), []).append(own)
+    ordered = (sorted(pair, key=lambda p: p.objective != BASELINE) for pair in pairs.values())
+    return [pair for pair in ordered if len(pair) == 2 and pair[0].objective == BASELINE]
+
+
+def _estimator(objective: str) -> str:
+    facts = OBJECTIVES.get(objective)
+    return facts.estimator if facts else "unknown"
+
+
 def published_predictors() -> list[Predictor]:
     """The literature's laws: data-constrained for AR, Quokka's for masked diffusion."""
     chosen = ((BASELINE, "data_constrained"), (CHALLENGER, "quokka"))
     known_ranges = {  # its published runs; Quokka's paper gives no table
-        "data_constrained": {"n_params": (7e6, 8.7e9), "total_tokens": (1e8, 9e11)},
+        "data_constrained": {
+            "n_params": (7e6, 8.7e9),
+            "total_tokens": (1e8, 9e11),
+            "unique_tokens": (1e8, 1.78e11),
+            "epochs": (1.0, 9000.0),
+            "compute": (4.2e15, 9.3e21),
+        },
         "quokka": {},
     }
     predictors = []

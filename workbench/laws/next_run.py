@@ -3,9 +3,10 @@
 Two kinds of runs help. Another seed of a pair narrows the interval of a crossover that was seen:
 the part of its square that comes from seeds shrinks as 1 / n, that of the held-out documents does
 not. A longer pair reaches a crossover that was not, or of which the last point does not tell: until
-then it is known from below only. Where a single pair was run, the scatter between seeds is taken
-from the groups that have several, else from the pair's own bootstrap, which is smaller since it
-lacks what differs between seeds.
+then it is known from below only, and how far beyond it may lie follows from what is known of the
+critical compute at these unique tokens (`laws.evidence`). Where a single pair was run, the scatter
+between seeds is taken from the groups that have several, else from the pair's own bootstrap, which
+is smaller since it lacks what differs between seeds.
 """
 
 from pathlib import Path
@@ -16,13 +17,14 @@ from scipy import stats
 
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.run_keys import identity
-from workbench.analysis.trends import place_of, power_law_trend
 from workbench.errors import InputError
+from workbench.laws.critical_source import Known, Question
+from workbench.laws.evidence import gather
 from workbench.store import query
 
 UNSEEN = np.log(10.0)
-"""How far beyond the last place compared an unseen crossover may lie, without a trend: one
-decade."""
+"""How far beyond the last place compared an unseen crossover may lie, where no source expects it
+beyond, and how far a pair goes on at once: a decade."""
 
 
 def next_runs(
@@ -33,7 +35,8 @@ def next_runs(
     Returns:
         Rows with "group", "kind" (another seed, longer), "set" (overrides for `workbench run`),
         "train_flops" of both runs, "width_now" and "width_expected" (full 95 % width in natural
-        log of the place), "shrink_per_flop" and "why".
+        log of the place), "shrink_per_flop", "why", and what is known of the critical compute there
+        as "evidence".
 
     Raises:
         InputError: no such study or metric, no pairs, or runs whose cost is not known.
@@ -42,7 +45,7 @@ def next_runs(
     runs = _runs(results, study)
     by_seeds = crossovers(results, study, metric, axis, over="seeds")
     scatter, scatter_source = _scatter_between_seeds(by_seeds)
-    trend = _trend(rows)
+    evidence = gather(results, metric)
     single = {identity(row["group"]): row for row in _single_seeds(results, rows)}
     candidates = []
     for row, seeds_row in zip(rows, by_seeds, strict=True):
@@ -50,14 +53,19 @@ def next_runs(
         if any(run["imported"] for run in pair):
             continue
         candidate = None
+        unique, n_params = row["group"]["unique_tokens"], row["group"]["n_params"]
+        reached = row["last_x"] * _flops_of(axis, unique, n_params)
+        epochs = reached / (6.0 * n_params * unique)
+        known = evidence.about(Question(unique, reached, n_params, epochs))
         if row["status"] == "crossed":
             own = single.get(identity(row["group"]), row)
             width, of_seeds = _width(own), _width(seeds_row)
             candidate = _another_seed(row, pair, width, of_seeds, (scatter, scatter_source))
         elif row["status"] in ("not_reached", "undecided"):
-            candidate = _longer(row, pair, trend, axis)
+            candidate = _longer(row, pair, known, reached)
         if candidate is not None:
-            candidates.append({"study": study, "metric": metric, "axis": axis, **candidate})
+            head = {"study": study, "metric": metric, "axis": axis}
+            candidates.append({**head, **candidate, "evidence": known.document()})
     if not candidates:
         raise InputError(
             f"study {study}: no run would sharpen its crossovers: all of them are imported, or "
@@ -96,16 +104,12 @@ def _scatter_between_seeds(rows: list[dict[str, Any]]) -> tuple[float | None, st
     return None, "bootstrap of the one pair: seeds may scatter more"
 
 
-def _trend(rows: list[dict[str, Any]]) -> Any:
-    usable = [
-        (float(row["group"]["unique_tokens"]), place, row["status"])
-        for row in rows
-        if row["group"]["unique_tokens"] and (place := place_of(row))
+def _flops_of(axis: str, unique: float, n_params: float) -> float:
+    """What one unit of an axis is in FLOPs, as 6 N D."""
+    token = 6.0 * n_params
+    return {"tokens": token, "epochs": token * unique, "flops": 1.0, "flops_per_unique": unique}[
+        axis
     ]
-    if not usable:
-        return None
-    x, places, status = zip(*usable, strict=True)
-    return power_law_trend(np.array(x), np.array(places), list(status))
 
 
 def _single_seeds(results: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -168,20 +172,23 @@ def _seed_setting(pair: list[dict[str, Any]]) -> str:
 
 
 def _longer(
-    row: dict[str, Any], pair: list[dict[str, Any]], trend: Any, axis: str
+    row: dict[str, Any], pair: list[dict[str, Any]], known: Known, reached: float
 ) -> dict[str, Any]:
-    last = row["last_x"]
+    """The candidate of a pair that goes on to where its crossover is expected, by a decade at most.
+
+    Args:
+        reached: the compute (FLOPs) up to which the pair was compared.
+    """
+    high, source = known.used.range[1], known.used.kind
     now, why = UNSEEN, "beyond the last place compared, by up to a decade"
-    if trend is not None and trend.exponent is not None:
-        place, interval = trend.predict(float(row["group"]["unique_tokens"]))
-        high = interval[1] if interval else 2 * place
-        if high > last:
-            now, why = float(np.log(high / last)), "expected from the trend of the other groups"
-    factor = float(np.exp(now))
+    if high is not None and high > reached:
+        now, why = float(np.log(high / reached)), f"expected by {high:.3g} FLOPs, from {source}"
+    onward = min(now, UNSEEN)
+    factor = float(np.exp(onward))
     tokens = max(run["total_tokens"] or 0 for run in pair) * factor
     flops = _flops(pair) * factor
     # Once seen, a crossover is about as sure as those that were: a tenth is typical.
-    expected = min(now / 2, 0.1)
+    expected = now - onward + min(onward / 2, 0.1)
     return {
         "group": row["group"],
         "kind": "longer",
@@ -190,7 +197,7 @@ def _longer(
         "width_now": now,
         "width_expected": expected,
         "shrink_per_flop": (now - expected) / flops,
-        "why": f"{row['status'].replace('_', ' ')} by {last:.4g} {axis}; {why}",
+        "why": f"{row['status'].replace('_', ' ')} by {row['last_x']:.4g} {row['axis']}; {why}",
     }
 
 
