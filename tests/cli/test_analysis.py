@@ -137,6 +137,29 @@ def test_a_plan_with_bracket_keeps_its_contract(study: Path) -> None:
     )
     assert {"study", "runs", "total_tokens", "total_train_flops", "bracket"} <= set(document)
     assert {row["verdict"] for row in document["bracket"]} <= {"likely", "uncertain", "unlikely"}
+    for row in document["bracket"]:
+        assert row["evidence"]["used"] in {s["kind"] for s in row["evidence"]["sources"]}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["advise", "--unique-tokens", "12800", "--compute", "1e12"],
+        ["plan", "quickstart", "--bracket"],
+        ["next", "made"],
+    ],
+)
+def test_advice_says_which_source_it_is_by_and_what_others_say(
+    study: Path, arguments: list[str]
+) -> None:
+    """The study crosses at its unique tokens, far from those of the shipped curves."""
+    done = CliRunner().invoke(app, [*arguments, "--results", str(study)], catch_exceptions=False)
+    text = done.stderr
+    assert "Used: measured crossovers (" in text
+    assert "pairs of curves of made" in text
+    assert "Also: the published law (" in text
+    assert "disagree by a factor of" in text
+    assert "published without an interval" in text
 
 
 @pytest.mark.slow

@@ -1,11 +1,15 @@
 """Advice: which objective, size and epochs promise the lowest loss."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tests.laws.measured import measured
 from workbench.errors import InputError
-from workbench.laws.advice import advise
+from workbench.laws.advice import advice_lines, advise
 from workbench.laws.best_loss import critical_compute, frontier
+from workbench.laws.evidence import Evidence, gather
 from workbench.laws.law import Law, Rows
 from workbench.laws.predictors import Predictor, published_predictors
 from workbench.laws.registry import LAWS
@@ -101,3 +105,61 @@ def test_too_little_compute_is_refused() -> None:
         advise(published_predictors(), 1e8, 1e9)
     with pytest.raises(InputError, match="params-max"):
         advise(published_predictors(), 1e8, 1e18, params_max=5.0)
+
+
+def test_where_figure_1_has_diffusion_ahead_it_is_advised() -> None:
+    """0.5B unique tokens and 96B tokens of a 1B model: diffusion leads on all three metrics."""
+    advice = advise(published_predictors(), 5e8, 5.8e20, evidence=gather(Path("no results")))
+    assert (advice["choice"], advice["choice_from"]) == ("mdlm", "measured crossovers")
+    low, high = advice["critical_compute"]["range"]
+    assert low < 1.38e19  # the earliest and the latest that were measured there
+    assert 1.34e20 < high < 5.8e20
+    assert advice["published_critical_compute"] > 5.8e20
+    assert advice["evidence"]["disagreement"] > 20
+
+
+def test_epochs_by_a_law_that_cannot_turn_upward_are_not_advised_in_silence() -> None:
+    reference = gather(Path("no results"))
+    advice = advise(published_predictors(), 5e8, 5.8e20, evidence=reference)
+    assert advice["options"][0]["epochs"] > 100
+    (note,) = (note for note in advice["notes"] if "turn upward" in note)
+    assert note.startswith("ar: ")
+    assert "best after 2.69 to 3.35 epochs, and then rose (reference)" in note
+    # Quokka's law turns upward, and within one epoch nothing is repeated.
+    assert not any("mdlm" in note and "turn upward" in note for note in advice["notes"])
+    once = advise(published_predictors(), 1e12, 1e20, evidence=reference)
+    assert once["options"][0]["epochs"] < 1
+    assert not any("turn upward" in note for note in once["notes"])
+
+
+def test_the_source_used_tells_how_far_outside_its_data_the_advice_is() -> None:
+    evidence = Evidence([measured(1e8, c, n_params=1e8) for c in (1e18, 2e18, 4e18)])
+    advice = advise(published_predictors(), 4e8, 1e22, evidence=evidence)
+    source = advice["evidence"]["sources"][0]
+    assert advice["evidence"]["used"] == source["kind"] == "measured crossovers"
+    chosen = next(o for o in advice["options"] if o["objective"] == advice["choice"])
+    assert source["outside"]["unique_tokens"] == pytest.approx(4.0)
+    assert source["outside"]["compute"] == pytest.approx(1e22 / (3 * 4e18))
+    assert source["outside"]["n_params"] == pytest.approx(chosen["n_params"] / 1e8)
+    assert source["outside"]["epochs"] == pytest.approx(chosen["epochs"] / (3 * 4e18 / 6e16))
+    assert "4 times in unique tokens" in "\n".join(advice_lines(advice))
+
+
+def test_compute_where_crossovers_may_be_is_called_so() -> None:
+    evidence = Evidence([measured(1e8, c) for c in (1e18, 2e18, 4e18)])
+    unsure, sure = (advise(published_predictors(), 1e8, c, evidence=evidence) for c in (3e18, 1e22))
+    assert any("either may be ahead" in note for note in unsure["notes"])
+    assert not any("either may be ahead" in note for note in sure["notes"])
+
+
+def test_measured_crossovers_count_before_a_study_s_own_fits() -> None:
+    pair = [predictor("ar", 50), predictor("mdlm", 50, B=2500.0, R_D=500.0, R_N=500.0)]
+    fitted = advise(pair, 1e8, 1e18)
+    place = fitted["critical_compute"]["value"]
+    assert fitted["choice_from"] == "predicted losses"
+    later = Evidence([measured(1e8, place * 100)])
+    advice = advise(pair, 1e8, place * 10, evidence=later)
+    assert (advice["choice"], advice["choice_from"]) == ("ar", "measured crossovers")
+    assert advice["critical_compute"]["value"] == pytest.approx(place * 100)
+    assert advice["evidence"]["disagreement"] >= 100 * (1 - 1e-6)
+    assert advice["confidence"] == advise(pair, 1e8, place * 10)["confidence"]

@@ -45,6 +45,39 @@ def test_an_unseen_crossover_wants_more_tokens(results: Path, make_run: MakeRun)
     assert row["width_expected"] < row["width_now"]
 
 
+def test_an_unseen_crossover_is_sought_where_others_were_measured(
+    results: Path, make_run: MakeRun
+) -> None:
+    for name, unique, at in (("x", 6_400, 60), ("y", 12_800, 130), ("z", 25_600, 320)):
+        pair(make_run, name, at, f"data.unique_tokens={unique}")
+    pair(make_run, "far", 900, "data.unique_tokens=51200")
+    ingest(results)
+    (row,) = (row for row in next_runs(results, "made") if row["kind"] == "longer")
+    assert row["evidence"]["used"] == "measured crossovers"
+    high = row["evidence"]["sources"][0]["range"][1]
+    reached = 6 * 181_440 * 381 * 2048
+    assert row["width_now"] == pytest.approx(np.log(high / reached))
+    assert "from measured crossovers" in row["why"]
+    # Not farther than a decade at once, however far the range goes.
+    (override,) = row["set"]
+    planned = load_recipe("quickstart").runs[0].training.total_tokens
+    assert planned is not None
+    tokens = int(override.removeprefix("training.total_tokens="))
+    assert tokens == pytest.approx(planned * min(10, high / reached), rel=1e-6)
+
+
+def test_what_is_known_of_a_place_comes_with_every_candidate(
+    results: Path, make_run: MakeRun
+) -> None:
+    pair(make_run, "x", 150)
+    ingest(results)
+    (row,) = next_runs(results, "made", axis="epochs")
+    source = row["evidence"]["sources"][0]
+    assert source["kind"] == "measured crossovers"
+    assert source["expected_flops"] == pytest.approx(150 * 2048 * 6 * 181_440, rel=0.1)
+    assert source["outside"] == {}
+
+
 def test_the_first_row_shrinks_most_per_flop(results: Path, make_run: MakeRun) -> None:
     pair(make_run, "x", 150)
     pair(make_run, "y", 900, "data.unique_tokens=32000")

@@ -80,7 +80,7 @@ def fit_level(y: Floats, side: Sides) -> tuple[float, float | None]:
     """The most likely level of points of which some are bounds, and their scatter around it.
 
     The scatter is over n - 1 degrees of freedom, n the exact points, of which at least one is
-    needed; None with n = 1. A bound that the level of the exact points meets does not move it.
+    needed. It is None with n = 1, and where equal points contradict a bound.
     """
     exact = side == 0
     n = int(exact.sum())

@@ -142,7 +142,8 @@ def advise(
         float | None, typer.Option("--params-max", help="The largest model allowed.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option("--study", help="Use this study's runs. Default: published laws.")
+        str | None,
+        typer.Option("--study", help="Size and epochs by its runs. Default: published laws."),
     ] = None,
     law: Annotated[
         str, typer.Option("--law", help="Of a study: the law to fit to each objective.")

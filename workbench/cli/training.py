@@ -213,10 +213,8 @@ def _bracket(planned: "Plan", results: Path, fmt: str) -> list[dict[str, object]
     if fmt == Format.table:
         emit([bracket_row(row) for row in found], fmt)
         for row in found:
-            lines = evidence_lines(row["evidence"], readings=False)
-            print(
-                f"At {row['unique_tokens']:,} unique tokens:", *lines, sep="\n  ", file=sys.stderr
-            )
+            where = f"{row['n_params']:,} parameters, {row['unique_tokens']:,} unique tokens:"
+            print(where, *evidence_lines(row["evidence"]), sep="\n  ", file=sys.stderr)
         if not found:
             print("No objectives to compare in this plan.", file=sys.stderr)
     return found

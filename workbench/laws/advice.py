@@ -13,7 +13,14 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.laws.advice_notes import advice_notes
-from workbench.laws.best_loss import EPOCHS, SIZES, Frontier, critical_compute, frontier
+from workbench.laws.best_loss import (
+    EPOCHS,
+    SIZES,
+    Frontier,
+    critical_compute,
+    fitted_source,
+    frontier,
+)
 from workbench.laws.critical_source import (
     FITTED,
     MEASURED,
@@ -23,7 +30,7 @@ from workbench.laws.critical_source import (
     evidence_lines,
     range_text,
 )
-from workbench.laws.evidence import Evidence, fitted_source, published
+from workbench.laws.evidence import Evidence, published
 from workbench.laws.law import Floats
 from workbench.laws.predictors import Predictor
 

@@ -32,7 +32,7 @@ def advice_notes(
     notes = []
     compute = known.question.compute or 0.0
     low, high = known.used.range
-    if (low or 0.0) < compute < (high or np.inf):
+    if (low, high) != (None, None) and (low or 0.0) < compute < (high or np.inf):
         notes.append(
             "the compute at hand lies where crossovers may be: by some metric either may be ahead"
         )

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.laws.critical_compute import PUBLISHED
+from workbench.laws.critical_source import FITTED, INPUTS, Question, Source
 from workbench.laws.law import Floats, Rows
 from workbench.laws.predictors import Predictor
 
@@ -94,3 +96,36 @@ def crossing_place(x: Floats, lead: Floats) -> float:
         return np.inf
     share = -lead[last] / (lead[last + 1] - lead[last])
     return float(x[last] + share * (x[last + 1] - x[last]))
+
+
+def fitted_source(
+    predictors: list[Predictor], question: Question, critical: dict[str, Any] | None = None
+) -> Source:
+    """What laws of both objectives, fitted to one study, say.
+
+    Args:
+        critical: their critical compute, where it is known already.
+    """
+    if critical is None:
+        critical = critical_compute([frontier(p, question.unique_tokens) for p in predictors])
+    ranges = [predictor.fitted_range for predictor in predictors]
+    data = {
+        name: (min(r[name][0] for r in ranges), max(r[name][1] for r in ranges))
+        for name in set.intersection(*(set(own) for own in ranges))
+        if name in INPUTS
+    }
+    ends = critical["ci95"] or (None, None)
+    notes = []
+    if critical["value"] is None:
+        notes.append(f"by the fitted laws the crossover is {critical['status'].replace('_', ' ')}")
+    laws = " and ".join(dict.fromkeys(p.law.name for p in predictors))
+    return Source(
+        FITTED,
+        f"{laws}, fitted to {predictors[0].source}",
+        critical["value"],
+        (ends[0], ends[1]),
+        PUBLISHED["p"],
+        data,
+        question.outside(data),
+        tuple(notes),
+    )

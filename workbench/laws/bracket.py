@@ -8,7 +8,7 @@ source that knows it: measured crossovers near it, laws fitted to one study, or 
 from typing import Any
 
 from workbench.laws.critical_source import Question, Source, range_text
-from workbench.laws.evidence import Evidence
+from workbench.laws.evidence import NEAR, Evidence
 from workbench.planning.plan import Plan
 
 
@@ -21,7 +21,8 @@ def bracket(plan: Plan, evidence: Evidence) -> list[dict[str, Any]]:
     Returns:
         "verdict": likely (the budget covers the whole expected range), uncertain, unlikely;
         "expected_range", in FLOPs, and "expected_epochs_range", with None at an end that is not
-        known; "needed_tokens" and "needed_unique_tokens" are what would make the crossover likely;
+        known; "needed_tokens" and "needed_unique_tokens" are what would make the crossover likely,
+        None where nothing is needed or known;
         "evidence" is all that the sources say.
     """
     rows = []
@@ -63,12 +64,16 @@ def _verdict(planned: float, used: Source) -> str:
 
 
 def _needed(planned: float, n_params: int, unique: int, used: Source) -> dict[str, float | None]:
-    """What would make the crossover likely: more tokens, or fewer unique ones."""
+    """What would make the crossover likely: more tokens, or fewer unique ones, down to a tenth."""
     high = used.range[1]
     if high is None or planned >= high:
         return {"needed_tokens": None, "needed_unique_tokens": None}
-    fewer = unique * (planned / high) ** (1 / used.exponent) if used.exponent > 0 else None
-    return {"needed_tokens": high / (6 * n_params), "needed_unique_tokens": fewer}
+    least = unique / NEAR  # below which another source may speak
+    fewer = unique * (planned / high) ** (1 / used.exponent) if used.exponent > 0 else 0.0
+    return {
+        "needed_tokens": high / (6 * n_params),
+        "needed_unique_tokens": fewer if fewer >= least else None,
+    }
 
 
 def bracket_row(row: dict[str, Any]) -> dict[str, Any]:

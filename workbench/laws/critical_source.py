@@ -107,12 +107,11 @@ class Known:
         }
 
 
-def evidence_lines(evidence: dict[str, Any], *, readings: bool = True) -> list[str]:
+def evidence_lines(evidence: dict[str, Any]) -> list[str]:
     """The sentences that say what was used, how far outside it speaks, and what disagrees.
 
     Args:
         evidence: what `Known.document` returned.
-        readings: whether to write what was measured nearest, reading by reading.
     """
     ordered = sorted(evidence["sources"], key=lambda source: source["kind"] != evidence["used"])
     lines = []
@@ -123,7 +122,7 @@ def evidence_lines(evidence: dict[str, Any], *, readings: bool = True) -> list[s
             f"{'Also' if number else 'Used'}: {source['kind']} ({source['text']}): {what}, "
             f"{range_text(*source['range'])}; {_place(source['outside'])}."
         )
-        if readings and source["readings"]:
+        if source["readings"]:
             lines.append(_readings_line(source["readings"]))
     if evidence["disagreement"] is not None:
         lines.append(f"These sources disagree by a factor of {evidence['disagreement']:.3g}.")

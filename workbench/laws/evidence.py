@@ -10,7 +10,8 @@ Three sources speak of this critical compute, and the first that gives a value i
 Each tells the range of its data and how far outside it the question lies. The range of the critical
 compute comes from what was measured: readings by several metrics and definitions differ by up to
 10 times at one U, and 95 % of further ones are expected within the range. The published law has no
-interval: its range is how far measured crossovers, wherever they are, lie from it.
+interval: its range is how far measured crossovers, wherever they are, lie from it, and where the
+nearest of them would lie here by the exponents that are known.
 """
 
 from collections.abc import Iterable
@@ -24,17 +25,16 @@ from scipy import stats
 from workbench.analysis.censored import fit_level
 from workbench.analysis.curves import Floats
 from workbench.analysis.trends import CENSORED, power_law_trend
-from workbench.laws.best_loss import critical_compute, frontier
+from workbench.laws.best_loss import fitted_source
 from workbench.laws.critical_compute import PUBLISHED, PUBLISHED_RANGE
 from workbench.laws.critical_source import (
-    FITTED,
-    INPUTS,
     MEASURED,
     PUBLISHED_LAW,
     Known,
     Question,
     Range,
     Source,
+    range_text,
 )
 from workbench.laws.measured_crossovers import (
     MeasuredCrossover,
@@ -46,8 +46,8 @@ from workbench.laws.measured_crossovers import (
 from workbench.laws.predictors import Predictor, stored_predictors
 
 NEAR = 10.0
-"""Of unique tokens: over a decade, the exponents that were measured (1.1 to 2.6) differ by a factor
-of 30, more than all readings at one place do."""
+"""Of unique tokens: over a decade, the exponents that were measured (0.9 to 2.6) differ by a factor
+of 50, more than readings at one place do."""
 SPAN = 1.5
 """How many times the unique tokens of crossovers differ, at least, for an exponent."""
 FEW = 3
@@ -69,12 +69,15 @@ class Evidence:
             fitted: what a fit at hand says. By default the stored fit whose data are nearest, which
                 counts after the published law where they are not near.
         """
-        measured, published_law = self._measured(question), self._published(question)
-        asked = [measured, fitted, published_law]
+        measured = self._measured(question)
+        near = measured is not None and _factor(measured) <= NEAR
+        law = self._published(question, None if near else measured)
+        before, after = ([measured], []) if near else ([], [measured])
         if fitted is None and self.fits:
             nearest = min(self.fits, key=lambda pair: _distance(question, pair))
             stored = fitted_source(nearest, question)
-            asked.insert(1 if _distance(question, nearest) <= NEAR else 3, stored)
+            (before if _distance(question, nearest) <= NEAR else after).insert(1, stored)
+        asked = [*before, fitted, law, *after]
         return Known(question, tuple(source for source in asked if source is not None))
 
     def near(self, unique: float) -> list[MeasuredCrossover]:
@@ -83,28 +86,43 @@ class Evidence:
         return [p for p in self.measured if abs(np.log(p.unique_tokens / unique)) <= limit]
 
     def _measured(self, question: Question) -> Source | None:
-        points = self.near(question.unique_tokens)
+        """What those near the question say, or, where none of them crossed, the nearest that did
+        as well."""
+        unique = question.unique_tokens
+        points = self.near(unique)
+        crossed = [point for point in self.measured if point.status == "crossed"]
+        far = not any(point.status == "crossed" for point in points)
+        if far and crossed:
+            nearest = min(crossed, key=lambda p: abs(np.log(p.unique_tokens / unique)))
+            there = self.near(nearest.unique_tokens)
+            points = [*points, *(p for p in there if p.status == "crossed" and p not in points)]
         if not points:
             return None
-        data = ranges_of(points)
+        data = ranges_of(
+            [p for p in points if p.status == "crossed"] if far and crossed else points
+        )
         # Two equal readings of one pair of curves are one.
-        distinct = {(point.curve, point.status, point.compute): point for point in points}
-        expected, ends, exponent = self._expected(list(distinct.values()), question.unique_tokens)
+        distinct = list({(p.curve, p.status, p.compute): p for p in points}.values())
+        expected, ends, exponent = self._expected(distinct, unique, far=far)
         return Source(
             MEASURED, text_of(points), expected, ends, exponent, data, question.outside(data),
-            readings=nearest_readings(points, question.unique_tokens),
+            readings=nearest_readings(points, unique),
         )  # fmt: skip
 
     def _expected(
-        self, points: list[MeasuredCrossover], unique: float
+        self, points: list[MeasuredCrossover], unique: float, *, far: bool
     ) -> tuple[float | None, Range, float]:
-        """The critical compute at U, its range and exponent, from points near it."""
+        """The critical compute at U, its range and exponent.
+
+        Args:
+            far: whether U is farther from the points than their own trend can be followed.
+        """
         crossed = [point for point in points if point.status == "crossed"]
         if not crossed:
             below = [p for p in points if p.status == "not_reached" and p.unique_tokens <= unique]
             return None, (max((p.compute for p in below), default=None), None), PUBLISHED["p"]
         enough, n = len({point.curve for point in crossed}) >= FEW, len(crossed)
-        if enough and _span(crossed) >= SPAN:
+        if enough and not far and _span(crossed) >= SPAN:
             trend = power_law_trend(*_arrays(points), [point.status for point in points])
             expected, interval = trend.predict(unique)
             if expected is not None and trend.exponent is not None:
@@ -163,30 +181,42 @@ class Evidence:
         squares = sum(float(((group - group.mean()) ** 2).sum()) for group in several)
         return (float(np.sqrt(squares / freedom)), freedom) if freedom else (0.0, 0)
 
-    def _published(self, question: Question) -> Source:
+    def _published(self, question: Question, far: Source | None) -> Source:
+        """
+        Args:
+            far: what crossovers say that were measured far from the question.
+        """
         expected = published(question.unique_tokens)
         ratios = [
             point.compute / published(point.unique_tokens)
             for point in self.measured
             if point.status == "crossed"
         ]
-        notes = ["the published law was published without an interval"]
-        ends: Range = (None, None)
+        note = "the published law was published without an interval"
+        ends: list[float] = []
         if ratios:
-            ends = (expected * min(1.0, *ratios), expected * max(1.0, *ratios))
-            notes[0] += (
+            ends = [expected * ratio for ratio in (1.0, min(ratios), max(ratios))]
+            ends += [end for end in (far.range if far else ()) if end is not None]
+            note += (
                 f"; the {len(ratios)} measured crossovers lie between {min(ratios):.3g} and "
-                f"{max(ratios):.3g} times what it says, which is its range here"
+                f"{max(ratios):.3g} times what it says"
             )
+        if far:
+            note += (
+                f", and the nearest of them, {_factor(far):.3g} times away in unique tokens, would "
+                f"come to {range_text(*far.range)} here by exponents from "
+                f"{min(self.exponents()):.3g} to {max(self.exponents()):.3g}"
+            )
+        note += "; its range here covers all of that" if ends else ""
         return Source(
             PUBLISHED_LAW,
             "C_crit = 2.12 x 10^1.956 x U^2.174, arXiv:2507.15857",
             expected,
-            ends,
+            _hull(ends),
             PUBLISHED["p"],
             PUBLISHED_RANGE,
             question.outside(PUBLISHED_RANGE),
-            tuple(notes),
+            (note,),
         )
 
 
@@ -200,42 +230,14 @@ def gather(results: Path, metric: str = "val_loss") -> Evidence:
     return Evidence(measured_crossovers(results, metric), stored_predictors(results))
 
 
-def fitted_source(
-    predictors: list[Predictor], question: Question, critical: dict[str, Any] | None = None
-) -> Source:
-    """What laws of both objectives, fitted to one study, say.
-
-    Args:
-        critical: their critical compute, where it is known already.
-    """
-    if critical is None:
-        critical = critical_compute([frontier(p, question.unique_tokens) for p in predictors])
-    ranges = [predictor.fitted_range for predictor in predictors]
-    data = {
-        name: (min(r[name][0] for r in ranges), max(r[name][1] for r in ranges))
-        for name in set.intersection(*(set(own) for own in ranges))
-        if name in INPUTS
-    }
-    ends = critical["ci95"] or (None, None)
-    notes = []
-    if critical["value"] is None:
-        notes.append(f"by the fitted laws the crossover is {critical['status'].replace('_', ' ')}")
-    laws = " and ".join(dict.fromkeys(p.law.name for p in predictors))
-    return Source(
-        FITTED,
-        f"{laws}, fitted to {predictors[0].source}",
-        critical["value"],
-        (ends[0], ends[1]),
-        PUBLISHED["p"],
-        data,
-        question.outside(data),
-        tuple(notes),
-    )
-
-
 def published(unique: float) -> float:
     """The published critical compute, in FLOPs."""
     return float(PUBLISHED["k"] * unique ** PUBLISHED["p"])
+
+
+def _factor(source: Source) -> float:
+    """How many times beyond a source's data the unique tokens of the question are."""
+    return source.outside.get("unique_tokens", 1.0) * (1 - 1e-9)
 
 
 def _distance(question: Question, predictors: Iterable[Predictor]) -> float:

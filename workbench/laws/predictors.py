@@ -104,9 +104,10 @@ def stored_predictors(results: Path) -> list[list[Predictor]]:
     if not (is_dataset(results) or database_path(results).exists()):
         return []
     rows = query(results, "SELECT study, law, objective, result FROM fits ORDER BY ALL").to_dicts()
+    laws = LAWS.usable() if rows else {}  # a plug-in of a stored fit may be gone
     pairs: dict[tuple[str, str], list[Predictor]] = {}
     for row in rows:
-        law, fit = LAWS.get(row["law"]), json.loads(row["result"])
+        law, fit = laws.get(row["law"]), json.loads(row["result"])
         if isinstance(law, Law) and row["objective"] and set(law.names) <= set(fit["params"]):
             own = Predictor(
                 row["objective"],
