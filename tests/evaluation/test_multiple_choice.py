@@ -57,6 +57,14 @@ def test_long_options_win_per_character_alone() -> None:
     assert scores.nll_other_Q.item() == 1, "nats a token"
 
 
+def test_nats_a_character_are_a_quotient_and_a_wrong_choice_is_wrong_whatever_its_place() -> None:
+    """Seven cheap tokens of 4 characters cost 7/4 a character, one dear token of 1 costs 3."""
+    question = Question([], [[CHEAP] * 7, [DEAR]], right=1, number=0, characters=(4, 1))
+    scores = scores_of(question)
+    np.testing.assert_array_equal(scores.chosen_norm_Q, [0])
+    assert scores.accuracy_norm().value == 0
+
+
 def test_without_characters_there_is_no_such_accuracy() -> None:
     scores = scores_of(Question([], [[DEAR], [CHEAP]], right=1, number=0))
     assert np.isnan(scores.accuracy_norm().value)
