@@ -232,6 +232,12 @@ def test_the_command_writes_the_store_knows_and_a_second_time_says_so(
     done = workbench("forecast", "--score", "--results", results)
     assert "6 forecasts of a run from own fits" in done.stderr
     assert "a second forecast of it" in done.stderr
+    done = workbench(
+        *("advise", "--unique-tokens", 2048, "--compute", 1e12, "--results", results),
+        *("--format", "json"),
+    )
+    assert {(row["kind"], row["n"]) for row in json.loads(done.stdout)["forecasts"]} >= {("run", 6)}
+    assert "On record here: 6 forecasts of a run from own fits" in done.stderr
 
 
 def test_bad_requests_are_refused(results: Path, workbench: Workbench) -> None:

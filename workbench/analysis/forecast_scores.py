@@ -219,3 +219,23 @@ def _calibration(kind: str, source: str, rows: list[dict[str, Any]]) -> dict[str
         if shares
         else None,
     }
+
+
+def calibration_text(row: dict[str, Any]) -> str:
+    """A row of `calibration` as a sentence."""
+    low, high = row["coverage_ci95"]
+    error = "" if row["mean_abs_log"] is None else f", error {100 * row['mean_abs_log']:.3g} %"
+    what = "a run" if row["kind"] == "run" else "a crossover"
+    return (
+        f"{row['n']} forecasts of {what} from {row['source']}{error}; 95 % intervals held "
+        f"{row['coverage']:.0%} ({low:.0%} to {high:.0%})."
+    )
+
+
+def record(results: Path) -> list[dict[str, Any]]:
+    """The calibration of all forecasts of a results folder that can be scored; none where nothing
+    was forecast."""
+    try:
+        return calibration(score_forecasts(results).rows)
+    except InputError:
+        return []

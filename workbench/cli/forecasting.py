@@ -197,7 +197,11 @@ def _end(value: float | None) -> str:
 
 
 def _score(results: Path, study: str | None, fmt: str) -> None:
-    from workbench.analysis.forecast_scores import calibration, score_forecasts
+    from workbench.analysis.forecast_scores import (
+        calibration,
+        calibration_text,
+        score_forecasts,
+    )
     from workbench.cli.output import emit
 
     scores = score_forecasts(results, study)
@@ -205,12 +209,6 @@ def _score(results: Path, study: str | None, fmt: str) -> None:
     document = {"rows": scores.rows, "calibration": summary, "left_out": dict(scores.left_out)}
     emit(scores.rows, fmt, document=document)
     for row in summary:
-        low, high = row["coverage_ci95"]
-        error = "" if row["mean_abs_log"] is None else f", error {100 * row['mean_abs_log']:.3g} %"
-        print(
-            f"{row['n']} forecasts of a {row['kind']} from {row['source']}{error}; 95 % intervals "
-            f"held {row['coverage']:.0%} ({low:.0%} to {high:.0%}).",
-            file=sys.stderr,
-        )
+        print(calibration_text(row), file=sys.stderr)
     for reason, count in scores.left_out.items():
         print(f"Not scored: {count}: {reason}.", file=sys.stderr)

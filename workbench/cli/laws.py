@@ -162,6 +162,7 @@ def advise(
     results folder and in the curves that ship with the workbench; else from laws fitted to one
     study; else from the published law.
     """
+    from workbench.analysis.forecast_scores import calibration_text, record
     from workbench.cli.output import emit
     from workbench.laws.advice import advice_lines, advice_rows, advise
     from workbench.laws.evidence import gather
@@ -173,9 +174,12 @@ def advise(
         else study_predictors(results, study, metric, law, pairs("--fixed", fixed))
     )
     answer = advise(predictors, unique_tokens, compute, params_max, gather(results, metric))
+    answer["forecasts"] = record(results)
     emit(advice_rows(answer), fmt, document=answer)
     for line in advice_lines(answer):
         print(line, file=sys.stderr)
+    for row in answer["forecasts"]:
+        print(f"On record here: {calibration_text(row)}", file=sys.stderr)
 
 
 @app.command()

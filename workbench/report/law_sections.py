@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.forecast_scores import calibration, score_forecasts
+from workbench.analysis.forecast_scores import calibration, calibration_text, score_forecasts
 from workbench.analysis.table_rows import interval_text
 from workbench.errors import InputError
 from workbench.figures import backtest_figure
@@ -80,11 +80,7 @@ FROM forecasts WHERE study = {literal(study)} ORDER BY kind DESC, made, run_id, 
         scores = score_forecasts(results, study)
     except InputError:  # a dataset, which has no documents
         return Section("Forecasts", rows=tuple(query(results, sql).to_dicts()), sql=(sql,))
-    notes = [
-        f"{row['n']} forecasts of a {row['kind']} from {row['source']}: 95 % intervals held "
-        f"{row['coverage']:.0%}."
-        for row in calibration(scores.rows)
-    ]
+    notes = [calibration_text(row) for row in calibration(scores.rows)]
     notes += [f"Not scored: {count}: {reason}." for reason, count in scores.left_out.items()]
     rows = tuple(
         {
