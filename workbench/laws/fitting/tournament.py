@@ -42,19 +42,18 @@ def tournament(
     if not fits:
         raise InputError("no law can be fitted:\n" + "\n".join(missing))
     fits = sorted(fits, key=_rank)
-    for objective in dict.fromkeys(fit.objective_name for fit in fits):
-        places = [i for i, fit in enumerate(fits) if fit.objective_name == objective]
-        for place, fit in zip(places, _compared([fits[i] for i in places], options), strict=True):
-            fits[place] = fit
-    return fits, missing
+    objectives = dict.fromkeys(fit.objective_name for fit in fits)
+    own = [[fit for fit in fits if fit.objective_name == name] for name in objectives]
+    return [fit for part in own for fit in compared(part, options)], missing
 
 
 def _rank(fit: Fit) -> tuple[str, float]:
     return (fit.objective_name or "", held_out_rmse(fit) or float("inf"))
 
 
-def _compared(fits: list[Fit], options: FitOptions) -> list[Fit]:
-    """Fits to the same rows, the best first, with their margins to it."""
+def compared(fits: list[Fit], options: FitOptions) -> list[Fit]:
+    """Fits to the same rows, the best first, with their margins to it in `held_out`."""
+    fits = sorted(fits, key=_rank)
     best = fits[0]
     margins = [_margin(fit, best, options) for fit in fits]
     near = [
