@@ -4,9 +4,9 @@ Each trial makes losses from a known law on a grid as of `cpu/scaling-law`: 4 si
 unique tokens and 5 lengths (a tenth of an epoch to a thousand), 3 seeds. The 5 lengths of one size,
 budget and seed are on one trunk, whose runs share noise of 1 % of the loss; each run has 0.3 % of
 its own. Of the intervals, each line tells the share of trials in which they hold a parameter, over
-trunks and row by row; an unbounded side holds everything there. Of the tournament it tells how often
-the true law has the lowest held-out error, is a tie with the lowest, and is the simplest within one
-standard error, and what else was that.
+trunks and row by row; an unbounded side holds everything there. Of the tournament it tells how
+often the true law has the lowest held-out error, is a tie with the lowest, and is the simplest
+within one standard error, and what else was that.
 
     python -m benchmarks.law_tournament coverage [--trials 40] [--laws chinchilla quokka]
     python -m benchmarks.law_tournament tournament [--trials 20]
@@ -137,8 +137,8 @@ def tournament_of(name: str, trials: int) -> None:
         simplest += true["simplest"]
         others.update(fit.law for fit in fits if (fit.held_out or {})["simplest"])
     print(
-        f"{name:27} lowest error {best / trials:4.0%}, lowest or a tie {tie / trials:4.0%}, simplest "
-        f"within one standard error {simplest / trials:4.0%} ("
+        f"{name:27} lowest error {best / trials:4.0%}, lowest or a tie {tie / trials:4.0%}, "
+        f"simplest within one standard error {simplest / trials:4.0%} ("
         + ", ".join(f"{other} {count}" for other, count in others.most_common())
         + ")"
     )
@@ -156,7 +156,9 @@ def sharing(trials: int) -> None:
             one = design("chinchilla", rng, TRUTH["chinchilla"])
             two = design("chinchilla", rng, other, "mdlm")
             names = ("name", "n_params", "total_tokens", "unique_tokens", "loss", "compute")
-            parts = {n: np.concatenate([getattr(one, n), getattr(two, n)]) for n in names}
+            parts: dict[str, Any] = {
+                name: np.concatenate([getattr(one, name), getattr(two, name)]) for name in names
+            }
             objective = np.repeat(["ar", "mdlm"], len(one))
             trunk = np.concatenate([one.columns["trunk"], two.columns["trunk"]])
             table = LossTable("made", **parts, objective=objective, columns={"trunk": trunk})
