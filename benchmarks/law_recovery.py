@@ -135,7 +135,8 @@ def estimate(
     minima = search(problem, options)
     spread = bootstrap(problem, _plausible(problem, minima), options.resamples, options.seed)
     assert spread is not None
-    values, ends = {}, {}
+    values: dict[str, float] = {}
+    ends: dict[str, Ends] = {}
     for j, parameter in enumerate(law.parameters):
         values[parameter.name] = float(parameter.to_value(minima[0].theta[j]))
         low, high = interval(problem, j, minima[0].theta, spread)

@@ -18,6 +18,7 @@ from workbench.laws.fitting.tournament import standings
 from workbench.laws.law import Law
 from workbench.laws.predictors import paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
+from workbench.laws.request import SECOND_STEP
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
 from workbench.report.law_sections import fits_section
@@ -35,7 +36,8 @@ PUBLISHED, OWN = "published laws", "this fit"
 page = begin(
     "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
 )
-laws = {name: law.title for name, law in LAWS.usable().items()} | {ALL: "all laws: a tournament"}
+of_losses = {name: law.title for name, law in LAWS.usable().items() if name != SECOND_STEP}
+laws = of_losses | {ALL: "all laws: a tournament"}
 with controls():
     study = page.study(width=220)
     known = metrics(page.where, study)
