@@ -14,7 +14,7 @@ from workbench.figures import (
 from workbench.figures.theme import short
 from workbench.laws.advice import advice_lines, advice_rows, advise
 from workbench.laws.fitting.result import parameter_rows, summary
-from workbench.laws.fitting.tournament import standings
+from workbench.laws.fitting.tournament import standings, verdicts
 from workbench.laws.law import Law
 from workbench.laws.predictors import paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
@@ -79,7 +79,7 @@ def show(fitted: Fitted) -> None:
     if law == ALL:
         st.subheader("Tournament: predicting the runs of most compute", anchor=False)
         table(standings(fits))
-        notes(f"Not fitted: {line}" for line in fitted.missing)
+        notes([*verdicts(fits), *(f"Not fitted: {line}" for line in fitted.missing)])
         return
     st.subheader("Parameters", anchor=False)
     table(parameter_rows(fits))

@@ -121,9 +121,28 @@ def _standing(fit: Fit, held_out: dict[str, Any]) -> dict[str, Any]:
         "above best": held_out.get("margin_log"),
         "standard error": held_out.get("margin_stderr_log"),
         "tie": held_out.get("tie"),
-        "simplest within it": held_out.get("simplest"),
         "held-out rows": held_out.get("n"),
         "Huber objective": fit.loss,
         "R2": fit.r2,
         "not identified": ", ".join(n for n, ok in fit.identified.items() if not ok),
     }
+
+
+def verdicts(fits: list[Fit]) -> list[str]:
+    """Of each objective, the law of the lowest held-out error, its ties, and the one to take."""
+    lines = []
+    for objective in dict.fromkeys(fit.objective_name for fit in fits):
+        ranked = [
+            (fit.law, fit.held_out)
+            for fit in fits
+            if fit.objective_name == objective and fit.held_out and "margin_log" in fit.held_out
+        ]
+        if not ranked:
+            continue
+        ties = ", ".join(law for law, held_out in ranked[1:] if held_out["tie"])
+        simplest = next(law for law, held_out in ranked if held_out["simplest"])
+        lines.append(
+            f"{objective or 'All rows'}: {ranked[0][0]} has the lowest held-out error; ties with "
+            f"it: {ties or 'none'}. Simplest within one standard error: {simplest}."
+        )
+    return lines
