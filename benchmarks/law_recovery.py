@@ -35,6 +35,12 @@ TRUTH = {
         "A": 1000.0, "B": 40.0, "alpha": 0.4, "beta": 0.12, "gain": 1.3, "decay": 0.5,
         "k": 150.0, "mu": 0.35, "nu": 0.5,
     },
+    "overfitting_penalty": {**_SUM, "P": 0.004, "delta": 0.8, "kappa": 0.4},
+    "data_constrained_penalty": {**_SUM, "R_D": 9.0, "P": 0.004, "delta": 0.8, "kappa": 0.4},
+    "saturating": {
+        "E": 1.3, "G": 6.0, "a": 60.0, "b": 150.0, "c": 2.0, "alpha": 0.33, "beta": 0.31,
+        "gamma": 0.3, "delta": 0.45,
+    },
     "critical_compute": {"k": 3e3, "p": 1.8},
     "isoflop": {"k_N": 0.3, "a": 0.48, "k_D": 1 / (6 * 0.3), "b": 0.52},
 }  # fmt: skip
@@ -129,7 +135,8 @@ def estimate(
     minima = search(problem, options)
     spread = bootstrap(problem, _plausible(problem, minima), options.resamples, options.seed)
     assert spread is not None
-    values, ends = {}, {}
+    values: dict[str, float] = {}
+    ends: dict[str, Ends] = {}
     for j, parameter in enumerate(law.parameters):
         values[parameter.name] = float(parameter.to_value(minima[0].theta[j]))
         low, high = interval(problem, j, minima[0].theta, spread)

@@ -15,10 +15,11 @@ from workbench.figures.theme import short
 from workbench.laws.advice import advice_lines, advice_rows, advise
 from workbench.laws.evidence import gather
 from workbench.laws.fitting.result import parameter_rows, summary
-from workbench.laws.fitting.tournament import standings
+from workbench.laws.fitting.tournament import standings, verdicts
 from workbench.laws.law import Law
 from workbench.laws.predictors import paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
+from workbench.laws.request import SECOND_STEP
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
 from workbench.report.law_sections import fits_section
@@ -36,7 +37,8 @@ PUBLISHED, OWN = "published laws", "this fit"
 page = begin(
     "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
 )
-laws = {name: law.title for name, law in LAWS.usable().items()} | {ALL: "all laws: a tournament"}
+of_losses = {name: law.title for name, law in LAWS.usable().items() if name != SECOND_STEP}
+laws = of_losses | {ALL: "all laws: a tournament"}
 with controls():
     study = page.study(width=220)
     known = metrics(page.where, study)
@@ -78,7 +80,7 @@ def show(fitted: Fitted) -> None:
     if law == ALL:
         st.subheader("Tournament: predicting the runs of most compute", anchor=False)
         table(standings(fits))
-        notes(f"Not fitted: {line}" for line in fitted.missing)
+        notes([*verdicts(fits), *(f"Not fitted: {line}" for line in fitted.missing)])
         return
     st.subheader("Parameters", anchor=False)
     table(parameter_rows(fits))

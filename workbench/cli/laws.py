@@ -89,7 +89,7 @@ def fit(
     from workbench.conditions import parse_conditions
     from workbench.laws.fitting.fit import fit_law
     from workbench.laws.fitting.result import parameter_rows, summary
-    from workbench.laws.fitting.tournament import standings, tournament
+    from workbench.laws.fitting.tournament import standings, tournament, verdicts
     from workbench.laws.registry import LAWS
     from workbench.laws.request import fit_options, get_law, get_table
 
@@ -105,7 +105,7 @@ def fit(
     if chosen is None:
         fits, missing = tournament(LAWS, losses, options)
         rows = standings(fits)
-        lines = [f"Not fitted: {reason}" for reason in missing]
+        lines = [*verdicts(fits), *(f"Not fitted: {reason}" for reason in missing)]
     else:
         fits = fit_law(chosen, losses, options)
         rows = parameter_rows(fits)

@@ -37,8 +37,9 @@ def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
         made += [(f"{law}-predicted", predicted_figure(own))]
         made += [(f"{law}-residuals", residuals_figure(own))]
         for fit in own:
-            if isinstance(LAWS[law], Law):
-                made.append((_file(fit, "contours"), contour_figure(fit)))
+            if not isinstance(LAWS[law], Law):
+                continue
+            made.append((_file(fit, "contours"), contour_figure(fit)))
             if fit.profiles:
                 made.append((_file(fit, "likelihood"), profile_figure(fit)))
     for name, figure in made:

@@ -13,7 +13,8 @@ from workbench.laws.law import Law, Procedure
 from workbench.laws.registry import LAWS
 from workbench.messages import suggestion
 
-_SECOND_STEP = "loss_to_accuracy"
+SECOND_STEP = "loss_to_accuracy"
+"""The law that reads a loss, and predicts an accuracy."""
 
 
 def get_law(name: str) -> Law | Procedure:
@@ -52,13 +53,13 @@ def get_table(
         raise InputError("give one of --table FILE and --study NAME.")
     if table is not None:
         losses = read_table(table, columns).where(where)
-        if law == _SECOND_STEP and metric in losses.columns:
+        if law == SECOND_STEP and metric in losses.columns:
             losses.columns[ACCURACY] = losses.columns[metric]
         return losses
     assert study
     if columns:
         raise InputError("--column is for --table: a study's columns are known.")
-    if law == _SECOND_STEP:
+    if law == SECOND_STEP:
         return accuracy_table(results, study, metric, at, where)
     # The critical compute is read from whole curves, not from their ends.
     return study_table(results, study, metric, "curve" if law == "critical_compute" else at, where)

@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from tests.laws.fitting.conftest import made_table
+from tests.made_runs import MakeRun
 from workbench.cli.root import main
+from workbench.store import ingest, query
 
 KEYS = {
     "law", "objective_name", "n", "loss", "huber_delta", "r2", "params", "ci95", "identified",
@@ -275,3 +277,25 @@ def test_neither_table_nor_study_ends_with_status_2(fit: Any) -> None:
 def test_laws_of_repeats_need_unique_tokens(fit: Any, tmp_path: Path, law: str) -> None:
     frame().drop("unique_tokens").write_csv(tmp_path / "t.csv")
     refused(fit("--table", "t.csv", "--law", law), ["unique_tokens", law])
+
+
+def test_studies_are_fitted_together_and_kept_under_their_names(
+    fit: Any, results: Path, make_run: MakeRun
+) -> None:
+    for study, lift in (("one", 0.0), ("two", 0.25)):
+        for unique in (12_800, 32_000):
+            values = {10: 3.0 + lift, 20: 2.0 + lift + unique / 1e5}
+            keys = [f"data.unique_tokens={unique}"]
+            make_run(f"{study}-{unique}", values, study=study, overrides=keys)
+    ingest(results)
+    done = fit(
+        "--study", "one", "--study", "two", "--law", "chinchilla", "--cluster", "study",
+        "--fixed", "A=1e-6,alpha=0.3,B=1e-6,beta=0.3", "--starts", "2", "--resamples", "20",
+        "--results", results, "--format", "json",
+    )  # fmt: skip
+    assert done.status == 0
+    (result,) = strict(done.out)
+    assert result["n"] == 4
+    assert "2 clusters (study)" in result["ci_method"]
+    kept = query(results, "SELECT study, law FROM fits").to_dicts()
+    assert kept == [{"study": "one, two", "law": "chinchilla"}]

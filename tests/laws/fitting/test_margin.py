@@ -14,7 +14,7 @@ from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.margin import margin
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.result import summary
-from workbench.laws.fitting.tournament import standings, tournament
+from workbench.laws.fitting.tournament import standings, tournament, verdicts
 
 
 def test_the_margin_is_the_difference_of_the_root_mean_squares() -> None:
@@ -85,6 +85,9 @@ def test_the_tournament_names_ties_and_the_simplest_of_them() -> None:
     assert rows[fits[0].law]["above best"] == 0
     assert [fit.law for fit in fits if (fit.held_out or {})["simplest"]] == ["chinchilla"]
     assert rows["chinchilla"]["tie"]
+    (line,) = verdicts(fits)
+    assert line.startswith(f"All rows: {fits[0].law} has the lowest held-out error; ties with it: ")
+    assert line.endswith("Simplest within one standard error: chinchilla.")
     assert all(row["above best"] >= 0 for row in rows.values())
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize
 
 from tests.laws.fitting.conftest import best_or_lost, law, made_table
-from workbench.laws.fitting.minimise import minimise
+from workbench.laws.fitting.minimise import _solved, minimise
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import Problem
 from workbench.laws.fitting.search import search
@@ -137,3 +137,20 @@ def test_neither_seeds_nor_the_order_of_rows_change_the_answer() -> None:
     for minima in searches[1:]:
         assert minima[0].objective == pytest.approx(searches[0][0].objective, rel=1e-8)
         assert minima[0].theta == pytest.approx(searches[0][0].theta, rel=1e-4)
+
+
+def test_a_singular_system_among_others_ends_in_a_step_downhill_and_spoils_none() -> None:
+    rng = np.random.default_rng(0)
+    good = rng.normal(size=(3, 4, 4))
+    good = good @ good.transpose(0, 2, 1) + np.eye(4)
+    singular = np.zeros((2, 4, 4))
+    singular[0, 0, 0] = 1e308  # what is left of an overflow
+    singular[1, :2, :2] = 1.0
+    systems = np.concatenate([good[:1], singular, good[1:]])
+    right = rng.normal(size=(5, 4))
+    solved = _solved(systems, right)
+    assert np.isfinite(solved).all()
+    for row in (0, 3, 4):
+        assert solved[row] == pytest.approx(np.linalg.solve(systems[row], right[row]))
+    for row in (1, 2):
+        assert solved[row] @ right[row] > 0

@@ -58,7 +58,7 @@ def poor_fit(r2: float | None, what: str) -> list[str]:
     if r2 is None or r2 >= POOR_R2:
         return []
     return [
-        f"{what} R2 {r2:.2f}: most of how these losses differ is something else. Rows of several "
+        f"{what} R2 {r2:.2f}: most of how they differ is something else. Rows of several "
         "conditions? Choose those of one with --where."
     ]
 

@@ -236,7 +236,10 @@ def _result(solution: _Solution, g: int) -> Fit:
         ),
         ci_method=solution.spread.method if solution.spread else None,
         influence=_influence(solution),
-        checks=(*solution.checks, *poor_fit(r2, "Of the losses,")),
+        checks=(
+            *solution.checks,
+            *poor_fit(r2, "Of the losses," if law.reads_runs else "Of the accuracies,"),
+        ),
         notes=solution.notes,
         formula=law.formula,
         citation=law.citation,

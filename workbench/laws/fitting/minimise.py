@@ -202,5 +202,22 @@ def _damped_step(
     system = np.nan_to_num(system)
     q = np.arange(at_bound.shape[1])
     system[:, q, q] += damping[:, None] + at_bound
-    step = -np.linalg.solve(system, (derivatives.gradient / root)[..., None])[..., 0] / root
+    step = -_solved(system, derivatives.gradient / root) / root
     return np.nan_to_num(step)
+
+
+def _solved(system: Floats, right: Floats) -> Floats:
+    """The solutions (S, q) of systems (S, q, q), one by one where one of them is singular.
+
+    A law far from the data can have a curvature of zeros and huge numbers. A singular system gets a
+    diagonal as large as its rows: the step is then short, and downhill.
+    """
+    try:
+        return np.linalg.solve(system, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        if len(system) > 1:
+            each = [_solved(system[i, None], right[i, None]) for i in range(len(system))]
+            return np.concatenate(each)
+    rows = np.minimum(np.abs(system[0]), 1e150)
+    dominated = rows.sum(axis=1) + 1.0
+    return right / dominated

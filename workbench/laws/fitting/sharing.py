@@ -61,10 +61,12 @@ def sharing_line(test: dict[str, Any]) -> str:
         if ends is None
         else (f"95 % interval {100 * ends[0]:.2g} to {100 * ends[1]:.2g}")
     )
+    chosen = "shared" if test["preferred"] == "shared" else "each objective by itself"
+    if test["preferred"] == "shared" and test["margin_log"] > 0:
+        chosen += ", since the difference is not sure"
     return (
         f"Held-out error with {', '.join(test['parameters'])} shared "
         f"{100 * test['rmse_log_shared']:.3g} %, of each objective by itself "
         f"{100 * test['rmse_log_apart']:.3g} %, on the same {test['n']} rows; difference "
-        f"{100 * test['margin_log']:.2g} ({sure}). Preferred: "
-        f"{'shared' if test['preferred'] == 'shared' else 'each objective by itself'}."
+        f"{100 * test['margin_log']:.2g} ({sure}). Preferred: {chosen}."
     )

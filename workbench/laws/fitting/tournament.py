@@ -42,19 +42,18 @@ def tournament(
     if not fits:
         raise InputError("no law can be fitted:\n" + "\n".join(missing))
     fits = sorted(fits, key=_rank)
-    for objective in dict.fromkeys(fit.objective_name for fit in fits):
-        places = [i for i, fit in enumerate(fits) if fit.objective_name == objective]
-        for place, fit in zip(places, _compared([fits[i] for i in places], options), strict=True):
-            fits[place] = fit
-    return fits, missing
+    objectives = dict.fromkeys(fit.objective_name for fit in fits)
+    own = [[fit for fit in fits if fit.objective_name == name] for name in objectives]
+    return [fit for part in own for fit in compared(part, options)], missing
 
 
 def _rank(fit: Fit) -> tuple[str, float]:
     return (fit.objective_name or "", held_out_rmse(fit) or float("inf"))
 
 
-def _compared(fits: list[Fit], options: FitOptions) -> list[Fit]:
-    """Fits to the same rows, the best first, with their margins to it."""
+def compared(fits: list[Fit], options: FitOptions) -> list[Fit]:
+    """Fits to the same rows, the best first, with their margins to it in `held_out`."""
+    fits = sorted(fits, key=_rank)
     best = fits[0]
     margins = [_margin(fit, best, options) for fit in fits]
     near = [
@@ -122,9 +121,28 @@ def _standing(fit: Fit, held_out: dict[str, Any]) -> dict[str, Any]:
         "above best": held_out.get("margin_log"),
         "standard error": held_out.get("margin_stderr_log"),
         "tie": held_out.get("tie"),
-        "simplest within it": held_out.get("simplest"),
         "held-out rows": held_out.get("n"),
         "Huber objective": fit.loss,
         "R2": fit.r2,
         "not identified": ", ".join(n for n, ok in fit.identified.items() if not ok),
     }
+
+
+def verdicts(fits: list[Fit]) -> list[str]:
+    """Of each objective, the law of the lowest held-out error, its ties, and the one to take."""
+    lines = []
+    for objective in dict.fromkeys(fit.objective_name for fit in fits):
+        ranked = [
+            (fit.law, fit.held_out)
+            for fit in fits
+            if fit.objective_name == objective and fit.held_out and "margin_log" in fit.held_out
+        ]
+        if not ranked:
+            continue
+        ties = ", ".join(law for law, held_out in ranked[1:] if held_out["tie"])
+        simplest = next(law for law, held_out in ranked if held_out["simplest"])
+        lines.append(
+            f"{objective or 'All rows'}: {ranked[0][0]} has the lowest held-out error; ties with "
+            f"it: {ties or 'none'}. Simplest within one standard error: {simplest}."
+        )
+    return lines
