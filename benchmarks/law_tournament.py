@@ -147,7 +147,7 @@ def tournament_of(name: str, trials: int) -> None:
 def sharing(trials: int) -> None:
     """Two objectives of Chinchilla's law whose beta is the same, or differs by so much."""
     options = replace(OPTIONS, shared=("beta",))
-    for shift in (0.0, 0.01, 0.02, 0.05):
+    for shift in (0.0, 0.05, 0.1, 0.2):
         preferred = Counter[str]()
         for trial in range(trials):
             rng = np.random.default_rng([9, trial])

@@ -213,8 +213,7 @@ def _solved(system: Floats, right: Floats) -> Floats:
     diagonal as large as its rows: the step is then short, and downhill.
     """
     try:
-        solved: Floats = np.linalg.solve(system, right[..., None])[..., 0]
-        return solved
+        return np.asarray(np.linalg.solve(system, right[..., None])[..., 0], dtype=np.float64)
     except np.linalg.LinAlgError:
         if len(system) > 1:
             each = [_solved(system[i, None], right[i, None]) for i in range(len(system))]
