@@ -151,8 +151,9 @@ def sharing(trials: int) -> None:
         preferred = Counter[str]()
         for trial in range(trials):
             rng = np.random.default_rng([9, trial])
-            other = {**TRUTH["chinchilla"], "E": 1.9, "B": 1500.0}
+            other = {**TRUTH["chinchilla"], "E": 1.9}
             other["beta"] += shift
+            other["B"] *= 1e10**shift  # as much loss due to data in the middle of the grid
             one = design("chinchilla", rng, TRUTH["chinchilla"])
             two = design("chinchilla", rng, other, "mdlm")
             names = ("name", "n_params", "total_tokens", "unique_tokens", "loss", "compute")
