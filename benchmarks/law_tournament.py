@@ -147,12 +147,13 @@ def tournament_of(name: str, trials: int) -> None:
 def sharing(trials: int) -> None:
     """Two objectives of Chinchilla's law whose beta is the same, or differs by so much."""
     options = replace(OPTIONS, shared=("beta",))
-    for shift in (0.0, 0.01, 0.02, 0.05):
+    for shift in (0.0, 0.05, 0.1, 0.2):
         preferred = Counter[str]()
         for trial in range(trials):
             rng = np.random.default_rng([9, trial])
-            other = {**TRUTH["chinchilla"], "E": 1.9, "B": 1500.0}
+            other = {**TRUTH["chinchilla"], "E": 1.9}
             other["beta"] += shift
+            other["B"] *= 1e10**shift  # as much loss due to data in the middle of the grid
             one = design("chinchilla", rng, TRUTH["chinchilla"])
             two = design("chinchilla", rng, other, "mdlm")
             names = ("name", "n_params", "total_tokens", "unique_tokens", "loss", "compute")

@@ -99,6 +99,8 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
     widths = np.zeros(len(theta))
     if spread is not None:
         widths = np.ptp(np.quantile(spread.theta, [0.025, 0.975], axis=0), axis=0)
+    profiled = _profiles(problem, known, minima[0].objective, options)
+    influence = _influences(problem, theta, widths, options)
     held_out = _held_out(law, table, given_options) if options.diagnostics else None
     solution = _Solution(
         law=law,
@@ -106,8 +108,8 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         problem=problem,
         minima=minima,
         spread=spread,
-        profiles=_profiles(problem, known, minima[0].objective, options),
-        influence=_influences(problem, theta, widths, options),
+        profiles=profiled,
+        influence=influence,
         held_out=held_out,
         sharing=sharing_test(law, table, options, held_out) if options.shared else None,
         fixed=tuple(

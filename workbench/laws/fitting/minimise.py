@@ -213,11 +213,10 @@ def _solved(system: Floats, right: Floats) -> Floats:
     diagonal as large as its rows: the step is then short, and downhill.
     """
     try:
-        return np.linalg.solve(system, right[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(system, right[..., None])[..., 0], dtype=np.float64)
     except np.linalg.LinAlgError:
         if len(system) > 1:
             each = [_solved(system[i, None], right[i, None]) for i in range(len(system))]
             return np.concatenate(each)
     rows = np.minimum(np.abs(system[0]), 1e150)
-    dominated = rows.sum(axis=1) + 1.0
-    return right / dominated
+    return np.asarray(right / (rows.sum(axis=1) + 1.0), dtype=np.float64)
