@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from workbench.analysis.band import (
     BandCrossing,
+    _smoother,
     crossing_along_training,
     crossing_between_budgets,
 )
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.curves import Floats
+from workbench.analysis.intervals import smooth_curve
 from workbench.errors import InputError
 
 X = np.array([1.0, *np.linspace(25, 400, 16)])
@@ -214,3 +216,16 @@ def test_effective_data_are_read_off_between_budgets_in_log_tokens() -> None:
     assert first.crossover < 2e4
     beyond = crossing_between_budgets(budgets, lead(np.array([-0.4, -0.3, -0.2])))
     assert (beyond.status, beyond.lower_bound) == ("not_reached", 8e4)
+
+
+def test_what_a_smooth_flattens_has_the_points_less_the_trace_as_its_degrees_of_freedom() -> None:
+    y = np.log(X / 130) + np.random.default_rng(1).normal(0, 0.05, len(X))
+    _, _, flattened = _smoother(X, y, True)
+    smooth = smooth_curve(X, y)
+    assert flattened is not None
+    assert smooth is not None
+    hat = smooth.refit(np.eye(len(X))).T
+    left = len(X) - np.trace(hat)
+    assert flattened.dof == pytest.approx(left)
+    scatter = ((y - smooth.fitted) ** 2).sum() / left
+    np.testing.assert_allclose(flattened.measured, scatter * (hat - hat @ hat.T), atol=1e-12)

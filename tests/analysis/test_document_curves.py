@@ -1,5 +1,6 @@
 """Values of runs document by document."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,12 @@ def test_effective_data_are_read_off_the_best_or_the_last_values(
     assert row["value"] == pytest.approx(expected, rel=1e-5)
     others = {"best": [2.2, 1.8], "final": [4.0, 2.2]}[at]
     assert [value for _, value in row["baseline_values"]] == pytest.approx(others, rel=1e-5)
+
+
+def test_a_curve_without_steps_has_no_items(results: Path, make_run: MakeRun) -> None:
+    make_run("a", VALUES, items=OFFSETS)
+    ingest(results)
+    curves = load_curves(results, "made", "val_loss").curves
+    for steps in (np.empty(0), np.array([10.0, np.nan, 30.0])):
+        found = document_curves(results, [replace(curves[0], steps=steps)], "val_loss")
+        assert found == (None, WITHOUT_ITEMS)
