@@ -52,11 +52,12 @@ def export_parquet(
     studies: Annotated[
         list[str] | None,
         typer.Option(
-            "--study", metavar="NAME",
+            "--study",
+            metavar="NAME",
             help="Only this study, to give away: its finished runs and what evaluations measured, "
             "without steps' own numbers, items, host and paths. Studies that are there stay.",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write the store, or some studies of it, as a Parquet dataset, or bring one up to date."""

@@ -5,19 +5,28 @@ that tells whose machine they ran on. Other studies that the dataset has already
 one dataset collects studies of several stores.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from workbench.errors import InputError
 from workbench.metrics import OF_TRAINING
-from workbench.store.parquet.contents import as_parquet, digest_of
+from workbench.store.parquet.contents import as_parquet
 from workbench.store.parquet.export import ExportReport, digests_of, files_of, put_marker
 from workbench.store.parquet.filesystem import Place, is_url
-from workbench.store.parquet.layout import MARKER, METRICS, PARTS, SMALL, part_path, table_path
+from workbench.store.parquet.layout import (
+    FORMAT,
+    MARKER,
+    METRICS,
+    PARTS,
+    SMALL,
+    part_path,
+    table_path,
+)
 from workbench.store.parquet.mirror import mirrored
 from workbench.store.query import literal, query
 
@@ -28,7 +37,8 @@ Tables = dict[str, pl.DataFrame]
 _PROVENANCE = (
     "created", "recipe_sha256", "git", "versions", "cpus", "trained_on", "shared_trunk", "origin",
 )  # fmt: skip
-_QUOTED_PATH = re.compile(r"""(?<=["'])(hf:)?((?:~|/)[^"'\n]*/[^"'\n]+)(?=["'])""")
+# A path that is a whole text or a quoted one may have blanks in it.
+_WHOLE_PATH = re.compile(r"""(?:^|(?<=["']))(hf:)?((?:~|/)[^"'\n]*/[^"'\n]+)(?=["']|$)""")
 _PATH = re.compile(r"""(?<![\w/.*)}\]>-])(?:~|/(?!/))[^\s"'`,;()/]*(?:/[^\s"'`,;()/]+)+""")
 
 
@@ -59,7 +69,7 @@ def publish_studies(
         if MARKER not in listed:
             put_marker(place, published=True)
         for path, (frame, metadata) in files.items():
-            digest = digest_of(frame, metadata)
+            digest = _digest(frame, metadata)
             if digests.get(path) == digest:
                 report.unchanged += 1
                 continue
@@ -89,7 +99,9 @@ def _read(results: Path, studies: Sequence[str]) -> Tables:
         "metrics": f"run_id IN ({members}) AND metric NOT IN {OF_TRAINING}",
     }
     names = sorted((METRICS, *SMALL), key=lambda name: name != "runs")
-    tables = {name: query(results, f"FROM {name} WHERE {where.get(name, chosen)}") for name in names}
+    tables = {
+        name: query(results, f"FROM {name} WHERE {where.get(name, chosen)}") for name in names
+    }
     finished = tables["runs"].select("run_id")
     for name in (METRICS, "study_runs"):
         tables[name] = tables[name].join(finished, on="run_id", how="semi")
@@ -140,6 +152,11 @@ def _sorted(frame: pl.DataFrame, *first: str) -> pl.DataFrame:
     return frame.sort(*first, *rest, nulls_last=True)
 
 
+def _digest(frame: pl.DataFrame, metadata: dict[str, str]) -> str:
+    """A hash of the rows as text: in memory, equal rows of one table and of two differ."""
+    return hashlib.sha256(f"{FORMAT}\n{metadata}\n{frame.write_ndjson()}".encode()).hexdigest()
+
+
 def _without_machine(tables: Tables) -> Tables:
     """The tables without hosts, command lines and folders of anybody's machine."""
     runs = tables["runs"].with_columns(
@@ -157,7 +174,7 @@ def _public(provenance: str) -> str:
 
 def without_folders(text: str) -> str:
     """A text in which each absolute path has become the name of its file."""
-    text = _QUOTED_PATH.sub(lambda found: (found[1] or "") + _name(found[2]), text)
+    text = _WHOLE_PATH.sub(lambda found: (found[1] or "") + _name(found[2]), text)
     return _PATH.sub(lambda found: _name(found[0]), text)
 
 
