@@ -50,16 +50,20 @@ def tables_of(section: str) -> list[float]:
 
 
 def unfounded(prose: str, study: str, sections: dict[str, str]) -> list[str]:
-    """The numbers of a paragraph that nothing gives, each with its sentence."""
+    """The sentences of a paragraph with numbers that nothing gives, those numbers first."""
     missing = []
     for sentence in re.split(r"(?<=[.?!])\s+(?=[A-Z`])", " ".join(prose.split())):
         if "arXiv" in sentence or re.search(r"`workbench [^`]*`", sentence):
             continue
         named = [name for name in re.findall(r"`([\w-]+)`", sentence) if name in sections]
         known = [value for name in [study, *named] for value in tables_of(sections[name])]
-        for written, value, half in numbers(sentence):
-            if not any(abs(value - other) <= half * 1.001 for other in known):
-                missing.append(f"{written} in: {sentence}")
+        strange = [
+            written
+            for written, value, half in numbers(sentence)
+            if not any(abs(value - other) <= half * 1.001 for other in known)
+        ]
+        if strange:
+            missing.append(f"{', '.join(strange)} in: {sentence}")
     return missing
 
 
