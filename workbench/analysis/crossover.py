@@ -126,7 +126,7 @@ class _Question:
         if definition == "band" and not by_band:
             raise _nothing_in_common(compared, self.axis)
         crossing = self._crossing(compared, "point" if by_band else definition)
-        answer = {
+        answer: dict[str, Any] = {
             "definition": definition,
             "over": self.over,
             "status": crossing.status,

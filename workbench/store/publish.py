@@ -119,7 +119,7 @@ def _published(location: str) -> Tables:
 
 def _merged(old: Tables, new: Tables, studies: Sequence[str]) -> Tables:
     """The tables of both, these studies and their runs as they are in the new ones."""
-    merged = {}
+    merged: Tables = {}
     for name in (*(name for name in SMALL if name != "runs"), "runs", METRICS):
         if name in ("runs", METRICS):
             others = merged["study_runs"].select("run_id")
