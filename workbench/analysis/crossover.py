@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+_WITHOUT_BAND = f"{WITHOUT_ITEMS}: without a band, a lead by chance counts as one"
+
+
 def crossovers(
     results: Path,
     study: str,
@@ -144,8 +147,8 @@ class _Question:
                 compared, self.metric, self.axis, crossing, definition, self.intervals
             )
             if self.definition is None and answer["ci95"] and not _imported(compared):
-                # Why it is not by a band, as the same study's is where its documents are known.
-                answer["ci95_note"] = "; ".join(filter(None, (answer["ci95_note"], WITHOUT_ITEMS)))
+                # The same study may be undecided where its documents are known.
+                answer["ci95_note"] = "; ".join(filter(None, (answer["ci95_note"], _WITHOUT_BAND)))
         return {
             **answer,
             "all_crossings": crossing.all_crossings,
