@@ -35,7 +35,8 @@ Tables = dict[str, pl.DataFrame]
 # What says how a number came about. The rest of provenance, such as the host and the command line,
 # says where and by whom.
 _PROVENANCE = (
-    "created", "recipe_sha256", "git", "versions", "cpus", "trained_on", "shared_trunk", "origin",
+    "created", "recipe_sha256", "git", "versions", "plugins", "cpus", "trained_on", "shared_trunk",
+    "origin", "flops",
 )  # fmt: skip
 # A path that is a whole text or a quoted one may have blanks in it.
 _WHOLE_PATH = re.compile(r"""(?:^|(?<=["']))(hf:)?((?:~|/)[^"'\n]*/[^"'\n]+)(?=["']|$)""")
@@ -153,7 +154,7 @@ def _sorted(frame: pl.DataFrame, *first: str) -> pl.DataFrame:
 
 
 def _digest(frame: pl.DataFrame, metadata: dict[str, str]) -> str:
-    """A hash of the rows as text: in memory, equal rows of one table and of two differ."""
+    """A hash of the rows as text: equal rows can lie in memory in several ways."""
     return hashlib.sha256(f"{FORMAT}\n{metadata}\n{frame.write_ndjson()}".encode()).hexdigest()
 
 
