@@ -64,6 +64,12 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+OF_TRAINING = (
+    "train_loss", "tokens_per_second", "lr", "grad_norm",
+    "moe_balance", "moe_z", "moe_max_load", "moe_entropy",
+)  # fmt: skip
+"""What training steps record of themselves; all else was measured by an evaluation."""
+
 OLD_NAMES = {
     "mmlu_continuation_acc_norm": "mmlu_acc_norm",
     **{f"mmlu_continuation_{k}shot_acc_norm": f"mmlu_{k}shot_acc_norm" for k in range(1, 65)},

@@ -134,6 +134,21 @@ def test_one_seed_gets_an_interval_from_its_own_noise(results: Path, make_run: M
     assert (without["ci95"], without["crossover"]) == (None, row["crossover"])
 
 
+def test_why_an_interval_is_not_of_a_band_is_said_unless_it_was_asked_for(
+    results: Path, make_run: MakeRun
+) -> None:
+    for seed in range(2):
+        s = f"training.seed={seed}"
+        make_run(f"ar{seed}", AR, overrides=[s])
+        make_run(f"m{seed}", DIFFUSION, overrides=[s, "training.objective='mdlm'"])
+    ingest(results)
+    (row,) = crossovers(results, "made", "val_loss", "tokens")
+    assert row["definition"] == "point"
+    assert "no values of single documents" in row["ci95_note"]
+    (row,) = crossovers(results, "made", "val_loss", "tokens", definition="point")
+    assert row["ci95_note"] is None
+
+
 def test_few_points_get_no_interval_and_a_reason(results: Path, make_run: MakeRun) -> None:
     make_run("a", AR)
     make_run("b", DIFFUSION, overrides=["training.objective='mdlm'"])

@@ -13,6 +13,7 @@ from workbench.analysis.crossover import crossovers, table_row
 from workbench.importing.importer import import_runs
 from workbench.store import database_path, ingest, query
 from workbench.store.parquet.export import export_parquet
+from workbench.store.shipped import shipped_studies
 from workbench.viewing.launch import main_script
 
 CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
@@ -66,16 +67,29 @@ def test_a_page_shows_a_dataset_as_it_shows_its_store(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_an_empty_folder_shows_the_published_curves_and_how_to_begin(
+def test_an_empty_folder_shows_the_shipped_studies_and_how_to_begin(
     name: str, tmp_path: Path, open_page: OpenPage
 ) -> None:
+    before = contents(shipped_studies())
     page = open_page(name, tmp_path)
     assert not page.exception
     assert not page.error
+    assert "No results of your own yet" in page.markdown[0].value
     assert page.code[0].value == f"workbench run quickstart --results {tmp_path}"
     assert not list(tmp_path.iterdir())
+    assert contents(shipped_studies()) == before
     if name in ("curves", "crossover"):
         assert charts(page)
+        assert {"reference", "cpu-figure-01"} <= set(page.selectbox[0].options)
+
+
+def test_the_shipped_studies_are_labelled_where_they_are_asked_for(open_page: OpenPage) -> None:
+    page = open_page("curves", shipped_studies(), study="cpu-figure-01")
+    assert not page.exception
+    assert charts(page)
+    (label,) = [text.value for text in page.caption if "come with the workbench" in text.value]
+    assert "read-only" in label
+    assert not page.code
 
 
 def test_folders_without_a_store_say_how_to_make_one(own: Path, open_page: OpenPage) -> None:

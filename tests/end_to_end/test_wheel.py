@@ -54,6 +54,18 @@ def test_the_wheel_carries_the_reference_curves(python: Python) -> None:
     assert done.stdout == "6\n", done.stderr
 
 
+def test_the_wheel_carries_the_shipped_studies(installed: Path, python: Python) -> None:
+    question = "SELECT study, count(*) AS runs FROM study_runs GROUP BY ALL ORDER BY ALL"
+    options = ["--from", "shipped", "--format", "json"]
+    done = python("-m", "workbench.cli", "sql", question, *options)
+    assert done.returncode == 0, done.stderr
+    runs = {row["study"]: row["runs"] for row in json.loads(done.stdout)}
+    assert runs["cpu-figure-01"] == 30
+    assert (installed / "workbench" / "studies" / "_workbench.json").exists()
+    crossover = python("-m", "workbench.cli", "crossover", "cpu-figure-01", *options)
+    assert {row["status"] for row in json.loads(crossover.stdout)} == {"crossed"}
+
+
 def test_the_wheel_runs_the_quickstart_outside_the_checkout(
     installed: Path, python: Python
 ) -> None:

@@ -8,7 +8,7 @@ from workbench.analysis.band import crossing_along_training
 from workbench.analysis.crossed import Over
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
 from workbench.analysis.curves import load_curves, require_axis
-from workbench.analysis.document_curves import Lead, lead_along
+from workbench.analysis.document_curves import WITHOUT_ITEMS, Lead, lead_along
 from workbench.analysis.pairing import (
     Pair,
     Side,
@@ -35,6 +35,9 @@ __all__ = [
     "mean_curve",
     "table_row",
 ]
+
+
+_WITHOUT_BAND = f"{WITHOUT_ITEMS}: without a band, a lead by chance counts as one"
 
 
 def crossovers(
@@ -126,7 +129,7 @@ class _Question:
         if definition == "band" and not by_band:
             raise _nothing_in_common(compared, self.axis)
         crossing = self._crossing(compared, "point" if by_band else definition)
-        answer = {
+        answer: dict[str, Any] = {
             "definition": definition,
             "over": self.over,
             "status": crossing.status,
@@ -143,6 +146,9 @@ class _Question:
             answer |= point_interval(
                 compared, self.metric, self.axis, crossing, definition, self.intervals
             )
+            if self.definition is None and answer["ci95"] and not _imported(compared):
+                # The same study may be undecided where its documents are known.
+                answer["ci95_note"] = "; ".join(filter(None, (answer["ci95_note"], _WITHOUT_BAND)))
         return {
             **answer,
             "all_crossings": crossing.all_crossings,
@@ -157,7 +163,7 @@ class _Question:
                 "challenger": [curve.run_id for curve in compared.challenger],
             },
             "unfinished": left_out,
-            "imported": any(curve.imported for curve in pair.baseline + pair.challenger),
+            "imported": _imported(pair),
         }
 
     def _crossing(self, pair: Pair, definition: Definition) -> Crossing:
@@ -187,6 +193,10 @@ class _Question:
             "ci95_note": "; ".join(notes) or None if wanted else "not asked for",
             "share_crossed": _share_crossed(pair, self.metric, self.axis) if wanted else None,
         }
+
+
+def _imported(pair: Pair) -> bool:
+    return any(curve.imported for curve in pair.baseline + pair.challenger)
 
 
 def _nothing_in_common(pair: Pair, axis: str) -> InputError:

@@ -26,7 +26,7 @@ from workbench.analysis.early_stopping import document_halves, early_stopped
 from workbench.analysis.pairing import Pair, seed_pairs
 from workbench.store.items import read_items_of
 
-WITHOUT_ITEMS = "no values of single documents were recorded with these runs"
+WITHOUT_ITEMS = "no values of single documents come with these runs"
 OTHER_WINDOWS = "the runs were measured on different documents"
 
 

@@ -49,12 +49,22 @@ def export_parquet(
         str,
         typer.Argument(metavar="DIR|URL", help="A folder, or s3://..., gs://... and others."),
     ],
+    studies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="Only this study, to give away: its finished runs and what evaluations measured, "
+            "without steps' own numbers, items, host and paths. Studies that are there stay.",
+        ),
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write the store as a Parquet dataset, or bring one up to date."""
+    """Write the store, or some studies of it, as a Parquet dataset, or bring one up to date."""
     from workbench.store.parquet.export import export_parquet as export
+    from workbench.store.publish import publish_studies
 
-    report = export(results, out)
+    report = publish_studies(results, out, studies) if studies else export(results, out)
     for path in report.foreign:
         print(f"Note: {path}: no file of this dataset; other engines may read it.", file=sys.stderr)
     print(

@@ -36,7 +36,11 @@ ResultsOption = Annotated[
 
 
 def _source(given: str | Path) -> Path:
-    """Return a given folder, and of a URL the folder that mirrors it."""
+    """Return a given folder, of a URL the folder that mirrors it, and of `shipped` its folder."""
+    if given == "shipped":
+        from workbench.store.shipped import shipped_studies
+
+        return shipped_studies()
     if isinstance(given, Path) or "://" not in given:
         return Path(given)
     from workbench.store.parquet.mirror import mirrored
@@ -47,8 +51,10 @@ def _source(given: str | Path) -> Path:
 SourceOption = Annotated[
     Path,
     typer.Option(
-        "--results", "--from", envvar="WORKBENCH_RESULTS", parser=_source, metavar="DIR|URL",
-        help="Folder of runs and store, or a dataset of `workbench export parquet`.",
+        "--results", "--from", envvar="WORKBENCH_RESULTS", parser=_source,
+        metavar="DIR|URL|shipped",
+        help="Folder of runs and store, or a dataset of `workbench export parquet`; `shipped`: "
+        "the studies that come with the workbench.",
     ),
 ]  # fmt: skip
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]

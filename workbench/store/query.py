@@ -93,7 +93,8 @@ def _open(
     if not path.exists():
         raise InputError(
             f"{path} does not exist: no results yet. Run a recipe (`workbench run quickstart`), "
-            "or restore it from run folders with `workbench ingest`."
+            "restore it from run folders with `workbench ingest`, or ask the studies that ship: "
+            "`--from shipped`."
         )
     return connect_current(path, timeout=timeout, memory=memory)
 

@@ -1,10 +1,7 @@
 """Read-only queries of the store, cached until the store changes."""
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,7 @@ from workbench.runs.folder import list_runs
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import MARKER, is_dataset
 from workbench.store.query import literal
+from workbench.store.shipped import shipped_studies
 
 T = TypeVar("T")
 VARIABLE = "WORKBENCH_RESULTS"
@@ -32,7 +30,7 @@ class Source:
     stamp: str
     """Changes whenever the store does."""
     shipped: bool = False
-    """Whether these are the paper's curves, shown because there are no results yet."""
+    """Whether these are the studies that come with the workbench."""
     folders: int = 0
     """Run folders that the store does not know, where there is no store."""
 
@@ -61,25 +59,15 @@ def _follow(results: str) -> None:
 
 
 def source() -> Source:
-    """The results folder, or the shipped curves while it has no study."""
+    """The results folder, or the shipped studies while it has no study."""
     results = results_folder()
+    shipped = shipped_studies()
     stamp = stamp_of(results)
     if stamp != "none":
-        here = Source(results, stamp)
+        here = Source(results, stamp, shipped=results.resolve() == shipped)
         if studies(here):
             return here
-    return Source(_shipped(), "shipped", shipped=True, folders=len(list_runs(results)))
-
-
-@st.cache_resource(show_spinner=False)
-def _shipped() -> Path:
-    """A temporary store with the paper's curves, removed when the app ends."""
-    from workbench.importing.importer import import_runs
-
-    folder = Path(tempfile.mkdtemp(prefix="workbench-app-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    import_runs("reference", None, folder)
-    return folder
+    return Source(shipped, stamp_of(shipped), shipped=True, folders=len(list_runs(results)))
 
 
 @st.cache_resource(max_entries=96, show_spinner=False)

@@ -79,7 +79,7 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
         st.error(plain(error))
         st.stop()
     if where.shipped:
-        _nothing_yet(where)
+        _about_shipped(where)
     return Page(where, Link(title.lower().replace(" ", "-")))
 
 
@@ -101,20 +101,25 @@ def stop(text: str) -> None:
     st.stop()
 
 
-def _nothing_yet(where: Source) -> None:
+def _about_shipped(where: Source) -> None:
+    """Say that these are not the reader's own results, and how to make some."""
     results = results_folder()
+    if where.results == results.resolve():
+        st.caption("The studies that come with the workbench: read-only, and none of your own.")
+        return
     with st.container(border=True):
         if where.folders:
             st.markdown(
                 f"**{where.folders} run folders, but no store of them.** Until it is made again, "
-                "this is the paper's own Figure 1:"
+                "these are the studies that come with the workbench, read-only:"
             )
             st.code(f"workbench ingest --rebuild --results {results}", language="bash")
             return
         st.markdown(
-            "**No results yet.** Until there are, this is the paper's own Figure 1 "
-            "(arXiv 2511.03276), digitised. Four small models on two CPU cores make the first of "
-            "yours in minutes, and appear here as they train:"
+            "**No results of your own yet.** Until there are, these are the studies that come "
+            "with the workbench, read-only: small ones of two CPU cores, and `reference`, the "
+            "paper's own Figure 1 (arXiv 2511.03276), digitised. Four small models make the first "
+            "of yours in minutes, and appear here as they train:"
         )
         st.code(f"workbench run quickstart --results {results}", language="bash")
         if database_path(results).exists():

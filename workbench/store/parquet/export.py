@@ -1,7 +1,7 @@
 """Export: the store as a Parquet dataset. Repeated exports write only what changed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from workbench.store.parquet.layout import (
     DIGEST,
     MARKER,
     PARTS,
+    check_kind,
     check_marker,
     is_ours,
     marker,
@@ -61,15 +62,15 @@ def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> Ex
     """
     contents = list_contents(results, timeout=timeout)
     place = Place(location)
-    _refuse_other_files(place)
+    files_of(place, published=False)
     with place.exclusive(timeout):
-        listed = _refuse_other_files(place)
+        listed = files_of(place, published=False)
         report = ExportReport(runs=len(contents.run_ids))
-        digests = place.each(lambda path: _digest(place, path), [p for p in listed if is_ours(p)])
+        digests = digests_of(place, listed)
         report.foreign = [p for p in listed if p.endswith(".parquet") and not is_ours(p)]
         _refuse_another_store(place, digests, contents)
         if MARKER not in listed:
-            _put_marker(place)
+            put_marker(place, published=False)
         for part in _changed(contents.items, digests, report):
             place.put(part.path, items_as_parquet(results, part))
             report.written += 1
@@ -87,14 +88,24 @@ def export_parquet(results: Path, location: str, *, timeout: float = 60.0) -> Ex
             place.remove(path)
             report.removed += 1
         if report.written or report.removed:
-            _put_marker(place)  # by which readers see whether anything is new
+            put_marker(place, published=False)  # by which readers see whether anything is new
     return report
 
 
-def _refuse_other_files(place: Place) -> dict[str, str]:
+def files_of(place: Place, *, published: bool) -> dict[str, str]:
+    """The files of a place that this export may write to, as `Place.files` gives them.
+
+    Args:
+        published: the kind of dataset, see `layout.check_kind`.
+
+    Raises:
+        InputError: it holds other files, or a dataset of another kind or of a newer workbench.
+    """
     listed = place.files()
     if MARKER in listed:
-        check_marker(place.read(MARKER), place.location)
+        content = place.read(MARKER)
+        check_marker(content, place.location)
+        check_kind(content, place.location, published=published)
     elif [path for path in listed if not path.startswith("_")]:
         raise InputError(
             f"{place.location}: holds files, but no dataset of a workbench "
@@ -117,8 +128,14 @@ def _refuse_another_store(place: Place, digests: dict[str, str | None], contents
         )
 
 
-def _put_marker(place: Place) -> None:
-    place.put(MARKER, (json.dumps(marker(), indent=1) + "\n").encode())
+def put_marker(place: Place, *, published: bool) -> None:
+    """Write `_workbench.json`."""
+    place.put(MARKER, (json.dumps(marker(published=published), indent=1) + "\n").encode())
+
+
+def digests_of(place: Place, listed: Iterable[str]) -> dict[str, str | None]:
+    """What each file of a dataset was made from, by its path; None where it is damaged."""
+    return place.each(lambda path: _digest(place, path), [p for p in listed if is_ours(p)])
 
 
 def _digest(place: Place, path: str) -> str | None:

@@ -72,15 +72,37 @@ def is_dataset(folder: Path) -> bool:
     return (folder / MARKER).is_file()
 
 
-def marker() -> dict[str, Any]:
-    """The content of `_workbench.json`."""
+def marker(*, published: bool = False) -> dict[str, Any]:
+    """The content of `_workbench.json`.
+
+    Args:
+        published: whether the dataset has chosen studies in one bucket, as `publish` writes it.
+    """
     return {
         "format": FORMAT,
         "schema": SCHEMA_VERSION,
         "written_by": f"workbench {__version__}",
-        "buckets": BUCKETS,
+        "buckets": 1 if published else BUCKETS,
+        "published": published,
         "columns": [row for row in schema_rows() if row["type"]],
     }
+
+
+def check_kind(content: bytes, where: str, *, published: bool) -> None:
+    """Check that a dataset is a mirror of a store, or else one of published studies.
+
+    Raises:
+        InputError: it is of the other kind, whose files this export would remove.
+    """
+    if bool(json.loads(content).get("published")) == published:
+        return
+    kinds = ("mirrors a whole store", "has published studies")
+    options = ("without --study", "with --study")
+    is_published = not published
+    raise InputError(
+        f"{where}: a dataset that {kinds[is_published]}. Export into it {options[is_published]}, "
+        "or give another folder. Nothing was changed."
+    )
 
 
 def listed_columns(content: bytes) -> set[tuple[str, str]]:
