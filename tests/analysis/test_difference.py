@@ -205,3 +205,21 @@ def test_what_was_measured_otherwise_later_is_asked_for_by_its_estimator(
 def test_a_place_that_is_not_known_is_refused(study: Path) -> None:
     with pytest.raises(InputError, match=r"--at lats.*last"):
         differences(study, "made", "val_loss", "lats")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shift", [0, 10], ids=["paired seeds", "other seeds"])
+def test_at_the_best_equal_seeds_are_paired_too(
+    shift: int, results: Path, make_run: MakeRun
+) -> None:
+    """Both sides of a seed are off by the same half nat: paired, that is in no interval."""
+    offsets = [-0.3, -0.1, 0.1, 0.3]
+    for seed, off in enumerate((0.0, 0.5, 1.0)):
+        ar, mdlm = {10: 3.0 + off, 20: 2.5 + off}, {10: 3.0 + off, 20: 2.2 + off + 0.01 * seed}
+        make_run(f"a{seed}", ar, overrides=[f"training.seed={seed}"], items=offsets)
+        keys = [f"training.seed={seed + shift}", MDLM]
+        make_run(f"d{seed}", mdlm, overrides=keys, items=offsets)
+    ingest(results)
+    (row,) = differences(results, "made", "val_loss", "best", over="seeds")
+    assert row["difference"] == pytest.approx(-0.29)
+    low, high = row["ci95"]
+    assert (high - low < 0.1) == (shift == 0)
