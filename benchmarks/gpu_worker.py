@@ -73,9 +73,10 @@ def shard_plainly() -> None:
 def profile(file: Path) -> None:
     """Write what the profiled steps spend their time on, by kernel, as JSON."""
     from torch.profiler import ProfilerActivity
-    from torchtitan.trainer import Trainer
 
-    plain = Trainer.train_step
+    from workbench.training.trainer import StudyTrainer
+
+    plain = StudyTrainer._optimise
     cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     profiler = torch.profiler.profile(activities=activities)
@@ -90,7 +91,7 @@ def profile(file: Path) -> None:
             profiler.stop()
             file.write_text(json.dumps(most_expensive(profiler, len(PROFILED), cuda)))
 
-    Trainer.train_step = step
+    StudyTrainer._optimise = step
 
 
 def most_expensive(profiler: Any, steps: int, cuda: bool, most: int = 60) -> dict[str, Any]:
@@ -126,16 +127,16 @@ class StepMemory:
 
     def watch(self) -> None:
         """Look at every step from now on."""
-        from torchtitan.trainer import Trainer
+        from workbench.training.trainer import StudyTrainer
 
-        plain = Trainer.train_step
+        plain = StudyTrainer._optimise
 
         def step(trainer: Any, batches: Any) -> None:
             self.all = max(self.all, self._peak())
             plain(trainer, batches)
             self.steps = max(self.steps, self._peak())
 
-        Trainer.train_step = step
+        StudyTrainer._optimise = step
 
     def _peak(self) -> int:
         """Bytes of tensors at the highest since the last call."""

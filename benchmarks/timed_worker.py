@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from torchtitan.trainer import Trainer
-
 from workbench.running import worker
 from workbench.training import validation
+from workbench.training.trainer import StudyTrainer
 
 
 def main(run_dir: Path) -> int:
@@ -19,7 +18,7 @@ def main(run_dir: Path) -> int:
     def told(kind: str, began: float) -> None:
         events.write(json.dumps({"kind": kind, "began": began, "ended": time.time()}) + "\n")
 
-    train, evaluate = Trainer.train_step, validation.Validation.evaluate
+    train, evaluate = StudyTrainer._optimise, validation.Validation.evaluate
 
     def timed_step(self: Any, data: Any) -> None:
         began = time.time()
@@ -32,7 +31,7 @@ def main(run_dir: Path) -> int:
         told("evaluation", began)
         return estimate
 
-    Trainer.train_step = timed_step
+    StudyTrainer._optimise = timed_step
     validation.Validation.evaluate = timed_evaluation
     events.write(json.dumps({"kind": "run", "began": time.time(), "ended": time.time()}) + "\n")
     return worker.main(run_dir)

@@ -68,7 +68,7 @@ def test_all_steps_fit_nine_minutes(minutes: ModuleType) -> None:
 def test_a_step_beyond_its_time_ends_with_all_that_it_started(
     minutes: ModuleType, tmp_path: Path
 ) -> None:
-    told = minutes.take("small", 12.0, "cpu", tmp_path)
+    told = minutes.take("small", 3.0, "cpu", tmp_path)
     assert told["state"] == "stopped at its time"
     assert told["seconds"] < 20
     left = [one.info["cmdline"] for one in psutil.process_iter(["cmdline"])]

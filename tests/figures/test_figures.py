@@ -26,6 +26,7 @@ from workbench.figures.axes import log_ticks
 from workbench.figures.points import POINTS, smoothed, thinned
 from workbench.figures.theme import COLOURS, place_text, short, styles_of
 from workbench.importing.importer import import_runs
+from workbench.laws.backtest import backtest, scores, splits
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.options import FitOptions
 from workbench.planning.flops import named_shape
@@ -73,6 +74,10 @@ def every(study: Path) -> dict[str, Figure]:
     rows = crossovers(study, "made", "val_loss", "tokens")
     options = FitOptions(resamples=0, starts=8)
     (fit,) = fit_law(law("chinchilla"), made_table("chinchilla", noise=0.01, sizes=4), options)
+    table = made_table("chinchilla", noise=0.01, sizes=4)
+    tested, _ = backtest(
+        {"chinchilla": law("chinchilla")}, table, splits(table, ["size"])[0], options
+    )
     reference = crossovers(study, "reference", "val_loss", "epochs", intervals=False)
     return {
         "crossover": figures.crossover_figure(study, "made", "val_loss", "tokens", rows),
@@ -97,6 +102,7 @@ def every(study: Path) -> dict[str, Figure]:
         "onset": figures.onset_figure(overfitting_onset(study, "made")),
         "training_flops": figures.training_flops_figure(flops_to_best(study, "made", "val_loss")),
         "generation_flops": figures.generation_flops_figure(named_shape("1B", 50_258)),
+        "backtest": figures.backtest_figure(scores(tested)),
         "predicted": figures.predicted_figure([fit]),
         "residuals": figures.residuals_figure([fit]),
         "contours": figures.contour_figure(fit),

@@ -47,7 +47,8 @@ def mask_form(model: nn.Module) -> MaskForm:
     given = getattr(model, "mask_form", None)
     if isinstance(given, MaskForm):
         return given
-    return MaskForm(next(model.parameters()).dtype)
+    weights = next(model.parameters(), None)
+    return MaskForm() if weights is None else MaskForm(weights.dtype)
 
 
 def form_for(dtype: torch.dtype, *, device: str, head_dim: int) -> MaskForm:

@@ -19,6 +19,8 @@ from workbench.store.parquet.layout import DIGEST, MARKER, PARTS
 
 ADDED = {"metrics": ["draws", "noise_stderr", "documents"], "runs": ["protocol"]}
 
+NEW_TABLES = ("backtests/part-0.parquet", "forecasts/part-0.parquet")
+
 
 @pytest.fixture
 def measured(results: Path, make_run: MakeRun) -> Path:
@@ -53,7 +55,7 @@ def old(measured: Path, tmp_path: Path) -> Path:
     """The dataset of that store as the version before wrote it."""
     folder = tmp_path / "old"
     export_parquet(measured, str(folder))
-    for path in folder.rglob("items/**/*.parquet"):
+    for path in [*folder.rglob("items/**/*.parquet"), *map(folder.joinpath, NEW_TABLES)]:
         path.unlink()
     for path in folder.rglob("*.parquet"):
         made_old(path)
@@ -108,6 +110,8 @@ def make_store_old(results: Path) -> None:
         for table, names in ADDED.items():
             for name in names:
                 store.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        for name in NEW_TABLES:
+            store.execute(f"DROP TABLE {Path(name).parent}")
         store.execute("CREATE VIEW curves AS SELECT m.*, r.objective FROM metrics m JOIN runs r "
                       "USING (run_id)")  # fmt: skip
         store.execute("CREATE VIEW best AS SELECT * FROM curves")
