@@ -79,3 +79,14 @@ def test_a_plan_tells_programs_and_people_what_was_rehearsed(tmp_path: Path) -> 
     assert shown["fits"] == "yes"
     assert shown["kernels"] == row["kernels"]
     assert {"train peak", "evaluation peak", "host copies", "syncs"} <= shown.keys()
+
+
+def test_a_compiled_mixture_sums_over_ranks_within_its_blocks(rehearse: Rehearse) -> None:
+    keys = ("model.moe_experts=4", "parallelism.shard=2", "training.compile=true")
+    _, found = rehearse(*keys, compiled=True, training_only=True)
+    assert not [phase.error for phase in found.phases if phase.error]
+
+
+def test_blocks_of_one_token_are_sampled(rehearse: Rehearse) -> None:
+    _, found = rehearse("training.objective=block", "training.block_size=1")
+    assert not [phase.error for phase in found.phases if phase.error]

@@ -80,14 +80,15 @@ def _fill_by_time(
         if rows == 0:
             continue
         some = None if rows == len(tokens_BL) else row_R
-        logits_NV = ask(tokens_BL, span, now_BL[row_R, begin:end], some)
+        now_BR = now_BL[:, begin:end]
+        logits_NV = ask(tokens_BL, span, now_BR[row_R], some)
         p_NV = probabilities(
             logits_NV,
             network.vocab.n_tokens,
             temperature=settings.temperature,
             top_p=settings.top_p,
         )
-        tokens_BL[now_BL] = draw(p_NV, uniform_BL[now_BL])
+        tokens_BL[:, begin:end][now_BR] = draw(p_NV, uniform_BL[:, begin:end][now_BR])
         masked_BL = masked_BL & ~now_BL
         sequence_passes += rows
     return sequence_passes / len(tokens_BL)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.distributed import utils as dist_utils
 from torchtitan.trainer import Trainer
@@ -98,7 +99,8 @@ class StudyTrainer(Trainer):
         many = data_parallel_rank(self)[1] > 1
         self.routers = Routers(
             model,
-            partial(sum_over_data_parallel, self) if many else None,
+            # The group is found once: compiled blocks sum within, and would trace the search.
+            partial(sum_over, dims.get_mesh("batch").get_group()) if many else None,
             tensor_ranks=dims.tp,
         )
 
@@ -253,6 +255,10 @@ def sum_over_data_parallel(trainer: StudyTrainer, values: Tensor) -> Tensor:
     """Element-wise sum of a tensor over the data-parallel ranks."""
     if not trainer.parallel_dims.dp_enabled:
         return values
-    mesh = trainer.parallel_dims.get_mesh("batch")
-    torch.distributed.all_reduce(values, group=mesh.get_group())
+    return sum_over(trainer.parallel_dims.get_mesh("batch").get_group(), values)
+
+
+def sum_over(group: ProcessGroup, values: Tensor) -> Tensor:
+    """Element-wise sum of a tensor over a group's ranks, in place."""
+    torch.distributed.all_reduce(values, group=group)
     return values
