@@ -147,13 +147,13 @@ def _sharing(nodes: list[fx.Node], reads: dict[fx.Node, set[fx.Node]]) -> list[s
     parts: list[tuple[set[fx.Node], set[fx.Node]]] = []
     for node in nodes:
         touched, members = {node, *(n for n in reads[node] if _size(n) > 0)}, {node}
-        apart = []
+        others = []
         for other_touched, other_members in parts:
             if touched & other_touched:
                 touched, members = touched | other_touched, members | other_members
             else:
-                apart.append((other_touched, other_members))
-        parts = [*apart, (touched, members)]
+                others.append((other_touched, other_members))
+        parts = [*others, (touched, members)]
     return [members for _, members in parts]
 
 

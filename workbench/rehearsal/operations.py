@@ -45,7 +45,7 @@ def _named(func: Any, args: Any, kwargs: Any, name: str) -> list[Any]:
 
 
 def written_by(func: Any, args: Any, kwargs: Any) -> list[Any]:
-    """The arguments that an operation writes to, lists taken apart."""
+    """The arguments that an operation writes to, those in lists too."""
     found: list[Any] = []
     for place, argument in enumerate(func._schema.arguments):
         if argument.alias_info is None or not argument.alias_info.is_write:

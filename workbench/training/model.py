@@ -177,7 +177,7 @@ def model_spec(
         shard_one_rank: wrap the model in FSDP2 even at one rank, for titan's mixed precision.
             Float32 runs 15 % faster without, and layers can convert their weights themselves.
         products_together: take products of one input as one. Tensor parallelism cuts the layers
-            one by one, and keeps them apart.
+            one by one, each as a product of its own.
         masks: how the model takes an objective's own masks.
     """
     return ModelSpec(

@@ -101,6 +101,6 @@ def agreed(mine: StartedAs) -> StartedAs:
     eager = [start for start in starts if not start.compile]
     alike = {replace(start, compile=False, why_eager=None) for start in starts}
     if len(alike) > 1 or not any(start.why_eager for start in eager):
-        told = "; ".join(f"rank {rank}: {start}" for rank, start in enumerate(starts))
-        raise WorkbenchError(f"the ranks of a run have to compute alike, and do not: {told}.")
+        found = "; ".join(f"rank {rank}: {start}" for rank, start in enumerate(starts))
+        raise WorkbenchError(f"the ranks of a run have to compute alike, and do not: {found}.")
     return next(start for start in eager if start.why_eager)

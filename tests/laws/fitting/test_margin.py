@@ -112,7 +112,7 @@ def two_objectives(beta: float) -> LossTable:
     return relabelled(ar, mdlm)
 
 
-@pytest.mark.parametrize(("beta", "preferred"), [(SUM["beta"], "shared"), (0.22, "apart")])
+@pytest.mark.parametrize(("beta", "preferred"), [(SUM["beta"], "shared"), (0.22, "separate")])
 def test_sharing_is_preferred_where_the_truth_shares(beta: float, preferred: str) -> None:
     options = FitOptions(shared=("beta",), resamples=0, starts=8)
     fits = fit_law(law("chinchilla"), two_objectives(beta), options)
@@ -133,9 +133,9 @@ def test_what_the_test_compares_with_is_a_fit_of_each_objective_alone() -> None:
     table = two_objectives(0.22)
     options = FitOptions(shared=("beta",), resamples=0, starts=8)
     shared = fit_law(law("chinchilla"), table, options)
-    apart = fit_law(law("chinchilla"), table, replace(options, shared=()))
+    separate = fit_law(law("chinchilla"), table, replace(options, shared=()))
     test = shared[0].sharing
     assert test is not None
     # Both objectives have one grid, so that the split of all is the split of each.
-    errors = np.concatenate([fit.unseen.error for fit in apart if fit.unseen])
-    assert test["rmse_log_apart"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
+    errors = np.concatenate([fit.unseen.error for fit in separate if fit.unseen])
+    assert test["rmse_log_separate"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)

@@ -28,7 +28,7 @@ def sharing_test(
     split = held_out_rows(table, options.held_out_share)
     if shared is None or split is None:
         return None
-    apart = np.full(len(table), np.nan)
+    separate = np.full(len(table), np.nan)
     for objective in table.objectives:
         own = np.flatnonzero(table.objective == objective)
         if not split[own].any():
@@ -37,8 +37,8 @@ def sharing_test(
         alone = held_out_error(law, part, replace(options, shared=()), split[own])
         if alone is None:
             return None
-        apart[own[alone.rows]] = alone.error
-    error = apart[shared.rows]
+        separate[own[alone.rows]] = alone.error
+    error = separate[shared.rows]
     clusters = clusters_of(table, options.cluster)
     if clusters is not None:
         clusters = replace(clusters, label=clusters.label[shared.rows])
@@ -47,9 +47,9 @@ def sharing_test(
         "parameters": list(options.shared),
         "n": len(shared.rows),
         "rmse_log_shared": float(np.sqrt(np.mean(shared.error**2))),
-        "rmse_log_apart": float(np.sqrt(np.mean(error**2))),
+        "rmse_log_separate": float(np.sqrt(np.mean(error**2))),
         **difference.document(),
-        "preferred": "shared" if difference.is_tie or difference.value < 0 else "apart",
+        "preferred": "shared" if difference.is_tie or difference.value < 0 else "separate",
     }
 
 
@@ -67,6 +67,6 @@ def sharing_line(test: dict[str, Any]) -> str:
     return (
         f"Held-out error with {', '.join(test['parameters'])} shared "
         f"{100 * test['rmse_log_shared']:.3g} %, of each objective by itself "
-        f"{100 * test['rmse_log_apart']:.3g} %, on the same {test['n']} rows; difference "
+        f"{100 * test['rmse_log_separate']:.3g} %, on the same {test['n']} rows; difference "
         f"{100 * test['margin_log']:.2g} ({sure}). Preferred: {chosen}."
     )
