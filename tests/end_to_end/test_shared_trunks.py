@@ -105,6 +105,7 @@ def test_checkpoints_that_nothing_goes_on_from_are_removed_and_extension_takes_t
     assert longer.config_json()["parent"] == runs[40].run_id
 
 
+@pytest.mark.long
 def test_a_run_whose_shorter_counterpart_failed_starts_alone(
     lengths_recipe: Path, alone: dict[int, Path], tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_plan_says_what_is_shared_and_what_prevents_it(lengths_recipe: Path) -> 
     assert "give evaluation.every_tokens in place of evaluation.points" in done.stderr
 
 
+@pytest.mark.long
 def test_a_longer_study_goes_on_from_the_runs_of_a_shorter_one(
     lengths_recipe: Path, alone: dict[int, Path], tmp_path: Path
 ) -> None:
