@@ -118,6 +118,7 @@ def test_tiles_are_left_out_in_which_nothing_is_seen() -> None:
 def test_flex_attention_under_a_rule_gives_the_numbers_of_the_dense_mask(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    torch._dynamo.reset()  # eager FlexAttention is traced: earlier tests use up its recompilations
     view = block_view(LENGTH, size, CPU)
     monkeypatch.setattr(FlexAttention, "_compiled_flex_attn", flex_attention)
     q, k, v = queries_keys_values(CPU, torch.float32)
