@@ -114,6 +114,7 @@ def test_the_table_of_crossovers_is_the_command_lines(trained: Path, open_page: 
     assert shown["unique_tokens"].tolist() == [12_800, 32_000]
 
 
+@pytest.mark.slow
 def test_what_a_crossover_is_and_what_its_interval_runs_over_can_be_chosen(
     results: Path, make_run: MakeRun, open_page: OpenPage
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_fit_takes_only_the_runs_with_a_chosen_key(trained: Path, open_page: O
     assert "only runs with training.objective = mdlm" in text.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_a_tournament_ranks_the_laws_that_could_be_fitted(
     tmp_path: Path, open_page: OpenPage
 ) -> None:

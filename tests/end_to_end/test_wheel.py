@@ -61,7 +61,7 @@ def test_the_wheel_carries_the_shipped_studies(installed: Path, python: Python) 
     assert done.returncode == 0, done.stderr
     runs = {row["study"]: row["runs"] for row in json.loads(done.stdout)}
     assert runs["cpu-figure-01"] == 30
-    assert (installed / "workbench" / "studies" / "_workbench.json").exists()
+    assert (installed / "workbench" / "shipped" / "_workbench.json").exists()
     crossover = python("-m", "workbench.cli", "crossover", "cpu-figure-01", *options)
     assert {row["status"] for row in json.loads(crossover.stdout)} == {"crossed"}
 

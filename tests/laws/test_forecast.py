@@ -197,6 +197,7 @@ def test_without_runs_of_its_kind_nothing_is_made_up(tmp_path: Path, corpus: Pat
     assert {row["source"] for row in document["crossovers"]}, "the published law is known"
 
 
+@pytest.mark.slow
 def test_the_best_law_is_chosen_where_none_is_named(
     results: Path, tmp_path: Path, corpus: Path
 ) -> None:
@@ -209,6 +210,7 @@ def test_the_best_law_is_chosen_where_none_is_named(
         assert row["expected"] == pytest.approx(true, rel=0.05), laws
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_store_knows_and_a_second_time_says_so(
     results: Path, tmp_path: Path, corpus: Path, workbench: Workbench
 ) -> None:
@@ -247,6 +249,7 @@ def test_bad_requests_are_refused(results: Path, workbench: Workbench) -> None:
     assert "has no forecast" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
     results: Path, tmp_path: Path, corpus: Path, workbench: Workbench
 ) -> None:

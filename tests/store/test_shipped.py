@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from typer.testing import CliRunner
 from workbench.cli import app
 from workbench.importing.importer import import_runs
 from workbench.metrics import OF_TRAINING
-from workbench.store import query
+from workbench.runs.studies import studies_of
+from workbench.store import ingest, query
 from workbench.store.publish import without_folders
 from workbench.store.shipped import shipped_studies
 
@@ -80,3 +82,12 @@ def test_an_answer_from_it_says_what_its_intervals_run_over(
     for line in lines:
         assert line in done.stdout + done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_studies_that_are_run_in_a_checkout_do_not_meet_the_shipped_ones(tmp_path: Path) -> None:
+    """In a checkout both lie below `results`, the default results folder."""
+    below = tmp_path / shipped_studies().relative_to(shipped_studies().parents[1])
+    shutil.copytree(shipped_studies(), below)
+    results = tmp_path / "results"
+    assert studies_of(results) == {}
+    assert ingest(results).problems == []

@@ -6,5 +6,5 @@ from pathlib import Path
 def shipped_studies() -> Path:
     """The dataset's folder: beside the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).resolve().parents[1]
-    installed = package / "studies"
-    return installed if installed.is_dir() else package.parent / "results" / "studies"
+    installed = package / "shipped"
+    return installed if installed.is_dir() else package.parent / "results" / "shipped"
