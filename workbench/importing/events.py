@@ -28,17 +28,8 @@ class Events:
 
 
 def find_folders(source: Path) -> list[Path]:
-    """Every folder under a source that has event files.
-
-    Raises:
-        InputError: there is none.
-    """
-    folders = sorted({path.parent for path in source.rglob(PATTERN) if path.is_file()})
-    if not folders:
-        raise InputError(
-            f"{source}: no TensorBoard event files ({PATTERN}) in this folder or below it."
-        )
-    return folders
+    """Every folder under a source that has event files."""
+    return sorted({path.parent for path in source.rglob(PATTERN) if path.is_file()})
 
 
 def read_folder(folder: Path) -> Events:

@@ -8,10 +8,13 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.importing.folders import check_folders, write_run
+from workbench.importing.formats import LOG_FORMATS, find_runs
 from workbench.importing.identity import make_runs
 from workbench.importing.join_study import check_name, join_study, read_study
+from workbench.importing.logs import read_logs
 from workbench.importing.points import Points, read_points
 from workbench.importing.reference import NAME, ORIGIN, QUESTION, SOURCE, reference_file
+from workbench.importing.request import Request
 from workbench.importing.table import read_table
 from workbench.runs.files import check_writable
 from workbench.store.metric_names import in_fractions, renamed
@@ -33,6 +36,7 @@ def import_runs(
     results: Path,
     *,
     columns: Mapping[str, str] | None = None,
+    request: Request | None = None,
     estimate_flops: bool = False,
 ) -> ImportReport:
     """Import all curves of a source into a study; if one is wrong, none is imported.
@@ -54,7 +58,9 @@ def import_runs(
     """
     shipped = str(source) == NAME
     study = check_name(NAME if shipped and study is None else study)
-    points = _points(reference_file() if shipped else Path(source), dict(columns or {}))
+    request = request or Request()
+    request = replace(request, columns={**request.columns, **(columns or {})})
+    points = _points(reference_file() if shipped else Path(source), request)
     if shipped:
         points = replace(points, provenance={**points.provenance, "origin": ORIGIN})
     points = _one_name_and_unit(points)
@@ -92,14 +98,16 @@ def _one_name_and_unit(points: Points) -> Points:
     return replace(points, frame=frame, notes=[*points.notes, *notes])
 
 
-def _points(path: Path, columns: dict[str, str]) -> Points:
+def _points(path: Path, request: Request) -> Points:
+    found = find_runs(path, request)
+    if found:
+        return read_logs(path, found, request)
     if path.is_dir():
-        from workbench.importing.tensorboard import read_events
-
-        return read_events(path, columns)
+        formats = ", ".join(kind.name for kind in LOG_FORMATS)
+        raise InputError(f"{path}: no {formats} in this folder or below it.")
     if not path.exists() and not path.suffix:
         raise InputError(
             f"{path}: no such file or folder. Give a .csv or .parquet file, a folder of "
             "TensorBoard event files, or the word reference."
         )
-    return read_points(read_table(path), columns)
+    return read_points(read_table(path), request.columns)

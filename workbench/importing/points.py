@@ -19,10 +19,11 @@ from workbench.importing.columns import (
 )
 from workbench.importing.table import ROW, RawTable
 from workbench.messages import suggestion
+from workbench.metrics import METRICS
 from workbench.recipe.objectives import OBJECTIVES
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
-_NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
+_NEVER_NEGATIVE = [name for name, of in METRICS.items() if of.unit in ("nats a token", "bits a byte")]
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,10 @@ class _Checker:
 
 
 def negative_losses(frame: pl.DataFrame) -> pl.Series:
-    """Which points are negative although their metric is a loss."""
-    return (frame["value"] < 0) & frame["metric"].str.contains(_NEVER_NEGATIVE)
+    """Which points are negative although their metric is a loss; of metrics from elsewhere nothing
+    is known, whatever they are called."""
+    measured = frame["metric"].str.split("@").list.first()
+    return (frame["value"] < 0) & measured.is_in(_NEVER_NEGATIVE)
 
 
 def _without_empty(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +26,13 @@ class RawTable:
     text: str | None
     """The content of a CSV file, to find lines in; None for Parquet."""
     notes: list[str] = field(default_factory=list)
+    places: Callable[[int], str] | None = None
+    """What the row at a position is called, where it is no row of a file."""
 
     def where(self, position: int) -> str:
         """ "row 3 (line 4)" of the row at a position of the file, from 0."""
+        if self.places is not None:
+            return self.places(position)
         row = self.frame[ROW].search_sorted(position) + 1
         if self.text is None:
             return f"row {row}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from workbench.errors import InputError
+from workbench.importing.request import Request
 
 _WELL_KNOWN = {
     "val_loss": (
@@ -50,12 +51,15 @@ def _plain(tag: str) -> str:
     return re.sub(r"[\s/]+", "_", tag.strip().lower()).strip("_")
 
 
-def assign_tags(folder: str, tags: list[str], wanted: Mapping[str, str]) -> Tags:
+def assign_tags(
+    folder: str, tags: list[str], wanted: Mapping[str, str], request: Request
+) -> Tags:
     """Decide what each tag of a run is.
 
     Args:
         folder: the run, for messages.
         wanted: our name -> the tag, where the user gave one.
+        request: which tags and metrics are to be read.
 
     Raises:
         InputError: two tags have the same metric, and `wanted` does not choose one.
@@ -67,6 +71,8 @@ def assign_tags(folder: str, tags: list[str], wanted: Mapping[str, str]) -> Tags
         count = plain.removeprefix("train_").removeprefix("training_")
         if given.get(tag) == "total_tokens":
             chosen.tokens = tag
+        elif not request.takes(tag, given.get(tag, metric_name(tag))):
+            pass  # its steps count all the same: they tell where the run ended
         elif tag in given:
             _add(chosen, folder, tag, given[tag])
         elif count in _TOKENS:
