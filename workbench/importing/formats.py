@@ -4,9 +4,11 @@ from pathlib import Path
 
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, LogFormat
+from workbench.importing.table_folders import TABLE_FOLDERS
 from workbench.importing.tensorboard import TENSORBOARD
+from workbench.importing.text_logs import TEXT_LOGS
 
-LOG_FORMATS: tuple[LogFormat, ...] = (TENSORBOARD,)
+LOG_FORMATS: tuple[LogFormat, ...] = (TEXT_LOGS, TENSORBOARD, TABLE_FOLDERS)
 """In the order in which they are tried: the first that finds runs reads the source."""
 
 
