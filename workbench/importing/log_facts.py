@@ -9,13 +9,11 @@ from workbench.errors import InputError
 from workbench.importing.columns import KNOWN, RUN_LEVEL, literal
 from workbench.importing.run_log import RunLog
 from workbench.importing.run_names import FORM, parse_name
-from workbench.importing.table import read_table
-from workbench.messages import suggestion
+from workbench.importing.runs_table import runs_table
 
 NEEDED = ("objective", "n_params", "unique_tokens")
 _PER = ("tokens_per_step", "tokens_per_sample")
 _END = "total_tokens"
-_NAME_COLUMNS = ("run", "folder", "name")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def given_facts(columns: Mapping[str, str], runs: Path | None) -> Given:
             )
         else:
             tags[ours] = theirs
-    return Given(facts, tags, None if runs is None else _rows(runs))
+    return Given(facts, tags, None if runs is None else runs_table(runs))
 
 
 def check_known(source: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
@@ -125,24 +123,3 @@ def _spellings(name: str) -> Iterable[str]:
     """A run's name, and the ends of its path, from the longest."""
     parts = name.split("/")
     return ("/".join(parts[start:]) for start in range(len(parts)))
-
-
-def _rows(path: Path) -> dict[str, dict[str, str]]:
-    """The table of runs: run -> column -> cell, without empty cells."""
-    table = read_table(path)
-    named = next((name for name in _NAME_COLUMNS if name in table.columns), None)
-    if named is None:
-        raise InputError(
-            f"--runs {path}: the column run is missing{suggestion('run', table.columns) or '.'} It "
-            f"has {', '.join(table.columns)}. It says which run each row is about."
-        )
-    rows: dict[str, dict[str, str]] = {}
-    for position, row in enumerate(table.frame.select(table.columns).iter_rows(named=True)):
-        name = row.pop(named)
-        if name is None:
-            raise InputError(f"--runs {path}: {table.where(position)} names no run.")
-        key = str(name).strip("/")
-        if key in rows:
-            raise InputError(f"--runs {path}: {key} has two rows.")
-        rows[key] = {column: str(cell) for column, cell in row.items() if cell is not None}
-    return rows

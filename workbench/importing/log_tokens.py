@@ -21,6 +21,8 @@ def tokens_at(
     Raises:
         InputError: a count falls, or nothing tells tokens.
     """
+    if log.over_tokens:
+        return steps, False
     end = facts.get("total_tokens")
     if tags.tokens is not None:
         return _interpolated(log, tags.tokens, 1.0, steps), False

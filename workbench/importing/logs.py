@@ -7,14 +7,13 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.importing.columns import KNOWN, REQUIRED, RUN_LEVEL
 from workbench.importing.log_facts import Given, check_known, first_names, given_facts
 from workbench.importing.log_tokens import tokens_at
 from workbench.importing.points import Points, negative_losses, read_points
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, RunLog
 from workbench.importing.table import ROW, RawTable
-from workbench.importing.tags import assign_tags
+from workbench.importing.tags import assign_tags, metric_name
 from workbench.messages import suggestion
 
 RUN = "run"
@@ -44,7 +43,9 @@ class _Runs:
     def __init__(self, source: Path, given: Given, request: Request) -> None:
         self.source, self.given, self.request = source, given, request
         self.frames: dict[str, pl.DataFrame] = {}
+        self.known: dict[str, dict[str, Any]] = {}
         self.facts: dict[str, dict[str, Any]] = {}
+        """Of the runs of `frames`."""
         self.files: dict[str, list[dict[str, str]]] = {}
         self.tags: set[str] = set()
         self.notes: list[str] = []
@@ -61,7 +62,7 @@ class _Runs:
             return
         try:
             log: RunLog = load()
-            facts = self.given.of(name, log)
+            facts = self.known[name] = self.given.of(name, log)
             self.notes += log.notes
             self.tags |= {*log.scalars, *log.last}
             frame = self._frame(name, log, facts)
@@ -92,16 +93,19 @@ class _Runs:
             if back:
                 self.counted_back.append(name)
         frame = frame.with_columns(tokens)
+        if log.over_tokens:
+            frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
         ends = {m: log.last[tag] for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
-            end = facts.get("total_tokens", tokens.max())
+            counted = log.last.get(chosen.tokens or "")
+            end = facts.get("total_tokens", counted if counted is not None else tokens.max())
             if end is None:
                 raise InputError(
-                    f"nothing tells how many tokens it had seen at its end: give "
-                    f"--column total_tokens=N, or --runs a table with that column."
+                    "nothing tells how many tokens it had seen at its end: give "
+                    "--column total_tokens=N, or --runs a table with that column."
                 )
             values = pl.DataFrame({"metric": [*ends], "value": [*ends.values()]})
-            last = values.with_columns(pl.lit(end, pl.Int64).alias("total_tokens"))
+            last = values.with_columns(pl.lit(round(end), pl.Int64).alias("total_tokens"))
             frame = pl.concat([frame, last], how="diagonal")
         return self._sound(name, frame)
 
@@ -112,8 +116,8 @@ class _Runs:
         for metric, of in wrong.group_by("metric", maintain_order=True):
             row = of.row(0, named=True)
             self.notes.append(
-                f"{name}: {metric[0]} is left out: at step {row['step']} it is {row['value']:g}, "
-                "and a loss is never negative."
+                f"{name}: {metric[0]} at step {row['step']} is {row['value']:g}, and a loss is "
+                f"never negative: {metric[0]} of this run is left out."
             )
         finite = finite.filter(~pl.col("metric").is_in(wrong["metric"].unique().implode()))
         return finite.unique(["metric", "total_tokens"], keep="last", maintain_order=True)
@@ -121,10 +125,12 @@ class _Runs:
     def points(self) -> Points:
         """All of it, typed and checked."""
         self._check_tags()
+        self.request.check({*self.tags, *map(metric_name, self.tags), *self.given.tags})
         if not self.frames:
+            check_known(self.source, {n: f for n, f in self.known.items() if n in self.failed})
             raise InputError(self._nothing())
         check_known(self.source, self.facts)
-        points = read_points(self._table(), {})
+        points = read_points(self._table(), Request(units=self.request.units))
         provenance: dict[str, Any] = {
             "source": {"file": self.source.resolve().name, "events": self.files},
             "columns": dict(self.request.columns),
@@ -156,7 +162,8 @@ class _Runs:
                 f"--runs {self.request.runs} names none of the runs in {self.source}: "
                 f"{first_names(self.not_in_table)}."
             )
-        return f"{self.source}: no run holds scalars that are to be read."
+        reasons = " ".join(self.notes)
+        return f"{self.source}: no scalars to read in {first_names(self.empty)}. {reasons}".rstrip()
 
     def _left_out(self) -> list[str]:
         notes = [f"{name} is left out: {problem}" for name, problem in self.failed.items()]
@@ -195,7 +202,7 @@ class _Runs:
             return f"run {names[row]}" + ("" if steps[row] is None else f", step {steps[row]}")
 
         columns = [name for name in frame.columns if name != ROW]
-        return RawTable(self.source, "", frame, columns, None, places=place)
+        return RawTable(self.source, "", frame, columns, places=place)
 
     def _check_distinct(self, facts: Mapping[str, Mapping[str, str]]) -> None:
         first: dict[str, str] = {}

@@ -33,6 +33,10 @@ class Request:
         wanted = not self.only or _any(self.only, names)
         return wanted and not _any(self.without, names)
 
+    def leaves_out(self, name: str) -> bool:
+        """Whether a column is to be left out."""
+        return _any(self.without, [name])
+
     def check(self, names: Iterable[str]) -> None:
         """Check what is to be read or left out against all that there is.
 

@@ -17,6 +17,8 @@ class RunLog:
     last: dict[str, float] = field(default_factory=dict)
     """Tag -> value at the end of the run, where the source tells no step: `total_tokens` of the
     facts says where that is."""
+    over_tokens: bool = False
+    """Whether the steps of all tags are tokens, since the source tells no steps."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the source itself tells of the run: columns of ours that distinguish runs,
     `tokens_per_step`, `tokens_per_sample`, and `total_tokens`, the tokens at its end. Anything else

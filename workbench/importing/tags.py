@@ -58,13 +58,16 @@ def metric_name(tag: str) -> str:
     return plain
 
 
+def is_token_count(tag: str) -> bool:
+    """Whether a tag counts training tokens."""
+    return _plain(tag).removeprefix("train_").removeprefix("training_") in _TOKENS
+
+
 def _plain(tag: str) -> str:
     return re.sub(r"[\s/]+", "_", tag.strip().lower()).strip("_")
 
 
-def assign_tags(
-    folder: str, tags: list[str], wanted: Mapping[str, str], request: Request
-) -> Tags:
+def assign_tags(folder: str, tags: list[str], wanted: Mapping[str, str], request: Request) -> Tags:
     """Decide what each tag of a run is.
 
     Args:
