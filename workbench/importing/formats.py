@@ -16,8 +16,8 @@ LOG_FORMATS: tuple[LogFormat, ...] = (
     TENSORBOARD,
     TRAINER_STATE,
     WANDB,
-    TABLE_FOLDERS,
     LM_EVAL,
+    TABLE_FOLDERS,
 )
 """In the order in which they are tried: the first that finds runs reads the source."""
 

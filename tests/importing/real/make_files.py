@@ -2,10 +2,15 @@
 
     python make_files.py TOOL...        (all of them without a name; --list names them)
 
-A folder per tool holds what the tool wrote, and `reading.json`: count, sum and last value of every
-tag, by the tool's own reader or by what the training script itself recorded, with the versions.
-The tests compare an import with that. They need none of the libraries; `README` here says which
-environment made which folder.
+A folder per tool holds what the tool wrote, `readings/TOOL.json` the count, sum and last value of
+every tag by the tool's own reader, or by what the training script itself recorded, with the
+versions. The tests compare an import with that, and need none of the libraries.
+
+Run a copy of this file in an empty folder, since some tools write down where they ran, and copy the
+folders back. One environment cannot hold all of them: `keras` and `tensorflow` take tensorflow-cpu,
+`lm_eval` takes lm-eval, the others torch, torchtitan, transformers, accelerate, lightning, wandb,
+tensorboard and tensorboardX. W&B's chart export is made by its website alone, LitGPT, Levanter and
+nanotron were not installed: their calls are repeated here with the libraries that they write with.
 """
 
 import argparse
@@ -27,6 +32,7 @@ HERE = Path(__file__).parent
 Logged = dict[str, dict[int, float]]
 
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "CUDA_VISIBLE_DEVICES": ""}
+os.environ |= {"WANDB_DISABLE_GIT": "true", "WANDB_CONSOLE": "off"}
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
@@ -75,7 +81,9 @@ def write_reading(folder: Path, read_by: str, runs: dict[str, Logged], *packages
         "versions": {name: version(name) for name in packages},
         "runs": found,
     }
-    (folder / "reading.json").write_text(json.dumps(document, indent=1) + "\n")
+    readings = HERE / "readings"
+    readings.mkdir(exist_ok=True)
+    (readings / f"{folder.name}.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 def by_hand(rows: list[tuple[int, dict[str, float]]]) -> Logged:
@@ -108,7 +116,8 @@ def torch_writer(out: Path) -> None:
             for step in range(first, last + 1, 10):
                 writer.add_scalar("val_loss", loss(step) + (purge or 0) / 1000, step)
     parts = {
-        f"{folder.name}/{name}": of_tensorboard(folder / name) for name in ("loss_train", "loss_val")
+        f"{folder.name}/{name}": of_tensorboard(folder / name)
+        for name in ("loss_train", "loss_val")
     }
     runs = {folder.name: of_tensorboard(folder), **parts, resumed.name: of_tensorboard(resumed)}
     write_reading(out, "tensorboard", runs, "torch", "tensorboard")
@@ -183,7 +192,9 @@ def transformers(out: Path) -> None:
             shutil.copy(path, target)
         if tool == "transformers_tensorboard":
             folders = sorted({path.parent for path in place.rglob("events*")})
-            runs = {folder.relative_to(place).as_posix(): of_tensorboard(folder) for folder in folders}
+            runs = {
+                folder.relative_to(place).as_posix(): of_tensorboard(folder) for folder in folders
+            }
             write_reading(place, "tensorboard", runs, *packages, "tensorboard")
         else:
             after = {
@@ -334,7 +345,9 @@ def keras(out: Path) -> None:
     x, y = np.random.default_rng(1).normal(size=(2, 64, 4))
     callback = k.callbacks.TensorBoard(str(folder), write_graph=False)
     model.fit(x, y[:, :1], epochs=6, validation_split=0.25, callbacks=[callback], verbose=0)
-    runs = {f"{folder.name}/{part}": of_tensorboard(folder / part) for part in ("train", "validation")}
+    runs = {
+        f"{folder.name}/{part}": of_tensorboard(folder / part) for part in ("train", "validation")
+    }
     write_reading(out, "tensorboard", runs, "keras", "tensorflow-cpu", "tensorboard")
 
 
@@ -390,7 +403,9 @@ def lm_eval(out: Path) -> None:
 
     work = out / "work"
     work.mkdir()
-    rows = [{"q": f"{n} + 1 =", "a": str(n + 1), "c": [str(n), str(n + 1)], "l": 1} for n in range(8)]
+    rows = [
+        {"q": f"{n} + 1 =", "a": str(n + 1), "c": [str(n), str(n + 1)], "l": 1} for n in range(8)
+    ]
     (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     common = (
         f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {work}/rows.jsonl}}}}\n"
@@ -410,12 +425,13 @@ def lm_eval(out: Path) -> None:
         model="dummy", tasks=["sums", "answers"], bootstrap_iters=10,
         task_manager=TaskManager(include_path=str(work), include_defaults=False),
     )  # fmt: skip
+    found.pop("pretty_env_info", None)
     tracker = EvaluationTracker(output_path=str(out / "1m_10e_ar_1m"))
     tracker.save_results_aggregated(results=found, samples=None)
     shutil.rmtree(work)
     shutil.rmtree(work.parent / "datasets", ignore_errors=True)
     numbers = {
-        f"{task}/{key}": {0: value}
+        f"{task}_{key}": {0: value}
         for task, values in found["results"].items()
         for key, value in values.items()
         if isinstance(value, float) and "," in key
