@@ -93,10 +93,10 @@ def test_columns_can_have_other_names_and_numbers_stand_for_missing_ones(
     results: Path, table: WriteTable
 ) -> None:
     path = table("ar,100,val_loss,100,5.0,9", header="kind,unique_tokens,metric,D,loss,value")
-    columns = {"objective": "kind", "total_tokens": "D", "value": "loss", "n_params": "1e9"}
+    columns = {"objective": "kind", "total_tokens": "D", "value": "loss", "n_params": "1e6"}
     report = import_runs(path, "s", results, columns=columns)
     assert metrics(results) == [("ar", "val_loss", 100, 5.0)]
-    assert query(results, "SELECT n_params FROM runs").item() == 10**9
+    assert query(results, "SELECT n_params FROM runs").item() == 10**6
     assert "value is left out" in report.notes[0]
     (run,) = list_runs(results)
     assert run.provenance_json()["columns"]["value"] == "loss"
