@@ -363,7 +363,7 @@ def test_accuracies_in_percent_become_fractions_with_their_standard_errors(
         "ar,1000,100,arc_acc,100,25.5,0.5",
         "ar,1000,100,arc_acc,200,0.9,0.5",
         "ar,1000,100,x_pass@10,200,0.9,0.1",
-        "ar,1000,100,val_loss,200,40,0.1",
+        "ar,1000,100,val_loss,200,4,0.1",
     ]
     report = import_runs(table(*rows, header=f"{HEADER},stderr"), "s", results)
     assert [note for note in report.notes if "percent" in note] == [
@@ -373,7 +373,7 @@ def test_accuracies_in_percent_become_fractions_with_their_standard_errors(
     assert frame.rows() == [
         ("arc_acc", pytest.approx(0.255), pytest.approx(0.005)),
         ("arc_acc", pytest.approx(0.009), pytest.approx(0.005)),
-        ("val_loss", 40.0, 0.1),
+        ("val_loss", 4.0, 0.1),
         ("x_pass@10", 0.9, 0.1),
     ]
 
