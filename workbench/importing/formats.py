@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+from workbench.importing.lm_eval_results import LM_EVAL
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, LogFormat
 from workbench.importing.table_folders import TABLE_FOLDERS
 from workbench.importing.tensorboard import TENSORBOARD
 from workbench.importing.text_logs import TEXT_LOGS
+from workbench.importing.trainer_state import TRAINER_STATE
+from workbench.importing.wandb_runs import WANDB
 
-LOG_FORMATS: tuple[LogFormat, ...] = (TEXT_LOGS, TENSORBOARD, TABLE_FOLDERS)
+LOG_FORMATS: tuple[LogFormat, ...] = (
+    TEXT_LOGS,
+    TENSORBOARD,
+    TRAINER_STATE,
+    WANDB,
+    TABLE_FOLDERS,
+    LM_EVAL,
+)
 """In the order in which they are tried: the first that finds runs reads the source."""
 
 

@@ -16,7 +16,7 @@ def tokens_at(
     """Tokens seen at each step, and whether they are counted back from the run's last step.
 
     They come from the run's own count where it logged one, else from `tokens_per_step`, else from
-    the samples that it counted, else from its last step, which is taken for its end.
+    its epochs where steps are epochs, else from the samples that it counted, else from its last step, which is taken for its end.
 
     Raises:
         InputError: a count falls, or nothing tells tokens.
@@ -28,6 +28,8 @@ def tokens_at(
         return _interpolated(log, tags.tokens, 1.0, steps), False
     if "tokens_per_step" in facts:
         return np.round(steps * facts["tokens_per_step"]).astype(np.int64), False
+    if log.steps_are_epochs and "unique_tokens" in facts:
+        return np.round(steps * float(facts["unique_tokens"])).astype(np.int64), False
     if tags.samples is not None:
         if "tokens_per_sample" in facts:
             return _interpolated(log, tags.samples, facts["tokens_per_sample"], steps), False

@@ -23,6 +23,8 @@ class RunLog:
     """What the source itself tells of the run: columns of ours that distinguish runs,
     `tokens_per_step`, `tokens_per_sample`, and `total_tokens`, the tokens at its end. Anything else
     labels the run."""
+    steps_are_epochs: bool = False
+    """Whether a step is an epoch: one pass over the run's unique tokens."""
     files: list[dict[str, str]] = field(default_factory=list)
     """Name and sha256 of what was read, for the provenance."""
     notes: list[str] = field(default_factory=list)
