@@ -41,9 +41,8 @@ def in_our_units(origin: str, points: Points, units: Mapping[str, float]) -> Poi
     sure = pl.col("metric").is_in(list(units))
     fractions, percent = in_fractions(frame.filter(~sure))
     beyond = pl.concat([fractions, frame.filter(sure)])
-    beyond = beyond.filter(
-        pl.col("metric").map_elements(_is_share, pl.Boolean), pl.col("value") > 1
-    )
+    shares = [metric for metric in metrics if unit(metric) == "fraction"]
+    beyond = beyond.filter(pl.col("metric").is_in(shares), pl.col("value") > 1)
     if not beyond.is_empty():
         first = beyond.row(0, named=True)
         value = first["value"] * (1 if first["metric"] in units else 100)
@@ -58,10 +57,6 @@ def in_our_units(origin: str, points: Points, units: Mapping[str, float]) -> Poi
         frame = fractions
     notes = [f"{metric} is in percent, and imported as a fraction." for metric in percent]
     return replace(points, frame=frame, notes=[*points.notes, *notes])
-
-
-def _is_share(metric: str) -> bool:
-    return unit(metric) == "fraction"
 
 
 def _check_names(origin: str, units: Mapping[str, float], metrics: list[str]) -> None:

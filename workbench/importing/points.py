@@ -49,7 +49,10 @@ def read_points(table: RawTable, request: Request) -> Points:
         InputError: a cell or a column is wrong. The message names file, column and row, and how to
             mend it.
     """
-    mapping = map_columns(str(table.path), table.columns, request.columns)
+    try:
+        mapping = map_columns(str(table.path), table.columns, request.columns)
+    except InputError as error:
+        raise InputError("\n".join([str(error), *table.notes])) from None
     check_headers(str(table.path), mapping.theirs, request.units)
     checker = _Checker(table, mapping, request.units)
     columns = [table.frame[ROW], *(checker.column(name) for name in KNOWN)]

@@ -5,6 +5,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.importing.columns import RUN_LEVEL
+from workbench.importing.table_text import ROW
 
 # Of our own columns, those that schedules change while a run goes on.
 _SCHEDULED = ("lr", "weight_decay", "dropout", "input_mask")
@@ -37,6 +38,8 @@ def without_schedules(
     ]
     if not doubtful:
         return frame, labels, []
+    rows = frame
+    frame = frame.unique(pl.exclude(ROW), keep="first", maintain_order=True)
     doubtful.sort(key=lambda name: frame[name].n_unique())
     runs = [name for name in (*RUN_LEVEL, *labels) if name not in doubtful]
     clashes = _clashes(frame, runs)
@@ -57,23 +60,23 @@ def without_schedules(
                 f"{name} has each of its values be a run, --without {name} leaves it out."
             )
         leave.append(name)
-    frame = frame.drop(name for name in leave if name in labels)
+    frame = rows.drop(name for name in leave if name in labels)
     frame = frame.with_columns(
         pl.lit(None, frame.schema[name]).alias(name) for name in leave if name in frame.columns
     )
     notes = []
     if leave:
         notes.append(
-            f"{', '.join(leave)} changes from point to point within runs, so it does not "
-            f"distinguish them, and is left out. --label {leave[0]} has each value be a run."
+            f"left out, since they change from point to point within runs and do not distinguish "
+            f"them: {', '.join(leave)}. --label {leave[0]} has each value be a run."
         )
     return frame, [name for name in labels if name not in leave], notes
 
 
 def _clashes(frame: pl.DataFrame, runs: list[str]) -> int:
-    """How many rows give a point another value than the first."""
+    """How many rows are of a point that another row has given already."""
     point = [*runs, "metric", "total_tokens", "estimator"]
-    return frame.select(*point, "value").n_unique() - frame.select(point).n_unique()
+    return frame.height - frame.select(point).n_unique()
 
 
 def _changes(frame: pl.DataFrame, runs: list[str], name: str) -> bool:

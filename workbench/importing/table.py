@@ -1,4 +1,4 @@
-"""Reading a table file without interpreting it: text as text, Parquet and JSON in their own types."""
+"""A table file without interpretation: CSV as text, Parquet and JSON in their own types."""
 
 import gzip
 import hashlib

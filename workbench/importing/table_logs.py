@@ -16,7 +16,7 @@ from workbench.importing.schedules import NAMES
 from workbench.importing.table import ROW, RawTable
 from workbench.importing.tags import is_token_count, metric_name
 from workbench.importing.wandb_charts import chart_runs
-from workbench.metrics import METRICS
+from workbench.metrics import METRICS, unit
 
 STEPS = (
     "_step", "step", "global_step", "trainer/global_step", "train/global_step", "iter", "iteration",
@@ -43,15 +43,15 @@ def table_runs(table: RawTable, request: Request) -> tuple[Loaders, Request]:
     if charts:
         return charts, request
     table, request = _renamed(table, request)
-    axis = _axis(table.columns)
-    if axis is None and not _is_run_table(table.columns):
+    axis, one_row = _axis(table.columns), _is_run_table(table.columns)
+    if axis is None and not one_row:
         return {}, request
-    by = _identity(table, request, axis)
+    by = _identity(table, request)
     loaders: dict[str, Any] = {}
     for key, rows in table.frame.group_by(by, maintain_order=True) if by else [((), table.frame)]:
         known = {name: value for name, value in zip(by, key, strict=True) if value is not None}
         name = _name(table, known, loaders)
-        loaders[name] = partial(_read, table, rows, known, axis, by, request)
+        loaders[name] = partial(_read, table, rows, known, axis, one_row, by, request)
     return loaders, request
 
 
@@ -84,18 +84,15 @@ def _is_run_table(columns: list[str]) -> bool:
     return "name" in plain and len(plain & set(_OF_RUN_TABLES)) > 1
 
 
-def _identity(table: RawTable, request: Request, axis: str | None) -> list[str]:
+def _identity(table: RawTable, request: Request) -> list[str]:
     """The columns that distinguish runs."""
-    names = [name for name in table.columns if name.lower() in NAMES and name != axis]
+    names = [name for name in table.columns if name.lower() in NAMES]
     facts = [name for name in table.columns if name in _FACTS and name not in _SCHEDULED]
     kept = [name for name in table.columns if name in request.labels]
     by = list(dict.fromkeys([*names[:1], *facts, *kept]))
-    if axis is not None and not is_token_count(axis):
-        # A rate that is the same in all rows of a run is one of its facts, else a schedule.
-        for name in _SCHEDULED:
-            if name in table.columns and name not in by and _constant(table.frame, by, name):
-                by.append(name)
-    return by
+    # A rate that is the same in all rows of a run is one of its facts, else a schedule.
+    rates = [name for name in _SCHEDULED if name in table.columns and name not in by]
+    return [*by, *(name for name in rates if _constant(table.frame, by, name))]
 
 
 def _constant(frame: pl.DataFrame, by: list[str], name: str) -> bool:
@@ -117,6 +114,7 @@ def _read(
     rows: pl.DataFrame,
     known: Mapping[str, Any],
     axis: str | None,
+    one_row: bool,
     by: list[str],
     request: Request,
 ) -> RunLog:
@@ -129,10 +127,12 @@ def _read(
     curves: dict[str, pl.Series] = {}
     for tag in tags:
         cells = rows[tag]
+        if cells.is_null().all():
+            continue
         numbers = cells.cast(pl.Float64, strict=False)
         unread = numbers.is_null() & cells.is_not_null()
-        known_metric = metric_name(tag) in METRICS or is_token_count(tag)
-        if unread.all() or (axis is None and not known_metric and not _asked(tag, chosen, request)):
+        known_metric = _is_known(metric_name(tag)) or is_token_count(tag)
+        if unread.all() or (one_row and not known_metric and not _asked(tag, chosen, request)):
             passed.append(tag)
             continue
         if unread.any():
@@ -140,8 +140,9 @@ def _read(
             log.notes.append(f"{tag} is left out: {place} is {cells[int(unread.arg_true()[0])]!r}.")
             continue
         curves[tag] = numbers
-    if axis is None:
+    if one_row:
         _check_one_row(table, rows)
+    if axis is None:
         log.last = {tag: cells[0] for tag, cells in curves.items() if cells[0] is not None}
     else:
         exact = not is_token_count(axis)
@@ -154,6 +155,11 @@ def _read(
             "as what distinguishes runs."
         )
     return log
+
+
+def _is_known(metric: str) -> bool:
+    """Whether a name is that of a metric, rather than of a setting."""
+    return metric in METRICS or bool(unit(metric))
 
 
 def _asked(tag: str, chosen: set[str], request: Request) -> bool:

@@ -28,7 +28,8 @@ def read_table(
 ) -> LossTable:
     """Losses from a table of any kind that `import` reads, one row a run.
 
-    Of `n_params`, `total_tokens` and `compute`, one may be missing: C = 6 N D gives it, with a note.
+    Of `n_params`, `total_tokens` and `compute`, one may be missing: C = 6 N D gives it, with a
+    note.
 
     Args:
         columns: our column -> the file's where it has another name, or what stands for every row.
