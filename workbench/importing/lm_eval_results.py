@@ -46,7 +46,7 @@ def _read(paths: list[Path]) -> RunLog:
     for document, file in sorted(read, key=lambda one: number(one[0].get("date")) or 0.0):
         for task, found in document["results"].items():
             if isinstance(found, dict):
-                log.last |= _numbers(task, found)
+                _add_numbers(log, task, found)
         config = document.get("config")
         size = config.get("model_num_parameters") if isinstance(config, dict) else None
         if isinstance(size, int) and size > 0:
@@ -57,18 +57,20 @@ def _read(paths: list[Path]) -> RunLog:
     return log
 
 
-def _numbers(task: str, found: dict[str, Any]) -> dict[str, float]:
-    """Metric -> value. `acc,none` is a metric and what was done to the answers before; that is
+def _add_numbers(log: RunLog, task: str, found: dict[str, Any]) -> None:
+    """Add a task's metrics. `acc,none` is a metric and what was done to the answers before; that is
     named where it makes the difference."""
     kinds = [key.partition(",") for key in found]
     often = Counter(metric for metric, _, _ in kinds)
-    numbers = {}
     for key, (metric, comma, filtered) in zip(found, kinds, strict=True):
         value = number(found[key])
-        if value is not None and comma and not metric.endswith(_STDERR):
-            name = f"{task}_{metric}"
-            numbers[name if often[metric] == 1 else f"{name}_{filtered}"] = value
-    return numbers
+        if value is None or not comma or metric.endswith(_STDERR):
+            continue
+        name = f"{task}_{metric}" + ("" if often[metric] == 1 else f"_{filtered}")
+        log.last[name] = value
+        stderr = number(found.get(f"{metric}{_STDERR},{filtered}"))
+        if stderr is not None:
+            log.last_stderr[name] = stderr
 
 
 LM_EVAL = LogFormat("results of lm-evaluation-harness (results_DATE.json)", _find)

@@ -1,5 +1,6 @@
 """Tokens that a run has seen at each of its steps."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ def tokens_at(
     """Tokens seen at each step, and whether they are counted back from the run's last step.
 
     They come from the run's own count where it logged one, else from `tokens_per_step`, else from
-    its epochs where steps are epochs, else from the samples that it counted, else from its last step, which is taken for its end.
+    its epochs where steps are epochs, else from the samples that it counted, else from its last
+    step, which is taken for its end.
 
     Raises:
         InputError: a count falls, or nothing tells tokens.
@@ -54,13 +56,25 @@ def _interpolated(
 ) -> "np.ndarray[Any, Any]":
     """A count at any step, linear between the logged ones.
 
-    It starts at 0, and continues after the last logged step at the average pace up to it.
+    It starts at 0, or at one step's tokens where steps are numbered from 0 as of Lightning, and
+    continues after the last logged step at the average pace up to it.
     """
-    logged = {0: 0.0} | log.scalars[tag]
+    logged = {0: _start(log.scalars[tag])} | log.scalars[tag]
     x = np.array(sorted(logged), dtype=float)
     y = np.array([logged[int(step)] for step in x]) * scale
     if not np.isfinite(y).all() or (np.diff(y) < 0).any():
         raise InputError(f"the tag {tag} counts tokens or samples, yet it falls.")
-    pace = y[-1] / x[-1] if x[-1] > 0 else 0.0
+    pace = (y[-1] - y[0]) / x[-1] if x[-1] > 0 else 0.0
     tokens = np.where(steps > x[-1], y[-1] + (steps - x[-1]) * pace, np.interp(steps, x, y))
     return np.round(tokens).astype(np.int64)
+
+
+def _start(counts: Mapping[int, float]) -> float:
+    """The count at step 0, by the first two: 0, unless they lie on a line that begins with one
+    step's tokens."""
+    first, second = sorted(counts)[:2] if len(counts) > 1 else (0, 0)
+    if first == second:
+        return 0.0
+    pace = (counts[second] - counts[first]) / (second - first)
+    begins = math.isclose(counts[first], pace * (first + 1), rel_tol=1e-5)  # of 32-bit floats
+    return pace if begins else 0.0

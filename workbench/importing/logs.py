@@ -95,7 +95,7 @@ class _Runs:
         frame = frame.with_columns(tokens)
         if log.over_tokens:
             frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
-        ends = {m: log.last[tag] for tag, m in chosen.metrics.items() if tag in log.last}
+        ends = {tag: m for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
             counted = log.last.get(chosen.tokens or "")
             end = facts.get("total_tokens", counted if counted is not None else tokens.max())
@@ -104,8 +104,11 @@ class _Runs:
                     "nothing tells how many tokens it had seen at its end: give "
                     "--column total_tokens=N, or --runs a table with that column."
                 )
-            values = pl.DataFrame({"metric": [*ends], "value": [*ends.values()]})
-            last = values.with_columns(pl.lit(round(end), pl.Int64).alias("total_tokens"))
+            values = [(ends[tag], log.last[tag], log.last_stderr.get(tag)) for tag in ends]
+            schema = {"metric": pl.String, "value": pl.Float64, "stderr": pl.Float64}
+            last = pl.DataFrame(values, schema=schema, orient="row").with_columns(
+                pl.lit(round(end), pl.Int64).alias("total_tokens")
+            )
             frame = pl.concat([frame, last], how="diagonal")
         return self._sound(name, frame)
 
@@ -195,7 +198,7 @@ class _Runs:
             for name, frame in self.frames.items()
         ]
         names = [name for name, frame in self.frames.items() for _ in range(frame.height)]
-        frame = pl.concat(frames).with_row_index(ROW)
+        frame = pl.concat(frames, how="diagonal").with_row_index(ROW)
         steps = frame["step"].to_list()
 
         def place(row: int) -> str:

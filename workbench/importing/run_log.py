@@ -19,6 +19,8 @@ class RunLog:
     facts says where that is."""
     over_tokens: bool = False
     """Whether the steps of all tags are tokens, since the source tells no steps."""
+    last_stderr: dict[str, float] = field(default_factory=dict)
+    """Tag -> standard error of its value at the end."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the source itself tells of the run: columns of ours that distinguish runs,
     `tokens_per_step`, `tokens_per_sample`, and `total_tokens`, the tokens at its end. Anything else
