@@ -14,7 +14,7 @@ from workbench.importing.run_log import Loaders, LogFormat, RunLog
 
 _KERAS_FOLDERS = ("train", "validation")
 _KERAS_EPOCHS = "epoch_"
-# The time of a start, as TorchTitan (20260131-1259) and torch's writer (Jan31_12-59-30_host) name it.
+# Named by the time of a start: by TorchTitan (20260131-1259), by torch (Jan31_12-59-30_host).
 _START = re.compile(r"\d{8}-\d{4}|[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
 _TITAN_RANK = re.compile(r"rank_[1-9]\d*")
 

@@ -21,6 +21,7 @@ import os
 import platform
 import random
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -464,9 +465,13 @@ def main() -> None:
     if arguments.list:
         print("\n".join(TOOLS))
         return
-    for name in arguments.tools or TOOLS:
+    names = arguments.tools or [*TOOLS]
+    if len(names) == 1:
+        TOOLS[names[0]](renew(names[0]))
+        return
+    for name in names:  # each in a process of its own: W&B keeps the settings of the first
         print(name, file=sys.stderr)
-        TOOLS[name](renew(name))
+        subprocess.run([sys.executable, __file__, name], check=True)
 
 
 if __name__ == "__main__":
