@@ -92,7 +92,7 @@ def test_tokens_from_the_last_step_are_noted(source: Path, results: Path, write:
 def test_a_runs_own_count_of_tokens_is_preferred(
     source: Path, results: Path, write: Write, tag: str
 ) -> None:
-    write("1b_2e_ar_1b", {"val_loss": {1: 6.0, 3: 5.0, 8: 4.0}, tag: {2: 2048.0, 4: 8192.0}})
+    write("1b_2e_ar_1m", {"val_loss": {1: 6.0, 3: 5.0, 8: 4.0}, tag: {2: 2048.0, 4: 8192.0}})
     report = import_runs(source, "tb", results)
     assert curve(results) == [(1, 1024, 6.0), (3, 5120, 5.0), (8, 16384, 4.0)]
     assert report.notes == []
@@ -111,7 +111,7 @@ def test_constants_fill_in_what_events_do_not_tell(
 
 
 def test_samples_scale_with_the_tokens_of_each(source: Path, results: Path, write: Write) -> None:
-    write("1b_2e_ar_1b", {"val_loss": {1: 6.0, 2: 5.0}, "samples": {1: 8.0, 2: 24.0}})
+    write("1b_2e_ar_1m", {"val_loss": {1: 6.0, 2: 5.0}, "samples": {1: 8.0, 2: 24.0}})
     import_runs(source, "tb", results, columns={"tokens_per_sample": "2048"})
     assert [row[1] for row in curve(results)] == [8 * 2048, 24 * 2048]
 

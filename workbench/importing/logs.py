@@ -30,7 +30,7 @@ def read_logs(source: Path, loaders: Loaders, request: Request) -> Points:
     Raises:
         InputError: no run can be read, or what is needed to compare them is not known.
     """
-    given = given_facts(request.columns, request.runs)
+    given = given_facts(request)
     runs = _Runs(source, given, request)
     for name, load in loaders.items():
         runs.read(name, load)
@@ -88,7 +88,10 @@ class _Runs:
         frame = pl.DataFrame(rows, schema=schema, orient="row")
         tokens = pl.Series("total_tokens", [], dtype=pl.Int64)
         if rows:
-            counts, back = tokens_at(log, chosen, facts, frame["step"].to_numpy())
+            counts, back = tokens_at(
+                log, chosen, facts, frame["step"].to_numpy(), self.request.units,
+                pace_given=self.given.says(name, "tokens_per_step"),
+            )  # fmt: skip
             tokens = pl.Series("total_tokens", counts, dtype=pl.Int64)
             if back:
                 self.counted_back.append(name)
@@ -98,6 +101,8 @@ class _Runs:
         ends = {m: log.last[tag] for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
             counted = log.last.get(chosen.tokens or "")
+            if counted is not None:
+                counted *= self.request.units.get("total_tokens", 1.0)
             end = facts.get("total_tokens", counted if counted is not None else tokens.max())
             if end is None:
                 raise InputError(
@@ -130,7 +135,10 @@ class _Runs:
             check_known(self.source, {n: f for n, f in self.known.items() if n in self.failed})
             raise InputError(self._nothing())
         check_known(self.source, self.facts)
-        points = read_points(self._table(), Request(units=self.request.units))
+        # Tokens are counted in their unit already.
+        units = {n: u for n, u in self.request.units.items() if n != "total_tokens"}
+        table = self._table()
+        points = read_points(table, Request(units=units, labels=tuple(table.columns)))
         provenance: dict[str, Any] = {
             "source": {"file": self.source.resolve().name, "events": self.files},
             "columns": dict(self.request.columns),

@@ -108,7 +108,8 @@ def torch_writer(out: Path) -> None:
             for step in range(first, last + 1, 10):
                 writer.add_scalar("val_loss", loss(step) + (purge or 0) / 1000, step)
     parts = {
-        f"{folder.name}/{name}": of_tensorboard(folder / name) for name in ("loss_train", "loss_val")
+        f"{folder.name}/{name}": of_tensorboard(folder / name)
+        for name in ("loss_train", "loss_val")
     }
     runs = {folder.name: of_tensorboard(folder), **parts, resumed.name: of_tensorboard(resumed)}
     write_reading(out, "tensorboard", runs, "torch", "tensorboard")
@@ -183,7 +184,9 @@ def transformers(out: Path) -> None:
             shutil.copy(path, target)
         if tool == "transformers_tensorboard":
             folders = sorted({path.parent for path in place.rglob("events*")})
-            runs = {folder.relative_to(place).as_posix(): of_tensorboard(folder) for folder in folders}
+            runs = {
+                folder.relative_to(place).as_posix(): of_tensorboard(folder) for folder in folders
+            }
             write_reading(place, "tensorboard", runs, *packages, "tensorboard")
         else:
             after = {
@@ -334,7 +337,9 @@ def keras(out: Path) -> None:
     x, y = np.random.default_rng(1).normal(size=(2, 64, 4))
     callback = k.callbacks.TensorBoard(str(folder), write_graph=False)
     model.fit(x, y[:, :1], epochs=6, validation_split=0.25, callbacks=[callback], verbose=0)
-    runs = {f"{folder.name}/{part}": of_tensorboard(folder / part) for part in ("train", "validation")}
+    runs = {
+        f"{folder.name}/{part}": of_tensorboard(folder / part) for part in ("train", "validation")
+    }
     write_reading(out, "tensorboard", runs, "keras", "tensorflow-cpu", "tensorboard")
 
 
@@ -390,7 +395,9 @@ def lm_eval(out: Path) -> None:
 
     work = out / "work"
     work.mkdir()
-    rows = [{"q": f"{n} + 1 =", "a": str(n + 1), "c": [str(n), str(n + 1)], "l": 1} for n in range(8)]
+    rows = [
+        {"q": f"{n} + 1 =", "a": str(n + 1), "c": [str(n), str(n + 1)], "l": 1} for n in range(8)
+    ]
     (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     common = (
         f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {work}/rows.jsonl}}}}\n"
