@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_facts_of_a_run_come_from_options_then_the_table_then_the_log_then_its_n
     assert logs(tmp_path, Request(runs=runs), **run) == [("ar", 5, "val_loss", 1)]
     request = Request(runs=runs, columns={"objective": "mdlm", "seed": "7"})
     assert logs(tmp_path, request, **run) == [("mdlm", 7, "val_loss", 1)]
+
+
+def test_runs_that_end_at_other_tokens_stay_runs(tmp_path: Path, table: WriteTable) -> None:
+    runs = table("a,1e-3,10", "b,2e-3,20", header="run,lr,planned", name="runs.csv")
+    request = Request({**FACTS}, runs=runs)
+    loaders = {
+        name: partial(RunLog, {"val_loss": {at: 3.0}}) for name, at in (("a", 10), ("b", 20))
+    }
+    frame = read_logs(tmp_path, loaders, request).frame
+    assert frame.select("lr", "planned", "step").rows() == [(1e-3, "10", 10), (2e-3, "20", 20)]
 
 
 def test_metrics_are_chosen_by_their_names_or_the_sources(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is known of a run besides its numbers: from its name, its log, a table of runs, options."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.importing.columns import KNOWN, RUN_LEVEL, literal
+from workbench.importing.request import Request
 from workbench.importing.run_log import RunLog
 from workbench.importing.run_names import FORM, parse_name
 from workbench.importing.runs_table import runs_table
+from workbench.importing.units import check_headers
 
 NEEDED = ("objective", "n_params", "unique_tokens")
 _PER = ("tokens_per_step", "tokens_per_sample")
@@ -21,6 +24,7 @@ class Given:
     """What options say: of every run, and of single ones."""
 
     facts: Mapping[str, str]
+    units: Mapping[str, float]
     tags: Mapping[str, str]
     """Our name of a metric, or `total_tokens`, -> its tag."""
     rows: Mapping[str, Mapping[str, str]] | None
@@ -36,8 +40,12 @@ class Given:
         known = {**_from_name(name), **log.facts, **(self.row(name) or {}), **self.facts}
         for key in (*_PER, _END):
             if key in known:
-                known[key] = _whole(key, known[key])
+                known[key] = _whole(key, known[key], self.units.get(key, 1.0))
         return known
+
+    def says(self, name: str, key: str) -> bool:
+        """Whether an option or the table of runs tells something of a run."""
+        return key in self.facts or key in (self.row(name) or {})
 
     def row(self, name: str) -> Mapping[str, str] | None:
         """What the table of runs says of a run; None where it does not have it."""
@@ -46,16 +54,17 @@ class Given:
         return next((self.rows[key] for key in _spellings(name) if key in self.rows), None)
 
 
-def given_facts(columns: Mapping[str, str], runs: Path | None) -> Given:
-    """What `--column` and `--runs` say.
+def given_facts(request: Request) -> Given:
+    """What `--column`, `--unit` and `--runs` say.
 
     Raises:
         InputError: logs have no such column, a number is none, or the table names no runs.
     """
     facts, tags = {}, {}
-    for ours, theirs in columns.items():
+    for ours, theirs in request.columns.items():
         if ours in _PER or (ours == _END and literal(theirs) is not None):
-            facts[ours] = str(_whole(f"--column {ours}", theirs))
+            _whole(f"--column {ours}", theirs, request.units.get(ours, 1.0))
+            facts[ours] = theirs
         elif ours in RUN_LEVEL or ours == "estimator":
             facts[ours] = theirs
         elif ours in KNOWN and ours != _END:
@@ -66,7 +75,10 @@ def given_facts(columns: Mapping[str, str], runs: Path | None) -> Given:
             )
         else:
             tags[ours] = theirs
-    return Given(facts, tags, None if runs is None else runs_table(runs))
+    counts = {ours: tag for ours, tag in tags.items() if ours == _END}
+    check_headers("--column", counts, request.units)
+    rows = None if request.runs is None else runs_table(request.runs)
+    return Given(facts, request.units, tags, rows)
 
 
 def check_known(source: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
@@ -112,11 +124,13 @@ def _from_name(path: str) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value is not None}
 
 
-def _whole(key: str, value: Any) -> int:
+def _whole(key: str, value: Any, unit: float) -> int:
     number = literal(str(value))
-    if number is None or not number.is_integer() or number < 1:
+    if number is None or not math.isfinite(number) or number * unit < 1:
         raise InputError(f"{key}={value}: expected a whole number.")
-    return int(number)
+    if unit == 1 and not number.is_integer():
+        raise InputError(f"{key}={value}: expected a whole number. --unit gives it another unit.")
+    return round(number * unit)
 
 
 def _spellings(name: str) -> Iterable[str]:

@@ -12,13 +12,23 @@ from workbench.importing.tags import Tags
 
 
 def tokens_at(
-    log: RunLog, tags: Tags, facts: Mapping[str, Any], steps: "np.ndarray[Any, Any]"
+    log: RunLog,
+    tags: Tags,
+    facts: Mapping[str, Any],
+    steps: "np.ndarray[Any, Any]",
+    units: Mapping[str, float],
+    *,
+    pace_given: bool,
 ) -> tuple["np.ndarray[Any, Any]", bool]:
     """Tokens seen at each step, and whether they are counted back from the run's last step.
 
-    They come from the run's own count where it logged one, else from `tokens_per_step`, else from
-    its epochs where steps are epochs, else from the samples that it counted, else from its last
-    step, which is taken for its end.
+    They come from `tokens_per_step` where the user gave it, else from the run's own count, else
+    from the `tokens_per_step` that the log tells, else from its epochs where steps are epochs, else
+    from the samples that it counted, else from its last step, which is taken for its end.
+
+    Args:
+        units: what one of `total_tokens` and `unique_tokens` is.
+        pace_given: whether the user gave `tokens_per_step`.
 
     Raises:
         InputError: a count falls, or nothing tells tokens.
@@ -26,12 +36,13 @@ def tokens_at(
     if log.over_tokens:
         return steps, False
     end = facts.get("total_tokens")
-    if tags.tokens is not None:
-        return _interpolated(log, tags.tokens, 1.0, steps), False
+    if tags.tokens is not None and not pace_given:
+        return _interpolated(log, tags.tokens, units.get("total_tokens", 1.0), steps), False
     if "tokens_per_step" in facts:
         return np.round(steps * facts["tokens_per_step"]).astype(np.int64), False
     if log.steps_are_epochs and "unique_tokens" in facts:
-        return np.round(steps * float(facts["unique_tokens"])).astype(np.int64), False
+        each = float(facts["unique_tokens"]) * units.get("unique_tokens", 1.0)
+        return np.round(steps * each).astype(np.int64), False
     if tags.samples is not None:
         if "tokens_per_sample" in facts:
             return _interpolated(log, tags.samples, facts["tokens_per_sample"], steps), False

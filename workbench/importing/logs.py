@@ -13,7 +13,7 @@ from workbench.importing.points import Points, negative_losses, read_points
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, RunLog
 from workbench.importing.table import ROW, RawTable
-from workbench.importing.tags import assign_tags, metric_name
+from workbench.importing.tags import Tags, assign_tags, metric_name
 from workbench.messages import suggestion
 
 RUN = "run"
@@ -30,7 +30,7 @@ def read_logs(source: Path, loaders: Loaders, request: Request) -> Points:
     Raises:
         InputError: no run can be read, or what is needed to compare them is not known.
     """
-    given = given_facts(request.columns, request.runs)
+    given = given_facts(request)
     runs = _Runs(source, given, request)
     for name, load in loaders.items():
         runs.read(name, load)
@@ -88,7 +88,10 @@ class _Runs:
         frame = pl.DataFrame(rows, schema=schema, orient="row")
         tokens = pl.Series("total_tokens", [], dtype=pl.Int64)
         if rows:
-            counts, back = tokens_at(log, chosen, facts, frame["step"].to_numpy())
+            counts, back = tokens_at(
+                log, chosen, facts, frame["step"].to_numpy(), self.request.units,
+                pace_given=self.given.says(name, "tokens_per_step"),
+            )  # fmt: skip
             tokens = pl.Series("total_tokens", counts, dtype=pl.Int64)
             if back:
                 self.counted_back.append(name)
@@ -97,8 +100,7 @@ class _Runs:
             frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
         ends = {tag: m for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
-            counted = log.last.get(chosen.tokens or "")
-            end = facts.get("total_tokens", counted if counted is not None else tokens.max())
+            end = self._end(log, chosen, facts) if frame.is_empty() else tokens.max()
             if end is None:
                 raise InputError(
                     "nothing tells how many tokens it had seen at its end: give "
@@ -111,6 +113,12 @@ class _Runs:
             )
             frame = pl.concat([frame, last], how="diagonal")
         return self._sound(name, frame)
+
+    def _end(self, log: RunLog, chosen: Tags, facts: Mapping[str, Any]) -> float | None:
+        """Tokens at the end of a run that has no curve."""
+        counted = log.last.get(chosen.tokens or "")
+        end: float | None = facts.get("total_tokens", counted)
+        return end
 
     def _sound(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         finite = frame.filter(pl.col("value").is_finite())
@@ -133,7 +141,10 @@ class _Runs:
             check_known(self.source, {n: f for n, f in self.known.items() if n in self.failed})
             raise InputError(self._nothing())
         check_known(self.source, self.facts)
-        points = read_points(self._table(), Request(units=self.request.units))
+        # Tokens are counted in their unit already.
+        units = {n: u for n, u in self.request.units.items() if n != "total_tokens"}
+        table = self._table()
+        points = read_points(table, Request(units=units, labels=tuple(table.columns)))
         provenance: dict[str, Any] = {
             "source": {"file": self.source.resolve().name, "events": self.files},
             "columns": dict(self.request.columns),

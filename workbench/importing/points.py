@@ -26,6 +26,11 @@ from workbench.metrics import METRICS, OLD_NAMES
 from workbench.recipe.objectives import OBJECTIVES
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
+_FEW = 3
+_SINGLE = (
+    "every run has one point. Where rows are points of one curve, what changes from point to point, "
+    "such as unique_tokens, has to be given for all: --column unique_tokens=N."
+)
 _NEVER_NEGATIVE = [
     name for name, of in METRICS.items() if of.unit in ("nats a token", "bits a byte")
 ]
@@ -72,11 +77,19 @@ def read_points(table: RawTable, request: Request) -> Points:
     frame, repeated = _without_repetition(frame, labels, table)
     if repeated:
         notes.append(f"rows that repeat another are left out: {repeated:,}.")
+    if _single(frame, labels):
+        scheduled = [*scheduled, _SINGLE]
     provenance = {
         "source": {"file": table.path.name, "sha256": table.sha256},
         "columns": {**mapping.theirs, **mapping.constants},
     }
     return Points(frame.drop(ROW), labels, provenance, [*notes, *scheduled])
+
+
+def _single(frame: pl.DataFrame, labels: list[str]) -> bool:
+    """Whether there are several runs, and each has one point of a metric."""
+    points = frame.group_by(*RUN_LEVEL, *labels, "metric").len()
+    return points.height > _FEW and points["len"].max() == 1
 
 
 def _chosen(metrics: pl.Series, request: Request) -> pl.Series:

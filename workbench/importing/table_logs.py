@@ -15,8 +15,10 @@ from workbench.importing.run_log import Loaders, RunLog
 from workbench.importing.schedules import NAMES
 from workbench.importing.table import ROW, RawTable
 from workbench.importing.tags import is_token_count, metric_name
+from workbench.importing.units import check_headers
 from workbench.importing.wandb_charts import chart_runs
-from workbench.metrics import METRICS, unit
+from workbench.metrics import METRICS
+from workbench.metrics import unit as unit_of
 
 STEPS = (
     "_step", "step", "global_step", "trainer/global_step", "train/global_step", "iter", "iteration",
@@ -39,7 +41,7 @@ def table_runs(table: RawTable, request: Request) -> tuple[Loaders, Request]:
     """
     if {"metric", "value"} & {*table.columns, *request.columns}:
         return {}, request
-    charts = chart_runs(table)
+    charts = chart_runs(table, request)
     if charts:
         return charts, request
     table, request = _renamed(table, request)
@@ -47,6 +49,7 @@ def table_runs(table: RawTable, request: Request) -> tuple[Loaders, Request]:
     if axis is None and not one_row:
         return {}, request
     by = _identity(table, request)
+    by += _settings(table, by, axis)
     loaders: dict[str, Any] = {}
     for key, rows in table.frame.group_by(by, maintain_order=True) if by else [((), table.frame)]:
         known = {name: value for name, value in zip(by, key, strict=True) if value is not None}
@@ -60,8 +63,9 @@ def _renamed(table: RawTable, request: Request) -> tuple[RawTable, Request]:
     ours = {
         theirs: name
         for name, theirs in request.columns.items()
-        if name in (*_FACTS, "step", "run") and theirs in table.columns
+        if name in (*_FACTS, "total_tokens", "step", "run") and theirs in table.columns
     }
+    check_headers(str(table.path), {name: theirs for theirs, name in ours.items()}, request.units)
     clash = [name for theirs, name in ours.items() if name in table.columns and name != theirs]
     frame = table.frame.drop(clash).rename(ours)
     columns = [name for name in frame.columns if name != ROW]
@@ -95,6 +99,23 @@ def _identity(table: RawTable, request: Request) -> list[str]:
     return [*by, *(name for name in rates if _constant(table.frame, by, name))]
 
 
+def _settings(table: RawTable, by: list[str], axis: str | None) -> list[str]:
+    """The columns besides that are no metrics, stay as they are within runs, and differ between
+    them, such as a batch size: they label runs."""
+    if not by or (table.frame.group_by(by).len()["len"] == 1).any():
+        return []
+    return [
+        name
+        for name in table.columns
+        if name not in by
+        and name != axis
+        and name.lower() not in (*_NEVER, *STEPS)
+        and not _is_known(metric_name(name))
+        and table.frame[name].n_unique() > 1
+        and _constant(table.frame, by, name)
+    ]
+
+
 def _constant(frame: pl.DataFrame, by: list[str], name: str) -> bool:
     groups = frame.group_by(by) if by else frame.group_by(pl.lit(0))
     return bool((groups.agg(pl.col(name).drop_nulls().n_unique())[name] <= 1).all())
@@ -118,7 +139,8 @@ def _read(
     by: list[str],
     request: Request,
 ) -> RunLog:
-    facts = {k: v for k, v in known.items() if k in _FACTS or k in request.labels}
+    # A name is no label, since it would keep runs of two objectives from making a pair.
+    facts = {k: v for k, v in known.items() if k.lower() not in NAMES or k in request.labels}
     log = RunLog(facts=facts)
     log.files.append({"file": table.path.name, "sha256": table.sha256})
     tags = [n for n in table.columns if n not in by and n != axis and n.lower() not in _NEVER]
@@ -145,8 +167,8 @@ def _read(
     if axis is None:
         log.last = {tag: cells[0] for tag, cells in curves.items() if cells[0] is not None}
     else:
-        exact = not is_token_count(axis)
-        add_rows(log, _rows(table, rows, axis, curves, exact), table.where)
+        unit = request.units.get("total_tokens", 1.0) if is_token_count(axis) else None
+        add_rows(log, _rows(table, rows, axis, curves, unit), table.where)
     log.over_tokens = axis is not None and is_token_count(axis)
     if passed:
         log.notes.append(
@@ -159,7 +181,7 @@ def _read(
 
 def _is_known(metric: str) -> bool:
     """Whether a name is that of a metric, rather than of a setting."""
-    return metric in METRICS or bool(unit(metric))
+    return metric in METRICS or bool(unit_of(metric))
 
 
 def _asked(tag: str, chosen: set[str], request: Request) -> bool:
@@ -175,17 +197,26 @@ def _check_one_row(table: RawTable, rows: pl.DataFrame) -> None:
 
 
 def _rows(
-    table: RawTable, rows: pl.DataFrame, axis: str, curves: Mapping[str, pl.Series], exact: bool
+    table: RawTable,
+    rows: pl.DataFrame,
+    axis: str,
+    curves: Mapping[str, pl.Series],
+    unit: float | None,
 ) -> Iterator[Row]:
     """The rows that have values, in the file's order.
+
+    Args:
+        unit: where the axis is of tokens, how many one of it is.
 
     Raises:
         InputError: a step is no whole number.
     """
     steps = rows[axis].cast(pl.Float64, strict=False)
     wrong = steps.is_null() | (steps < 0) | ~steps.is_finite()
-    if exact:
+    if unit is None:
         wrong = wrong | (steps != steps.round())
+    else:
+        steps = steps * unit
     if curves and wrong.any():
         first = int(wrong.fill_null(True).arg_true()[0])
         raise InputError(

@@ -40,7 +40,7 @@ def _find(source: Path, request: Request) -> Loaders:
         inside = file.relative_to(source).as_posix() if file != source else file.name
         name = re.sub(rf"({'|'.join(map(re.escape, _SUFFIXES))})+$", "", inside) or inside
         loaders[inside if name in loaders else name] = partial(
-            _read, file, request.pattern, names, axis
+            _read, file, request.pattern, names, axis, request.units.get("total_tokens", 1.0)
         )
     return loaders
 
@@ -70,7 +70,7 @@ def _groups(pattern: str) -> tuple[list[str], str]:
     return metrics, axis
 
 
-def _read(file: Path, pattern: str, names: list[str], axis: str) -> RunLog:
+def _read(file: Path, pattern: str, names: list[str], axis: str, unit: float) -> RunLog:
     content = read_bytes(file)
     lines = pl.Series(decode(file, content).split("\n")).str.replace_all(_COLOUR, "")
     groups = lines.str.extract_groups(pattern).struct.unnest().select(axis, *names)
@@ -79,18 +79,22 @@ def _read(file: Path, pattern: str, names: list[str], axis: str) -> RunLog:
         raise InputError(f"{file}: no line of {len(lines):,} matches --pattern {pattern}.")
     log = RunLog(over_tokens=axis != "step")
     log.files.append({"file": file.name, "sha256": hashlib.sha256(content).hexdigest()})
-    add_rows(log, _rows(file, groups, names, axis), lambda line: f"line {line + 1}", repeats=True)
+    add_rows(
+        log, _rows(file, groups, names, axis, unit), lambda line: f"line {line + 1}", repeats=True
+    )
     return log
 
 
-def _rows(file: Path, groups: pl.DataFrame, names: list[str], axis: str) -> Iterator[Row]:
+def _rows(
+    file: Path, groups: pl.DataFrame, names: list[str], axis: str, unit: float
+) -> Iterator[Row]:
     counts = {axis, *filter(is_token_count, names)}
     numbers = {name: _numbers(file, groups, name, name in counts) for name in (axis, *names)}
     for position, line in enumerate(groups["\0line"]):
         values = {n: numbers[n][position] for n in names if numbers[n][position] is not None}
-        step = numbers[axis][position]
         if values:
-            yield line, round(step), values
+            step = numbers[axis][position]
+            yield line, round(step if axis == "step" else step * unit), values
 
 
 def _numbers(file: Path, groups: pl.DataFrame, name: str, count: bool) -> pl.Series:
@@ -104,10 +108,12 @@ def _numbers(file: Path, groups: pl.DataFrame, name: str, count: bool) -> pl.Ser
     numbers = texts.cast(pl.Float64, strict=False)
     wrong = numbers.is_null() & texts.is_not_null()
     if count:
-        wrong = wrong | (numbers < 0) | (numbers != numbers.round())
+        wrong = wrong | (numbers < 0)
+    if name == "step":
+        wrong = wrong | (numbers != numbers.round())
     if wrong.fill_null(False).any():
         first = int(wrong.fill_null(False).arg_true()[0])
-        kind = "whole number" if count else "number"
+        kind = "whole number" if name == "step" else "number"
         raise InputError(
             f"{file}, line {groups[chr(0) + 'line'][first] + 1}: the group {name} is "
             f"{texts[first]!r}, no {kind}. Write the group for digits alone, such as "

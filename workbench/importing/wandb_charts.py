@@ -6,6 +6,7 @@ from functools import partial
 import polars as pl
 
 from workbench.errors import InputError
+from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, RunLog
 from workbench.importing.table import ROW, RawTable
 from workbench.importing.tags import is_token_count
@@ -14,7 +15,7 @@ _BOUND = re.compile(r"__(MIN|MAX)$")
 _STEPS = re.compile(r"(?i)(^|[/_ ])(step|steps|iter|iteration)$")
 
 
-def chart_runs(table: RawTable) -> Loaders:
+def chart_runs(table: RawTable, request: Request) -> Loaders:
     """The runs of an exported chart; none where the table is of another kind.
 
     Raises:
@@ -30,13 +31,14 @@ def chart_runs(table: RawTable) -> Loaders:
             "with steps or tokens on its x axis; if "
             f"{axis} counts steps, rename the column to Step."
         )
+    unit = request.units.get("total_tokens", 1.0) if is_token_count(axis) else 1.0
     runs: dict[str, dict[str, str]] = {}
     for column, part in parts.items():
         assert part is not None
         run, metric = part
         if not _STEPS.search(metric):  # the x axis again, of each run
             runs.setdefault(run, {})[metric] = column
-    return {run: partial(_read, table, axis, columns) for run, columns in runs.items()}
+    return {run: partial(_read, table, axis, columns, unit) for run, columns in runs.items()}
 
 
 def _parts(column: str) -> tuple[str, str] | None:
@@ -45,7 +47,7 @@ def _parts(column: str) -> tuple[str, str] | None:
     return (run, metric) if mark and run and metric else None
 
 
-def _read(table: RawTable, axis: str, columns: dict[str, str]) -> RunLog:
+def _read(table: RawTable, axis: str, columns: dict[str, str], unit: float) -> RunLog:
     log = RunLog(over_tokens=is_token_count(axis))
     log.files.append({"file": table.path.name, "sha256": table.sha256})
     steps = table.frame[axis].cast(pl.Float64, strict=False)
@@ -53,6 +55,7 @@ def _read(table: RawTable, axis: str, columns: dict[str, str]) -> RunLog:
     if wrong.any() and not log.over_tokens:
         place = table.where(table.frame[ROW][int(wrong.arg_true()[0])])
         raise InputError(f"{axis}, {place}: not a whole number, 0 or more.")
+    steps = steps * unit
     for metric, column in columns.items():
         cells = table.frame[column]
         numbers = cells.cast(pl.Float64, strict=False)
