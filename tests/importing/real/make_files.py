@@ -29,7 +29,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+# The folders of tools are called as their packages, and are none.
+sys.path = [path for path in sys.path if Path(path or ".").resolve() != HERE]
 Logged = dict[str, dict[int, float]]
 
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "CUDA_VISIBLE_DEVICES": ""}
@@ -87,6 +89,14 @@ def write_reading(folder: Path, read_by: str, runs: dict[str, Logged], *packages
     (readings / f"{folder.name}.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
+def resumed(before: Logged, after: Logged) -> Logged:
+    """Two sessions as one run: what the first had from where the second begins was given up."""
+    first = min(min(values) for values in after.values())
+    tags = dict.fromkeys([*before, *after])
+    kept = {tag: {s: v for s, v in before.get(tag, {}).items() if s < first} for tag in tags}
+    return {tag: kept[tag] | after.get(tag, {}) for tag in tags}
+
+
 def by_hand(rows: list[tuple[int, dict[str, float]]]) -> Logged:
     """What a training script logged, in the form of a reading."""
     logged: Logged = {}
@@ -128,7 +138,7 @@ def torchtitan(out: Path) -> None:
     """TorchTitan's metrics processor, and a second start after a checkpoint at step 60."""
     from torchtitan.components.metrics import TensorBoardLogger
 
-    runs = {}
+    sessions = []
     for start, first, last in (("20260131-1200", 10, 80), ("20260131-1530", 61, 120)):
         folder = out / "1m_10e_ar_1m" / "tb" / start
         logger = TensorBoardLogger(str(folder))
@@ -147,8 +157,9 @@ def torchtitan(out: Path) -> None:
             if step % 40 == 0:
                 logger.log({"validation_metrics/loss": loss(step) + 0.1}, step)
         logger.close()
-        runs[folder.relative_to(out).as_posix()] = of_tensorboard(folder)
+        sessions.append(of_tensorboard(folder))
         time.sleep(1.1)
+    runs = {"1m_10e_ar_1m": resumed(*sessions)}
     write_reading(out, "tensorboard", runs, "torchtitan", "torch", "tensorboard")
 
 
@@ -193,9 +204,7 @@ def transformers(out: Path) -> None:
             shutil.copy(path, target)
         if tool == "transformers_tensorboard":
             folders = sorted({path.parent for path in place.rglob("events*")})
-            runs = {
-                folder.relative_to(place).as_posix(): of_tensorboard(folder) for folder in folders
-            }
+            runs = {"1m_10e_ar_1m": resumed(*map(of_tensorboard, folders))}
             write_reading(place, "tensorboard", runs, *packages, "tensorboard")
         else:
             after = {
