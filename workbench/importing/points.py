@@ -28,8 +28,8 @@ from workbench.recipe.objectives import OBJECTIVES
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _FEW = 3
 _SINGLE = (
-    "every run has one point. Where rows are points of one curve, what changes from point to point, "
-    "such as unique_tokens, has to be given for all: --column unique_tokens=N."
+    "every run has one point. Where rows are points of one curve, what changes from point to "
+    "point, such as unique_tokens, has to be given for all: --column unique_tokens=N."
 )
 _NEVER_NEGATIVE = [
     name for name, of in METRICS.items() if of.unit in ("nats a token", "bits a byte")
