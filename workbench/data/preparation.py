@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.corpora import counts_of
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
 from workbench.data.sources import (
@@ -72,7 +73,8 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
             if len(sources) > 1:
                 details["sources"] = _describe_sources(sources, documents, chosen)
             folder = _write_split(building, request, tokenizer, documents, chosen, details, results)
-            _write_answer(request, folder, signature(sources, data), results)
+            found = signature(sources, data)
+            _write_answer(request, folder, found, _describe_reading(sources, documents), results)
             folders[tier] = folder
         return PreparedData.open(folders[data.quality if is_tiered(data) else None])
 
@@ -110,7 +112,8 @@ def prepare_validation_set(
         distinct = documents.first_copies()
         split = Split(distinct, distinct, {"train": np.zeros_like(distinct)})
         folder = _write_split(building, request, tokenizer, documents, split, {}, results)
-        _write_answer(request, folder, signature([source], plain), results)
+        found = signature([source], plain)
+        _write_answer(request, folder, found, _describe_reading([source], documents), results)
         return PreparedData.open(folder)
 
     return _once(
@@ -167,6 +170,7 @@ def _write_split(
     shards = building / "shards"
     shards.mkdir()
     shards.chmod(0o755)
+    documents = documents.decoded(split.held_out, tokenizer)
     counts = _write_shards(shards, documents, split)
     fingerprint = _fingerprint(shards, tokenizer.identity)
     manifest = {
@@ -187,11 +191,26 @@ def _write_split(
     return folder
 
 
-def _write_answer(request: Request, folder: Path, source: str, results: Path) -> None:
-    """Remember where a request's shards are."""
+def _write_answer(
+    request: Request, folder: Path, source: str, read: list[dict[str, Any]], results: Path
+) -> None:
+    """Remember where a request's shards are, and what was met when its corpora were read."""
     path = request_path(request, results)
+    answer = {"folder": folder.name, "signature": source, "read": read}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"folder": folder.name, "signature": source}) + "\n")
+        temporary.write_text(json.dumps(answer) + "\n")
+
+
+def _describe_reading(sources: list[TextSource], documents: Documents) -> list[dict[str, Any]]:
+    """Describe how many documents each source has, and what of it was left out."""
+    return [
+        {
+            "corpus": source.name,
+            "documents": documents.bounds[number + 1] - documents.bounds[number],
+            **counts_of(source.corpus).document(),
+        }
+        for number, source in enumerate(sources)
+    ]
 
 
 def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str, Any]:

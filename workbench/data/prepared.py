@@ -183,6 +183,20 @@ def find_prepared(data: DataConfig, results: Path) -> PreparedData | None:
     return _find(request, lambda: open_sources(data), data, results)
 
 
+def read_counts(data: DataConfig, results: Path) -> list[dict[str, Any]]:
+    """What was met when the corpora of prepared data were read, one object a corpus.
+
+    `corpus`, `documents`, and where they are not zero `left_out` (rows without text, by why),
+    `replaced` (documents with U+FFFD in place of what was no text) and `passed_over` (files of a
+    folder, by ending). Empty where nothing is prepared, or was by an earlier version.
+    """
+    try:
+        answer = json.loads(request_path(request_of(data), results).read_text())
+        return list(answer["read"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
+        return []
+
+
 def find_validation_set(
     validation_set: ValidationSet, data: DataConfig, results: Path
 ) -> PreparedData | None:

@@ -14,6 +14,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
         InputError: a corpus cannot be read or has too little text, or its shards are damaged.
     """
     from workbench.data.preparation import check_shards, prepare, prepare_validation_set
+    from workbench.data.prepared import read_counts
+    from workbench.data.reading import reading_notes
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
     for _ in range(len(plan.runs)):
@@ -24,6 +26,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
         if run.prepared is None:
             print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
             prepare(data, results)
+            for note in reading_notes(read_counts(data, results)):
+                print(f"Note: {note}", file=sys.stderr, flush=True)
         for one in data.validation_extra or ():
             prepare_validation_set(one, data, results)
         plan = plan_study(recipe, results)
