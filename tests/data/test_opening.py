@@ -92,7 +92,13 @@ def test_what_expands_without_end_is_refused_before_it_fills_the_disk(
     bomb = compress(bytes(80 << 20), tmp_path / f"bomb{ending}.zst")
     assert bomb.stat().st_size < 20_000
     read = []
-    monkeypatch.setattr(opening._Expanded, "close", lambda self: read.append(self._read))
+    read_block = opening._Expanded._read_block
+
+    def counted(self: opening._Expanded) -> bytes:
+        read.append(self._read)
+        return read_block(self)
+
+    monkeypatch.setattr(opening._Expanded, "_read_block", counted)
     with pytest.raises(InputError, match=r"bomb.*expands to more than 300 times"):
         texts_of(bomb)
     assert max(read) <= opening._ALWAYS_READ + opening._BUFFER

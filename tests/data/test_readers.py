@@ -12,9 +12,11 @@ from pyarrow import parquet
 
 from tests.data.read import FILES, read, texts_of
 from workbench.data import readers
+from workbench.data.documents import _ids
 from workbench.data.preparation import prepare
 from workbench.data.prepared import read_counts
-from workbench.data.reading import reading_notes
+from workbench.data.reading import Piece, reading_notes
+from workbench.data.tokenizers import load_tokenizer, train_bpe
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 
@@ -95,15 +97,12 @@ def test_either_half_is_found_and_whole_pairs_stay(
     assert texts_of(path, encoding_errors="replace") == [f"{EMOJI} é", replaced]
 
 
-def test_half_a_pair_in_a_plugins_text_is_no_crash() -> None:
-    """Readers name the line; what comes from elsewhere is refused at the latest when tokenised."""
-    from workbench.data.documents import _raw
-    from workbench.data.reading import Piece
-    from workbench.data.sources import TextSource
-
-    source = TextSource("train", "tales", None, None)
-    with pytest.raises(InputError, match='"tales", after document 7: half of a surrogate pair'):
-        _raw([Piece("fine", True), Piece("\ud83d", True)], source, 7)
+def test_half_a_pair_in_a_plugins_text_is_no_crash(tmp_path: Path) -> None:
+    """Readers name the line; what comes from elsewhere is refused when it is tokenised."""
+    train_bpe(iter(["some text"]), 257, tmp_path / "tokenizer.json")
+    for spec in ("bytes", str(tmp_path / "tokenizer.json")):
+        with pytest.raises(InputError, match="tales: half of a surrogate pair"):
+            _ids([Piece("fine", True), Piece("\ud83d", True)], load_tokenizer(spec), "tales")
 
 
 def _bytes_of(path: Path) -> Path:
