@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
+from workbench.data.round_trip import RoundTrip
 from workbench.data.sources import (
     TextSource,
     is_tiered,
@@ -56,11 +57,13 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
         InputError: the corpus cannot be read, or has too few documents to hold some out.
         WorkbenchError: the disk is full. Nothing half-made is left.
     """
-    tokenizer = load_tokenizer(data.tokenizer)
+    tokenizer = RoundTrip(load_tokenizer(data.tokenizer), data.tokenizer)
     sources = open_sources(data)
 
     def build(building: Path) -> PreparedData:
         documents = read_documents(data, building, sources, tokenizer, progress)
+        tokenizer.check()
+        seen = {"round_trip": tokenizer.counts}
         split = split_documents(data, sources, documents)
         variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
         folders = {}
@@ -72,9 +75,9 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
             if len(sources) > 1:
                 details["sources"] = _describe_sources(sources, documents, chosen)
             folder = _write_split(building, request, tokenizer, documents, chosen, details, results)
-            _write_answer(request, folder, signature(sources, data), results)
+            _write_answer(request, folder, signature(sources, data), results, seen)
             folders[tier] = folder
-        return PreparedData.open(folders[data.quality if is_tiered(data) else None])
+        return PreparedData.open(folders[data.quality if is_tiered(data) else None], seen)
 
     # Tiers are made together: one lock serves all of them.
     lock = request_of(data, tier=TIERS[0] if is_tiered(data) else None)
@@ -90,7 +93,7 @@ def prepare_validation_set(
         InputError: the text cannot be read, or there is less than a window of it.
         WorkbenchError: the disk is full.
     """
-    tokenizer = load_tokenizer(data.tokenizer)
+    tokenizer = RoundTrip(load_tokenizer(data.tokenizer), data.tokenizer)
     source = open_validation_set(validation_set, data)
     request = validation_request_of(validation_set, data)
     plain = DataConfig(
@@ -103,6 +106,8 @@ def prepare_validation_set(
 
     def build(building: Path) -> PreparedData:
         documents = read_documents(plain, building, [source], tokenizer, None)
+        tokenizer.check()
+        seen = {"round_trip": tokenizer.counts}
         if len(documents) == 0:
             raise InputError(
                 f'data.validation_extra "{validation_set.name}": {validation_set.path} has no text.'
@@ -110,8 +115,8 @@ def prepare_validation_set(
         distinct = documents.first_copies()
         split = Split(distinct, distinct, {"train": np.zeros_like(distinct)})
         folder = _write_split(building, request, tokenizer, documents, split, {}, results)
-        _write_answer(request, folder, signature([source], plain), results)
-        return PreparedData.open(folder)
+        _write_answer(request, folder, signature([source], plain), results, seen)
+        return PreparedData.open(folder, seen)
 
     return _once(
         request, results, lambda: find_validation_set(validation_set, data, results), build
@@ -187,11 +192,15 @@ def _write_split(
     return folder
 
 
-def _write_answer(request: Request, folder: Path, source: str, results: Path) -> None:
-    """Remember where a request's shards are."""
+def _write_answer(
+    request: Request, folder: Path, source: str, results: Path, seen: dict[str, Any]
+) -> None:
+    """Remember where a request's shards are, and what was seen when they were made: other text can
+    have the same shards."""
     path = request_path(request, results)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"folder": folder.name, "signature": source}) + "\n")
+        answer = {"folder": folder.name, "signature": source, "seen": seen}
+        temporary.write_text(json.dumps(answer) + "\n")
 
 
 def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str, Any]:
