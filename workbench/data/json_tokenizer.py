@@ -134,9 +134,17 @@ def _left_out(document: Any) -> list[str]:
 
 def _number_of_ids(vocabulary: dict[str, int], path: Path) -> int:
     """One more than the largest id, which is the number of tokens where no id is left out."""
-    last = max(vocabulary, key=lambda token: vocabulary[token], default=None)
-    if last is None:
+    by_id: dict[int, str] = {}
+    for token, number in vocabulary.items():
+        if by_id.setdefault(number, token) != token:
+            # Also where ids have a gap: the library counts tokens to number those that are added.
+            raise InputError(
+                f'tokenizer {path}: "{by_id[number]}" and "{token}" are both read as id {number}. '
+                "Number the tokens from 0 without gaps, added ones last."
+            )
+    if not by_id:
         raise InputError(f"tokenizer {path}: its vocabulary is empty.")
+    last = by_id[max(by_id)]
     if vocabulary[last] >= _SPARSE * len(vocabulary):
         raise InputError(
             f'tokenizer {path}: the token "{last}" has id {vocabulary[last]}, and there are '

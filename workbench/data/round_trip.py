@@ -77,9 +77,9 @@ class RoundTrip:
         """
         if self.counts["lost"] > REFUSED_SHARE * self.counts["characters"]:
             raise InputError(
-                f'data.tokenizer = "{self._name}": {_lost(self.counts)}. It is not made for this '
-                "text: losses would be of other text than the corpus. Take one that has a token for "
-                "every byte (`workbench tokenizer train` makes one)."
+                f'data.tokenizer = "{self._name}": {_lost(self.counts)}. It is not made for '
+                "this text: losses would be of other text than the corpus. Take one with a token "
+                "for every byte (`workbench tokenizer train` makes one)."
             )
 
 
@@ -99,6 +99,6 @@ def _lost(counts: Counts) -> str:
     if counts["lost_white"]:
         kinds.append(f"{counts['lost_white']:,} spaces and line ends")
     return (
-        f"of a sample of {counts['characters']:,} characters, {' and '.join(kinds)} do not come back "
-        "from its ids"
+        f"of a sample of {counts['characters']:,} characters, {' and '.join(kinds)} do not come "
+        "back from its ids"
     )
