@@ -184,8 +184,9 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
             deferred += missing_files(config.evaluation.task_files)
         else:
             deferred.append(
-                f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
-                f"it has enough text, are known after `workbench run`."
+                f'data.corpus "{config.data.corpus}" has not been read: run ids, what is left out '
+                "of it, what its tokenizer loses, and whether it has enough text, are known after "
+                "`workbench run`. `workbench data check RECIPE` tells without training."
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
