@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.data.describe import notes_on_reading
 from workbench.data.overlap_audit import (
     THRESHOLD,
     audit_texts,
@@ -13,7 +14,6 @@ from workbench.data.overlap_audit import (
 )
 from workbench.data.preparation import prepare, prepare_validation_set
 from workbench.data.prepared import PreparedData
-from workbench.data.round_trip import note_of
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 
@@ -38,6 +38,7 @@ class CheckedData:
             "corpus": self.data.corpus,
             "tokenizer": self.data.tokenizer,
             "documents": manifest["documents"],
+            "left_out": self._left_out(),
             "duplicates": manifest["duplicates_removed"],
             "near_duplicates": self.near_duplicates,
             "held_out_documents": manifest["held_out_documents"],
@@ -54,6 +55,7 @@ class CheckedData:
                 "documents": prepared.manifest["documents"],
                 "tokens": prepared.held_out_tokens,
                 "bytes_per_token": prepared.bytes_per_token,
+                **prepared.seen,
             }
             for name, prepared in self.validation_extra.items()
         }
@@ -61,11 +63,19 @@ class CheckedData:
             **self.row(),
             "quality": self.data.quality,
             "fingerprint": self.prepared.fingerprint,
+            "read": self.prepared.seen.get("read"),
             "round_trip": self.round_trip,
             "sources": self.prepared.manifest.get("sources"),
             "validation_extra": sets,
             "problem": self.problem,
         }
+
+    def _left_out(self) -> int | None:
+        """Rows without text."""
+        read = self.prepared.seen.get("read")
+        if read is None:
+            return None
+        return sum(sum(one.get("left_out", {}).values()) for one in read)
 
     @property
     def round_trip(self) -> dict[str, Any] | None:
@@ -75,14 +85,14 @@ class CheckedData:
 
     def notes(self) -> list[str]:
         """Sentences on what a table does not say."""
-        notes = []
-        if self.round_trip is None:
+        notes = notes_on_reading(self.prepared, self.data)
+        for prepared in self.validation_extra.values():
+            notes += notes_on_reading(prepared, self.data)
+        if not self.prepared.seen:
             notes.append(
                 f"{self.data.corpus}: prepared by an earlier version, which did not count what is "
                 f"left out and lost. Remove {self.prepared.folder} and check again."
             )
-        elif note := note_of(self.round_trip, self.data.tokenizer):
-            notes.append(note)
         if self.near_duplicates:
             notes.append(
                 f"{self.data.corpus}: {self.near_duplicates:,} held-out documents are near "

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.corpora import counts_of
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
 from workbench.data.round_trip import RoundTrip
@@ -63,7 +64,7 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
     def build(building: Path) -> PreparedData:
         documents = read_documents(data, building, sources, tokenizer, progress)
         tokenizer.check()
-        seen = {"round_trip": tokenizer.counts}
+        seen = _describe_reading(sources, documents, tokenizer)
         split = split_documents(data, sources, documents)
         variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
         folders = {}
@@ -107,7 +108,7 @@ def prepare_validation_set(
     def build(building: Path) -> PreparedData:
         documents = read_documents(plain, building, [source], tokenizer, None)
         tokenizer.check()
-        seen = {"round_trip": tokenizer.counts}
+        seen = _describe_reading([source], documents, tokenizer)
         if len(documents) == 0:
             raise InputError(
                 f'data.validation_extra "{validation_set.name}": {validation_set.path} has no text.'
@@ -172,6 +173,7 @@ def _write_split(
     shards = building / "shards"
     shards.mkdir()
     shards.chmod(0o755)
+    documents = documents.decoded(split.held_out, tokenizer)
     counts = _write_shards(shards, documents, split)
     fingerprint = _fingerprint(shards, tokenizer.identity)
     manifest = {
@@ -195,12 +197,28 @@ def _write_split(
 def _write_answer(
     request: Request, folder: Path, source: str, results: Path, seen: dict[str, Any]
 ) -> None:
-    """Remember where a request's shards are, and what was seen when they were made: other text can
+    """Remember where a request's shards are, and what was met when they were made: other text can
     have the same shards."""
     path = request_path(request, results)
+    answer = {"folder": folder.name, "signature": source, "seen": seen}
     with replacing(path) as temporary:
-        answer = {"folder": folder.name, "signature": source, "seen": seen}
         temporary.write_text(json.dumps(answer) + "\n")
+
+
+def _describe_reading(
+    sources: list[TextSource], documents: Documents, tokenizer: RoundTrip
+) -> dict[str, Any]:
+    """What was met when corpora were read: `read`, one object a source with how many documents it
+    has and what was left out of it, and `round_trip`, what the tokenizer loses."""
+    read = [
+        {
+            "corpus": source.name,
+            "documents": documents.bounds[number + 1] - documents.bounds[number],
+            **counts_of(source.corpus).document(),
+        }
+        for number, source in enumerate(sources)
+    ]
+    return {"read": read, "round_trip": tokenizer.counts}
 
 
 def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str, Any]:

@@ -36,7 +36,12 @@ class PreparedData:
     folder: Path
     manifest: dict[str, Any]
     seen: dict[str, Any] = field(default_factory=dict, compare=False)
-    """What was counted when the text was read; nothing where an earlier version read it."""
+    """What was met when the text was read; nothing where an earlier version read it.
+
+    `read` has an object a corpus: `corpus`, `documents`, and where they are not zero `left_out`
+    (rows without text, by why), `replaced` (documents with U+FFFD in place of what was no text) and
+    `passed_over` (files of a folder, by ending). `round_trip` has the counts of `round_trip.py`.
+    """
 
     @classmethod
     def open(cls, folder: Path, seen: dict[str, Any] | None = None) -> "PreparedData":
