@@ -77,6 +77,16 @@ def test_nothing_is_trained_and_a_run_finds_what_was_read(messy: Path) -> None:
     assert find_prepared(config.data, messy / "results") is not None
 
 
+def test_data_of_an_earlier_version_are_said_to_be_uncounted(messy: Path) -> None:
+    check(messy)
+    (answer,) = (messy / "results" / "data" / "requests").glob("*.json")
+    kept = json.loads(answer.read_text())
+    answer.write_text(json.dumps({key: kept[key] for key in ("folder", "signature")}))
+    done = check(messy)
+    assert done.exit_code == 0
+    assert "prepared by an earlier version" in done.stderr
+
+
 def test_text_that_a_tokenizer_changes_is_reported(messy: Path) -> None:
     document = json.loads((FILES / "plain.json").read_text())
     document["normalizer"] = {"type": "Replace", "pattern": {"String": "w"}, "content": ""}

@@ -381,6 +381,33 @@ def test_ranks_of_tiktoken_give_its_ids(tmp_path: Path) -> None:
         load_tokenizer(f"tiktoken:gpt5:{ranks}")
 
 
+def test_an_encoding_of_tiktoken_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a package adds, since tiktoken's own are downloaded."""
+    pytest.importorskip("tiktoken", reason="needs the extra `tiktoken`")
+    from tiktoken import registry
+
+    (tmp_path / "tiktoken_ext").mkdir()
+    (tmp_path / "tiktoken_ext" / "our_words.py").write_text(
+        "ranks = {bytes([i]): i for i in range(256)} | {b'th': 256}\n"
+        "words = dict(name='words', pat_str=r'\\S+|\\s+', mergeable_ranks=ranks,\n"
+        "             special_tokens={'<|endoftext|>': 300})\n"
+        "ENCODING_CONSTRUCTORS = {'words': lambda: words}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "ENCODING_CONSTRUCTORS", None)
+    registry._available_plugin_modules.cache_clear()
+    tokenizer = load_tokenizer("tiktoken:words")
+    assert (tokenizer.vocabulary.n_tokens, tokenizer.vocabulary.eod_id) == (301, 300)
+    ids = ids_of("tiktoken:words", MENTION + "th")
+    assert 300 not in ids
+    assert ids[-1] == 256
+    assert tokenizer.decode([*ids, 300, 299]) == MENTION + "th"
+    with pytest.raises(InputError, match=r"unknown to tiktoken, which knows .*words"):
+        load_tokenizer("tiktoken:wrods")
+
+
 # Patterns.
 
 

@@ -62,7 +62,7 @@ class JsonTokenizer:
         ids = self.vocabulary
         # Files whose ids were always read so are what they were.
         self.identity = digest if ids == before else f"{digest}:{ids.n_tokens}:{ids.eod_id}"
-        specials = any(token["special"] for token in self._document.get("added_tokens", ()))
+        specials = any(token.get("special") for token in self._document.get("added_tokens") or ())
         self.reading = f"{self.identity}:as-text" if specials else self.identity
         if self._settings:
             self.reading += ":without-" + "-".join(self._settings)
