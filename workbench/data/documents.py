@@ -184,15 +184,15 @@ def _tokenise(
     ):
         end = tokens.tell() // dtype.itemsize
         while batch := _next_batch(pieces):
-            raws = _raw(batch, source, n_documents)
-            encoded = _ids(batch, tokenizer)
+            encoded = _ids(batch, tokenizer, f'"{source.name}", after document {n_documents}')
             out, new_digests = [], []
             new_ends: list[int] = []
             new_sizes: list[int] = []
             firsts: list[Piece] = []
-            for piece, raw, ids in zip(batch, raws, encoded, strict=True):
+            for piece, ids in zip(batch, encoded, strict=True):
                 if begins:
                     firsts.append(piece)
+                raw = _raw(piece)
                 digest.update(raw)
                 size += len(raw)
                 out.append(ids.astype(dtype).tobytes())
@@ -218,21 +218,23 @@ def _tokenise(
     return n_documents
 
 
-def _raw(batch: list[Piece], source: TextSource, n_documents: int) -> list[bytes]:
-    """What each piece's document is known by: its text in UTF-8, or its ids."""
-    try:
-        return [
-            piece.text.encode() if piece.ids is None else np.asarray(piece.ids, "<u4").tobytes()
-            for piece in batch
-        ]
-    except UnicodeEncodeError as error:  # of a plug-in: readers name file and line
-        where = f'"{source.name}", after document {n_documents}'
-        raise half_pair(where, error) from None
+def _raw(piece: Piece) -> bytes:
+    """What a piece's document is known by: its text in UTF-8, or its ids."""
+    return piece.text.encode() if piece.ids is None else np.asarray(piece.ids, "<u4").tobytes()
 
 
-def _ids(batch: list[Piece], tokenizer: Tokenizer) -> list[NDArray[Any]]:
+def _ids(batch: list[Piece], tokenizer: Tokenizer, where: str) -> list[NDArray[Any]]:
+    """The token ids of each piece, which some corpora give themselves."""
     given = [piece.ids for piece in batch if piece.ids is not None]
-    return given or tokenizer.encode([piece.text for piece in batch])
+    try:
+        return given or tokenizer.encode([piece.text for piece in batch])
+    except (UnicodeEncodeError, TypeError):  # `tokenizers` takes it for another type
+        for piece in batch:
+            try:
+                piece.text.encode()
+            except UnicodeEncodeError as error:  # of a plug-in: readers name file and line
+                raise half_pair(where, error) from None
+        raise
 
 
 def _check_scored(source: TextSource, first: Piece) -> None:

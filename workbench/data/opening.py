@@ -7,6 +7,7 @@ import codecs
 import io
 import lzma
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -80,7 +81,8 @@ def _decompressing(file: Path) -> io.BufferedReader:
 
 
 class _Expanded(io.RawIOBase):
-    """What a compressed file expands to, up to a bound."""
+    """What a compressed file expands to, up to a bound. One block is decompressed ahead, while the
+    one before is parsed: the libraries do it without Python's lock."""
 
     def __init__(self, file: Path, compression: str) -> None:
         self._file = file
@@ -93,13 +95,23 @@ class _Expanded(io.RawIOBase):
             self._opened = pyarrow.input_stream(str(file), compression, _BUFFER)
         self._most = max(_ALWAYS_READ, _MOST_EXPANSION * file.stat().st_size)
         self._read = 0
+        self._block = memoryview(b"")
+        self._ahead = ThreadPoolExecutor(1)
+        self._next = self._ahead.submit(self._opened.read, _BUFFER)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if not self._block:
+            self._block = memoryview(self._read_block())
+        part, self._block = self._block[: len(buffer)], self._block[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def _read_block(self) -> bytes:
         try:
-            block = self._opened.read(len(buffer))
+            block: bytes = self._next.result()
         except (OSError, EOFError, lzma.LZMAError) as error:
             raise InputError(
                 f"data.corpus: {self._file}: cannot be decompressed ({error}). It is cut off, "
@@ -114,16 +126,20 @@ class _Expanded(io.RawIOBase):
                 f"size ({self._read >> 20} MiB so far), which text does not. If it is text, "
                 "decompress it and give the result."
             )
-        buffer[: len(block)] = block
-        return len(block)
+        if block:
+            self._next = self._ahead.submit(self._opened.read, _BUFFER)
+        return block
 
     def close(self) -> None:
-        self._opened.close()
+        if not self.closed:
+            self._ahead.shutdown()
+            self._opened.close()
         super().close()
 
 
+_DAMAGED = "It is cut off, damaged, or not of the type {}: get it again, or leave it out."
 _LONG_WINDOW = (
-    " Where it was made with `zstd --long`, `zstd -d --long=31` decompresses it: give the result."
+    "It was made with `zstd --long`: `zstd -d --long=31 FILE` decompresses it; give the result."
 )
 
 

@@ -52,7 +52,8 @@ def reading_notes(read: list[dict[str, Any]]) -> list[str]:
     for one in read:
         corpus = one["corpus"]
         for why, count in one.get("left_out", {}).items():
-            notes.append(f"{corpus}: {count:,} rows left out: their text is {why}.")
+            rows = "1 row is left out: its" if count == 1 else f"{count:,} rows are left out: their"
+            notes.append(f"{corpus}: {rows} text is {why}.")
         if one.get("replaced"):
             notes.append(
                 f"{corpus}: {one['replaced']:,} documents have U+FFFD for what is no text."

@@ -66,7 +66,7 @@ def _arrow_errors(file: Path, kind: str) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(
-            f"data.corpus: {file}: not a {kind} file, or damaged ({reason})."
+            f"data.corpus: {file}: no {kind} file, or a damaged one ({reason})."
         ) from None
 
 

@@ -63,17 +63,17 @@ class TokenShards:
         InputError: a shard is damaged, or its ids are not those of the tokenizer.
         """
         vocabulary = load_tokenizer(self.tokenizer).vocabulary
-        eod, found = vocabulary.eod_id, False
+        eod, n_documents = vocabulary.eod_id, 0
         for file in self.files:
             for ids, last in _documents(file, vocabulary.n_tokens, eod):
-                found = found or last
+                n_documents += last
                 self._check(file, ids, vocabulary.n_tokens)
                 yield Piece("", last, ids=ids)
-        if not found:
+        if n_documents <= len(self.files) and not indices_of(self.files):
             raise InputError(
-                f"data.corpus: {self.files[0]}: no document ends there: no token id is {eod}, the "
-                f'end of a document of data.tokenizer = "{self.tokenizer}". Give the tokenizer '
-                "that made the shard, or the text itself."
+                f"data.corpus: {self.files[0]}: no more than one document a file: they end by the "
+                f'token id {eod} in data.tokenizer = "{self.tokenizer}". Give the tokenizer that '
+                "made the shards, or the text itself."
             )
 
     def signature(self) -> str:

@@ -24,12 +24,12 @@ def data_problem(config: RunConfig) -> str | None:
 
 
 def _text_key_problem(data: DataConfig) -> str | None:
-    keys = [data.text_key, data.anneal and data.anneal.text_key]
+    keys = [data.text_key, data.anneal.text_key if data.anneal else None]
     keys += [one.text_key for one in data.mixture or ()]
     keys += [one.text_key for one in data.validation_extra or ()]
-    for key in filter(None, keys):
+    for key in keys:
         try:
-            template(key)
+            template(key or data.text_key)
         except InputError as error:
             return str(error)
     return None
