@@ -47,7 +47,7 @@ class Counts:
 
 
 def reading_notes(read: list[dict[str, Any]]) -> list[str]:
-    """Sentences on what was left out of corpora. The objects are `prepared.read_counts`'s."""
+    """Sentences on what was left out of corpora. The objects are those of `PreparedData.seen`."""
     notes = []
     for one in read:
         corpus = one["corpus"]

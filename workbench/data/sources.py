@@ -112,7 +112,7 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
         "corpus": _place(data.corpus) if data.mixture is None else data.corpus,
         "document": data.document,
         "text_key": data.text_key,
-        "tokenizer": load_tokenizer(data.tokenizer).identity,
+        "tokenizer": load_tokenizer(data.tokenizer).reading,
         "validation_tokens": data.validation_tokens,
         **_reading_request(data, data),
     }
@@ -142,7 +142,7 @@ def validation_request_of(validation_set: ValidationSet, data: DataConfig) -> di
         "validation_set": _place(validation_set.path),
         "document": validation_set.document or data.document,
         "text_key": validation_set.text_key or data.text_key,
-        "tokenizer": load_tokenizer(data.tokenizer).identity,
+        "tokenizer": load_tokenizer(data.tokenizer).reading,
         **_reading_request(validation_set, data),
     }
 

@@ -13,9 +13,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     Raises:
         InputError: a corpus cannot be read or has too little text, or its shards are damaged.
     """
+    from workbench.data.describe import notes_on_reading
     from workbench.data.preparation import check_shards, prepare, prepare_validation_set
-    from workbench.data.prepared import read_counts
-    from workbench.data.reading import reading_notes
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
     for _ in range(len(plan.runs)):
@@ -25,8 +24,7 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
         data = run.config.data
         if run.prepared is None:
             print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
-            prepare(data, results)
-            for note in reading_notes(read_counts(data, results)):
+            for note in notes_on_reading(prepare(data, results), data):
                 print(f"Note: {note}", file=sys.stderr, flush=True)
         for one in data.validation_extra or ():
             prepare_validation_set(one, data, results)

@@ -76,7 +76,11 @@ class DataConfig(Table):
     document: Document = Field(
         "file", description="What one document of a text file is. The split is by document."
     )
-    tokenizer: Text = Field("bytes", description="'bytes', or a path to a tokenizer.json.")
+    tokenizer: Text = Field(
+        "bytes",
+        description="'bytes', the path of a tokenizer.json, a model's folder or a SentencePiece "
+        "model, 'hf:org/name', or 'tiktoken:NAME' (docs/formats.md).",
+    )
     text_key: Text = Field(
         "text",
         description="The text's field in JSON lines, tables and hub data, or several joined: "
