@@ -37,6 +37,33 @@ def test_hidden_files_and_folders_are_passed_over_below_a_hidden_root(tmp_path: 
     assert counts.passed_over == {"hidden": 3}
 
 
+def test_links_to_folders_are_passed_over_and_links_to_files_read(tmp_path: Path) -> None:
+    write(tmp_path / "blobs" / "one", "one")
+    write(tmp_path / "texts" / "a.txt", "a")
+    (tmp_path / "texts" / "b.txt").symlink_to(tmp_path / "blobs" / "one")
+    (tmp_path / "texts" / "around").symlink_to(tmp_path)
+    texts, counts = read(tmp_path / "texts")
+    assert texts == ["a", "one"]
+    assert counts.passed_over == {"links to folders": 1}
+
+
+def test_a_part_of_a_folder_that_cannot_be_read_is_no_missing_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.txt", "a")
+    write(tmp_path / "locked" / "b.txt", "b")
+    scan = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith("locked"):  # the tests run as root, whom nothing is forbidden
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(InputError, match="locked: cannot be read: Permission denied"):
+        texts_of(tmp_path)
+
+
 def test_what_lies_beside_the_texts_is_counted_by_ending_and_read_when_listed(
     tmp_path: Path,
 ) -> None:

@@ -14,6 +14,7 @@ from workbench.errors import InputError
 
 _NO_ENDING = "no ending"
 _HIDDEN = "hidden"
+_LINKED = "links to folders"
 _ARCHIVES = (".tar", ".tgz", ".zip", ".7z", ".rar")
 
 
@@ -63,7 +64,9 @@ def _of_folder(folder: Path, wanted: Sequence[str], counts: Counts) -> list[Path
     hidden folders, for editors and notebooks leave old copies there."""
     files = []
     counts.passed_over.clear()
-    for place, inner, names in os.walk(folder):
+    for place, inner, names in os.walk(folder, onerror=_refuse):
+        linked = sum(os.path.islink(Path(place, name)) for name in inner if name[0] != ".")
+        counts.passed_over[_LINKED] += linked  # they may lead around in circles
         counts.passed_over[_HIDDEN] += sum(name.startswith(".") for name in (*inner, *names))
         inner[:] = [name for name in inner if not name.startswith(".")]
         for name in names:
@@ -87,6 +90,10 @@ def _of_folder(folder: Path, wanted: Sequence[str], counts: Counts) -> list[Path
             )
         )
     return sorted(files)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"data.corpus: {error.filename}: cannot be read: {error.strerror}.")
 
 
 def _first_ending(counts: Counts) -> str:
