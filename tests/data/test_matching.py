@@ -72,6 +72,14 @@ def test_a_file_of_an_unknown_type_is_refused_or_listed_as_text(tmp_path: Path) 
     assert texts_of(tmp_path / "*", suffixes=[".tex"]) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize(
+    ("name", "way"), [("a.tar.gz", "Unpack the archive"), ("README", r"add \.txt to its name")]
+)
+def test_what_cannot_be_listed_has_another_way_out(name: str, way: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{name}: .*are not read.*{way}"):
+        texts_of(write(tmp_path / name, "x"))
+
+
 def test_source_code_and_notes_are_read_where_they_are_named(tmp_path: Path) -> None:
     write(tmp_path / "src" / "a.py", "import os")
     write(tmp_path / "src" / "deep" / "b.py", "import sys")

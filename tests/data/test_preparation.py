@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from workbench.data import PreparedData, find_prepared
 from workbench.data.preparation import prepare
-from workbench.data.prepared import read_counts
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
 from workbench.planning.prepare import prepare_study
@@ -127,10 +126,9 @@ def test_hub_data_is_read_from_a_local_folder_in_the_hubs_format(tmp_path: Path)
     folder.mkdir()
     rows = [json.dumps({"text": f"row {i} of the set" if i != 7 else None}) for i in range(101)]
     (folder / "train.jsonl").write_text("\n".join(rows) + "\n")
-    data = config(f"hf:{folder}")
-    assert prepare(data, tmp_path / "results").manifest["documents"] == 100
-    (read,) = read_counts(data, tmp_path / "results")
-    assert read["left_out"] == {"null": 1}
+    prepared = prepare(config(f"hf:{folder}"), tmp_path / "results")
+    assert prepared.manifest["documents"] == 100
+    assert prepared.seen["read"][0]["left_out"] == {"null": 1}
 
 
 def test_bpe_tokens_are_whole_and_fewer_than_bytes(lines: Path, tmp_path: Path) -> None:

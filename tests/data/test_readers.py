@@ -14,7 +14,6 @@ from tests.data.read import FILES, read, texts_of
 from workbench.data import readers
 from workbench.data.documents import _ids
 from workbench.data.preparation import prepare
-from workbench.data.prepared import read_counts
 from workbench.data.reading import Piece, reading_notes
 from workbench.data.tokenizers import load_tokenizer, train_bpe
 from workbench.errors import InputError
@@ -60,9 +59,8 @@ def test_what_was_left_out_is_remembered_with_the_prepared_data(tmp_path: Path) 
         corpus=str(FILES / "jsonl-null-text" / "texts.jsonl"),
         unique_tokens=640, seq_len=32, validation_tokens=640,
     )  # fmt: skip
-    assert read_counts(data, tmp_path) == []
-    prepare(data, tmp_path)
-    read_of = read_counts(data, tmp_path)
+    read_of = prepare(data, tmp_path).seen["read"]
+    assert prepare(data, tmp_path).seen["read"] == read_of, "as it is found again"
     assert read_of == [{"corpus": data.corpus, "documents": 80, "left_out": {"null": 1}}]
     assert [note.removeprefix(data.corpus) for note in reading_notes(read_of)] == [
         ": 1 row is left out: its text is null."

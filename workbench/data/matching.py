@@ -14,6 +14,7 @@ from workbench.errors import InputError
 
 _NO_ENDING = "no ending"
 _HIDDEN = "hidden"
+_ARCHIVES = (".tar", ".tgz", ".zip", ".7z", ".rar")
 
 
 def files_of(pattern: str, suffixes: Sequence[str] | None, counts: Counts) -> list[Path]:
@@ -44,9 +45,17 @@ def files_of(pattern: str, suffixes: Sequence[str] | None, counts: Counts) -> li
             raise InputError(
                 f'data.corpus: {file}: files of type "{format_of(file)}" are not read. Types are '
                 f"{', '.join(READERS)}, each also as .gz, .zst, .bz2 or .xz, and token shards as "
-                f'.bin. Where it is text: data.suffixes = ["{format_of(file)}"].'
+                f".bin. {_way_out(format_of(file))}"
             )
     return files
+
+
+def _way_out(ending: str) -> str:
+    if ending in _ARCHIVES:
+        return "Unpack the archive, and give the folder."
+    if ending:
+        return f'Where it is text: data.suffixes = ["{ending}"].'
+    return "Where it is text: add .txt to its name."
 
 
 def _of_folder(folder: Path, wanted: Sequence[str], counts: Counts) -> list[Path]:

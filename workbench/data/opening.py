@@ -113,11 +113,9 @@ class _Expanded(io.RawIOBase):
         try:
             block: bytes = self._next.result()
         except (OSError, EOFError, lzma.LZMAError) as error:
+            mend = _LONG_WINDOW if "too much memory" in str(error) else _DAMAGED
             raise InputError(
-                f"data.corpus: {self._file}: cannot be decompressed ({error}). It is cut off, "
-                f"damaged, or not of the type {self._file.suffix}: get it again, or leave it out."
-                + _LONG_WINDOW
-                * ("memory" in str(error))
+                f"data.corpus: {self._file}: cannot be decompressed ({error}). {mend}"
             ) from None
         self._read += len(block)
         if self._read > self._most:
@@ -137,7 +135,7 @@ class _Expanded(io.RawIOBase):
         super().close()
 
 
-_DAMAGED = "It is cut off, damaged, or not of the type {}: get it again, or leave it out."
+_DAMAGED = "It is cut off, damaged, or not what its name says: get it again, or leave it out."
 _LONG_WINDOW = (
     "It was made with `zstd --long`: `zstd -d --long=31 FILE` decompresses it; give the result."
 )
