@@ -71,7 +71,7 @@ def test_nothing_is_trained_and_a_run_finds_what_was_read(messy: Path) -> None:
     done = check(messy)
     assert done.exit_code == 0
     assert "text.jsonl" in done.stdout
-    assert "left out: their text is null" in done.stderr
+    assert "1 row is left out: its text is null" in done.stderr
     assert list_runs(messy / "results") == []
     (config,) = load_recipe(str(messy / "study.toml"), []).runs
     assert find_prepared(config.data, messy / "results") is not None
@@ -103,6 +103,17 @@ def test_less_text_than_is_asked_for_is_counted_and_refused(messy: Path) -> None
     assert isinstance(done.exception, InputError)
     assert "data.unique_tokens = 1000000" in str(done.exception)
     assert counted["problem"] in str(done.exception)
+
+
+def test_a_corpus_that_cannot_be_read_hides_no_other(messy: Path) -> None:
+    missing = f'data.mixture=[{{corpus = "{messy}/missing.txt", weight = 1}}]'
+    assert isinstance(check(messy, "--set", missing).exception, InputError)
+    (messy / "a.jsonl").write_text("\n".join((messy / "text.jsonl").read_text().split("\n")[:80]))
+    corpora = json.dumps([str(messy / "a.jsonl"), str(messy / "missing.txt")])
+    done = check(messy, "--format", "json", "--set", f'sweep."data.corpus"={corpora}')
+    assert isinstance(done.exception, InputError)
+    assert "missing.txt" in str(done.exception)
+    assert len(json.loads(done.stdout)["data"]) == 1
 
 
 def test_near_duplicates_of_training_text_are_counted(tmp_path: Path) -> None:

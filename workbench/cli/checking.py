@@ -29,20 +29,24 @@ def check(
     out, duplicates, what the tokenizer loses. The text is prepared in the results folder, where
     `workbench run` finds it."""
     from workbench.cli.output import emit
-    from workbench.data.checking import check_data, tables_of
+    from workbench.data.checking import CheckedData, check_data, tables_of
     from workbench.errors import InputError
     from workbench.recipe import load_recipe
 
     tables = tables_of([run.data for run in load_recipe(recipe, overrides or []).runs])
-    checked = []
+    checked: list[CheckedData] = []
+    problems: list[str] = []
     for data, asked in tables.items():
         print(f"Reading {data.corpus} ...", file=sys.stderr, flush=True)
-        checked.append(check_data(data, asked, results))
-    emit(
-        [one.row() for one in checked], fmt, document={"data": [one.document() for one in checked]}
-    )
+        try:
+            checked.append(check_data(data, asked, results))
+            problems += [checked[-1].problem] if checked[-1].problem else []
+        except InputError as error:
+            problems.append(str(error))
+    if checked:
+        rows = [one.row() for one in checked]
+        emit(rows, fmt, document={"data": [one.document() for one in checked]})
     for note in dict.fromkeys(note for one in checked for note in one.notes()):
         print(f"Note: {note}", file=sys.stderr)
-    problems = [one.problem for one in checked if one.problem]
     if problems:
-        raise InputError(f"{recipe}: {problems[0]}")
+        raise InputError(f"{recipe}: " + "\n".join(dict.fromkeys(problems)))

@@ -8,6 +8,7 @@ tokens are recognised in no text: a page that mentions `<|endoftext|>` does not 
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,9 @@ class JsonTokenizer:
     def _in_time(self, work: Callable[[], Result], seconds: float) -> Result:
         """Return what the library returns; its regular expressions can take for ever.
 
+        Args:
+            seconds: of processor time, all threads together.
+
         Raises:
             InputError: it took too long, or gave up on a pattern.
         """
@@ -100,15 +104,18 @@ class JsonTokenizer:
         # A daemon: nothing can stop the library, and the process must be able to end before it.
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(seconds)
+        began = time.process_time()  # a busy machine is no reason to give up
+        while thread.is_alive() and time.process_time() - began < seconds:
+            thread.join(0.1)
         if results:
             return results[0]
         patterns = ", ".join(_patterns(self._document)) or "none"
         if not errors:
             raise InputError(
                 f"tokenizer {self.path}: some of the text was not tokenized within "
-                f"{seconds:,.0f} seconds. A pattern of the file backtracks without end on it. Its "
-                f"patterns: {patterns}. Take another tokenizer, or leave that text out."
+                f"{seconds:,.0f} seconds of processor time: a pattern of the file backtracks "
+                f"without end on it. Its patterns: {patterns}. Take another tokenizer, or leave "
+                "that text out."
             )
         if type(errors[0]).__name__ != "PanicException":
             raise errors[0]
