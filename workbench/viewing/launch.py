@@ -77,10 +77,11 @@ def start_app(
     @asynccontextmanager
     async def started(_: App) -> AsyncIterator[dict[str, Any]]:
         with ExitStack() as ending:
-            link = _link(address, rules.token)
-            print(f"The app answers at\n\n    {link}\n", flush=True)
+            links = _links(address, rules.token)
+            print("The app answers at", "", *(f"    {link}" for link in links), "", sep="\n")
+            sys.stdout.flush()
             if browser:
-                ending.callback(_open(link).unlink, missing_ok=True)
+                ending.callback(_open(links[-1]).unlink, missing_ok=True)
             yield {}
 
     app = App(main_script(), middleware=[Middleware(Access, rules=rules)], lifespan=started)
@@ -91,15 +92,16 @@ def start_app(
         app.run(config=options)
 
 
-def _link(address: str, token: str | None) -> str:
+def _links(address: str, token: str | None) -> list[str]:
+    """The links to the app: of other computers first, where it listens for them."""
     from streamlit.config import get_option
 
-    host = socket.gethostname() if address in ("0.0.0.0", "::") else address
-    host = f"[{host}]" if ":" in host else host
+    hosts = [socket.gethostname(), "127.0.0.1"] if address in ("0.0.0.0", "::") else [address]
     scheme = "https" if get_option("server.sslCertFile") else "http"
     folder = str(get_option("server.baseUrlPath")).strip("/")
-    link = f"{scheme}://{host}:{get_option('server.port')}/{folder + '/' if folder else ''}"
-    return link if token is None else f"{link}?token={token}"
+    end = f":{get_option('server.port')}/{folder + '/' if folder else ''}"
+    end += "" if token is None else f"?token={token}"
+    return [f"{scheme}://{f'[{host}]' if ':' in host else host}{end}" for host in hosts]
 
 
 def _open(link: str) -> Path:

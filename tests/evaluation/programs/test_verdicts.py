@@ -180,6 +180,11 @@ def test_tests_cannot_catch_the_end_of_a_program(confinement: Confinement) -> No
         assert not verdict(confinement, program, source).passed
 
 
+def test_an_exception_is_no_end_of_what_the_tests_go_through(confinement: Confinement) -> None:
+    source = "assert all(map(f, [1, 2]))"
+    assert not verdict(confinement, "def f(x): raise StopIteration", source).passed
+
+
 def test_values_of_all_kinds_are_handed_over_both_ways(confinement: Confinement) -> None:
     source = """
         kinds = [

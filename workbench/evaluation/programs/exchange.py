@@ -180,9 +180,12 @@ def _call(
 
 
 def _raised(name: str, message: str) -> Exception:
-    """The built-in exception of a name; of any other class, one that says it in words."""
+    """The built-in exception of a name; of any other class, one that says it in words.
+
+    Not StopIteration: in `all(map(f, ...))` of a test it would be no error.
+    """
     of = getattr(builtins, name, None)
-    if isinstance(of, type) and issubclass(of, Exception):
+    if isinstance(of, type) and issubclass(of, Exception) and of is not StopIteration:
         try:
             return of(message)
         except TypeError:
