@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from workbench.errors import InputError
 from workbench.viewing.access import LOCAL, Access, Rules
@@ -60,8 +60,8 @@ def rules_of(
 
 def start_app(
     results: Path, address: str, port: int | None, rules: Rules, *, browser: bool
-) -> None:
-    """Serve the app until a signal ends it. Makes the token's link known once it answers."""
+) -> NoReturn:
+    """Serve the app until a signal ends this process; print the link with the token."""
     importing = threading.Thread(target=_import, daemon=True)
     importing.start()
     from starlette.middleware import Middleware
@@ -90,6 +90,8 @@ def start_app(
     threading.Thread(target=_read, daemon=True).start()
     with suppress(KeyboardInterrupt):  # how one ends it
         app.run(config=options)
+    # Pages and reading ahead may still be inside libraries, in threads that Python would abort.
+    os._exit(0)
 
 
 def _links(address: str, token: str | None) -> list[str]:
