@@ -20,8 +20,9 @@ TITLES = {"laws": "Scaling laws", "sql": "SQL"}
 
 
 def address(server: Server, name: str, query: str = "") -> str:
+    """The page's link, with the token that a fresh browser needs."""
     path = "" if name == "overview" else name
-    return f"{server.url}/{path}{'?' + query if query else ''}"
+    return f"{server.url}/{path}?token={server.token}{'&' + query if query else ''}"
 
 
 def no_error(window: Any) -> None:
@@ -86,7 +87,12 @@ def test_a_shared_link_shows_another_person_the_same(
     window.locator(f"{FIGURE} text", has_text=title).first.wait_for()
     window.wait_for_function("location.search.includes('cloze_acc')")
     link = window.url
+    assert server.token not in link
+    assert server.token not in window.evaluate("document.cookie"), "no script reads the token"
     other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(link)
+    other.get_by_text("This browser has no token").wait_for()
+    other.goto(address(server, "overview"))
     other.goto(link)
     other.locator(f"{FIGURE} text", has_text=title).first.wait_for()
     other.locator(f"{FIGURE} text", has_text="epochs").first.wait_for()
