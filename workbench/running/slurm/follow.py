@@ -6,6 +6,7 @@ whether jobs are still there. Jobs that vanished without an end of their runs ar
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -17,6 +18,7 @@ from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import newest_elements, submissions
 from workbench.running.slurm.submit import Submitted, submit_folders
 from workbench.runs.folder import ENDED, RunFolder
+from workbench.runs.lock import AlreadyClaimed
 
 _LOOK_EVERY_S = 2.0
 _RESUBMISSIONS = 3  # of what Slurm lost or let fail, without an error of the run itself
@@ -128,7 +130,8 @@ class _Follower:
                 continue
             status = run.status()  # it may have ended since
             if status.state == "cancelled":
-                run.write_status(state="cancelled")
+                with suppress(AlreadyClaimed):
+                    run.settle("cancelled")
             if status.state in ENDED:
                 continue
             how = queue.of(element) if element is not None else None
