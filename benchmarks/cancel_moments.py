@@ -2,9 +2,9 @@
 
 python benchmarks/cancel_moments.py [--moments 50] [--slurm 10] [--seed 0] [--folder DIR]
 
-Studies of short runs, each with a longer one on its trunk, are trained by `workbench run` on this
-machine, and on a real Slurm of two nodes. Each short run is cancelled at a moment of its life: as
-soon as its folder is there, while it waits, while its worker imports, after a share of its
+Studies of short runs, some with a longer one on the trunk of each, are trained by `workbench run`
+on this machine, and on a real Slurm of two nodes. Each short run is cancelled at a moment of its
+life: as soon as its folder is there, while it waits, while its worker imports, after a share of its
 training, and when its last step is recorded. A run has to be cancelled with steps left, or to be
 finished with every step recorded; what `cancel` answered has to be so; and the longer runs, which
 would have gone on from the cancelled ones, have to finish.
@@ -37,6 +37,7 @@ SHORT, LONG, TOKENS_A_STEP = 80, 100, 512
 FIRST = ("submitted", "starting", "starting", "starting", "starting")
 """When a study's first run is cancelled, study by study: the others find the imports done."""
 OTHERS = ("training", "waiting", "training", "last step")
+WITH_LONGER = 2  # studies, of those on a machine, whose runs have a longer one on their trunk
 PATIENCE_S = 900.0
 KEYS = {
     "data": "unique_tokens = 2_048\nvalidation_tokens = 2_048",
@@ -126,17 +127,17 @@ class Study:
     """A study whose short runs are cancelled, each at its moment."""
 
     def __init__(
-        self, where: str, folder: Path, moments: list[tuple[str, float]], pace: Pace
+        self, where: str, folder: Path, moments: list[tuple[str, float]], lengths: list[int]
     ) -> None:
         self.where, self.results, self.moments = where, folder / "results", moments
-        self.pace = pace
+        self.lengths = [TOKENS_A_STEP * steps for steps in lengths]
 
-    def run(self, recipe: Path) -> Iterator[Cancelled]:
+    def run(self, recipe: Path, pace: Pace) -> Iterator[Cancelled]:
         on_slurm = ("--launcher", "slurm", "--wait") if self.where == "Slurm" else ("--jobs", "1")
         seeds = list(range(len(self.moments)))
         sets = (
             f"sweep.training.seed={seeds}",
-            f"sweep.training.total_tokens=[{SHORT * TOKENS_A_STEP}, {LONG * TOKENS_A_STEP}]",
+            f"sweep.training.total_tokens={self.lengths}",
             'training.objective="ar"',
             "evaluation.every_tokens=20480",
             "launcher.slurm.array_throttle=1",
@@ -154,7 +155,7 @@ class Study:
             for seed, (kind, share) in enumerate(self.moments):
                 done = Cancelled(self.where, kind, share)
                 self._wait_for_moment(
-                    runs[seed], kind, share, process, began, first_to_train=seed == 1
+                    runs[seed], kind, share, process, began, pace, first_to_train=seed == 1
                 )
                 (done.answer,) = cancel(self.results, runs[seed].run_id)
                 yield self._settled(done, runs[seed], process)
@@ -171,23 +172,24 @@ class Study:
         share: float,
         process: "subprocess.Popen[bytes]",
         began: float,
+        pace: Pace,
         *,
         first_to_train: bool,
     ) -> None:
         if kind == "submitted":
             return
         if kind in ("waiting", "starting"):
-            time.sleep(share * (self.pace.life_s if kind == "waiting" else self.pace.imports_s))
+            time.sleep(share * (pace.life_s if kind == "waiting" else pace.imports_s))
             return
         wait_for(run.is_claimed, process)
         claimed = time.monotonic()
         if first_to_train:
-            self.pace.imports_s = claimed - began
+            pace.imports_s = claimed - began
         if kind == "training":
-            time.sleep(share * self.pace.life_s)
+            time.sleep(share * pace.life_s)
             return
         wait_for(lambda: recorded_step(run) == SHORT, process)
-        self.pace.life_s = time.monotonic() - claimed
+        pace.life_s = time.monotonic() - claimed
         time.sleep(share * 0.02)  # around the last evaluation, the checkpoint and the status
 
     def _settled(
@@ -228,7 +230,8 @@ def main() -> int:
             for number, drawn in enumerate(moments(count, rng)):
                 place = folder / f"{where}-{number}"
                 place.mkdir()
-                for done in Study(where, place, drawn, pace).run(folder / "small.toml"):
+                study = Study(where, place, drawn, [SHORT, LONG][: 1 + (number < WITH_LONGER)])
+                for done in study.run(folder / "small.toml", pace):
                     seen[where, done.kind, done.outcome] += 1
                     print(
                         f"{where:<6} {done.kind:<15} {done.share:.2f} {done.outcome:<9} "

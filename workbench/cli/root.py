@@ -38,7 +38,9 @@ def _common(
 def main() -> NoReturn:
     """Entry point: every outcome becomes an exit status, and wrong input never a traceback."""
     from workbench.errors import InputError, WorkbenchError
+    from workbench.terminal import guard
 
+    guard()
     try:
         app()
         sys.stdout.flush()
@@ -66,8 +68,15 @@ def main() -> NoReturn:
 
 def _fail(error: Exception, code: int) -> NoReturn:
     _debug_traceback()
-    print(f"Error: {error}", file=sys.stderr)
+    print("\n".join(map(_readable, f"Error: {error}".splitlines())), file=sys.stderr)
     sys.exit(code)
+
+
+def _readable(line: str) -> str:
+    """A line of a message without the middle of what was given, where that is pages long."""
+    if len(line) <= 4_000:
+        return line
+    return f"{line[:1_500]} ... ({len(line):,} characters) ... {line[-1_500:]}"
 
 
 def _debug_traceback() -> None:
