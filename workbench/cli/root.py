@@ -1,5 +1,6 @@
 """The command itself: its options, and how every outcome becomes an exit status."""
 
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -55,6 +56,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        # What a disk, a limit or another user's folder refuses, wherever it is met.
+        what = "the operating system" if error.filename is None else error.filename
+        _fail(WorkbenchError(f"{what}: {error.strerror or error}."), _status_of(error))
     except Exception as error:
         _debug_traceback()
         print(
@@ -70,6 +75,11 @@ def _fail(error: Exception, code: int) -> NoReturn:
     _debug_traceback()
     print("\n".join(map(_readable, f"Error: {error}".splitlines())), file=sys.stderr)
     sys.exit(code)
+
+
+def _status_of(error: OSError) -> int:
+    """2 where what was given can be no file's name, else 1."""
+    return 2 if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else 1
 
 
 def _readable(line: str) -> str:
