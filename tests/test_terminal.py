@@ -32,10 +32,10 @@ def hostile_results(make_run: MakeRun) -> Path:
 
 
 def printed(
-    arguments: list[str | Path], patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
     """What a command prints, in this process and by its own entry point."""
-    patch.setattr(sys, "argv", ["workbench", *map(str, arguments)])
+    patch.setattr(sys, "argv", ["workbench", *arguments])
     for stream in ("stdout", "stderr"):  # put back when the test ends
         patch.setattr(sys, stream, getattr(sys, stream))
     with pytest.raises(SystemExit):
@@ -64,7 +64,7 @@ def test_no_command_sends_what_a_foreign_file_says_to_the_terminal(
         ("cancel", HOSTILE, "--results", results),
         ("ingest", "--results", results),
     ):
-        text = printed([*words], monkeypatch, capsys)
+        text = printed([str(word) for word in words], monkeypatch, capsys)
         assert not COMMANDS.search(text), words
         assert "Internal error" not in text
 
@@ -73,8 +73,8 @@ def test_json_still_says_what_is_stored(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = hostile_results(make_run)
-    words = ["status", "--results", results, "--format", "json"]
-    (row,) = json.loads(printed([*words], monkeypatch, capsys))
+    words = ["status", "--results", str(results), "--format", "json"]
+    (row,) = json.loads(printed(words, monkeypatch, capsys))
     assert row["error"] == f"an error {HOSTILE}"
 
 

@@ -4,6 +4,7 @@ The runs' folders hold their progress; Slurm is asked, in one rare call for all 
 whether jobs are still there. Jobs that vanished without an end of their runs are submitted again.
 """
 
+import math
 import sys
 import time
 from contextlib import suppress
@@ -58,7 +59,7 @@ class _Follower:
             self.report.add(run_id, self.folders[run_id].status().state)
             self.left.discard(run_id)
         self.resubmissions = 0
-        self.asked = 0.0
+        self.asked, self.complained = 0.0, -math.inf
         self.ingest = BackgroundIngest(results)
         views = {
             i: RunView(self.labels[i], configs[i].steps, run.status())
@@ -115,8 +116,8 @@ class _Follower:
         try:
             queue = ask(self.results, all_submissions)
         except WorkbenchError as error:
-            if time.time() - self.asked > 60:
-                self.asked = time.time()
+            if time.monotonic() - self.complained > 60:
+                self.complained = time.monotonic()
                 self.progress.say(f"Slurm cannot be asked ({error}); looking again.")
             return
         if queue.asked == self.asked:
