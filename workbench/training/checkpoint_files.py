@@ -8,6 +8,7 @@ weights only, and `.metadata` as `checkpoint_metadata.py` does.
 """
 
 import io
+import operator
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,11 +179,13 @@ class CheckedReader(FileSystemReader):
         target = planner.resolve_tensor(item).detach()
         if not isinstance(loaded, torch.Tensor):
             raise DamagedCheckpoint(f"{path}: {item.storage_index.fqn} is no tensor")
-        part = narrow_tensor_by_index(loaded, item.storage_offsets, item.lengths)
-        if part.size() != target.size():
+        shape = loaded.size()
+        ends = [sum(span) for span in zip(item.storage_offsets, item.lengths, strict=True)]
+        if len(shape) != len(ends) or any(map(operator.gt, ends, shape)):
             raise DamagedCheckpoint(
-                f"{path}: {item.storage_index.fqn} has another shape than its place in {METADATA}"
+                f"{path}: {item.storage_index.fqn} has another shape than {METADATA} says"
             )
+        part = narrow_tensor_by_index(loaded, item.storage_offsets, item.lengths)
         target.copy_(part)
         planner.commit_tensor(item, target)
 
