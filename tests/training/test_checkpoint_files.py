@@ -124,9 +124,9 @@ def each_place(**values: Any) -> Callable[[Metadata], None]:
 
 # `os.system`, reached through the attributes of a module that may be named.
 _MODULE = b"torch.distributed.checkpoint.filesystem"
-_NESTED = (
-    b"\x80\x04\x8c" + bytes([len(_MODULE)]) + _MODULE + b"\x8c\x08os.mkdir\x93\x8c\x04gone\x85R."
-)
+_CALL = b"\x8c\x08os.mkdir\x93\x8c\x04gone\x85R."
+_NESTED = b"\x80\x04\x8c" + bytes([len(_MODULE)]) + _MODULE + _CALL
+
 
 HOSTILE: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "a pickle that runs a function": (
@@ -140,16 +140,18 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         lambda path, ran: changed(path, lambda one: setattr(one, "planner_data", Runs(ran))),
         "which no checkpoint needs"),
     "in a tensor's archive": (
-        lambda path, ran: with_archive(path, "weight", archive(Runs(ran))), "weight cannot be read"),
+        lambda path, ran: with_archive(path, "weight", archive(Runs(ran))),
+        "weight cannot be read"),
     "in a value's archive": (
-        lambda path, ran: with_archive(path, "step", archive(Runs(ran))), "step cannot be read"),
+        lambda path, ran: with_archive(path, "step", archive(Runs(ran))),
+        "step cannot be read"),
     "a value that is no archive": (
         lambda path, ran: with_archive(path, "step", pickle.dumps(Runs(ran))),
         "step cannot be read"),
     "a value for a tensor": (
         lambda path, _: with_archive(path, "weight", archive(7)), "weight is no tensor"),
     "a tensor of another shape": (
-        lambda path, _: with_archive(path, "weight", archive(torch.zeros(5))), "weight"),
+        lambda path, _: with_archive(path, "weight", archive(torch.zeros(5))), "another shape"),
     "a file of another folder": (
         lambda path, _: changed(path, each_place(relative_path="../step-2/__0_0.distcp")),
         "lies in no file of the checkpoint"),
@@ -161,7 +163,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "a place before the file": (
         lambda path, _: changed(path, each_place(offset=-5)), "no whole number"),
     "a list": (lambda path, _: path.write_bytes(pickle.dumps([])), "not a checkpoint's metadata"),
-    "brackets": (lambda path, _: path.write_bytes(b"\x80\x04" + b"]" * 100_000 + b"."),
+    "brackets": (lambda path, _: path.write_bytes(b"\x80\x04" + b"]" * 10_000 + b"."),
                  "not a checkpoint's metadata"),
 }  # fmt: skip
 

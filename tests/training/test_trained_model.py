@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused(copied: RunFolder) -> None:
     for path in copied.checkpoint_dir.glob("step-*/.metadata"):
         path.write_bytes(b"")
-    with pytest.raises(InputError, match="step-10/.metadata: not a checkpoint's metadata"):
+    with pytest.raises(InputError, match=r"step-10/\.metadata: not a checkpoint's metadata"):
         load_run_model(copied, device="cpu")
 
 
