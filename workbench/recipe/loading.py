@@ -68,8 +68,19 @@ def recipe_folder() -> Path:
 
 
 def run_config(document: dict[str, Any]) -> RunConfig:
-    """What the recipe says of one run, from the run's parsed `config.json`."""
-    return RunConfig.model_validate(document["config"])
+    """What the recipe says of one run, from the run's parsed `config.json`.
+
+    Raises:
+        InputError: it is not what a recipe can say.
+    """
+    try:
+        return RunConfig.model_validate(document["config"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("config", *first["loc"])))
+        raise InputError(
+            f"config.json of run {document.get('run_id')}: {place}: {first['msg']}."
+        ) from None
 
 
 def shipped_recipes() -> list[str]:

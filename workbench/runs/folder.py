@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs.files import read_json, write_json
+from workbench.runs.document import checked_document, checked_provenance
+from workbench.runs.files import plain_file, read_json, write_json
 from workbench.runs.lock import Holder, RunLock
 
 GOES_ON = ("planned", "submitted", "running", "interrupted")
@@ -120,7 +121,8 @@ class RunFolder:
         """The parsed `config.json`.
 
         Raises:
-            InputError: missing, damaged, or of a newer schema.
+            InputError: missing, damaged, or of a newer schema. The document itself raises it too,
+                where it is asked for a key that is missing.
         """
         document = read_json(self.config_path)
         schema = document.get("schema")
@@ -129,7 +131,7 @@ class RunFolder:
                 f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
-        return document
+        return checked_document(document, self.config_path)
 
     def protocol(self) -> int:
         """The number of the evaluation protocol that its numbers were measured by.
@@ -153,7 +155,7 @@ class RunFolder:
         Raises:
             InputError: missing or damaged.
         """
-        return read_json(self.provenance_path)
+        return checked_provenance(read_json(self.provenance_path), self.provenance_path)
 
     def note_device(self, device: str, dtype: str, ranks: int) -> None:
         """Record in `provenance.json` what the run trains on; only its lock's holder may call this.
@@ -177,7 +179,8 @@ class RunFolder:
         known = {field.name for field in fields(RunStatus)}
         status = RunStatus(**{key: value for key, value in document.items() if key in known})
         counts = (status.attempts, status.step, status.tokens)
-        if document.get("state") not in STATES or not all(type(count) is int for count in counts):
+        whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        if document.get("state") not in STATES or not whole or not _is_text(status.error):
             raise InputError(f"{self.status_path}: not the status of a run.")
         return status
 
@@ -213,7 +216,8 @@ class RunFolder:
             WorkbenchError: the folder cannot be written.
         """
         try:
-            self.cancel_path.touch()
+            with open(self.cancel_path, "ab", opener=plain_file) as file:
+                os.utime(file.fileno())
         except OSError as error:
             raise WorkbenchError(
                 f"{self.cancel_path}: cannot be written: {error.strerror}. The run goes on."
@@ -222,7 +226,7 @@ class RunFolder:
     def cancel_request(self) -> int:
         """When the run was last asked to stop for good, in ns since 1970; 0 where it was not."""
         try:
-            return self.cancel_path.stat().st_mtime_ns
+            return self.cancel_path.lstat().st_mtime_ns
         except FileNotFoundError:
             return 0
 
@@ -300,14 +304,18 @@ class RunFolder:
         return _tail(self.log_path)[-count:]
 
 
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _tail(path: Path) -> list[str]:
     """Lines of a file's last 64 KiB."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 65_536))
             return file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
+    except OSError:  # missing, or no file of this run's
         return []
 
 
