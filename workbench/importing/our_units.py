@@ -80,7 +80,11 @@ def _check_shares(
             low = largest.filter((largest > 0) & (largest <= 1))
             if not low.is_empty():
                 raise InputError(
-                    f"{origin}: {metric} is at most {low.max():g} in some runs and up to "
-                    f"{largest.max():g} in others: a fraction in some, a percentage in others? If "
+                    f"{origin}: {metric} is at most {_largest(low):g} in some runs and up to "
+                    f"{_largest(largest):g} in others: fractions and percentages? If "
                     f"all are percentages: --unit {metric}=0.01; else write one unit for all."
                 )
+
+
+def _largest(values: pl.Series) -> float:
+    return float(values.to_numpy().max())

@@ -1,7 +1,7 @@
 """From a file's cells to points: typed and checked; one wrong cell refuses the whole file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,8 @@ def read_points(table: RawTable, request: Request) -> Points:
         mapping = map_columns(str(table.path), table.columns, request.columns)
     except InputError as error:
         raise InputError("\n".join([str(error), *table.notes])) from None
+    if request.labels:
+        check_labels(request.labels, table.columns)
     check_headers(str(table.path), mapping.theirs, request.units)
     checker = _Checker(table, mapping, request.units)
     columns = [table.frame[ROW], *(checker.column(name) for name in KNOWN)]
@@ -84,6 +86,21 @@ def read_points(table: RawTable, request: Request) -> Points:
         "columns": {**mapping.theirs, **mapping.constants},
     }
     return Points(frame.drop(ROW), labels, provenance, [*notes, *scheduled])
+
+
+def check_labels(labels: Iterable[str], columns: Iterable[str]) -> None:
+    """Check that there are columns to label runs by.
+
+    Raises:
+        InputError: one is missing.
+    """
+    known = list(columns)
+    for name in labels:
+        if name not in known:
+            raise InputError(
+                f"--label {name}: no column is called so{suggestion(name, known) or '.'} "
+                f"There are {', '.join(known)}."
+            )
 
 
 def _single(frame: pl.DataFrame, labels: list[str]) -> bool:
