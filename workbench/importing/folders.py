@@ -8,7 +8,7 @@ import polars as pl
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
-from workbench.runs.files import replacing, write_json
+from workbench.runs.files import plain_path, replacing, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 
 _TIME = "imported_at"
@@ -99,7 +99,8 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
         provenance = folder.provenance_json()
         provenance.pop(_TIME, None)
         same = same and provenance == run.provenance
-        return same and pl.read_parquet(folder.sealed_path).equals(run.records)
+        path = plain_path(folder.sealed_path)
+        return same and pl.read_parquet(path, glob=False).equals(run.records)
     except (WorkbenchError, pl.exceptions.PolarsError, OSError):
         return False  # damaged: write it again
 
