@@ -79,7 +79,7 @@ def read_points(table: RawTable, request: Request) -> Points:
     frame, repeated = _without_repetition(frame, labels, table)
     if repeated:
         notes.append(f"rows that repeat another are left out: {repeated:,}.")
-    if _single(frame, labels):
+    if table.places is None and _single(frame, labels):
         scheduled = [*scheduled, _SINGLE]
     provenance = {
         "source": {"file": table.path.name, "sha256": table.sha256},
