@@ -85,6 +85,7 @@ REFUSED = {
     ),
     "no header": ("t.csv", "1000,3.25\n2000,3.01\n", ["line 1", "names of the columns"]),
     "a line with more cells": ("t.csv", "a;b\n1;2\n\n1;2;3\n", ["line 4: 3 cells", "header has 2"]),
+    "a header with a stray quotation mark": ("t.csv", '"a",""b","c"\n1,2,3\n', ["line 1", "mark"]),
     "NUL characters": ("t.csv", "a,b\n1,\0\n", ["line 2", "NUL"]),
     "a spreadsheet": ("t.xlsx", "PK", [".csv", "Save it as CSV"]),
     "a broken line of JSON": ("t.jsonl", '{"a": 1}\n{"a": \n', ["line 2", "JSON"]),

@@ -108,7 +108,7 @@ def _numbers(file: Path, groups: pl.DataFrame, name: str, count: bool) -> pl.Ser
     numbers = texts.cast(pl.Float64, strict=False)
     wrong = numbers.is_null() & texts.is_not_null()
     if count:
-        wrong = wrong | (numbers < 0)
+        wrong = wrong | (numbers < 0) | ~numbers.is_finite()
     if name == "step":
         wrong = wrong | (numbers != numbers.round())
     if wrong.fill_null(False).any():
