@@ -1,7 +1,9 @@
 """Tables as spreadsheets, databases and programs write them: the same cells, or a clear refusal."""
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import polars as pl
@@ -43,7 +45,8 @@ SPELLINGS = {
     "blank lines": ("t.csv", text().replace("\n", "\n\n").encode() + b"\n,,\n"),
     "blank lines first": ("t.csv", b"\n\n" + text().encode()),
     "gzip": ("t.csv.gz", gzip.compress(text().encode())),
-    "gzip without its ending": ("t.csv", gzip.compress(text().encode())),
+    "bzip2": ("t.csv.bz2", bz2.compress(text().encode())),
+    "xz": ("t.tsv.xz", lzma.compress(text("\t").encode())),
     "a capital ending": ("T.CSV", text().encode()),
     "JSON lines": ("t.jsonl", "\n".join(map(json.dumps, OBJECTS)).encode()),
     "JSON lines, compressed": (
@@ -120,7 +123,7 @@ def test_a_compressed_file_that_is_cut_off_is_named(tmp_path: Path, cut: int) ->
 def test_a_compressed_file_that_expands_without_end_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.importing.table._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("workbench.data.opening._ALWAYS_READ", 1 << 20)
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"0" * (2 << 20)))
     with pytest.raises(InputError, match="expands"):
         read_table(tmp_path / "t.csv.gz")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from workbench.data.opening import COMPRESSIONS
 from workbench.errors import InputError
 from workbench.importing.attempts import Row, add_rows
 from workbench.importing.request import Request
@@ -20,7 +21,7 @@ from workbench.importing.table import read_bytes
 from workbench.importing.table_text import decode
 from workbench.importing.tags import is_token_count
 
-_SUFFIXES = (".log", ".txt", ".out", ".err", ".gz")
+_SUFFIXES = (".log", ".txt", ".out", ".err", *COMPRESSIONS)
 _COLOUR = r"\x1b\[[0-9;]*m"
 _THOUSANDS = r"^\d{1,3}(?:,\d{3})+$"
 _EXAMPLE = r"--pattern 'step (?P<step>\d+) .* loss (?P<train_loss>\S+)'"
