@@ -26,7 +26,7 @@ from workbench.metrics import METRICS, OLD_NAMES
 from workbench.recipe.objectives import OBJECTIVES
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
-_FEW = 3
+_FEW, _MANY = 3, 10_000
 _SINGLE = (
     "every run has one point. Where rows are points of one curve, what changes from point to "
     "point, such as unique_tokens, has to be given for all: --column unique_tokens=N."
@@ -79,7 +79,7 @@ def read_points(table: RawTable, request: Request) -> Points:
     frame, repeated = _without_repetition(frame, labels, table)
     if repeated:
         notes.append(f"rows that repeat another are left out: {repeated:,}.")
-    if _single(frame, labels):
+    if table.places is None and _single(frame, labels):
         scheduled = [*scheduled, _SINGLE]
     provenance = {
         "source": {"file": table.path.name, "sha256": table.sha256},
@@ -105,6 +105,8 @@ def check_labels(labels: Iterable[str], columns: Iterable[str]) -> None:
 
 def _single(frame: pl.DataFrame, labels: list[str]) -> bool:
     """Whether there are several runs, and each has one point of a metric."""
+    if frame.height > _MANY:
+        return False
     points = frame.group_by(*RUN_LEVEL, *labels, "metric").len()
     return points.height > _FEW and points["len"].max() == 1
 
