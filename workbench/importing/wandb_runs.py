@@ -156,4 +156,4 @@ def _records(file: WandbFile) -> Iterator[Any]:
         raise InputError(f"{file.path}: not a file of an offline run of W&B.") from None
 
 
-WANDB = LogFormat("an offline run of W&B (run-ID.wandb)", _find)
+WANDB = LogFormat("offline runs of W&B (run-ID.wandb)", _find)
