@@ -103,7 +103,7 @@ class _Runs:
             frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
         ends = {tag: m for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
-            end = self._end(log, chosen, facts) if frame.is_empty() else max(tokens.to_list())
+            end = max(tokens.to_list(), default=self._end(log, chosen, facts))
             if end is None:
                 raise InputError(
                     "nothing tells how many tokens it had seen at its end: give "
