@@ -170,7 +170,7 @@ def test_a_live_run_appears_and_the_selection_stays(own_server: Server, window: 
 def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
     own_server: Server, window: Any
 ) -> None:
-    """A minute of both."""
+    """Twenty seconds of both."""
     results = own_server.results
     run = _live_run(results)
     code = (
@@ -179,7 +179,7 @@ def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
         "run = RunFolder(results / 'runs' / sys.argv[2]);"
         "began = time.monotonic();"
         "[(time.sleep(max(0, began + step - time.monotonic())), _grow(results, run, step))"
-        " for step in range(1, 61)]"
+        " for step in range(1, 21)]"
     )
     writer = subprocess.Popen(
         [sys.executable, "-c", code, str(results), run.run_id],
@@ -204,13 +204,13 @@ def test_a_writer_every_second_disturbs_nobody_and_loses_nothing(
         used += 1
     reader.join()
     assert writer.returncode == 0, errors
-    assert used >= 5
+    assert used >= 3
     steps = query(
         results,
         "SELECT list(step ORDER BY step) AS steps FROM metrics "
         f"WHERE run_id = '{run.run_id}' AND metric = 'val_loss'",
     )["steps"][0].to_list()
-    assert steps == list(range(1, 61))
+    assert steps == list(range(1, 21))
 
 
 def test_a_dark_window_gets_dark_figures_in_the_same_colours(server: Server, browser: Any) -> None:

@@ -1,12 +1,15 @@
 """Reading records: fast where a file is whole, line by line where it is damaged."""
 
+import errno
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from workbench.runs.files import plain_file
 from workbench.runs.records import FIELDS
 
 RECORD_SCHEMA = pl.Schema(
@@ -25,6 +28,7 @@ RECORD_SCHEMA = pl.Schema(
         "documents": pl.Int64,
     }
 )
+_LIMIT = 2 * 2**30  # bytes; a record takes some 150
 # A step has one number of tokens; tokens distinguish points whose step is not known.
 _KEY = ["metric", "step", "tokens", "estimator", "draws"]
 
@@ -43,8 +47,13 @@ def read_records(path: Path, offset: int = 0) -> Reading:
 
     An incomplete last line is left for later: its writer may still be writing it. A damaged line
     before that is reported and left out; the lines around it are read.
+
+    Raises:
+        OSError: it cannot be read, is a link or no file, or is larger than 2 GiB.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
+        if os.fstat(file.fileno()).st_size > _LIMIT:
+            raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
         file.seek(offset)
         content = file.read()
     end = content.rfind(b"\n") + 1
@@ -68,7 +77,7 @@ def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame
     problems: list[str] = []
     before = 0
     if offset:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             before = file.read(offset).count(b"\n")
     for number, line in enumerate(content.splitlines(), before + 1):
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.runs.files import replacing, signature
+from workbench.runs.files import plain_path, replacing, signature
 from workbench.runs.folder import RunFolder
 from workbench.store.metric_names import in_fractions, renamed
 from workbench.store.read_records import (
@@ -71,7 +71,7 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
     """What training measured, from the sealed file or else from the JSON lines."""
     if path == run.sealed_path:
         try:
-            return with_all_columns(pl.read_parquet(path))
+            return with_all_columns(pl.read_parquet(plain_path(path), glob=False))
         except (pl.exceptions.PolarsError, OSError) as error:
             if not run.records_path.exists():
                 raise InputError(
