@@ -112,8 +112,8 @@ def test_metrics_in_columns_are_read_with_the_runs_that_columns_distinguish(
 
 
 def test_rows_of_several_runs_in_one_are_asked_about(table: WriteTable) -> None:
-    rows = [f"{step},{k + 3}.{step},{k}" for k in (1, 2) for step in range(1, 4)]
-    path = table(*rows, header="step,val_loss,batch")
+    lines = [f"{step},{k + 3}.{step},{k}" for k in (1, 2) for step in range(1, 4)]
+    path = table(*lines, header="step,val_loss,batch")
     request = Request(columns={**FACTS, "tokens_per_step": "1000"})
     with pytest.raises(InputError, match=r"row 4 \(line 5\): steps begin again at 1.*--label"):
         read_source(path, request)
