@@ -36,7 +36,7 @@ from workbench.runs.folder import RunFolder, list_runs
 SHORT, LONG, TOKENS_A_STEP = 80, 100, 512
 FIRST = ("submitted", "starting", "starting", "starting", "starting")
 """When a study's first run is cancelled, study by study: the others find the imports done."""
-OTHERS = ("training", "waiting", "training", "last step")
+OTHERS = (*("training", "waiting", "training", "last step") * 2, "training")
 WITH_LONGER = 2  # studies, of those on a machine, whose runs have a longer one on their trunk
 PATIENCE_S = 900.0
 KEYS = {
