@@ -1,6 +1,6 @@
 """Run folders of somebody else, damaged or hostile, and what every command that reads one does.
 
-python benchmarks/damaged_folders.py [--only WORD] [--every N] [--real N] [--keep]
+python benchmarks/damaged_folders.py [--only WORD] [--commands NAME ...] [--real N] [--folder F]
 
 A small trained study is copied, one of its runs is damaged, and the commands that read what was
 damaged run on copies of that: in forks of one process, through the command line's own entry, and
@@ -12,6 +12,7 @@ all. Exit status 1 where anything failed.
 
 import argparse
 import hashlib
+import importlib
 import io
 import json
 import multiprocessing
@@ -389,13 +390,15 @@ class Bench:
         self.limit = limit
         self.kept, self.base, self.outside = folder / "kept", folder / "base", folder / "outside"
         self.ran = folder / "ran"
-        self.base.mkdir()
-        # In a process of its own: one that has threads of Polars' must not be forked.
-        other = multiprocessing.get_context("spawn").Process(target=make_base, args=(self.base,))
-        other.start()
-        other.join()
-        assert other.exitcode == 0
-        self.base.rename(self.kept)
+        if not self.kept.exists():
+            self.base.mkdir()
+            # In a process of its own: one that has threads of Polars' must not be forked.
+            spawn = multiprocessing.get_context("spawn")
+            other = spawn.Process(target=make_base, args=(self.base,))
+            other.start()
+            other.join()
+            assert other.exitcode == 0
+            self.base.rename(self.kept)
         self.name = sorted((self.kept / "results" / "runs").iterdir())[0].name
         self.usual: dict[str, float] = {}
         self.longest = 0.0
@@ -533,24 +536,27 @@ def listing(folder: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="cases that have this word in their names")
-    parser.add_argument("--command", default="", help="this command alone")
+    parser.add_argument("--commands", nargs="*", help="these commands alone")
+    parser.add_argument("--folder", type=Path, help="where the study is, or is made and left")
     parser.add_argument("--every", type=int, default=1, help="each N-th case")
     parser.add_argument("--real", type=int, default=20, help="so many as real commands at the end")
     parser.add_argument("--limit", type=int, default=60, help="seconds, however busy the machine")
-    parser.add_argument("--keep", action="store_true", help="leave the last copy")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="workbench-folders-"))
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="workbench-folders-"))
+    folder.mkdir(exist_ok=True)
     bench = Bench(folder, arguments.limit)
-    from workbench.running import worker  # noqa: F401 - what forks would import each
-
     chosen = [case for case in cases() if arguments.only in f"{case.what}, {case.how}"]
     chosen = chosen[:: arguments.every]
+    for module in ("store", "running.control", "store.parquet.export", "analysis.crossover"):
+        importlib.import_module(f"workbench.{module}")  # what each fork would import
     asked: Counter[str] = Counter()
     failed = 0
     pairs = [(case, name, False) for case in chosen for name in case.commands]
-    pairs = [pair for pair in pairs if arguments.command in ("", pair[1])]
+    pairs = [pair for pair in pairs if not arguments.commands or pair[1] in arguments.commands]
     step = max(1, len(pairs) // max(1, arguments.real))
     pairs += [(case, name, True) for case, name, _ in pairs[::step][: arguments.real]]
+    if any(name in TRAINED for _, name, _ in pairs):
+        importlib.import_module("workbench.running.worker")
     for case, name, real in pairs:
         asked["as real commands" if real else name] += 1
         wrong = bench.wrong(case, name, real=real)
@@ -561,7 +567,7 @@ def main() -> None:
         print(f"| {name} | {count} |")
     print(f"{len(chosen)} folders, {sum(asked.values())} commands, {failed} failed; the longest "
           f"took {bench.longest:.1f} s")  # fmt: skip
-    if not arguments.keep:
+    if not arguments.folder:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(bool(failed))
 

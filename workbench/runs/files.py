@@ -6,6 +6,7 @@ in `open(path, "rb", opener=plain_file)`, and what is read at once has a limit.
 
 import errno
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -90,7 +91,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: missing, unreadable, or no object.
     """
     try:
-        document = json.loads(read_bytes(path).decode("utf-8"))
+        document = parse_json(read_bytes(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: this is not the folder of a run.") from None
     except OSError as error:
@@ -102,12 +103,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text, as this workbench writes them: all its numbers are finite, and its
+    whole numbers below 2^64.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(
+        content.decode("utf-8"), parse_float=_finite, parse_int=_whole, parse_constant=_finite
+    )
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text[:20]} is no number of JSON's")
+
+
+def _whole(text: str) -> int:
+    if len(text) < 25 and abs(number := int(text)) < 2**64:
+        return number
+    raise ValueError(f"{text[:20]}... is too large a number")
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a file whole: a reader sees the old one or the new one, never a part."""
     try:
         with (
             replacing(path) as temporary,
-            open(temporary, "w", encoding="utf-8", opener=plain_file) as file,
+            open(temporary, "x", encoding="utf-8") as file,  # which never follows a link
         ):
             json.dump(document, file, indent=2, allow_nan=False)
             file.write("\n")
