@@ -15,10 +15,11 @@ _TIME = "imported_at"
 
 
 def check_folders(results: Path, runs: list[ImportedRun]) -> None:
-    """Check that no trained run would be overwritten.
+    """Check that no trained run would be overwritten, and no curve of another source lost.
 
     Raises:
-        InputError: a run was trained here under the same id.
+        InputError: a run was trained here under the same id, or has metrics of another source that
+            this one lacks.
     """
     for run in runs:
         folder = RunFolder(results / "runs" / run.run_id)
@@ -27,6 +28,24 @@ def check_folders(results: Path, runs: list[ImportedRun]) -> None:
                 f"{folder.path} was trained here and is never overwritten. Import under another "
                 "study name."
             )
+        if folder.config_path.exists():
+            _check_metrics(folder, run)
+
+
+def _check_metrics(folder: RunFolder, run: ImportedRun) -> None:
+    try:
+        before = folder.provenance_json()["source"]["file"]
+        metrics = set(pl.read_parquet(folder.sealed_path, columns=["metric"])["metric"])
+    except (WorkbenchError, pl.exceptions.PolarsError, OSError, KeyError, TypeError):
+        return  # damaged: it is written again
+    now = run.provenance["source"]["file"]
+    lost = sorted(metrics - set(run.records["metric"]))
+    if lost and now != before:
+        raise InputError(
+            f"{now} has a run that was imported from {before} with {', '.join(lost[:5])}, which "
+            "it lacks. All that is known of a run is imported together: put both sources into one "
+            "folder or table, or import this one under another study name."
+        )
 
 
 def write_run(results: Path, run: ImportedRun) -> bool:

@@ -31,8 +31,8 @@ def check_name(study: str | None) -> str:
         return StudyConfig(name=study).name
     except ValidationError:
         raise InputError(
-            f"--study {study}: expected at most 100 letters, digits, '.', '_' and '-', without a "
-            "leading dot."
+            f"--study {study}: expected at most 100 letters, digits, '.', '_' and '-', beginning "
+            "with neither '.' nor '-', and not a run's id."
         ) from None
 
 

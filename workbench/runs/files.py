@@ -40,25 +40,24 @@ def plain_file(path: str, flags: int) -> int:
         place = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     except NotADirectoryError:
         if os.path.islink(folder):
-            raise OSError(errno.ELOOP, f"{folder} is a link, which is not followed") from None
+            message = f"{folder} is a link, which is not followed"
+            raise OSError(errno.ELOOP, message, path) from None
         raise
     try:
         opened = os.open(
             name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=place
         )
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "is a link, which is not followed") from None
-        if error.errno == errno.ENXIO:  # of a FIFO that nobody reads, and of a socket
-            raise OSError(errno.ENXIO, "is no file") from None
-        raise
+        # ENXIO is that of a FIFO that nobody reads, and of a socket.
+        words = {errno.ELOOP: "is a link, which is not followed", errno.ENXIO: "is no file"}
+        raise OSError(error.errno, words.get(error.errno or 0, error.strerror), path) from None
     finally:
         os.close(place)
     mode = os.fstat(opened).st_mode
     if not stat.S_ISREG(mode):
         os.close(opened)
-        folder_instead = stat.S_ISDIR(mode)
-        raise OSError(errno.EINVAL, "is a folder" if folder_instead else "is no file")
+        words_of = "is a folder" if stat.S_ISDIR(mode) else "is no file"
+        raise OSError(errno.EINVAL, words_of, path)
     return opened
 
 
@@ -80,7 +79,7 @@ def read_bytes(path: Path, *, limit: int = DOCUMENT_LIMIT) -> bytes:
     """
     with open(path, "rb", opener=plain_file) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB")
+            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB", str(path))
         return file.read()
 
 

@@ -210,27 +210,67 @@ class RunFolder:
         write_json(self.status_path, asdict(updated))
 
     def request_cancel(self) -> None:
-        """Leave the request that whoever trains the run stops it for good."""
+        """Leave the request that whoever trains the run, or takes its lock next, stops it for good.
+
+        Raises:
+            WorkbenchError: the folder cannot be written.
+        """
         try:
-            open(self.cancel_path, "ab", opener=plain_file).close()
+            with open(self.cancel_path, "ab", opener=plain_file) as file:
+                os.utime(file.fileno())
         except OSError as error:
             raise WorkbenchError(
-                f"{self.cancel_path}: cannot be written: {error.strerror}."
+                f"{self.cancel_path}: cannot be written: {error.strerror}. The run goes on."
             ) from error
 
-    def plan_again(self, state: str = "planned") -> None:
+    def cancel_request(self) -> int:
+        """When the run was last asked to stop for good, in ns since 1970; 0 where it was not."""
+        try:
+            return self.cancel_path.lstat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def settle(self, state: str, error: str | None = None) -> RunStatus:
+        """The status of a run that nobody trains, brought to an end if it has none of its own.
+
+        A run that was asked to stop for good is cancelled, whatever `state` is.
+
+        Args:
+            state: failed or cancelled.
+
+        Raises:
+            AlreadyClaimed: a process has the run, and it alone writes its state.
+        """
+        with self.claim():
+            if self.stored_status().state in GOES_ON:
+                if self.cancel_path.exists():
+                    state, error = "cancelled", None
+                self.write_status(state=state, error=error, finished=time.time())
+            elif self.stored_status().state != "cancelled":
+                self.cancel_path.unlink(missing_ok=True)  # it came too late
+            return self.stored_status()
+
+    def plan_again(self, state: str = "planned", *, answered: int | None = None) -> bool:
         """Reset the state of a run that did not finish, so that it is started again.
 
         Args:
             state: planned, or submitted to a scheduler.
+            answered: the `cancel_request` that was there when the run was asked to start again; by
+                default the one that is there now.
+
+        Returns:
+            whether it did: not if it was asked meanwhile to stop for good.
 
         Raises:
             AlreadyClaimed: another process has started it already.
         """
         with self.claim():
+            if answered is not None and self.cancel_request() not in (0, answered):
+                return False
             self.cancel_path.unlink(missing_ok=True)
             if self.stored_status().state != "finished":
                 self.write_status(state=state, error=None, finished=None)
+            return True
 
     def claim(self) -> AbstractContextManager[None]:
         """Lock the run. The kernel unlocks it when the process ends, however it ends.

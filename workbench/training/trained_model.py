@@ -277,10 +277,11 @@ def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer
         prepared = PreparedData.open(run.results / data_folder)
     except InputError:
         prepared = None
-    if prepared is not None and prepared.manifest["request"]["tokenizer"] != tokenizer.identity:
+    if prepared is not None and prepared.manifest["tokenizer"] != tokenizer.identity:
         raise InputError(
-            f"data.tokenizer {config.data.tokenizer}: the file has changed since run "
-            f"{run.run_id} was trained. Put the old one back."
+            f"data.tokenizer {config.data.tokenizer}: its ids are others than run "
+            f"{run.run_id} was trained with: the file has changed, or had gaps in its ids. Put the "
+            "old file back, or train anew."
         )
     if tokenizer.vocabulary.size != config.model.vocab_size:
         raise InputError(
