@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import pickle
 import resource
+import runpy
 import shutil
 import signal
 import socket
@@ -348,25 +349,33 @@ def list_astray(bench: "Bench", run_id: str) -> None:
 
 
 class Forked:
-    """A process of Python as a fork of this one, which has imported what it needs."""
+    """In the place of `subprocess.Popen`: a module of ours as a fork of this process, which has
+    imported what it needs."""
 
-    def __init__(self, command: list[str], stderr: Any, env: dict[str, str], **_: Any) -> None:
+    def __init__(self, command: list[str], *, stdin: int, stdout: Any, stderr: Any,
+                 env: dict[str, str], **_: Any) -> None:  # fmt: skip
         (orders, mine), (theirs, replies) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if not self.pid:
             signal.alarm(600)
-            for descriptor, number in ((orders, 0), (replies, 1), (stderr.fileno(), 2)):
+            out = replies if stdout == subprocess.PIPE else stdout.fileno()
+            for descriptor, number in ((orders, 0), (out, 1), (stderr.fileno(), 2)):
                 os.dup2(descriptor, number)
             os.close(mine)
             os.close(theirs)
             os.environ.update(env)
             sys.argv = command[2:]
-            from workbench.running import warm
-
+            code = 1
             try:
-                warm.main()
+                runpy.run_module(command[2], run_name="__main__")
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            except BaseException:
+                traceback.print_exc()
             finally:
-                os._exit(0)
+                sys.stderr.flush()
+                os._exit(code)
         os.close(orders)
         os.close(replies)
         self.stdin = os.fdopen(mine, "wb", buffering=0)
@@ -451,7 +460,7 @@ class Bench:
         log = self.run / "log.txt"
         printed = out.read_text(errors="replace")
         if log.is_file() and not log.is_symlink() and log.stat().st_size < 2**30:
-            printed += log.read_text(errors="replace")
+            printed = log.read_text(errors="replace") + printed
         return code, printed, computed, os.times().elapsed - began
 
     def undisturbed(self, command: str) -> float:
@@ -512,7 +521,10 @@ def _in_fork(
         from workbench.cli import main
         from workbench.running import local
 
-        local.subprocess = SimpleNamespace(Popen=Forked, PIPE=None, DEVNULL=None)
+        if words[0] == "retry":  # `extend` has threads of Polars by then: it starts a real one
+            local.subprocess = SimpleNamespace(
+                Popen=Forked, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL
+            )
         main()
     except SystemExit as end:
         sys.stdout.flush()

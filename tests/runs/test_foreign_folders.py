@@ -59,7 +59,7 @@ def asked(results: Path, run: RunFolder) -> None:
 def test_no_file_of_a_run_leads_outside_or_hangs(
     how: str, results: Path, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    made = make_run("a", {1: 5.0}, state="failed", items=[0.1, -0.1])
+    made = make_run("a", {1: 5.0}, state="interrupted", items=[0.1, -0.1])
     kept = tmp_path / "kept"
     shutil.copytree(results, kept)
     for name in FILES:
@@ -78,7 +78,7 @@ def test_no_file_of_a_run_leads_outside_or_hangs(
 def test_no_folder_of_a_run_is_a_link(
     name: str, results: Path, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    run = make_run("a", {1: 5.0}, state="failed", items=[0.1, -0.1])
+    run = make_run("a", {1: 5.0}, state="interrupted", items=[0.1, -0.1])
     outside = tmp_path / "outside"
     shutil.move(run.path / name, outside)
     (run.path / name).symlink_to(outside)
@@ -91,7 +91,7 @@ def test_no_folder_of_a_run_is_a_link(
 
 
 def test_the_results_folder_may_be_a_link(results: Path, make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run("a", {1: 5.0}, state="failed")
+    run = make_run("a", {1: 5.0}, state="interrupted")
     shutil.move(run.path.parent, tmp_path / "elsewhere")
     run.path.parent.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "linked").symlink_to(results)
