@@ -6,6 +6,7 @@ in `open(path, "rb", opener=plain_file)`, and what is read at once has a limit.
 
 import errno
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -39,25 +40,24 @@ def plain_file(path: str, flags: int) -> int:
         place = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     except NotADirectoryError:
         if os.path.islink(folder):
-            raise OSError(errno.ELOOP, f"{folder} is a link, which is not followed") from None
+            message = f"{folder} is a link, which is not followed"
+            raise OSError(errno.ELOOP, message, path) from None
         raise
     try:
         opened = os.open(
             name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=place
         )
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "is a link, which is not followed") from None
-        if error.errno == errno.ENXIO:  # of a FIFO that nobody reads, and of a socket
-            raise OSError(errno.ENXIO, "is no file") from None
-        raise
+        # ENXIO is that of a FIFO that nobody reads, and of a socket.
+        words = {errno.ELOOP: "is a link, which is not followed", errno.ENXIO: "is no file"}
+        raise OSError(error.errno, words.get(error.errno or 0, error.strerror), path) from None
     finally:
         os.close(place)
     mode = os.fstat(opened).st_mode
     if not stat.S_ISREG(mode):
         os.close(opened)
-        folder_instead = stat.S_ISDIR(mode)
-        raise OSError(errno.EINVAL, "is a folder" if folder_instead else "is no file")
+        words_of = "is a folder" if stat.S_ISDIR(mode) else "is no file"
+        raise OSError(errno.EINVAL, words_of, path)
     return opened
 
 
@@ -79,7 +79,7 @@ def read_bytes(path: Path, *, limit: int = DOCUMENT_LIMIT) -> bytes:
     """
     with open(path, "rb", opener=plain_file) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB")
+            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB", str(path))
         return file.read()
 
 
@@ -90,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: missing, unreadable, or no object.
     """
     try:
-        document = json.loads(read_bytes(path).decode("utf-8"))
+        document = parse_json(read_bytes(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: this is not the folder of a run.") from None
     except OSError as error:
@@ -102,12 +102,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text, as this workbench writes them: all its numbers are finite, and its
+    whole numbers below 2^64.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(
+        content.decode("utf-8"), parse_float=_finite, parse_int=_whole, parse_constant=_finite
+    )
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text[:20]} is no number of JSON's")
+
+
+def _whole(text: str) -> int:
+    if len(text) < 25 and abs(number := int(text)) < 2**64:
+        return number
+    raise ValueError(f"{text[:20]}... is too large a number")
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a file whole: a reader sees the old one or the new one, never a part."""
     try:
         with (
             replacing(path) as temporary,
-            open(temporary, "w", encoding="utf-8", opener=plain_file) as file,
+            open(temporary, "x", encoding="utf-8") as file,  # which never follows a link
         ):
             json.dump(document, file, indent=2, allow_nan=False)
             file.write("\n")

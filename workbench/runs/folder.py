@@ -267,7 +267,12 @@ class RunFolder:
         with self.claim():
             if answered is not None and self.cancel_request() not in (0, answered):
                 return False
-            self.cancel_path.unlink(missing_ok=True)
+            try:
+                self.cancel_path.unlink(missing_ok=True)
+            except OSError as error:
+                raise WorkbenchError(
+                    f"{self.cancel_path}: cannot be removed: {error.strerror}."
+                ) from error
             if self.stored_status().state != "finished":
                 self.write_status(state=state, error=None, finished=None)
             return True

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench.errors import InputError
 from workbench.runs.files import plain_file
 from workbench.runs.records import FIELDS
 
@@ -49,13 +50,16 @@ def read_records(path: Path, offset: int = 0) -> Reading:
     before that is reported and left out; the lines around it are read.
 
     Raises:
-        OSError: it cannot be read, is a link or no file, or is larger than 2 GiB.
+        InputError: it cannot be read, is a link or no file, or is larger than 2 GiB.
     """
-    with open(path, "rb", opener=plain_file) as file:
-        if os.fstat(file.fileno()).st_size > _LIMIT:
-            raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
-        file.seek(offset)
-        content = file.read()
+    try:
+        with open(path, "rb", opener=plain_file) as file:
+            if os.fstat(file.fileno()).st_size > _LIMIT:
+                raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
+            file.seek(offset)
+            content = file.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     end = content.rfind(b"\n") + 1
     content = content[:end]
     if not content:
