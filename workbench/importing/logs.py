@@ -85,6 +85,8 @@ class _Runs:
             for tag, metric in chosen.metrics.items()
             for step, value in sorted(log.scalars.get(tag, {}).items())
         ]
+        if any(row[0] >= 2**63 for row in rows):
+            raise InputError("a step is too large for a whole number of 64 bits.")
         schema = {"step": pl.Int64, "metric": pl.String, "value": pl.Float64}
         frame = pl.DataFrame(rows, schema=schema, orient="row")
         tokens = pl.Series("total_tokens", [], dtype=pl.Int64)
@@ -101,7 +103,7 @@ class _Runs:
             frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
         ends = {tag: m for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
-            end = max(tokens.to_list(), default=self._end(log, chosen, facts))
+            end = self._end(log, chosen, facts) if frame.is_empty() else max(tokens.to_list())
             if end is None:
                 raise InputError(
                     "nothing tells how many tokens it had seen at its end: give "
@@ -117,9 +119,9 @@ class _Runs:
 
     def _end(self, log: RunLog, chosen: Tags, facts: Mapping[str, Any]) -> float | None:
         """Tokens at the end of a run that has no curve."""
-        counted = log.last.get(chosen.tokens or "")
-        end: float | None = facts.get("total_tokens", counted)
-        return end
+        if "total_tokens" in facts or chosen.tokens not in log.last:
+            return facts.get("total_tokens")
+        return log.last[chosen.tokens] * self.request.units.get("total_tokens", 1.0)
 
     def _sound(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         finite = frame.filter(pl.col("value").is_finite())

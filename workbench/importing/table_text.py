@@ -41,6 +41,11 @@ def read_delimited(path: Path, content: bytes) -> Read:
     except pl.exceptions.PolarsError as error:
         problem = _problem(text, separator, len(names), before, error)
         raise InputError(f"{path}: {problem}") from None
+    if frame.width != len(names):
+        raise InputError(
+            f"{path}, line {before + 1}: the header can be read as {len(names)} or {frame.width} "
+            "cells. Is a quotation mark in the wrong place?"
+        )
     frame.columns = [f"{position}" for position in range(frame.width)]
     frame = frame.with_row_index(ROW)
     named = {str(position): name for position, name in enumerate(names) if name}
