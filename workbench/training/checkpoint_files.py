@@ -199,7 +199,7 @@ class CheckedReader(FileSystemReader):
                 f"{path}: {item.storage_index.fqn} is not what was written (its digest differs)"
             )
         try:
-            loaded = torch.load(_Memory(content), map_location="cpu", weights_only=True)
+            loaded = torch.load(cast(Any, _Memory(content)), map_location="cpu", weights_only=True)
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DamagedCheckpoint(
