@@ -26,4 +26,4 @@ def test_an_example_reads_its_file(
         main()
     output = capsys.readouterr()
     assert ended.value.code in (0, None), output.err
-    assert "loss" in output.out or "alpha" in output.out
+    assert "last_tokens" in output.out or "alpha" in output.out

@@ -122,6 +122,28 @@ def test_a_run_that_cannot_be_read_costs_itself_and_is_named(tmp_path: Path) -> 
         logs(tmp_path, Request(FACTS), bad="it is damaged.")
 
 
+def test_a_label_that_is_nothing_is_refused(table: WriteTable, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--label sed: no column.*did you mean 'seed'"):
+        read_source(
+            table("ar,1,100,val_loss,1,3,0", header=f"{HEADER},seed"), Request(labels=("sed",))
+        )
+    with pytest.raises(InputError, match="--label sed: no column"):
+        logs(tmp_path, Request(FACTS, labels=("sed",)), run={"val_loss": [3.0]})
+
+
+def test_points_at_the_same_tokens_are_counted(tmp_path: Path) -> None:
+    columns = {key: value for key, value in FACTS.items() if key != "tokens_per_step"}
+    tags = {"val_loss": [3.0, 2.5, 2.0], "tokens": [10_000, 10_000, 30_000]}
+    assert logs(tmp_path, Request(columns), run=tags) == [("ar", None, "val_loss", 2)]
+    assert any("left out: 1" in note for note in logs.notes)  # type: ignore[attr-defined]
+
+
+def test_a_pace_that_is_given_is_believed_before_a_count(tmp_path: Path) -> None:
+    tags = {"val_loss": {1: 3.0, 2: 2.0}, "tokens": {1: 5.0, 2: 10.0}}
+    points = read_logs(tmp_path, {"run": partial(RunLog, tags)}, Request(FACTS))
+    assert points.frame["total_tokens"].to_list() == [100, 200]
+
+
 def test_a_negative_loss_costs_its_tag_in_that_run(tmp_path: Path) -> None:
     rows = logs(
         tmp_path, Request(FACTS, labels=("run",)),

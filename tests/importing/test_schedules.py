@@ -33,17 +33,17 @@ def lines(of: str, rates: list, offset: int = 0, tokens: range = TOKENS) -> list
     ]
 
 
-@pytest.mark.parametrize("name", ["scheduled-lr.csv", "runtime.csv"])
 def test_a_history_with_a_schedule_gives_the_runs_and_the_crossover_without_it(
-    results: Path, name: str
+    results: Path,
 ) -> None:
-    report = import_runs(FILES / name, "s", results)
     import_runs(FILES / "without.csv", "truth", results)
-    assert (report.runs, report.records) == (2, 80)
-    left_out = "lr" if name == "scheduled-lr.csv" else "_runtime, _timestamp"
-    assert f": {left_out}. --label" in report.notes[0]
-    (row,), (truth,) = (crossovers(results, of, "val_loss", "tokens") for of in ("s", "truth"))
-    assert row["crossover"] == truth["crossover"] == 2_000_000
+    (truth,) = crossovers(results, "truth", "val_loss", "tokens")
+    for name, left_out in (("scheduled-lr", "lr"), ("runtime", "_runtime, _timestamp")):
+        report = import_runs(FILES / f"{name}.csv", name, results)
+        assert (report.runs, report.records) == (2, 80)
+        assert f": {left_out}. --label" in report.notes[0]
+        (row,) = crossovers(results, name, "val_loss", "tokens")
+        assert row["crossover"] == truth["crossover"] == 2_000_000
 
 
 @pytest.mark.parametrize("kind", RATES)

@@ -16,6 +16,7 @@ from workbench.analysis.crossover import crossovers
 from workbench.analysis.curves import load_curves
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
+from workbench.importing.request import Request
 from workbench.runs.folder import RunFolder, list_runs
 from workbench.store import database_path, ingest, query
 
@@ -313,7 +314,8 @@ def test_values_and_tokens_come_back_bit_for_bit(
     path = folder / "curves.csv"
     rows = [f"ar,1000,100,val_loss,{tokens},{value!r}" for tokens, value in points.items()]
     path.write_text("\n".join([HEADER, *rows]))
-    import_runs(path, "s", folder)
+    units = {"total_tokens": 1.0, "unique_tokens": 1.0, "val_loss": 1.0}  # odd, and right
+    import_runs(path, "s", folder, request=Request(units=units))
     stored = query(folder, "SELECT tokens, value FROM metrics").rows()
     assert dict(stored) == points
 

@@ -1,7 +1,9 @@
 """Tables as spreadsheets, databases and programs write them: the same cells, or a clear refusal."""
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import polars as pl
@@ -43,7 +45,8 @@ SPELLINGS = {
     "blank lines": ("t.csv", text().replace("\n", "\n\n").encode() + b"\n,,\n"),
     "blank lines first": ("t.csv", b"\n\n" + text().encode()),
     "gzip": ("t.csv.gz", gzip.compress(text().encode())),
-    "gzip without its ending": ("t.csv", gzip.compress(text().encode())),
+    "bzip2": ("t.csv.bz2", bz2.compress(text().encode())),
+    "xz": ("t.tsv.xz", lzma.compress(text("\t").encode())),
     "a capital ending": ("T.CSV", text().encode()),
     "JSON lines": ("t.jsonl", "\n".join(map(json.dumps, OBJECTS)).encode()),
     "JSON lines, compressed": (
@@ -85,6 +88,7 @@ REFUSED = {
     ),
     "no header": ("t.csv", "1000,3.25\n2000,3.01\n", ["line 1", "names of the columns"]),
     "a line with more cells": ("t.csv", "a;b\n1;2\n\n1;2;3\n", ["line 4: 3 cells", "header has 2"]),
+    "a header with a stray quotation mark": ("t.csv", '"a",""b","c"\n1,2,3\n', ["line 1", "mark"]),
     "NUL characters": ("t.csv", "a,b\n1,\0\n", ["line 2", "NUL"]),
     "a spreadsheet": ("t.xlsx", "PK", [".csv", "Save it as CSV"]),
     "a broken line of JSON": ("t.jsonl", '{"a": 1}\n{"a": \n', ["line 2", "JSON"]),
@@ -119,7 +123,7 @@ def test_a_compressed_file_that_is_cut_off_is_named(tmp_path: Path, cut: int) ->
 def test_a_compressed_file_that_expands_without_end_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.importing.table._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("workbench.data.opening._ALWAYS_READ", 1 << 20)
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"0" * (2 << 20)))
     with pytest.raises(InputError, match="expands"):
         read_table(tmp_path / "t.csv.gz")

@@ -71,6 +71,13 @@ def test_a_pattern_that_does_not_fit_is_refused(pattern: str, words: list[str]) 
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("step", ["9" * 30, "9" * 400])
+def test_a_step_that_is_no_whole_number_of_64_bits_is_refused(tmp_path: Path, step: str) -> None:
+    (tmp_path / "t.log").write_text(f"s {step} l 4.0\n")
+    with pytest.raises(InputError, match="whole number"):
+        points(tmp_path / "t.log", r"s (?P<step>\d+) l (?P<val_loss>\S+)", tokens_per_step="100")
+
+
 @pytest.mark.parametrize("bad", [r"(a+)+$", r"(a|aa)+$", r"(.*a){20}$"])
 def test_no_pattern_takes_exponential_time(tmp_path: Path, bad: str) -> None:
     path = tmp_path / "t.log"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.importing.conftest import WriteEvents
 from tests.importing.test_event_folders import CASES, curves, noted
 from workbench.errors import InputError
 from workbench.importing.importer import read_source
@@ -74,6 +75,16 @@ def test_the_state_that_came_farthest_is_taken_of_each_run(tmp_path: Path) -> No
     assert points.frame.group_by("objective").len().sort("objective").rows() == [
         ("ar", 10), ("mdlm", 10),
     ]  # fmt: skip
+
+
+def test_event_files_beside_a_state_are_read_and_the_state_is_named(
+    source: Path, write_events: WriteEvents
+) -> None:
+    write_events(NAME, {"eval/loss": {1: 6.0}})
+    write(source / NAME / "trainer_state.json", [{"step": 1, "eval_loss": 5.0}])
+    points = read(source)
+    assert curves(points) == {"val_loss": [(1, 6.0)]}
+    assert noted(points, "TensorBoard event files are read", "trainer_state.json")
 
 
 @pytest.mark.parametrize(

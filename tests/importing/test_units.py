@@ -77,6 +77,10 @@ def test_a_percentage_in_all_runs_is_a_fraction_as_before(table: WriteTable) -> 
     assert points.notes == ["mmlu_acc is in percent, and imported as a fraction."]
 
 
+def test_a_run_at_its_first_step_has_no_odd_count_of_tokens(table: WriteTable) -> None:
+    assert read_source(table(row(d=0))).frame["total_tokens"].to_list() == [0]
+
+
 def test_a_unit_of_nothing_is_refused(table: WriteTable) -> None:
     with pytest.raises(InputError, match=r"--unit n_param=.*did you mean 'n_params'"):
         read_source(table(row()), Request(units={"n_param": 1e9}))

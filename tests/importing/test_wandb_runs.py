@@ -2,6 +2,7 @@
 
 import sys
 import zlib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,11 @@ def framed(contents: list[bytes]) -> bytes:
 
 
 def run_file(path: Path, name: str, rows: list[dict[str, float]]) -> Path:
-    from wandb.proto import wandb_internal_pb2
-
-    records = [wandb_internal_pb2.Record()]
+    messages = import_module("wandb.proto.wandb_internal_pb2")
+    records = [messages.Record()]
     records[0].run.display_name = name
     for number, row in enumerate(rows):
-        record = wandb_internal_pb2.Record()
+        record = messages.Record()
         record.history.step.num = number
         for key, value in row.items():
             item = record.history.item.add(value_json=str(value))
@@ -117,7 +117,7 @@ def test_a_session_that_counts_steps_anew_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_runs_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_ids(tmp_path: Path) -> None:
     for run in ("a", "b"):
         folder = tmp_path / f"offline-run-01-{run}"
         run_file(folder / f"run-{run}.wandb", "1b_2e_ar_1b", [{"eval/loss": 5.0, "tokens": 3.0}])
@@ -125,7 +125,7 @@ def test_runs_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
 
 
 def test_without_the_package_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb.proto", None)
+    monkeypatch.setitem(sys.modules, "wandb.proto.wandb_internal_pb2", None)
     with pytest.raises(InputError, match=r"pip install 'workbench\[wandb\]'"):
         read(REAL)
 

@@ -97,6 +97,13 @@ def test_a_table_of_runs_gives_the_last_value_of_what_is_known_as_a_metric() -> 
     assert {row["batch_size"] for row in rows} == {"32"}
 
 
+def test_tokens_of_a_table_of_runs_have_their_unit(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text((FILES / "wandb-runs.csv").read_text().replace('"2000000"', '"2.5"'))
+    rows, _ = preview(path, Request(units={"total_tokens": 1e6}))
+    assert {row["last_tokens"] for row in rows} == {2_500_000}
+
+
 def test_metrics_in_columns_are_read_with_the_runs_that_columns_distinguish(
     table: WriteTable,
 ) -> None:
@@ -112,8 +119,8 @@ def test_metrics_in_columns_are_read_with_the_runs_that_columns_distinguish(
 
 
 def test_rows_of_several_runs_in_one_are_asked_about(table: WriteTable) -> None:
-    rows = [f"{step},{k + 3}.{step},{k}" for k in (1, 2) for step in range(1, 4)]
-    path = table(*rows, header="step,val_loss,batch")
+    lines = [f"{step},{k + 3}.{step},{k}" for k in (1, 2) for step in range(1, 4)]
+    path = table(*lines, header="step,val_loss,batch")
     request = Request(columns={**FACTS, "tokens_per_step": "1000"})
     with pytest.raises(InputError, match=r"row 4 \(line 5\): steps begin again at 1.*--label"):
         read_source(path, request)

@@ -29,8 +29,27 @@ def find_runs(source: Path, request: Request) -> Loaders:
     for kind in LOG_FORMATS:
         found = kind.find(source, request)
         if found:
+            found = _with_note(found, kind, source, request)
             return found if kind is LM_EVAL else _with_results(found, source, request)
     return {}
+
+
+def _with_note(runs: Loaders, read: LogFormat, source: Path, request: Request) -> Loaders:
+    """The runs, the first of which notes what else the source has: several programs often log the
+    same training."""
+    later = LOG_FORMATS[LOG_FORMATS.index(read) + 1 :]
+    passed = [k.name for k in (TRAINER_STATE, WANDB) if k in later and k.find(source, request)]
+    if not passed:
+        return runs
+    note = f"{source}: of what is there, {read.name} are read, and {' and '.join(passed)} are not."
+    name, load = next(iter(runs.items()))
+    return {**runs, name: partial(_noted, load, note)}
+
+
+def _noted(load: Callable[[], RunLog], note: str) -> RunLog:
+    log = load()
+    log.notes.append(note)
+    return log
 
 
 def _with_results(runs: Loaders, source: Path, request: Request) -> Loaders:

@@ -36,8 +36,8 @@ def tokens_at(
     if log.over_tokens:
         return steps, False
     end = facts.get("total_tokens")
-    if tags.tokens is not None and not pace_given:
-        return _interpolated(log, tags.tokens, units.get("total_tokens", 1.0), steps), False
+    if tags.tokens in log.scalars and not pace_given:
+        return _interpolated(log, str(tags.tokens), units.get("total_tokens", 1.0), steps), False
     if "tokens_per_step" in facts:
         return np.round(steps * facts["tokens_per_step"]).astype(np.int64), False
     if log.steps_are_epochs and "unique_tokens" in facts:

@@ -9,7 +9,7 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.importing.log_facts import Given, check_known, first_names, given_facts
 from workbench.importing.log_tokens import tokens_at
-from workbench.importing.points import Points, negative_losses, read_points
+from workbench.importing.points import Points, check_labels, negative_losses, read_points
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, RunLog
 from workbench.importing.table import ROW, RawTable
@@ -54,6 +54,7 @@ class _Runs:
         self.not_in_table: list[str] = []
         self.counted_back: list[str] = []
         self.not_finite = 0
+        self.same_tokens = 0
 
     def read(self, name: str, load: Any) -> None:
         """Read one run, and take what can be taken of it."""
@@ -84,6 +85,8 @@ class _Runs:
             for tag, metric in chosen.metrics.items()
             for step, value in sorted(log.scalars.get(tag, {}).items())
         ]
+        if any(row[0] >= 2**63 for row in rows):
+            raise InputError("a step is too large for a whole number of 64 bits.")
         schema = {"step": pl.Int64, "metric": pl.String, "value": pl.Float64}
         frame = pl.DataFrame(rows, schema=schema, orient="row")
         tokens = pl.Series("total_tokens", [], dtype=pl.Int64)
@@ -100,7 +103,7 @@ class _Runs:
             frame = frame.with_columns(pl.lit(None, pl.Int64).alias("step"))
         ends = {tag: m for tag, m in chosen.metrics.items() if tag in log.last}
         if ends:
-            end = self._end(log, chosen, facts) if frame.is_empty() else tokens.max()
+            end = self._end(log, chosen, facts) if frame.is_empty() else max(tokens.to_list())
             if end is None:
                 raise InputError(
                     "nothing tells how many tokens it had seen at its end: give "
@@ -116,9 +119,9 @@ class _Runs:
 
     def _end(self, log: RunLog, chosen: Tags, facts: Mapping[str, Any]) -> float | None:
         """Tokens at the end of a run that has no curve."""
-        counted = log.last.get(chosen.tokens or "")
-        end: float | None = facts.get("total_tokens", counted)
-        return end
+        if "total_tokens" in facts or chosen.tokens not in log.last:
+            return facts.get("total_tokens")
+        return log.last[chosen.tokens] * self.request.units.get("total_tokens", 1.0)
 
     def _sound(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         finite = frame.filter(pl.col("value").is_finite())
@@ -131,7 +134,9 @@ class _Runs:
                 f"never negative: {metric[0]} of this run is left out."
             )
         finite = finite.filter(~pl.col("metric").is_in(wrong["metric"].unique().implode()))
-        return finite.unique(["metric", "total_tokens"], keep="last", maintain_order=True)
+        distinct = finite.unique(["metric", "total_tokens"], keep="last", maintain_order=True)
+        self.same_tokens += finite.height - distinct.height
+        return distinct
 
     def points(self) -> Points:
         """All of it, typed and checked."""
@@ -190,6 +195,11 @@ class _Runs:
             if names:
                 count = "1 run is" if len(names) == 1 else f"{len(names)} runs are"
                 notes.append(f"{count} left out, {why}: {first_names(names)}.")
+        if self.same_tokens:
+            notes.append(
+                "points of a metric at the tokens of a later one are left out: "
+                f"{self.same_tokens:,}."
+            )
         if self.not_finite:
             notes.append(f"values that are not finite are left out: {self.not_finite:,}.")
         return notes
@@ -200,6 +210,7 @@ class _Runs:
         point = {*of_points, "tokens_per_sample"}
         keys = list(dict.fromkeys(k for f in self.facts.values() for k in f if k not in point))
         facts = {n: {k: str(f[k]) for k in keys if k in f} for n, f in self.facts.items()}
+        check_labels(self.request.labels, [*keys, RUN])
         if RUN in self.request.labels:
             keys = list(dict.fromkeys([*keys, RUN]))
             facts = {name: {**known, RUN: name} for name, known in facts.items()}

@@ -73,14 +73,21 @@ def _check_shares(
     origin: str, frame: pl.DataFrame, labels: list[str], units: Mapping[str, float]
 ) -> None:
     """Refuse shares that are a percentage in some runs and a fraction in others."""
-    runs = frame.group_by(*RUN_LEVEL, *labels, "metric").agg(pl.col("value").max())
-    for metric in runs["metric"].unique().sort():
+    named = frame["metric"].unique().sort()
+    shares = [name for name in named if unit(name) == "fraction" and name not in units]
+    runs = frame.filter(pl.col("metric").is_in(shares))
+    runs = runs.group_by(*RUN_LEVEL, *labels, "metric").agg(pl.col("value").max())
+    for metric in shares:
         largest = runs.filter(pl.col("metric") == metric)["value"]
-        if unit(metric) == "fraction" and metric not in units and (largest > 1).any():
+        if (largest > 1).any():
             low = largest.filter((largest > 0) & (largest <= 1))
             if not low.is_empty():
                 raise InputError(
-                    f"{origin}: {metric} is at most {low.max():g} in some runs and up to "
-                    f"{largest.max():g} in others: a fraction in some, a percentage in others? If "
+                    f"{origin}: {metric} is at most {_largest(low):g} in some runs and up to "
+                    f"{_largest(largest):g} in others: fractions and percentages? If "
                     f"all are percentages: --unit {metric}=0.01; else write one unit for all."
                 )
+
+
+def _largest(values: pl.Series) -> float:
+    return float(values.to_numpy().max())

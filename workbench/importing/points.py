@@ -1,7 +1,7 @@
 """From a file's cells to points: typed and checked; one wrong cell refuses the whole file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from workbench.metrics import METRICS, OLD_NAMES
 from workbench.recipe.objectives import OBJECTIVES
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
-_FEW = 3
+_FEW, _MANY = 3, 10_000
 _SINGLE = (
     "every run has one point. Where rows are points of one curve, what changes from point to "
     "point, such as unique_tokens, has to be given for all: --column unique_tokens=N."
@@ -58,6 +58,8 @@ def read_points(table: RawTable, request: Request) -> Points:
         mapping = map_columns(str(table.path), table.columns, request.columns)
     except InputError as error:
         raise InputError("\n".join([str(error), *table.notes])) from None
+    if request.labels:
+        check_labels(request.labels, table.columns)
     check_headers(str(table.path), mapping.theirs, request.units)
     checker = _Checker(table, mapping, request.units)
     columns = [table.frame[ROW], *(checker.column(name) for name in KNOWN)]
@@ -77,7 +79,7 @@ def read_points(table: RawTable, request: Request) -> Points:
     frame, repeated = _without_repetition(frame, labels, table)
     if repeated:
         notes.append(f"rows that repeat another are left out: {repeated:,}.")
-    if _single(frame, labels):
+    if table.places is None and _single(frame, labels):
         scheduled = [*scheduled, _SINGLE]
     provenance = {
         "source": {"file": table.path.name, "sha256": table.sha256},
@@ -86,8 +88,25 @@ def read_points(table: RawTable, request: Request) -> Points:
     return Points(frame.drop(ROW), labels, provenance, [*notes, *scheduled])
 
 
+def check_labels(labels: Iterable[str], columns: Iterable[str]) -> None:
+    """Check that there are columns to label runs by.
+
+    Raises:
+        InputError: one is missing.
+    """
+    known = list(columns)
+    for name in labels:
+        if name not in known:
+            raise InputError(
+                f"--label {name}: no column is called so{suggestion(name, known) or '.'} "
+                f"There are {', '.join(known)}."
+            )
+
+
 def _single(frame: pl.DataFrame, labels: list[str]) -> bool:
     """Whether there are several runs, and each has one point of a metric."""
+    if frame.height > _MANY:
+        return False
     points = frame.group_by(*RUN_LEVEL, *labels, "metric").len()
     return points.height > _FEW and points["len"].max() == 1
 

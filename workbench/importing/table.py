@@ -1,24 +1,22 @@
 """A table file without interpretation: CSV as text, Parquet and JSON in their own types."""
 
-import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from workbench.data.opening import format_of, open_binary
 from workbench.errors import InputError
+from workbench.importing.table_json import read_json
 from workbench.importing.table_text import ROW, read_delimited
 
 _PARQUET_MARK = b"PAR1"
-_GZIP_MARK = b"\x1f\x8b"
-_MOST_BYTES = 1 << 30  # that a compressed table may expand to: all of it is held in memory
 _TEXT = (".csv", ".tsv", ".tab")
 _JSON = (".jsonl", ".ndjson", ".json")
-TABLES = "a .csv, .tsv, .jsonl or .parquet file, each also as .gz"
+TABLES = "a .csv, .tsv, .jsonl or .parquet file, each also as .gz, .zst, .bz2 or .xz"
 """What can be read, for messages."""
 _OTHERS = {
     ".xlsx": "Save it as CSV.",
@@ -55,18 +53,18 @@ class RawTable:
 
 def is_table(path: Path) -> bool:
     """Whether a file's name is that of a table."""
-    return _kind(path) in (*_TEXT, *_JSON, ".parquet")
+    return format_of(path) in (*_TEXT, *_JSON, ".parquet")
 
 
 def read_table(path: Path) -> RawTable:
     """The cells of a table: CSV with commas, semicolons or tabs, JSON lines, or Parquet, each also
-    compressed by gzip.
+    compressed.
 
     Raises:
         InputError: there is no such file, or it is of another kind, no text, damaged, or without
             rows.
     """
-    kind = _kind(path)
+    kind = format_of(path)
     if not is_table(path):
         raise InputError(f"{path}: expected {TABLES}. {_OTHERS.get(kind, '')}".rstrip())
     content = read_bytes(path)
@@ -75,24 +73,13 @@ def read_table(path: Path) -> RawTable:
     sha256 = hashlib.sha256(content).hexdigest()
     if kind == ".parquet":
         table = _read_parquet(path, content, sha256)
-    elif kind in _JSON:
-        from workbench.importing.table_json import read_json
-
-        frame, line, notes = read_json(path, content)
-        table = RawTable(path, sha256, frame, [n for n in frame.columns if n != ROW], line, notes)
     else:
-        frame, line, notes = read_delimited(path, content)
+        read = read_json if kind in _JSON else read_delimited
+        frame, line, notes = read(path, content)
         table = RawTable(path, sha256, frame, [n for n in frame.columns if n != ROW], line, notes)
     if table.frame.is_empty():
         raise InputError(f"{path}: there are no rows below the header.")
     return table
-
-
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -101,20 +88,13 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         InputError: it cannot be read, is cut off, or expands without end.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file.")
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP_MARK):
-            with gzip.open(io.BytesIO(content)) as compressed:
-                content = compressed.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: cut off or damaged: {error}. Get it again.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"{path}: expands to more than {_MOST_BYTES >> 30} GiB.")
-    return content
+        with open_binary(path) as opened:
+            return opened.read()
+    except InputError as error:
+        raise InputError(str(error).removeprefix("data.corpus: ")) from None
 
 
 def _read_parquet(path: Path, content: bytes, sha256: str) -> RawTable:

@@ -14,6 +14,7 @@ from workbench.importing.columns import literal
 
 ROW = "\0row"  # no file's column is called so
 _SEPARATORS = (",", "\t", ";", "|")
+_START = 1 << 20  # characters in which the header and the first row are looked for
 _NOTHING = ("NA", "N/A", "#N/A", "null", "None")
 # Of 3,125 nobody knows whether it is 3125; 3,01 and 0,125 and 1234,567 have decimals.
 _COMMA = r"^[+-]?\d+,\d+(?:[eE][+-]?\d+)?$"
@@ -40,6 +41,11 @@ def read_delimited(path: Path, content: bytes) -> Read:
     except pl.exceptions.PolarsError as error:
         problem = _problem(text, separator, len(names), before, error)
         raise InputError(f"{path}: {problem}") from None
+    if frame.width != len(names):
+        raise InputError(
+            f"{path}, line {before + 1}: the header can be read as {len(names)} or {frame.width} "
+            "cells. Is a quotation mark in the wrong place?"
+        )
     frame.columns = [f"{position}" for position in range(frame.width)]
     frame = frame.with_row_index(ROW)
     named = {str(position): name for position, name in enumerate(names) if name}
@@ -87,22 +93,23 @@ def decode(path: Path, content: bytes) -> str:
 
 def _without_comments(path: Path, text: str) -> tuple[int, str, str | None, list[str]]:
     """How many lines come before the table, the table, the separator if they name it, and notes."""
-    lines = text.split("\n")
     before, separator, last = 0, None, None
-    while before < len(lines) and (
-        not lines[before].strip()
-        or lines[before].startswith("#")
-        or re.fullmatch(r"sep=.", lines[before].strip("\ufeff"))
-    ):
-        if lines[before].startswith("sep="):  # Excel's own
-            separator = lines[before][4]
-        elif lines[before].startswith("#"):
-            last = lines[before].lstrip("#").strip()
-        before += 1
-    body = "\n".join(lines[before:])
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        line = text[start:end]
+        if re.fullmatch(r"sep=.", line):  # Excel's own
+            separator = line[4]
+        elif line.startswith("#"):
+            last = line.lstrip("#").strip()
+        elif line.strip():
+            break
+        before, start = before + 1, end + 1
+    body = text[start:]
     if last is None:
         return before, body, separator, []
-    cells = next(csv.reader([lines[before]], delimiter=separator or _separator(body)), [])
+    cells = next(csv.reader([body.partition("\n")[0]], delimiter=separator or _separator(body)), [])
     if cells and all(literal(cell) is not None for cell in cells):
         # numpy.savetxt and others put the names behind a comment's mark.
         note = f"{path.name}: the names of the columns are taken from the comment above them."
@@ -116,7 +123,7 @@ def _separator(text: str) -> str:
     several such the one that gives most."""
     widths = {}
     for mark in _SEPARATORS:
-        rows = filter(None, csv.reader(io.StringIO(text), delimiter=mark))
+        rows = filter(None, csv.reader(io.StringIO(text[:_START]), delimiter=mark))
         try:
             header = len(next(rows, []))
             first = len(next(rows, []))
@@ -127,11 +134,13 @@ def _separator(text: str) -> str:
 
 
 def _header(path: Path, text: str, separator: str, before: int) -> list[str]:
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    rows = csv.reader(io.StringIO(text[:_START]), delimiter=separator)
     try:
         names = [name.strip() for name in next(filter(None, rows))]
-    except (csv.Error, StopIteration) as error:
+    except csv.Error as error:
         raise InputError(f"{path}, line {before + 1}: no header ({error}).") from None
+    except StopIteration:
+        raise InputError(f"{path}: there are no rows.") from None
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(

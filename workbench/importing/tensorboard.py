@@ -161,4 +161,4 @@ def _continues(source: Path, folder: Path, events: Events, runs: dict[Path, _Run
     return False
 
 
-TENSORBOARD = LogFormat("a folder of TensorBoard event files", _find)
+TENSORBOARD = LogFormat("TensorBoard event files", _find)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from workbench.data.opening import COMPRESSIONS
 from workbench.errors import InputError
 from workbench.importing.attempts import Row, add_rows
 from workbench.importing.request import Request
@@ -20,7 +21,7 @@ from workbench.importing.table import read_bytes
 from workbench.importing.table_text import decode
 from workbench.importing.tags import is_token_count
 
-_SUFFIXES = (".log", ".txt", ".out", ".err", ".gz")
+_SUFFIXES = (".log", ".txt", ".out", ".err", *COMPRESSIONS)
 _COLOUR = r"\x1b\[[0-9;]*m"
 _THOUSANDS = r"^\d{1,3}(?:,\d{3})+$"
 _EXAMPLE = r"--pattern 'step (?P<step>\d+) .* loss (?P<train_loss>\S+)'"
@@ -108,7 +109,7 @@ def _numbers(file: Path, groups: pl.DataFrame, name: str, count: bool) -> pl.Ser
     numbers = texts.cast(pl.Float64, strict=False)
     wrong = numbers.is_null() & texts.is_not_null()
     if count:
-        wrong = wrong | (numbers < 0)
+        wrong = wrong | (numbers < 0) | ~numbers.is_finite()
     if name == "step":
         wrong = wrong | (numbers != numbers.round())
     if wrong.fill_null(False).any():

@@ -85,4 +85,4 @@ def _count_tokens(
     return [f"{path}: tokens were counted at step {last:,} alone; before it, each step is alike."]
 
 
-TRAINER_STATE = LogFormat(f"a {_NAME} of Hugging Face", _find)
+TRAINER_STATE = LogFormat(f"files {_NAME} of Hugging Face", _find)

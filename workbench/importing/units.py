@@ -85,7 +85,7 @@ def check_sizes(
     )
     each = (total_tokens / n_params).max()
     what = f"no run has more than {each:.3g} training tokens for each parameter"
-    checks.append(("total_tokens", each < _FEWEST_TOKENS, what))
+    checks.append(("total_tokens", 0 < each < _FEWEST_TOKENS, what))
     if unique_tokens is not None:
         epochs = (total_tokens / unique_tokens).max()
         what = f"total tokens are up to {epochs:,.0f} times the unique ones"

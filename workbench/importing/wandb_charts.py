@@ -22,8 +22,9 @@ def chart_runs(table: RawTable, request: Request) -> Loaders:
         InputError: the chart is over time or another quantity that tells no tokens.
     """
     axis, *rest = table.columns
-    parts = {name: _parts(name) for name in rest if not _BOUND.search(name)}
-    if not parts or None in parts.values():
+    all_parts = {name: _parts(name) for name in rest if not _BOUND.search(name)}
+    parts = {name: part for name, part in all_parts.items() if part is not None}
+    if not parts or (len(parts) < len(all_parts) and not any(map(_BOUND.search, rest))):
         return {}
     if not _STEPS.search(axis) and not is_token_count(axis):
         raise InputError(
@@ -33,9 +34,7 @@ def chart_runs(table: RawTable, request: Request) -> Loaders:
         )
     unit = request.units.get("total_tokens", 1.0) if is_token_count(axis) else 1.0
     runs: dict[str, dict[str, str]] = {}
-    for column, part in parts.items():
-        assert part is not None
-        run, metric = part
+    for column, (run, metric) in parts.items():
         if not _STEPS.search(metric):  # the x axis again, of each run
             runs.setdefault(run, {})[metric] = column
     return {run: partial(_read, table, axis, columns, unit) for run, columns in runs.items()}

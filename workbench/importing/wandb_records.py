@@ -7,7 +7,7 @@ block; before each piece stand its checksum, length and kind.
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -52,7 +52,7 @@ class WandbFile:
             )
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
+def _records(file: BinaryIO) -> Generator[bytes, None, int]:
     """Each record; returns the place behind the last whole one."""
     record, whole = bytearray(), _HEADER
     while True:

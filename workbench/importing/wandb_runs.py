@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _records(file: WandbFile) -> Iterator[Any]:
         InputError: W&B is not installed, or the file is not its own.
     """
     try:
-        from wandb.proto import wandb_internal_pb2
+        messages = import_module("wandb.proto.wandb_internal_pb2")  # it has no types
     except ImportError:
         raise InputError(
             f"{file.path}: offline runs of W&B are read by its own package: "
@@ -150,9 +151,9 @@ def _records(file: WandbFile) -> Iterator[Any]:
 
     try:
         for content in file.records():
-            yield wandb_internal_pb2.Record.FromString(content)
+            yield messages.Record.FromString(content)
     except DecodeError:
         raise InputError(f"{file.path}: not a file of an offline run of W&B.") from None
 
 
-WANDB = LogFormat("an offline run of W&B (run-ID.wandb)", _find)
+WANDB = LogFormat("offline runs of W&B (run-ID.wandb)", _find)

@@ -103,7 +103,7 @@ def load_exported(folder: Path) -> nn.Module:
     try:
         description = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: not an exported model ({error}).") from None
     if description.get("format") != FORMAT:
         raise InputError(f"{folder}: of format {description.get('format')!r}, expected {FORMAT}.")
