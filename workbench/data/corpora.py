@@ -4,7 +4,6 @@ A document is the pieces up to and including one that is its last. A new corpus 
 `pieces` and `signature`, and an entry in `open_corpus`; or a plug-in (`recipe.plugins`).
 """
 
-import glob
 import hashlib
 import os
 import sys
@@ -19,6 +18,7 @@ from workbench.messages import suggestion
 from workbench.recipe.declarations import CorpusPlugin
 from workbench.recipe.plugins import Installed
 from workbench.recipe.plugins_used import CORPUS_PLUGINS, corpus_plugin
+from workbench.runs.paths import globbed
 
 _SKIPPED = {"test", "tests", "idlelib", "site-packages", "__pycache__", "idle_test"}
 
@@ -67,7 +67,7 @@ def _matching(pattern: str) -> list[Path]:
     elif path.exists():
         files = [path]
     else:
-        files = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
+        files = [found for found in globbed(path) if found.is_file()]
     if not files:
         names = ["python-stdlib", *CORPUS_PLUGINS.names()]
         near = suggestion(pattern.partition(":")[0], names)

@@ -11,9 +11,7 @@ import fcntl
 import hashlib
 import io
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +37,7 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
-from workbench.runs.files import replacing
+from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
 Request = dict[str, Any]
 
@@ -132,11 +130,9 @@ def _once(
             prepared = find()
             if prepared is not None:
                 return prepared
-            building = Path(tempfile.mkdtemp(prefix=".building-", dir=results / "data"))
-            try:
+            sweep(results / "data")
+            with unfinished(results / "data" / "building", folder=True) as building:
                 return build(building)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise WorkbenchError(f"no space left on the disk of {results}.") from error
@@ -166,7 +162,6 @@ def _write_split(
     """
     shards = building / "shards"
     shards.mkdir()
-    shards.chmod(0o755)
     counts = _write_shards(shards, documents, split)
     fingerprint = _fingerprint(shards, tokenizer.identity)
     manifest = {
@@ -183,7 +178,7 @@ def _write_split(
     if folder.exists():
         shutil.rmtree(shards)
     else:
-        os.rename(shards, folder)
+        replace_durably(shards, folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
 from workbench.runs.files import replacing, write_json
 from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.tables import read_parquet
 
 _TIME = "imported_at"
 
@@ -80,7 +81,7 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
         provenance = folder.provenance_json()
         provenance.pop(_TIME, None)
         same = same and provenance == run.provenance
-        return same and pl.read_parquet(folder.sealed_path).equals(run.records)
+        return same and read_parquet(folder.sealed_path).equals(run.records)
     except (WorkbenchError, pl.exceptions.PolarsError, OSError):
         return False  # damaged: write it again
 

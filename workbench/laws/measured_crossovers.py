@@ -23,6 +23,7 @@ from workbench.errors import InputError
 from workbench.importing.reference import NAME, reference_file
 from workbench.metrics import higher_is_better, unit
 from workbench.recipe.objectives import BASELINE
+from workbench.runs.tables import read_csv
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import is_dataset
 
@@ -164,7 +165,7 @@ def _turned(tokens: Floats, values: Floats, higher: bool) -> float | None:
 @lru_cache(maxsize=1)
 def _shipped() -> tuple[MeasuredCrossover, ...]:
     """The shipped curves' crossovers, whatever the results folder has."""
-    table = pl.read_csv(reference_file()).sort("total_tokens")
+    table = read_csv(reference_file()).sort("total_tokens")
     points: list[MeasuredCrossover] = []
     for key, group in table.group_by("metric", "n_params", "unique_tokens", maintain_order=True):
         metric, n_params, unique = key

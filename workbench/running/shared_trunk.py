@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from workbench.runs.folder import ENDED, RunFolder, list_runs
 from workbench.runs.items import copy_items
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.started_as import as_provenance, started_as
+from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
 _LIKENESS = {
     "data": ("unique_tokens", "seed"),
@@ -161,16 +161,15 @@ def fill_from(source: RunFolder, folder: Path, step: int) -> None:
 def _link_whole(source: Path, target: Path) -> None:
     """Link a folder's files: the source may be removed, and no byte is on the disk twice."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".linked-", dir=target.parent))
+    sweep(target.parent)
     try:
-        shutil.copytree(source, temporary, copy_function=_link, dirs_exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        os.rename(temporary, target)
+        with unfinished(target, folder=True) as temporary:
+            shutil.copytree(source, temporary, copy_function=_link, dirs_exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+            replace_durably(temporary, target)
     except shutil.Error as error:  # of each file: where from, where to, and why not
         _, file, reason = error.args[0][0]
         raise WorkbenchError(f"{file}: cannot be written: {reason}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _link(source: str, target: str) -> None:
@@ -182,18 +181,13 @@ def _link(source: str, target: str) -> None:
 
 def _copy_records(source: Path, target: Path, last_step: int) -> None:
     """Append the records up to a step, where the longer run's are the same numbers."""
-    partial = target.with_suffix(".part")
-    try:
-        with open(partial, "w", encoding="utf-8") as copied:
-            for path, last in ((target, math.inf), (source, last_step)):
-                # An earlier start may have written some and no checkpoint: readers of the file
-                # have noted how far they have read.
-                for line in _lines(path):
-                    if json.loads(line)["step"] <= last:
-                        copied.write(line)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial, open(partial, "w", encoding="utf-8") as copied:
+        for path, last in ((target, math.inf), (source, last_step)):
+            # An earlier start may have written some and no checkpoint: readers of the file
+            # have noted how far they have read.
+            for line in _lines(path):
+                if json.loads(line)["step"] <= last:
+                    copied.write(line)
 
 
 def _lines(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.runs.files import replacing
+from workbench.runs.tables import read_parquet
 
 Floats = NDArray[np.float64]
 
@@ -201,6 +202,6 @@ def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFra
 
 def _readable(path: Path) -> list[pl.DataFrame]:
     try:
-        return [pl.read_parquet(path, glob=False).select(SCHEMA.names()).cast(dict(SCHEMA))]  # type: ignore[arg-type]
+        return [read_parquet(path).select(SCHEMA.names()).cast(dict(SCHEMA))]  # type: ignore[arg-type]
     except (OSError, pl.exceptions.PolarsError):
         return []

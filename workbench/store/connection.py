@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tenacity import (
 )
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.unfinished import replace_durably, unfinished
 from workbench.store.schema import (
     SCHEMA_VERSION,
     VIEWS,
@@ -36,6 +38,12 @@ READ_ONLY = {
 # The last statements that configure a reader. DuckDB would draw its progress bar into the output.
 LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
 _CONFIGURING = threading.Lock()
+_DESCRIPTORS: dict[Path, int] = {}
+_HOLDER = re.compile(r"held in (.*) \(PID (\d+)\)")
+
+
+class StoreLocked(WorkbenchError):
+    """Another process has had the store open all the time."""
 
 
 def database_path(results: Path) -> Path:
@@ -70,20 +78,24 @@ def connect(
     def attempt() -> duckdb.DuckDBPyConnection:
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
-            reader = duckdb.connect(str(path), read_only=True, config=dict(config))
+            reader = duckdb.connect(_literal(path), read_only=True, config=dict(config))
             _lock_configuration(reader)
             return reader
         if not path.exists():
             _create(path)
-        return duckdb.connect(str(path))
+        return duckdb.connect(_literal(path))
 
     try:
         with _writers_first(path.parent, timeout, writer=not read_only):
             return attempt()
     except duckdb.IOException as error:
         if _is_locked(error):
-            raise WorkbenchError(
-                f"{path} was still being written after {timeout:.0f} s. Try again."
+            holder = _HOLDER.search(str(error))
+            by = f"by process {holder[2]} ({holder[1]})" if holder else "by another process"
+            raise StoreLocked(
+                f"{path} was still open elsewhere after {timeout:.0f} s, {by}. While a program "
+                "reads the store nobody can write it, and the other way round: try again when that "
+                "one has closed it."
             ) from None
         raise InputError(f"{path}: cannot be opened: {_first_line(error)}") from None
     except duckdb.Error as error:
@@ -138,15 +150,28 @@ def _create(path: Path) -> None:
     Raises:
         WorkbenchError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        duckdb.connect(str(temporary)).close()
-        if not path.exists():
-            os.replace(temporary, path)
+        with unfinished(path, folder=True) as folder:
+            duckdb.connect(_literal(folder / path.name)).close()
+            if not path.exists():
+                replace_durably(folder / path.name, path)
     except (duckdb.Error, OSError) as error:
         raise WorkbenchError(f"{path}: cannot be made: {_first_line(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _literal(path: Path) -> str:
+    """A path as DuckDB takes it: `md:` or `~` at its beginning and `?` in it have a meaning there.
+
+    A folder with `?` in its path is called by a descriptor, open as long as the process.
+    """
+    name = str(path.absolute())
+    if "?" not in name:
+        return name
+    there = path.parent.stat()
+    known = _DESCRIPTORS.get(path.parent)
+    if known is None or not os.path.samestat(os.fstat(known), there):
+        known = _DESCRIPTORS[path.parent] = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    return f"/proc/self/fd/{known}/{path.name}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from workbench.conditions import Conditions, matching
 from workbench.errors import InputError
 from workbench.laws.law import Floats, Rows
 from workbench.messages import suggestion
+from workbench.runs.tables import read_csv, read_parquet
 
 REQUIRED = ("n_params", "total_tokens", "loss")
 _OPTIONAL = ("unique_tokens", "objective", "name", "compute")
@@ -163,10 +164,8 @@ def _read(path: Path) -> pl.DataFrame:
         raise InputError(f"{path}: no such file.")
     try:
         if kind == "parquet":
-            return pl.read_parquet(path)
-        frame = pl.read_csv(
-            path, infer_schema=False
-        )  # as text, so that messages can quote a bad cell
+            return read_parquet(path)
+        frame = read_csv(path, infer_schema=False)  # text: messages can quote a bad cell
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable {kind} table ({_first_line(error)}).") from None
     twice = [name for name in frame.columns if "_duplicated_" in name]
