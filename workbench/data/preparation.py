@@ -8,7 +8,6 @@ cut into quality tiers gives a folder for each tier from the same pass.
 
 import errno
 import fcntl
-import hashlib
 import io
 import json
 import shutil
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
+from workbench.data.shard_checks import fingerprint
 from workbench.data.sources import (
     TextSource,
     is_tiered,
@@ -37,6 +37,7 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
+from workbench.runs.forecasts import digest_of
 from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
 Request = dict[str, Any]
@@ -163,18 +164,19 @@ def _write_split(
     shards = building / "shards"
     shards.mkdir()
     counts = _write_shards(shards, documents, split)
-    fingerprint = _fingerprint(shards, tokenizer.identity)
+    tokens = fingerprint(shards, tokenizer.identity)
     manifest = {
         "format": FORMAT,
-        "fingerprint": fingerprint,
+        "fingerprint": tokens,
         "request": request,
         "tokenizer": tokenizer.identity,
         "vocabulary": vars(tokenizer.vocabulary),
         **counts,
         **details,
     }
+    manifest["digest"] = digest_of(manifest)
     (shards / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    folder = results / "data" / fingerprint[:16]
+    folder = results / "data" / tokens[:16]
     if folder.exists():
         shutil.rmtree(shards)
     else:
@@ -240,35 +242,3 @@ def _describe_sources(
             }
         )
     return described
-
-
-def check_shards(prepared: PreparedData) -> None:
-    """Check all bytes of prepared data against its fingerprint: about a second a gigabyte.
-
-    A damaged shard would otherwise train a model without an error.
-
-    Raises:
-        InputError: they are not the bytes that were written.
-    """
-    identity = str(prepared.manifest.get("tokenizer"))
-    try:
-        same = _fingerprint(prepared.folder, identity) == prepared.fingerprint
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}.") from None
-    if not same:
-        raise InputError(
-            f"{prepared.folder}: train.bin, held_out.bin or another shard there is damaged: the "
-            "tokens are not those that were written. Remove this folder and run again."
-        )
-
-
-def _fingerprint(folder: Path, identity: str) -> str:
-    digest = hashlib.sha256(f"{FORMAT}:{identity}".encode())
-    names = ["train.bin", "held_out.bin", "held_out_documents.npy"]
-    names += sorted(path.name for path in folder.glob("*.bin") if path.name not in names)
-    for name in names:
-        digest.update(f"{name}:{(folder / name).stat().st_size}".encode())
-        with open(folder / name, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

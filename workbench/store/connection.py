@@ -25,6 +25,7 @@ from workbench.store.schema import (
     VIEWS,
     column_statements,
     create_statements,
+    finite_statements,
     view_statements,
 )
 
@@ -243,7 +244,7 @@ def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
     if all(comments.get(name) == comment for name, (comment, _) in VIEWS.items()):
         return []
     columns = connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall()
-    return [*column_statements(set(columns)), *view_statements()]
+    return [*column_statements(set(columns)), *finite_statements(), *view_statements()]
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -105,7 +105,7 @@ def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) 
     report = IngestReport()
     for run in headless_runs(results):
         report.problems.append(f"{run.config_path} is missing; the run is left out.")
-    known = _known_sources(target)
+    known = _known_sources(target, timeout)
     for batch in _batches(runs, known, report):
         with writing(target, timeout=timeout) as connection:
             replace_runs(connection, batch)
@@ -152,10 +152,10 @@ def _batches(
         yield batch
 
 
-def _known_sources(path: Path) -> dict[str, str]:
+def _known_sources(path: Path, timeout: float) -> dict[str, str]:
     if not path.exists():
         return {}
-    with writing(path) as connection:
+    with writing(path, timeout=timeout) as connection:
         rows = connection.execute("SELECT run_id, source FROM ingested").fetchall()
     return dict(rows)
 
