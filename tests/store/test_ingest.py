@@ -1,16 +1,19 @@
 """Ingest: idempotent, whole runs or nothing, and never a loss."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.files import read_json, write_json
+from workbench.runs.forecasts import digest_of
 from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query
 
@@ -111,6 +114,51 @@ def test_a_corrupt_line_is_reported_and_costs_only_itself(results: Path, make_ru
     assert report.records == 2
     assert len(report.problems) == 1
     assert "line 2" in report.problems[0]
+
+
+def test_no_document_of_anybody_keeps_another_run_out(results: Path, make_run: MakeRun) -> None:
+    """Numbers that no column takes, NaN, half a surrogate pair, tables of other columns."""
+    huge = "1" + "0" * 400
+    for number, (old, new) in enumerate(
+        [
+            ('"lr": ', '"lr": NaN, "x": '), ('"n_params": ', f'"n_params": {huge}, "x": '),
+            ('"corpus": "', '"corpus": "\\ud800'), ('"data": {', '"data": [], "x": {'),
+            ('"steps": ', '"steps": 1e999, "x": '), ('"epochs": ', '"epochs": Infinity, "x": '),
+        ]
+    ):  # fmt: skip
+        path = make_run(f"r{number}", {1: 5.0}).config_path
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    for number, frame in enumerate(
+        [
+            pl.DataFrame({"step": ["x"], "metric": ["val_loss"]}),
+            pl.DataFrame({"step": [{"a": 1}], "metric": [1.5]}),
+            pl.DataFrame({"step": [1, -1, None], "metric": ["val_loss", "val_loss", None],
+                          "value": [float("nan"), 1.0, 2.0]}),
+        ]
+    ):  # fmt: skip
+        run = make_run(f"p{number}", {1: 5.0})
+        run.sealed_path.touch()
+        frame.write_parquet(run.sealed_path)
+    study = results / "studies" / "made.json"
+    study.write_text(study.read_text().replace('"question": "?"', f'"question": {huge}'))
+    document = {"runs": [{"expected": 10**400}, 3], "crossovers": [], "made_at": 1.0, "made": [1]}
+    forecast = results / "forecasts" / "made" / "f.json"
+    forecast.parent.mkdir(parents=True)
+    forecast.write_text(json.dumps({**document, "digest": digest_of(document)}))
+    make_run("good", {1: 5.0}, study="another")
+    report = ingest(results)
+    values = dict(query(results, "SELECT run_id, value FROM metrics WHERE step = 1").rows())
+    assert values["good"] == 5.0
+    assert values["p2"] is None
+    assert query(
+        results, "SELECT lr, epochs FROM runs WHERE run_id IN ('r0', 'r5')"
+    ).null_count().row(0) == (1, 1)
+    assert (
+        query(results, "SELECT count(*) FROM metrics WHERE step < 0 OR metric IS NULL").item() == 0
+    )
+    assert all(len(problem) < 1000 for problem in report.problems)
+    assert ingest(results).records == 0
 
 
 def test_one_broken_run_does_not_keep_out_the_others(results: Path, make_run: MakeRun) -> None:

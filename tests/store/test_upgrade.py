@@ -44,6 +44,15 @@ def test_a_question_to_an_old_store_is_answered(old: Path) -> None:
     assert answer.rows() == [("a", 4.0, None), ("b", 6.0, None)]
 
 
+def test_what_was_stored_of_nan_and_infinity_is_null(old: Path) -> None:
+    with duckdb.connect(str(database_path(old))) as store:
+        store.execute("UPDATE metrics SET value = 'nan', stderr = '-inf' WHERE run_id = 'b'")
+        store.execute("UPDATE runs SET lr = 'inf' WHERE run_id = 'b'")
+    answer = query(old, "SELECT value, stderr, lr FROM metrics JOIN runs USING (run_id)")
+    assert answer.filter(value=None, stderr=None, lr=None).height == 1
+    assert answer["value"].drop_nulls().to_list() == [5.0, 4.0]
+
+
 def test_old_runs_are_of_protocol_1_and_imported_ones_of_none(old: Path) -> None:
     answer = query(old, "SELECT run_id, protocol FROM runs ORDER BY run_id")
     assert answer.rows() == [("a", 1), ("b", None)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.paths import literal_for_duckdb
 from workbench.runs.unfinished import replacing, sweep, unfinished
 
 _Item = TypeVar("_Item")
@@ -60,8 +61,9 @@ def check_writable(results: Path) -> None:
     """Make a results folder where there is none, and check that it can be written.
 
     Raises:
-        InputError: it cannot be made or written.
+        InputError: it cannot be made or written, or no store can be in it.
     """
+    literal_for_duckdb(results)
     try:
         results.mkdir(parents=True, exist_ok=True)
         for folder in (results, results / "data", results / "runs"):

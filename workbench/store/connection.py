@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.paths import literal_for_duckdb
 from workbench.runs.unfinished import replace_durably, unfinished
 from workbench.store.schema import (
     SCHEMA_VERSION,
@@ -39,7 +40,6 @@ READ_ONLY = {
 # The last statements that configure a reader. DuckDB would draw its progress bar into the output.
 LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
 _CONFIGURING = threading.Lock()
-_DESCRIPTORS: dict[Path, int] = {}
 _HOLDER = re.compile(r"held in (.*) \(PID (\d+)\)")
 
 
@@ -79,12 +79,12 @@ def connect(
     def attempt() -> duckdb.DuckDBPyConnection:
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
-            reader = duckdb.connect(_literal(path), read_only=True, config=dict(config))
+            reader = duckdb.connect(literal_for_duckdb(path), read_only=True, config=dict(config))
             _lock_configuration(reader)
             return reader
         if not path.exists():
             _create(path)
-        return duckdb.connect(_literal(path))
+        return duckdb.connect(literal_for_duckdb(path))
 
     try:
         with _writers_first(path.parent, timeout, writer=not read_only):
@@ -153,26 +153,11 @@ def _create(path: Path) -> None:
     """
     try:
         with unfinished(path, folder=True) as folder:
-            duckdb.connect(_literal(folder / path.name)).close()
+            duckdb.connect(literal_for_duckdb(folder / path.name)).close()
             if not path.exists():
                 replace_durably(folder / path.name, path)
     except (duckdb.Error, OSError) as error:
         raise WorkbenchError(f"{path}: cannot be made: {_first_line(error)}") from error
-
-
-def _literal(path: Path) -> str:
-    """A path as DuckDB takes it: `md:` or `~` at its beginning and `?` in it have a meaning there.
-
-    A folder with `?` in its path is called by a descriptor, open as long as the process.
-    """
-    name = str(path.absolute())
-    if "?" not in name:
-        return name
-    there = path.parent.stat()
-    known = _DESCRIPTORS.get(path.parent)
-    if known is None or not os.path.samestat(os.fstat(known), there):
-        known = _DESCRIPTORS[path.parent] = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    return f"/proc/self/fd/{known}/{path.name}"
 
 
 @contextmanager

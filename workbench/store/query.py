@@ -103,7 +103,8 @@ def _with_values(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
 
 def _is_plain(kind: duckdb.sqltypes.DuckDBPyType) -> bool:
     if kind.id in ("list", "array", "struct"):
-        return all(_is_plain(inner) for _, inner in kind.children if not isinstance(inner, int))
+        inner = [child for _, child in kind.children]  # of an array, its length as well
+        return all(_is_plain(one) for one in inner if isinstance(one, duckdb.sqltypes.DuckDBPyType))
     return kind.id in _PLAIN
 
 
