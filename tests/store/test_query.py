@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.made_runs import run_maker
+from tests.made_runs import MakeRun, run_maker
 from tests.store.hostile import checksum, statements
 from workbench.cli.output import emit
 from workbench.errors import InputError
