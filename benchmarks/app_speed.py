@@ -87,7 +87,7 @@ def main() -> None:
             ingest(results)
         server = start_server(results, Path(folder) / "log.txt")
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        url = f"{server.url}/curves?study={STUDY}&metric=val_loss"
+        url = f"{server.url}/curves?token={server.token}&study={STUDY}&metric=val_loss"
         try:
             cold, sent = first_figure(browser, url)
             again = [first_figure(browser, url)[0] for _ in range(REPEATS)]

@@ -8,23 +8,21 @@ They are parsed here and checked row by row in Python: no text of a user's reach
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.toml_text import split_outside, toml_value
 
 _EXAMPLE = (
     "expected COLUMN OP VALUE, such as n_params >= 1e6 or model.dropout in (0, 0.1), joined by "
     "and; OP is =, !=, <, <=, >, >= or in"
 )
-# What is not cut: quotes and brackets. A comma joins like `and`, as it does in KEY=VALUE,KEY=VALUE.
-_QUOTED = r"\"(?:\\.|[^\"\\])*\"|'[^']*'"
-_WHOLE = rf"{_QUOTED}|\((?:{_QUOTED}|[^()])*\)|\[(?:{_QUOTED}|[^\[\]])*\]"
-_JOINT = r"\s+and(?=\s|$)|,"
-_PIECE = re.compile(r"(.+?)\s*(<=|>=|!=|=|<|>|\s+in\s*(?=\())\s*(.+)", re.IGNORECASE)
+# A comma joins like `and`, as it does in KEY=VALUE,KEY=VALUE.
+_JOINT = r"\sand(?=\s|$)|,"
+_OP = re.compile(r"<=|>=|!=|=|<|>|\sin\s*(?=\()", re.IGNORECASE)
 _NOT_BARE = r"[=<>!()]|^$"  # in a bare word they would be a condition gone wrong
 _NONE = ("none", "null")
 _SHOWN = 12  # values or columns that a message lists
@@ -72,7 +70,7 @@ def parse_conditions(texts: Iterable[str] | None, option: str) -> Conditions:
     Raises:
         InputError: a piece is no condition; the message names the option and the piece.
     """
-    pieces = [piece for text in texts or () for piece in _split(text, _JOINT)]
+    pieces = [piece for text in texts or () for piece in split_outside(text, _JOINT)]
     return tuple(_condition(piece, option) for piece in pieces)
 
 
@@ -119,34 +117,16 @@ def matching(
     raise InputError(f"{source}: no row with {wanted}. {_existing(rows, conditions, met)}")
 
 
-def toml_value(text: str) -> Any:
-    """A value as TOML has it; a bare word is a string."""
-    try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-
-
-def _split(text: str, joint: str) -> list[str]:
-    """The pieces between joints that are outside quotes and brackets."""
-    parts = [""]
-    for match in re.finditer(rf"({_WHOLE})|({joint})|(.)", text, re.IGNORECASE | re.DOTALL):
-        if match[2] is not None:
-            parts.append("")
-        else:
-            parts[-1] += match[0]
-    return [part.strip() for part in parts]
-
-
 def _condition(piece: str, option: str) -> Condition:
-    match = _PIECE.fullmatch(piece)
-    if match is None:
+    match = _OP.search(piece, 1)  # a column has a letter at least
+    if match is None or not piece[match.end() :].strip():
         raise InputError(f"{option} {piece}: {_EXAMPLE}.")
-    column, op, text = match[1].strip(), match[2].strip().lower(), match[3].strip()
+    column, op = piece[: match.start()].strip(), match[0].strip().lower()
+    text = piece[match.end() :].strip()
     if column[0] in "'\"" and column[-1] == column[0]:
         column = column[1:-1]
     if op == "in" and text.endswith(")"):
-        texts = _split(text[1:-1], ",")
+        texts = split_outside(text[1:-1], ",")
         return Condition(column, op, tuple(_value(part, piece, option) for part in texts))
     return Condition(column, op, _value(text, piece, option))
 
@@ -154,7 +134,7 @@ def _condition(piece: str, option: str) -> Condition:
 def _value(text: str, piece: str, option: str) -> Any:
     if text.lower() in _NONE:
         return None
-    value = toml_value(text)
+    value = toml_value(text, f"{option} {piece}")
     if isinstance(value, str) and text[:1] not in "'\"" and re.search(_NOT_BARE, text):
         raise InputError(f"{option} {piece}: {_EXAMPLE}. Values with such signs stand in quotes.")
     return value
@@ -180,8 +160,16 @@ def _text(value: Any) -> str:
         return f"{value:.15g}"
     if not isinstance(value, str):
         return json.dumps(list(value) if isinstance(value, tuple) else value, default=str)
-    plain = toml_value(value) == value and not re.search(_NOT_BARE + rf"|{_JOINT}", value)
+    plain = _reads_as(value) and not re.search(_NOT_BARE + rf"|{_JOINT}", value)
     return value if plain and value.lower() not in _NONE else json.dumps(value)
+
+
+def _reads_as(text: str) -> bool:
+    """Whether a text, written bare, is read as itself."""
+    try:
+        return bool(toml_value(text, "") == text)
+    except InputError:
+        return False
 
 
 def _distinct(rows: Iterable[Mapping[str, Any]], column: str) -> list[Any]:

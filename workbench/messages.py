@@ -3,18 +3,20 @@
 import difflib
 import json
 import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.toml_text import split_outside
 
-_OUTSIDE_LISTS = r",(?=(?:[^][]|\[(?:[^][]|\[[^][]*\])*\])*$)"
-"""A comma that only whole lists follow, or lists of lists."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet computes, or runs."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """ ", did you mean 'x'?" where a known name is close, else nothing."""
+    if len(str(word)) > 100:
+        return ""
     by_folded = {str(name).casefold(): name for name in known}
     close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""
@@ -67,6 +69,25 @@ def _valid(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file: text that a spreadsheet would take for a formula stands after a '.
+
+    Numbers stay as they are, also those that are text, such as "-0.5".
+    """
+    plain = plain_value(value)
+    if isinstance(plain, str) and plain.startswith(FORMULA) and not _is_number(plain):
+        return f"'{plain}"
+    return plain
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def duration(seconds: float) -> str:
     """Seconds for people."""
     if seconds < 100:
@@ -83,7 +104,8 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
         InputError: a piece without a name or a value.
     """
     values: dict[str, str] = {}
-    for piece in (part for text in given or [] for part in re.split(_OUTSIDE_LISTS, text)):
+    pieces = (part for text in given or [] for part in split_outside(text, ",", quotes=False))
+    for piece in pieces:
         name, equals, value = (part.strip() for part in piece.partition("="))
         if not (name and equals and value):
             raise InputError(f"{option} {piece}: expected name=value.")

@@ -5,6 +5,7 @@ import io
 import streamlit as st
 
 from workbench.figures.any_table import quick_figure, spans_decades
+from workbench.figures.theme import csv_frame
 from workbench.store import schema_rows
 from workbench.store.query_process import ROWS, TIME_S, query_in_subprocess
 from workbench.viewing.cached_store import cached
@@ -74,7 +75,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         def file(kind: str = kind) -> bytes:
             buffer = io.BytesIO()
             if kind == "CSV":
-                answer.write_csv(buffer)
+                csv_frame(answer).write_csv(buffer)
             else:
                 answer.write_parquet(buffer)
             return buffer.getvalue()

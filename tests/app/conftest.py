@@ -1,16 +1,16 @@
 """A trained quickstart, the app that shows it, and a browser to look at the app."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -77,8 +77,14 @@ class Server:
     """The app as `workbench app` starts it."""
 
     url: str
+    token: str
     process: subprocess.Popen[bytes]
     results: Path
+
+    @property
+    def cookie(self) -> dict[str, str]:
+        """The header that a browser sends once it has opened the printed link."""
+        return {"Cookie": f"workbench-{self.url.rpartition(':')[2]}={self.token}"}
 
 
 def free_port() -> int:
@@ -87,23 +93,22 @@ def free_port() -> int:
         return int(made.getsockname()[1])
 
 
-def start_server(results: Path, log: Path) -> Server:
-    """Start it, and wait until it answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "workbench.cli", "app", "--no-browser", "--port", str(port)]
+def start_server(
+    results: Path, log: Path, *options: str, through: Sequence[str] = (), **environment: str
+) -> Server:
+    """Start it, through another command where one is given, and wait for the link it prints."""
+    command = [*through, sys.executable, "-m", "workbench.cli", "app", "--results", str(results)]
+    command += ["--port", str(free_port()), *(options or ("--no-browser",))]
     with open(log, "wb") as file:
         process = subprocess.Popen(
-            [*command, "--results", str(results)],
-            stdout=file, stderr=file, env=dict(os.environ),
-        )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
+            command, stdout=file, stderr=file, env={**os.environ, **environment}
+        )
     for _ in range(600):
-        try:
-            urlopen(f"{url}/_stcore/health", timeout=1).read()
-            return Server(url, process, results)
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
+        link = re.search(r"(http://\S+)/(?:\?token=(\S+))?\n", log.read_text())
+        if link:
+            return Server(link[1], link[2], process, results)
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
     raise AssertionError(f"the app did not start: {log.read_text()}")
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from workbench.data.tokenizers import JsonTokenizer
+from workbench.data.tokenizers import load_tokenizer
 from workbench.planning.gpus import GPUS
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
@@ -68,7 +68,7 @@ def test_on_a_gpu_it_would_train_the_papers_shape(gpu: ModuleType, tmp_path: Pat
         objectives=["ar", "mdlm"], compile=False, eager=False,
     )  # fmt: skip
     plan = plan_study(load_recipe(write_recipe(tmp_path, arguments, "cuda")), tmp_path)
-    assert JsonTokenizer(tmp_path / "tokenizer.json").vocabulary.size == 50_304
+    assert load_tokenizer(str(tmp_path / "tokenizer.json")).vocabulary.size == 50_304
     told = [(run.objective, run.config.training.compile) for run in plan.runs]
     assert told == [("ar", False), ("ar", True), ("mdlm", False), ("mdlm", True)]
     assert {run.n_params for run in plan.runs} == {1_086_196_992}

@@ -19,6 +19,19 @@ from workbench.recipe import load_recipe
 RECIPES = {
     "misspelt key": ("lr = 3e-3", "learning_rte = 3e-3", ["training.learning_rte", "Keys here"]),
     "misspelt key with a near one": ("lr = 3e-3", "lrr = 3e-3", ["training.lrr", "'lr'"]),
+    **{
+        f"a study called {name[:9]!r}": ('name = "tiny"', f"name = {json.dumps(name)}", words)
+        for name, words in {
+            "-rf": ["study.name", "beginning with neither '.' nor '-'"],
+            ".hidden": ["study.name", "beginning"],
+            "..": ["study.name", "beginning"],
+            "a/b": ["study.name", "letters, digits"],
+            "a\x1b[2J": ["study.name", "letters, digits"],
+            "": ["study.name", "letters, digits"],
+            "a" * 101: ["study.name", "100 characters"],
+            "0123456789ab": ["study.name", "a run's id"],
+        }.items()
+    },
     "misspelt table": ("[model]", "[modle]", ["[modle]", "'model'"]),
     "negative rate": ("lr = 3e-3", "lr = -3e-3", ["training.lr", "-0.003", "greater than 0"]),
     "rate that is not a number": ("lr = 3e-3", "lr = nan", ["training.lr", "finite"]),

@@ -8,10 +8,12 @@ import pty
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from workbench.cli.output import emit
-from workbench.messages import pretty
+from workbench.figures.theme import csv_frame
+from workbench.messages import csv_cell, pretty
 
 ROWS = [
     {"name": "a" * 60, "value": 0.5, "none": None},
@@ -26,6 +28,22 @@ def test_csv_and_json_give_back_what_went_in(capsys: pytest.CaptureFixture[str])
     read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [float(row["value"]) for row in read] == [0.5, 2e12]
     assert [row["none"] for row in read] == ["", ""], "a missing value is empty, not 0"
+
+
+def test_what_a_spreadsheet_would_compute_is_text_in_csv_and_numbers_stay_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cells = {"=cmd|' /C calc'!A0": "'=", "+1+1": "'+", "-2+3": "'-", "@SUM(1)": "'@", "\tx": "'\t"}
+    cells |= {"-0.5": "-0", "+3": "+3", "-1e-5": "-1", "a=1": "a=", "": ""}
+    emit([{"=1": text, "value": -0.5} for text in cells], "csv")
+    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline="")))
+    assert [row["'=1"][:2] for row in read] == list(cells.values())
+    assert {row["value"] for row in read} == {"-0.5"}
+    assert csv_cell("\r=1") == "'\r=1"
+    frame = csv_frame(pl.DataFrame({"=1": [*cells, None], "value": [-0.5] * (len(cells) + 1)}))
+    assert [text[:2] for text in frame["'=1"][:-1]] == list(cells.values())
+    assert frame["'=1"][-1] is None
+    assert frame["value"].dtype == pl.Float64
 
 
 def test_a_pipe_gets_whole_lines_and_names_are_text(capsys: pytest.CaptureFixture[str]) -> None:

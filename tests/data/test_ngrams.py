@@ -180,9 +180,9 @@ def test_long_held_out_text_is_sampled_by_whole_documents(
     path = tmp_path / "text.txt"
     path.write_text("".join(words(rng, 20) + "\n" for _ in range(200)))
     prepared = prepare(config(path, seq_len=64, validation_tokens=4096), tmp_path / "results")
-    whole = audit._documents(prepared)
+    whole = audit.held_out_texts(prepared)
     monkeypatch.setattr(audit, "SAMPLE_TOKENS", 1000)
-    sampled = audit._documents(prepared)
+    sampled = audit.held_out_texts(prepared)
     assert 1 < len(sampled) < len(whole)
 
     def documents(texts: Texts) -> list[bytes]:

@@ -124,10 +124,11 @@ def test_parquet_and_json_lines_give_the_same_shards(tmp_path: Path) -> None:
 def test_hub_data_is_read_from_a_local_folder_in_the_hubs_format(tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
     folder.mkdir()
-    rows = [json.dumps({"text": f"row {i} of the set"}) for i in range(100)]
+    rows = [json.dumps({"text": f"row {i} of the set" if i != 7 else None}) for i in range(101)]
     (folder / "train.jsonl").write_text("\n".join(rows) + "\n")
     prepared = prepare(config(f"hf:{folder}"), tmp_path / "results")
     assert prepared.manifest["documents"] == 100
+    assert prepared.seen["read"][0]["left_out"] == {"null": 1}
 
 
 def test_bpe_tokens_are_whole_and_fewer_than_bytes(lines: Path, tmp_path: Path) -> None:
@@ -150,7 +151,8 @@ def test_bpe_tokens_are_whole_and_fewer_than_bytes(lines: Path, tmp_path: Path) 
         ("a.jsonl", b'{"text": "x"}\n{"text": 3}\n', ["line 2", '"text"', "data.text_key"]),
         ("a.jsonl", b'{"text": "x"}\n{broken\n', ["line 2", "JSON"]),
         ("a.parquet", b"not parquet", ["a.parquet", "Parquet"]),
-        ("a.csv", b"x", [".csv", ".jsonl"]),
+        ("a.csv", b"x", ["a.csv", "columns are x", "data.text_key"]),
+        ("a.docx", b"x", [".docx", ".jsonl", "data.suffixes"]),
         ("a.txt", b"only one line\n", ["1 document", "blank-line"]),
         ("a.txt", b"few\nwords\n", ["data.validation_tokens", "half"]),
     ],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data import PreparedData, prepare, shard_checks
+from workbench.data import PreparedData, shard_checks
+from workbench.data.preparation import prepare
 from workbench.data.shard_checks import check_run_data, check_shards
 from workbench.errors import InputError
 from workbench.recipe import DataConfig

@@ -11,6 +11,8 @@ from tests.end_to_end.conftest import run_workbench
 STEPS, STOP_AT = 8, 4
 Losses = dict[tuple[str, int], float]
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:

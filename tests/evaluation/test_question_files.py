@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.data.tokenizers import ByteTokenizer, JsonTokenizer, train_bpe
+from workbench.data.tokenizers import ByteTokenizer, load_tokenizer, train_bpe
 from workbench.errors import InputError
 from workbench.evaluation.mmlu import LETTERS, TEXTS, read_mmlu
 from workbench.evaluation.question_files import encode_pairs, in_tokens, read_hellaswag
@@ -114,7 +114,7 @@ def test_shots_without_a_dev_file_are_refused(tmp_path: Path) -> None:
 
 def test_a_token_across_the_border_belongs_to_the_continuation(tmp_path: Path) -> None:
     train_bpe(iter(["the cat sat on the mat " * 50]), 300, tmp_path / "t.json")
-    for tokenizer in (ByteTokenizer(), JsonTokenizer(tmp_path / "t.json")):
+    for tokenizer in (ByteTokenizer(), load_tokenizer(str(tmp_path / "t.json"))):
         pairs = [("the cat ", "sat"), ("the", " mat"), ("", "mat")]
         for pair, (context, answer) in zip(pairs, encode_pairs(tokenizer, pairs), strict=True):
             assert tokenizer.decode([*context, *answer]) == "".join(pair)

@@ -8,6 +8,7 @@ import pytest
 from tests.importing.conftest import HEADER, ROWS, WriteTable
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
+from workbench.importing.request import Request
 
 GOOD = ROWS[0]
 
@@ -119,12 +120,12 @@ def test_a_row_that_is_there_twice_counts_once(results: Path, table: WriteTable)
         ("a.csv", HEADER.encode() + b"\n", "no rows"),
         ("a.csv", f"{HEADER}\n{GOOD}\nar,1,1,\xff".encode("latin-1"), "line 3: not UTF-8"),
         ("a.csv", f"{HEADER},value\n{GOOD},1\n".encode(), "two columns are called value"),
-        ("a.csv", HEADER.replace(",", ";").encode() + b"\nar;1\n", "separated by commas"),
+        ("a.csv", HEADER.replace(",", ";").encode() + b"\nar;1\n", "unique_tokens, row 1"),
         ("a.csv", f"{HEADER}\nar,1,1,val_loss,1,\n".encode(), "no row has a value"),
         ("a.parquet", b"", "empty"),
         ("a.parquet", b"not parquet", "not a Parquet file"),
         ("a.parquet", b"PAR1 broken PAR1", "damaged Parquet"),
-        ("a.txt", b"x", "expected a .csv or .parquet"),
+        ("a.txt", b"x", "expected a .csv, .tsv, .jsonl or .parquet"),
         ("a.csv", None, "no such file"),
         ("a.parquet", None, "no such file"),
         ("nowhere", None, "no such file or folder"),
@@ -141,7 +142,7 @@ def test_a_file_that_is_no_table_is_named(
 
 def test_a_folder_without_event_files_is_named(tmp_path: Path, results: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", results, "no TensorBoard event files")
+    refused(tmp_path / "empty", results, "TensorBoard event files")
 
 
 @pytest.mark.parametrize(
@@ -175,10 +176,11 @@ def test_a_parquet_column_of_lists_or_dates_is_no_number(tmp_path: Path, results
     refused(path, results, "column total_tokens, row 1: True")
 
 
-def test_a_column_that_differs_in_every_row_is_refused(results: Path, table: WriteTable) -> None:
+def test_more_runs_than_a_study_can_have_are_refused(results: Path, table: WriteTable) -> None:
     rows = [f"ar,1000,100,val_loss,{i},5.0,{i}" for i in range(10_001)]
     path = table(*rows, header=f"{HEADER},time")
-    refused(path, results, "10,001 runs", "time has 10,001 values")
+    request = Request(labels=("time",))
+    refused(path, results, "10,001 runs", "time has 10,001 values", request=request)
 
 
 def test_a_damaged_study_is_left_alone(results: Path, table: WriteTable) -> None:

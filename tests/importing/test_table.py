@@ -93,10 +93,10 @@ def test_columns_can_have_other_names_and_numbers_stand_for_missing_ones(
     results: Path, table: WriteTable
 ) -> None:
     path = table("ar,100,val_loss,100,5.0,9", header="kind,unique_tokens,metric,D,loss,value")
-    columns = {"objective": "kind", "total_tokens": "D", "value": "loss", "n_params": "1e9"}
+    columns = {"objective": "kind", "total_tokens": "D", "value": "loss", "n_params": "1e6"}
     report = import_runs(path, "s", results, columns=columns)
     assert metrics(results) == [("ar", "val_loss", 100, 5.0)]
-    assert query(results, "SELECT n_params FROM runs").item() == 10**9
+    assert query(results, "SELECT n_params FROM runs").item() == 10**6
     assert "value is left out" in report.notes[0]
     (run,) = list_runs(results)
     assert run.provenance_json()["columns"]["value"] == "loss"
@@ -363,7 +363,7 @@ def test_accuracies_in_percent_become_fractions_with_their_standard_errors(
         "ar,1000,100,arc_acc,100,25.5,0.5",
         "ar,1000,100,arc_acc,200,0.9,0.5",
         "ar,1000,100,x_pass@10,200,0.9,0.1",
-        "ar,1000,100,val_loss,200,40,0.1",
+        "ar,1000,100,val_loss,200,4,0.1",
     ]
     report = import_runs(table(*rows, header=f"{HEADER},stderr"), "s", results)
     assert [note for note in report.notes if "percent" in note] == [
@@ -373,7 +373,7 @@ def test_accuracies_in_percent_become_fractions_with_their_standard_errors(
     assert frame.rows() == [
         ("arc_acc", pytest.approx(0.255), pytest.approx(0.005)),
         ("arc_acc", pytest.approx(0.009), pytest.approx(0.005)),
-        ("val_loss", 40.0, 0.1),
+        ("val_loss", 4.0, 0.1),
         ("x_pass@10", 0.9, 0.1),
     ]
 

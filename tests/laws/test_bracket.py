@@ -51,8 +51,8 @@ def test_without_any_evidence_nothing_is_unlikely(tmp_path: Path) -> None:
     assert bracket_row(rows[0])["to make it likely"] == ""
 
 
-def test_without_results_the_published_law_is_used(tmp_path: Path) -> None:
-    rows = planned(tmp_path)
+def test_where_nothing_was_measured_near_the_published_law_is_used(tmp_path: Path) -> None:
+    rows = planned(tmp_path, evidence=Evidence([measured(1e9, 1e20)]))
     assert [row["unique_tokens"] for row in rows] == [12_800, 32_000]
     for row in rows:
         critical = 2.12 * 10**1.956 * row["unique_tokens"] ** 2.174

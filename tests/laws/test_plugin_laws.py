@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import InstallPlugin
 from workbench.errors import InputError
 from workbench.laws.fitting.fit import fit_law
-from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
+from workbench.laws.fitting.read_table import read_table
 from workbench.laws.fitting.tournament import tournament
 from workbench.laws.law import Law, Rows
 from workbench.laws.registry import LAWS

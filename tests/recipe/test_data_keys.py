@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import RECIPE, Workbench
 from workbench.errors import InputError
 from workbench.metrics import base_name, higher_is_better, unit
-from workbench.recipe import RunConfig, canonical_json, load_recipe
+from workbench.recipe import RunConfig, canonical_json, load_recipe, numbers_json
 from workbench.recipe.json_schema import recipe_schema
 
 
@@ -19,6 +19,26 @@ def load(tmp_path: Path, *overrides: str, data: str = "", sweep: str = "") -> li
     path = tmp_path / "r.toml"
     path.write_text(text[: text.index("[sweep]")] + "\n[sweep]\n" + sweep)
     return load_recipe(path, list(overrides)).runs
+
+
+def test_how_text_is_found_is_no_part_of_a_runs_numbers(tmp_path: Path) -> None:
+    plain, strict, read = (
+        load(tmp_path, *keys)[0]
+        for keys in (
+            [],
+            ['data.encoding_errors="strict"'],
+            ['data.encoding_errors="replace"', 'data.suffixes=[".py"]', 'data.text_key="{a} {b}"'],
+        )
+    )
+    assert canonical_json(strict) == canonical_json(plain)
+    assert canonical_json(read) != canonical_json(plain)
+    assert numbers_json(read) == numbers_json(plain), "the fingerprint has the text"
+
+
+def test_a_mixtures_corpora_have_the_datas_endings_or_their_own(tmp_path: Path) -> None:
+    data = MIXTURE.replace("weight = 3", 'weight = 3\nsuffixes = [".md"]')
+    (run,) = load(tmp_path, 'data.suffixes=[".py"]', data=data)
+    assert [one.suffixes for one in run.data.mixture or ()] == [(".md",), (".py",)]
 
 
 MIXTURE = """
@@ -114,6 +134,15 @@ def test_annealing_is_the_decay_phase_unless_told_otherwise(tmp_path: Path) -> N
             [],
             ['two sets are called "a"'],
         ),
+        ("", ['data.text_key="{a.b!r}"'], ["data.text_key", "template", "{instruction}"]),
+        ("", ['data.text_key="{a"'], ["data.text_key", "template"]),
+        (
+            '[data.anneal]\ncorpus = "l.txt"\nunique_tokens = 64\ntext_key = "{}"',
+            [],
+            ['data.text_key = "{}"', "template"],
+        ),
+        ("", ['data.suffixes=["py"]'], ["data.suffixes"]),
+        ("", ['data.encoding_errors="ignore"'], ["data.encoding_errors", "replace"]),
         ('validation_extra = [{name = "held_out", path = "x"}]', [], ["is taken"]),
         ('validation_extra = [{name = "a b", path = "x"}]', [], ["data.validation_extra.0.name"]),
         ('validation_extra = [{name = "a", path = "x", tokens = 8}]', [], ["tokens = 8"]),

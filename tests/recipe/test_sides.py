@@ -11,10 +11,10 @@ from tests.made_runs import MakeRun
 from workbench.errors import InputError
 from workbench.planning.plan import plan_study
 from workbench.recipe import load_recipe
-from workbench.recipe.loading import toml_value
 from workbench.recipe.plain_values import PLAIN
 from workbench.recipe.sides import same_value, selects
 from workbench.recipe.sweep import dotted, sweepable_keys
+from workbench.toml_text import toml_value
 
 _CANDIDATES = ("0", "0.0", "1", "1.0", "2", "0.5", "false", "true", '"all"', '"low"', "[]", '"x"')
 
@@ -49,7 +49,7 @@ def test_every_value_that_resolves_to_none_finds_the_run_without_the_key(
             continue  # no key of this objective, or of these tasks
         for text, keys in made.items():
             if keys.get(key) is None:
-                assert selects({key: toml_value(text)}, keys), f"{key} = {text}"
+                assert selects({key: toml_value(text, "")}, keys), f"{key} = {text}"
                 found.add(key)
     unswept = {"data.validation_extra"}  # of tables, which are not among the candidates
     foreign = {"training.input_mask", "training.mask_aux_weight"} if objective == "mdlm" else set()

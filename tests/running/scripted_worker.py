@@ -1,9 +1,9 @@
 """A worker without torch that does what `behaviour` in its run folder says, attempt by attempt.
 
 Started through WORKBENCH_WORKER_MODULE. Each line is one attempt, and the last one lasts:
-finish, fail, diverge, train (until SIGTERM), slow (the same, and takes a second to stop), stubborn
-(until SIGKILL), crash (a segmentation fault), kill (SIGKILL to itself), silent (leaves with status
-7), claimed (says so at once).
+finish, fail, diverge, train (until SIGTERM or a request to cancel), slow (the same, and takes a
+second to stop), stubborn (until SIGKILL), crash (a segmentation fault), kill (SIGKILL to itself),
+silent (leaves with status 7), claimed (says so at once).
 `steps` collects one line an attempt: its process id.
 """
 
@@ -47,6 +47,9 @@ def main(run_dir: Path) -> int:
 def _attempt(run: RunFolder) -> int:
     if run.stored_status().state == "finished":
         return 0
+    if run.cancel_path.exists():
+        run.write_status(state="cancelled")
+        return 143
     attempts = run.stored_status().attempts
     lines = (run.path / "behaviour").read_text().split()
     behaviour = lines[min(attempts, len(lines) - 1)]
@@ -81,7 +84,11 @@ def _behave(run: RunFolder, behaviour: str) -> int:
     if behaviour in ("train", "slow", "stubborn"):
         if behaviour == "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(60)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if run.cancel_path.exists() and behaviour != "stubborn":
+                raise _Stop
+            time.sleep(0.05)
     if behaviour == "fail":
         print("ValueError: scripted to fail", file=sys.stderr)
         run.write_status(state="failed", error="ValueError: scripted to fail")

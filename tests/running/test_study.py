@@ -273,6 +273,23 @@ def test_cancel_stops_a_run_for_good_and_a_waiting_one_never_starts(results: Pat
     assert train(first, second).cancelled == ["first", "second"]
 
 
+def test_a_cancel_while_workers_are_imported_is_obeyed_and_disturbs_no_other(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_IMPORT_S", "1")
+    runs = [make_run(results, name, "finish") for name in ("first", "second", "third")]
+    write_study(results, *runs)
+    study = orchestrator(results)
+    assert study.stderr is not None
+    assert "started" in study.stderr.readline()
+    assert cancel(results, "first") == ["first: cancelled."]
+    _, stderr = study.communicate(timeout=30)
+    assert "2 finished, 1 cancelled" in stderr
+    assert [run.status().state for run in runs] == ["cancelled", "finished", "finished"]
+    assert [len(attempts(run)) for run in runs] == [0, 1, 1]
+    assert cancel(results, "scripted") == ["scripted: nothing to cancel."]
+
+
 def test_training_code_that_cannot_be_imported_is_reported_once_and_fails_no_run(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

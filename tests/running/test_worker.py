@@ -14,10 +14,12 @@ from workbench.planning import compiling
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
 from workbench.running import worker
+from workbench.running.control import cancel
 from workbench.running.study import make_folders
 from workbench.runs.folder import RunFolder
 from workbench.runs.started_as import StartedAs, note_started_as, started_as
 from workbench.store.read_records import read_records
+from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.trainer import StudyTrainer
 
 pytestmark = pytest.mark.training
@@ -219,3 +221,56 @@ def test_determinism_is_asked_for_while_a_run_that_wants_it_trains_and_no_longer
     assert seen == [True] * 12 + [False] * 12
     assert not torch.are_deterministic_algorithms_enabled()
     assert values(asked, "train_loss") == values(without, "train_loss")
+
+
+@pytest.mark.parametrize("step", [0, 1, 6, 12, 13])
+def test_a_cancel_is_obeyed_at_any_step_and_one_that_comes_too_late_says_so(
+    step: int, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, corpus, "training.checkpoint_every=5", "evaluation.tasks=[]")
+    monkeypatch.setattr(worker, "_CANCEL_EVERY_S", 0.0)
+    plain = StudyTrainer.train_step
+    said = cancel(tmp_path, run.run_id) if step == 0 else []
+
+    def train_step(self: StudyTrainer, batches: Any) -> None:
+        if self.step == step:
+            said.extend(cancel(tmp_path, run.run_id))
+        plain(self, batches)
+
+    monkeypatch.setattr(StudyTrainer, "train_step", train_step)
+    code = worker.main(run.path)
+    if step > 12:
+        said += cancel(tmp_path, run.run_id)
+    status = run.status()
+    assert (status.state, status.step) == ("cancelled" if step < 12 else "finished", min(step, 12))
+    assert code == (worker.STOPPED if step < 12 else worker.FINISHED)
+    words = {0: f"{run.run_id}: cancelled.", 13: f"{run.run_id}: nothing to cancel."}
+    assert said == [
+        words.get(step, f"{run.run_id}: stops after a checkpoint, unless this was its last step.")
+    ]
+    assert run.cancel_path.exists() == (step < 12)
+    if 0 < step < 12:
+        assert (run.checkpoint_dir / f"step-{step}" / ".metadata").exists()
+    if step < 12:
+        monkeypatch.setattr(StudyTrainer, "train_step", plain)
+        run.plan_again()
+        assert worker.main(run.path) == worker.FINISHED
+        assert list(values(run, "train_loss")) == list(range(1, 13))
+
+
+def test_a_request_between_the_checkpoint_and_the_next_step_waits_for_that_ones_checkpoint(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, corpus, "training.checkpoint_every=50", "evaluation.tasks=[]")
+    monkeypatch.setattr(worker, "_CANCEL_EVERY_S", 0.0)
+    plain = StoppableCheckpoints.save
+
+    def save(self: StoppableCheckpoints, curr_step: int, *arguments: Any, **options: Any) -> None:
+        plain(self, curr_step, *arguments, **options)
+        if curr_step == 3:
+            run.request_cancel()
+
+    monkeypatch.setattr(StoppableCheckpoints, "save", save)
+    assert worker.main(run.path) == worker.STOPPED
+    assert run.status().state == "cancelled"
+    assert (run.checkpoint_dir / f"step-{run.status().step}" / ".metadata").exists()

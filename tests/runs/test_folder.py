@@ -148,6 +148,37 @@ def test_a_run_asked_to_stop_for_good_is_cancelled_once_nobody_holds_it(run: Run
     assert run.status().state == "planned"
 
 
+@pytest.mark.parametrize("state", ["finished", "failed", "diverged"])
+def test_a_run_that_has_come_to_its_end_keeps_it_whatever_is_asked_of_it(
+    state: str, run: RunFolder
+) -> None:
+    run.write_status(state=state, error="its own")
+    run.request_cancel()
+    assert run.settle("cancelled").state == state
+    assert run.stored_status().error == "its own"
+    assert not run.cancel_path.exists()
+
+
+def test_only_who_has_the_lock_brings_a_run_to_an_end(run: RunFolder) -> None:
+    process = in_process(run, HOLD)
+    with pytest.raises(AlreadyClaimed):
+        run.settle("failed", "killed")
+    finish(process, kill=True)
+    assert run.settle("failed", "killed").error == "killed"
+    run.plan_again()
+    run.request_cancel()
+    assert run.settle("failed", "killed").state == "cancelled"
+
+
+def test_a_run_that_is_cancelled_while_it_is_submitted_stays_cancelled(run: RunFolder) -> None:
+    run.request_cancel()
+    asked = run.cancel_request()
+    assert run.plan_again("submitted", answered=asked), "this request is what is answered"
+    run.request_cancel()
+    assert not run.plan_again("submitted", answered=0)
+    assert run.status().state == "cancelled"
+
+
 def test_plan_again_leaves_a_finished_run_and_a_claimed_one(run: RunFolder) -> None:
     run.write_status(state="finished", finished=1.0)
     run.plan_again()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.made_runs import MakeRun
-from workbench.data import prepare
+from workbench.data.preparation import prepare
 from workbench.recipe import DataConfig
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.unfinished import UNFINISHED, replacing, sweep, unfinished
@@ -55,7 +55,8 @@ def test_what_a_writer_holds_stays_and_what_it_left_when_killed_goes(tmp_path: P
 def test_a_writer_that_was_swept_before_its_lock_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, swept = fcntl.flock, []
+    lock = fcntl.flock
+    swept: list[Path] = []
 
     def after_a_sweep(descriptor: int, how: int) -> None:
         if not swept:

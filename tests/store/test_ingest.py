@@ -98,7 +98,8 @@ def test_a_value_that_its_column_cannot_take_leaves_out_its_run_alone(
     found = query(results, "SELECT n_params FROM runs WHERE run_id = 'a'").rows()
     if stored == "refused":
         assert found == []
-        assert f"{path}: n_params is {str(value)!r}" in problems[0]
+        assert str(path) in problems[0]
+        assert f"n_params is {value}" in problems[0].replace("'", "")
     else:
         assert (found, problems) == ([(stored,)], [])
     assert query(results, "SELECT count(*) FROM runs WHERE run_id = 'b'").item() == 1

@@ -1,6 +1,7 @@
 """Trained runs: their models loaded again from their checkpoints."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from workbench.runs.folder import RunFolder
 from workbench.runs.items import items_of, read_items
 from workbench.runs.studies import find_run
 from workbench.store.read_records import read_records
+from workbench.training.checkpoint_metadata import read_metadata
 from workbench.training.masks import mask_form
 from workbench.training.trained_model import _dtype, as_trainer, load_run_model
 from workbench.training.validation import Validation, sequence_nll
@@ -100,6 +102,18 @@ def _without_metadata(run: RunFolder) -> None:
     (run.checkpoint_dir / "step-12" / ".metadata").write_bytes(b"")
 
 
+def _with_a_bit_flipped(run: RunFolder) -> None:
+    """In the middle of each of the model's tensors, whose archives keep their size."""
+    folder = run.checkpoint_dir / "step-12"
+    metadata, digested = read_metadata(folder / ".metadata")
+    assert digested
+    content = bytearray((folder / "__0_0.distcp").read_bytes())
+    for index, place in metadata.storage_data.items():
+        if not index.fqn.startswith("optimizer"):
+            content[place.offset + place.length // 2] ^= 1
+    (folder / "__0_0.distcp").write_bytes(content)
+
+
 def _of_another_model(run: RunFolder) -> None:
     document = run.config_json()
     document["config"]["model"]["width"] = 64
@@ -120,10 +134,36 @@ def _gone(run: RunFolder) -> None:
     shutil.rmtree(run.path)
 
 
+DAMAGED: dict[str, tuple[Callable[[RunFolder], None], str]] = {
+    "cut short": (_cut_short, "__0_0.distcp: cut short"),
+    "a part missing": (_without_a_part, "__0_0.distcp: cannot be read"),
+    "empty metadata": (_without_metadata, ".metadata: not a checkpoint's metadata"),
+    "a bit flipped": (_with_a_bit_flipped, "__0_0.distcp: .* is not what was written"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(
+    copied: RunFolder, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harm, message = DAMAGED[kind]
+    harm(copied)
+    assert load_run_model(copied, device="cpu").step == 11
+    printed = capsys.readouterr().err
+    assert re.search(message, printed)
+    assert "the checkpoint of step 11 is used instead" in printed
+    with pytest.raises(InputError, match=message):  # asked for by its step, no other will do
+        load_run_model(copied, device="cpu", step=12)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(copied: RunFolder) -> None:
+    for path in copied.checkpoint_dir.glob("step-*/.metadata"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"step-10/\.metadata: not a checkpoint's metadata"):
+        load_run_model(copied, device="cpu")
+
+
 DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
-    "cut short": (_cut_short, "step-12 cannot be read .* use the one before it"),
-    "a part missing": (_without_a_part, "step-12 cannot be read"),
-    "empty metadata": (_without_metadata, "step-12 cannot be read"),
     "another model": (_of_another_model, "step-12 cannot be read"),
     "another vocabulary": (_of_another_vocabulary, "Put the old file back"),
     "imported": (_imported, "is imported: there are numbers and no model"),

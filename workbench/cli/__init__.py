@@ -3,6 +3,7 @@
 # The order of the help: what is done first stands first.
 from workbench.cli import (  # noqa: F401, I001
     training,
+    checking,
     extending,
     evaluating,
     sampling,

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, ColumnOption, Format, FormatOption, SourceOption
+from workbench.cli.options import (
+    RESULTS,
+    ColumnOption,
+    Format,
+    FormatOption,
+    SourceOption,
+    UnitOption,
+)
 from workbench.cli.root import app
 from workbench.messages import pairs
 
@@ -14,7 +21,7 @@ from workbench.messages import pairs
 @app.command()
 def fit(
     table: Annotated[
-        Path | None, typer.Option("--table", help="A .csv or .parquet of runs and losses.")
+        Path | None, typer.Option("--table", help="A table of runs and losses.")
     ] = None,
     study: Annotated[
         list[str] | None,
@@ -67,6 +74,7 @@ def fit(
         ),
     ] = None,
     column: ColumnOption = None,
+    unit: UnitOption = None,
     where: Annotated[
         list[str] | None,
         typer.Option("--where", metavar="CONDITIONS", help="Only rows or runs that meet these."),
@@ -87,6 +95,7 @@ def fit(
     """
     from workbench.cli.output import emit
     from workbench.conditions import parse_conditions
+    from workbench.importing.units import parse_units
     from workbench.laws.fitting.fit import fit_law
     from workbench.laws.fitting.result import parameter_rows, summary
     from workbench.laws.fitting.tournament import standings, tournament, verdicts
@@ -100,7 +109,7 @@ def fit(
     chosen = None if law == "all" else get_law(law)
     losses = get_table(
         table, study, results, metric, at, pairs("--column", column), law,
-        parse_conditions(where, "--where"),
+        parse_conditions(where, "--where"), parse_units(pairs("--unit", unit)),
     )  # fmt: skip
     if chosen is None:
         fits, missing = tournament(LAWS, losses, options)

@@ -69,7 +69,19 @@ JobsOption = Annotated[
 RESULTS = Path("results")
 ColumnOption = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="NAME=THEIRS", help="A column that has another name."),
+    typer.Option(
+        "--column",
+        metavar="NAME=THEIRS",
+        help="A column or tag that has another name, or what stands for every row.",
+    ),
+]
+UnitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unit",
+        metavar="NAME=FACTOR",
+        help="What one of a column or metric is, such as n_params=1e9; 1 where it is right.",
+    ),
 ]
 
 

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.messages import json_text, plain_value, pretty
+from workbench.messages import csv_cell, json_text, pretty
+from workbench.terminal import console, shown
 
 
 def emit(
@@ -29,15 +30,14 @@ def emit(
     names = list(columns or (rows[0] if rows else ()))
     if fmt == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([plain_value(row.get(name)) for name in names] for row in rows)
+        writer.writerow(map(csv_cell, names))
+        writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
         return
     _table(rows, names, title)
 
 
 def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | None) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -48,18 +48,21 @@ def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | No
     for name in names:
         numeric = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
         table.add_column(
-            Text(name), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+            Text(shown(name)),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric,
         )
     for row in rows:
-        table.add_row(*(Text(pretty(row.get(name))) for name in names))
-    console = Console()
-    width = console.measure(table, options=console.options.update(width=10_000)).maximum
-    if not console.is_terminal:
-        console = Console(width=max(width, 40))  # a pipe has no width: nothing is cut there
-    elif width > console.width:
+        table.add_row(*(Text(shown(pretty(row.get(name)))) for name in names))
+    screen = console()
+    width = screen.measure(table, options=screen.options.update(width=10_000)).maximum
+    if not screen.is_terminal:
+        screen = console(width=max(width, 40))  # a pipe has no width: nothing is cut there
+    elif width > screen.width:
         _records(rows, names)
         return
-    console.print(table)
+    screen.print(table)
 
 
 def _records(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The command itself: its options, and how every outcome becomes an exit status."""
 
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -38,7 +39,9 @@ def _common(
 def main() -> NoReturn:
     """Entry point: every outcome becomes an exit status, and wrong input never a traceback."""
     from workbench.errors import InputError, WorkbenchError
+    from workbench.terminal import guard
 
+    guard()
     try:
         app()
         sys.stdout.flush()
@@ -53,6 +56,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        # What a disk, a limit or another user's folder refuses, wherever it is met.
+        what = "the operating system" if error.filename is None else error.filename
+        _fail(WorkbenchError(f"{what}: {error.strerror or error}."), _status_of(error))
     except Exception as error:
         _debug_traceback()
         print(
@@ -66,8 +73,20 @@ def main() -> NoReturn:
 
 def _fail(error: Exception, code: int) -> NoReturn:
     _debug_traceback()
-    print(f"Error: {error}", file=sys.stderr)
+    print("\n".join(map(_readable, f"Error: {error}".splitlines())), file=sys.stderr)
     sys.exit(code)
+
+
+def _status_of(error: OSError) -> int:
+    """2 where what was given can be no file's name, else 1."""
+    return 2 if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else 1
+
+
+def _readable(line: str) -> str:
+    """A line of a message without the middle of what was given, where that is pages long."""
+    if len(line) <= 4_000:
+        return line
+    return f"{line[:1_500]} ... ({len(line):,} characters) ... {line[-1_500:]}"
 
 
 def _debug_traceback() -> None:

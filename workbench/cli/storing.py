@@ -13,6 +13,7 @@ from workbench.cli.options import (
     FormatOption,
     ResultsOption,
     SourceOption,
+    UnitOption,
 )
 from workbench.cli.root import app
 from workbench.messages import pairs
@@ -45,24 +46,63 @@ def import_(
         str,
         typer.Argument(
             metavar="FILE|FOLDER|reference",
-            help="A long .csv or .parquet, TensorBoard events, or the shipped curves.",
+            help="A table, a log or a folder of logs (docs/formats.md), or the shipped curves.",
         ),
     ],
     study: Annotated[str | None, typer.Option("--study", help="The study to add them to.")] = None,
     column: ColumnOption = None,
+    unit: UnitOption = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", help="A table of runs: run, objective, n_params, unique_tokens."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="A column that distinguishes runs; run: their names."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="A metric or tag to read, such as 'val*'; others are not."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="A metric, tag or column to leave out.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern", help="For text: a regular expression with groups such as (?P<step>\\d+)."
+        ),
+    ] = None,
     estimate_flops: Annotated[
         bool, typer.Option("--estimate-flops", help="Where none are given, take 6 N D.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be read, and write nothing.")
+    ] = False,
     results: ResultsOption = RESULTS,
+    fmt: FormatOption = Format.table,
 ) -> None:
     """Import curves that were not made here, marked as such."""
-    from workbench.importing.importer import import_runs
+    from workbench.cli.output import emit
+    from workbench.importing.importer import import_runs, preview
+    from workbench.importing.request import Request
+    from workbench.importing.units import parse_units
 
-    report = import_runs(
-        source, study, results, columns=pairs("--column", column), estimate_flops=estimate_flops
-    )
-    for note in report.notes:
+    request = Request(
+        columns=pairs("--column", column), units=parse_units(pairs("--unit", unit)), runs=runs,
+        labels=tuple(label or ()), only=tuple(only or ()), without=tuple(without or ()),
+        pattern=pattern,
+    )  # fmt: skip
+    if dry_run:
+        rows, notes = preview(source, request)
+    else:
+        report = import_runs(source, study, results, request=request, estimate_flops=estimate_flops)
+        notes = report.notes
+    for note in notes:
         print(f"Note: {note}", file=sys.stderr)
+    if dry_run:
+        emit(rows, fmt)
+        return
     print(
         f"Study {report.study}: {report.runs} runs with {report.records:,} records imported.",
         file=sys.stderr,

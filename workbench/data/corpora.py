@@ -8,17 +8,22 @@ import hashlib
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from workbench.data.readers import READERS, Piece, read_text, score_of, whole
+from workbench.data.matching import files_of
+from workbench.data.opening import format_of
+from workbench.data.readers import READERS, Reader, read_text
+from workbench.data.reading import REPLACEMENT, Counts, Piece, Reading, Rows
+from workbench.data.saved import is_saved, saved_files
+from workbench.data.tables import read_arrow
+from workbench.data.token_shards import TokenShards, indices_of, is_token_shard
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.declarations import CorpusPlugin
 from workbench.recipe.plugins import Installed
 from workbench.recipe.plugins_used import CORPUS_PLUGINS, corpus_plugin
-from workbench.runs.paths import globbed
 
 _SKIPPED = {"test", "tests", "idlelib", "site-packages", "__pycache__", "idle_test"}
 
@@ -35,73 +40,105 @@ class Corpus(Protocol):
         ...
 
 
+def counts_of(corpus: Corpus) -> Counts:
+    """What was met while a corpus was read; nothing of a plug-in's."""
+    counts = getattr(corpus, "counts", None)
+    return counts if isinstance(counts, Counts) else Counts()
+
+
 def open_corpus(
-    corpus: str, *, document: str, text_key: str, quality_key: str | None = None
+    corpus: str,
+    *,
+    document: str,
+    text_key: str,
+    quality_key: str | None = None,
+    suffixes: Sequence[str] | None = None,
+    encoding_errors: str | None = None,
+    tokenizer: str | None = None,
 ) -> Corpus:
     """The corpus that `[data] corpus` names.
 
     Args:
         document: what one document of a text file is: file, line or blank-line.
-        text_key: the text's field, where documents have fields.
+        text_key: the text's field, where documents have fields, or a template of several.
         quality_key: the field of the score that each piece shall carry.
+        suffixes: endings of files to read, in place of those that folders are searched for.
+        encoding_errors: what becomes of what is no text: "strict" refuses it, "replace" reads
+            it as U+FFFD.
+        tokenizer: whose ids token shards hold; None where text is needed.
 
     Raises:
         InputError: unknown, missing, or of a kind that cannot be read.
     """
+    how = Reading(document, text_key, quality_key, encoding_errors or "strict")
     plugin = corpus_plugin(corpus)
     if plugin is not None:
         return PluginCorpus(*plugin, document=document, text_key=text_key, quality_key=quality_key)
     if corpus == "python-stdlib":
         return PythonStdlib(document, quality_key)
-    if corpus.startswith("hf:"):
-        return HubDataset(corpus, text_key, quality_key)
-    return LocalFiles(
-        _matching(corpus), document=document, text_key=text_key, quality_key=quality_key
+    on_hub = corpus.startswith("hf:")
+    name, _, split = corpus.removeprefix("hf:").partition(":") if on_hub else (corpus, "", "")
+    folder = Path(name).expanduser()
+    if is_saved(folder):
+        return LocalFiles(saved_files(folder, split or None), how, reader=read_arrow)
+    if on_hub:
+        return HubDataset(corpus, how)
+    files = files_of(corpus, suffixes, how.counts)
+    if not files:
+        raise _nothing_there(corpus)
+    if any(is_token_shard(file) for file in files):
+        return _token_shards(corpus, files, how, tokenizer)
+    return LocalFiles(files, how)
+
+
+def _token_shards(corpus: str, files: list[Path], how: Reading, tokenizer: str | None) -> Corpus:
+    text = [file for file in files if not is_token_shard(file)]
+    if text:
+        raise InputError(
+            f'data.corpus = "{corpus}" has token shards beside text ({text[0].name}). Name one of '
+            "the two by a glob or by data.suffixes."
+        )
+    if tokenizer is None or how.quality_key is not None:
+        needs = "a tokenizer is trained on" if tokenizer is None else "data.quality_key is of"
+        raise InputError(f"data.corpus: {files[0]} holds token ids, and {needs} text.")
+    signature = _path_signature([*files, *indices_of(files)])
+    return TokenShards(files, tokenizer, signature, how.counts)
+
+
+def _nothing_there(corpus: str) -> InputError:
+    names = ["python-stdlib", *CORPUS_PLUGINS.names()]
+    near = suggestion(corpus.partition(":")[0], names)
+    return InputError(
+        f'data.corpus = "{corpus}": no such file, and no file matches it{near or "."} Corpora '
+        f"are {', '.join(names)}, a path or glob of files ({', '.join(READERS)}), and hf:org/name."
     )
 
 
-def _matching(pattern: str) -> list[Path]:
-    path = Path(pattern).expanduser()
-    if path.is_dir():
-        files = [p for suffix in READERS for p in path.rglob(f"*{suffix}")]
-    elif path.exists():
-        files = [path]
-    else:
-        files = [found for found in globbed(path) if found.is_file()]
-    if not files:
-        names = ["python-stdlib", *CORPUS_PLUGINS.names()]
-        near = suggestion(pattern.partition(":")[0], names)
-        raise InputError(
-            f'data.corpus = "{pattern}": no such file, and no file matches it{near or "."} Corpora '
-            f"are {', '.join(names)}, a path or glob of .txt, .jsonl or .parquet files, and "
-            "hf:org/name."
-        )
-    for file in files:
-        if file.suffix not in READERS:
-            raise InputError(
-                f'data.corpus: {file}: files of type "{file.suffix}" are not read. '
-                f"Types are {', '.join(READERS)}."
-            )
-    return sorted(files)
-
-
 class LocalFiles:
-    """Text, JSON lines and Parquet files, in the order of their names."""
+    """Files of text and tables, in the order of their names."""
 
-    def __init__(
-        self, files: list[Path], *, document: str, text_key: str, quality_key: str | None = None
-    ) -> None:
-        self.files = files
-        self.document = document
-        self.text_key = text_key
-        self.quality_key = quality_key
+    def __init__(self, files: list[Path], how: Reading, reader: Reader | None = None) -> None:
+        """Args:
+        reader: for all files, where their names do not say.
+        """
+        self.files, self.how, self._reader = files, how, reader
+        self.counts = how.counts
 
     def pieces(self) -> Iterator[Piece]:
+        replaced = False  # in this document
         for file in self.files:
-            yield from READERS[file.suffix](file, self.document, self.text_key, self.quality_key)
+            reader = self._reader or READERS.get(format_of(file), read_text)
+            for piece in reader(file, self.how):
+                yield piece
+                if self.how.errors == "replace":
+                    replaced = replaced or REPLACEMENT in piece.text
+                    self.counts.replaced += replaced and piece.last
+                    replaced = replaced and not piece.last
 
     def signature(self) -> str:
-        return _stat_signature(self.files, [str(f.absolute()) for f in self.files])
+        # Tables were read in another way before: columns of bytes became Python's notation.
+        tables = any(format_of(file) == ".parquet" for file in self.files)
+        return _path_signature(self.files) + ":2" * tables
 
 
 class PythonStdlib:
@@ -119,9 +156,10 @@ class PythonStdlib:
             )
 
     def pieces(self) -> Iterator[Piece]:
+        how = Reading(self.document, quality_key=self.quality_key, errors="replace")
         for file in self.files:
             # A few sources are in other encodings on purpose.
-            yield from read_text(file, self.document, "", self.quality_key, errors="replace")
+            yield from read_text(file, how)
 
     def signature(self) -> str:
         names = [str(path.relative_to(self.root)) for path in self.files]
@@ -135,28 +173,29 @@ def _sources(root: Path) -> Iterator[Path]:
 
 
 class HubDataset:
-    """`hf:org/name`, `hf:org/name:split`, or `hf:/path` of a dataset on disk; streamed."""
+    """`hf:org/name`, `hf:org/name:split`, or `hf:/path` of a folder in the hub's form; streamed."""
 
-    def __init__(self, spec: str, text_key: str, quality_key: str | None = None) -> None:
+    def __init__(self, spec: str, how: Reading) -> None:
         name, _, split = spec.removeprefix("hf:").partition(":")
         self.name, self.split = name, split or "train"
-        self.text_key = text_key
-        self.quality_key = quality_key
+        self.how = how
+        self.counts = how.counts
 
     def pieces(self) -> Iterator[Piece]:
         import datasets
 
+        rows, number = Rows(self.how), 0
+
+        def where() -> str:
+            return f"hf:{self.name}: row {number}"
+
         try:
-            rows = datasets.load_dataset(self.name, split=self.split, streaming=True)
-            for number, row in enumerate(rows):
-                if not isinstance(row.get(self.text_key), str):
-                    raise InputError(
-                        f"data.corpus hf:{self.name}: row {number} has no text "
-                        f'"{self.text_key}"; its keys are {", ".join(row)}. '
-                        "Set data.text_key."
-                    )
-                where = f"hf:{self.name}: row {number}"
-                yield from whole(row[self.text_key], score_of(row, self.quality_key, where))
+            data = datasets.load_dataset(self.name, split=self.split, streaming=True)
+            for row in data:
+                piece = rows.piece(row, where)
+                if piece is not None:
+                    yield rows.without_surrogates(piece, where)
+                number += 1
         except InputError:
             raise
         except Exception as error:
@@ -201,6 +240,10 @@ class PluginCorpus:
 
     def signature(self) -> str:
         return f"{self.plugin.name}/{self.numbers}:{self.plugin.call(self.corpus.signature)}"
+
+
+def _path_signature(files: list[Path]) -> str:
+    return _stat_signature(files, [str(file.absolute()) for file in files])
 
 
 def _stat_signature(files: list[Path], names: list[str]) -> str:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from workbench.data.prepared import unique_windows
+from workbench.data.prepared import PreparedData, unique_windows
+from workbench.data.reading import reading_notes
+from workbench.data.round_trip import note_of
 from workbench.data.streams import anneal_start
-from workbench.recipe import RunConfig
+from workbench.recipe import DataConfig, RunConfig
 
 
 def describe_sources(config: RunConfig) -> dict[str, Any]:
@@ -35,6 +37,13 @@ def describe_sources(config: RunConfig) -> dict[str, Any]:
             "epochs": tokens / data.anneal.unique_tokens,
         }
     return description
+
+
+def notes_on_reading(prepared: PreparedData, data: DataConfig) -> list[str]:
+    """Return sentences on what was left out of the corpora, and what their tokenizer loses."""
+    notes = reading_notes(prepared.seen.get("read", []))
+    lost = note_of(prepared.seen.get("round_trip", {}), data.tokenizer)
+    return [*notes, lost] if lost else notes
 
 
 def with_text_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ Tables live in mapped files, so that a corpus of many small documents needs litt
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.data.quality import Scores, builtin_scores, read_scores
-from workbench.data.readers import Piece
+from workbench.data.reading import Piece, half_pair
 from workbench.data.sources import TextSource, is_tiered
 from workbench.data.tokenizers import Tokenizer
+from workbench.errors import InputError
 from workbench.recipe import DataConfig
 
 Progress = Callable[[int], None]
@@ -25,6 +26,7 @@ Scorer = Callable[[list[Piece]], Scores]
 _BATCH_PIECES = 8192
 _BATCH_CHARS = 8 << 20
 _BLOCK = 1 << 22  # tokens copied at once
+_UNDECODED = -1
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Documents:
     """[documents]: where each ends in `tokens`, its separator counted."""
     lengths: NDArray[np.int64]
     text_bytes: NDArray[np.int64]
-    """[documents]: UTF-8 bytes of the text."""
+    """[documents]: UTF-8 bytes of the text; -1 of token ids that have not been decoded."""
     scores: Scores | None
     bounds: list[int]
     """Documents of source i are bounds[i] .. bounds[i + 1] - 1."""
@@ -66,6 +68,20 @@ class Documents:
             first = seen.setdefault(digests[later].tobytes(), int(later))
             is_first[later] = first == later
         return is_first
+
+    def decoded(self, chosen: NDArray[np.bool_], tokenizer: Tokenizer) -> "Documents":
+        """The same documents, with the bytes of the chosen ones counted where they came as token
+        ids: by decoding them."""
+        unknown = np.flatnonzero(chosen & (self.text_bytes == _UNDECODED))
+        if not len(unknown):
+            return self
+        tokens = np.memmap(self.folder / "tokens", dtype=self.dtype, mode="r")
+        sizes = np.array(self.text_bytes)
+        for number in unknown:
+            end = self.ends[number] - 1  # its separator is no text
+            ids = tokens[end + 1 - self.lengths[number] : end]
+            sizes[number] = len(tokenizer.decode(ids.tolist()).encode())
+        return replace(self, text_bytes=sizes)
 
     def copy_tokens(self, chosen: NDArray[np.bool_], target: Path) -> int:
         """Write the chosen documents' tokens, in their order, and return how many they are."""
@@ -168,7 +184,7 @@ def _tokenise(
     ):
         end = tokens.tell() // dtype.itemsize
         while batch := _next_batch(pieces):
-            encoded = tokenizer.encode([piece.text for piece in batch])
+            encoded = _ids(batch, tokenizer, f'"{source.name}", after document {n_documents}')
             out, new_digests = [], []
             new_ends: list[int] = []
             new_sizes: list[int] = []
@@ -176,7 +192,7 @@ def _tokenise(
             for piece, ids in zip(batch, encoded, strict=True):
                 if begins:
                     firsts.append(piece)
-                raw = piece.text.encode()
+                raw = _raw(piece)
                 digest.update(raw)
                 size += len(raw)
                 out.append(ids.astype(dtype).tobytes())
@@ -187,18 +203,49 @@ def _tokenise(
                     end += 1
                     new_digests.append(digest.digest())
                     new_ends.append(end)
-                    new_sizes.append(size)
+                    new_sizes.append(size if piece.ids is None else _UNDECODED)
                     digest, size = hashlib.blake2b(digest_size=16), 0
             tokens.write(b"".join(out))
             digests.write(b"".join(new_digests))
             ends.write(np.array(new_ends, np.int64).tobytes())
             sizes.write(np.array(new_sizes, np.int64).tobytes())
             if scorer is not None and firsts:
+                _check_scored(source, firsts[0])
                 scores.write(scorer(firsts).tobytes())
             n_documents += len(new_ends)
             if progress is not None:
                 progress(n_documents)
     return n_documents
+
+
+def _raw(piece: Piece) -> bytes:
+    """What a piece's document is known by: its text in UTF-8, or its ids."""
+    return piece.text.encode() if piece.ids is None else np.asarray(piece.ids, "<u4").tobytes()
+
+
+def _ids(batch: list[Piece], tokenizer: Tokenizer, where: str) -> list[NDArray[Any]]:
+    """The token ids of each piece, which some corpora give themselves."""
+    given = [piece.ids for piece in batch if piece.ids is not None]
+    try:
+        return given or tokenizer.encode([piece.text for piece in batch])
+    except (UnicodeEncodeError, TypeError):  # `tokenizers` takes it for another type
+        for piece in batch:
+            try:
+                piece.text.encode()
+            except UnicodeEncodeError as error:  # of a plug-in: readers name file and line
+                raise half_pair(where, error) from None
+        raise
+
+
+def _check_scored(source: TextSource, first: Piece) -> None:
+    """Raises:
+    InputError: documents are token ids, which have neither text nor fields to score.
+    """
+    if first.ids is not None:
+        raise InputError(
+            f'data.quality: "{source.name}" is token ids, which have no text to score. Give '
+            "data.quality_scores."
+        )
 
 
 def _next_batch(pieces: Iterator[Piece]) -> list[Piece]:
@@ -207,7 +254,7 @@ def _next_batch(pieces: Iterator[Piece]) -> list[Piece]:
     size = 0
     for piece in islice(pieces, _BATCH_PIECES):
         batch.append(piece)
-        size += len(piece.text)
+        size += len(piece.text) if piece.ids is None else len(piece.ids)
         if size > _BATCH_CHARS:
             break
     return batch

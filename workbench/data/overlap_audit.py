@@ -118,7 +118,7 @@ def audit_sets(
     """Audit held-out documents (at most 5M tokens of them), the validation windows, and those of
     second validation sets."""
     audits = [
-        audit_texts("held-out documents", _documents(prepared), blocks, data, n, threshold),
+        audit_texts("held-out documents", held_out_texts(prepared), blocks, data, n, threshold),
         audit_texts(
             "validation windows",
             Texts.of_rows(validation_windows(prepared, data).tokens_NL),
@@ -135,7 +135,7 @@ def audit_sets(
     return audits
 
 
-def _documents(prepared: PreparedData) -> Texts:
+def held_out_texts(prepared: PreparedData) -> Texts:
     """Held-out documents without their separators, up to a number of tokens."""
     spans = prepared.held_out_documents()
     spans = np.stack([spans[:, 0], spans[:, 1] - 1], axis=1)

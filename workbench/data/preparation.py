@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.corpora import counts_of
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
+from workbench.data.round_trip import RoundTrip
 from workbench.data.shard_checks import fingerprint
 from workbench.data.sources import (
     TextSource,
@@ -55,11 +57,13 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
         InputError: the corpus cannot be read, or has too few documents to hold some out.
         WorkbenchError: the disk is full. Nothing half-made is left.
     """
-    tokenizer = load_tokenizer(data.tokenizer)
+    tokenizer = RoundTrip(load_tokenizer(data.tokenizer), data.tokenizer)
     sources = open_sources(data)
 
     def build(building: Path) -> PreparedData:
         documents = read_documents(data, building, sources, tokenizer, progress)
+        tokenizer.check()
+        seen = _describe_reading(sources, documents, tokenizer)
         split = split_documents(data, sources, documents)
         variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
         folders = {}
@@ -71,9 +75,9 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
             if len(sources) > 1:
                 details["sources"] = _describe_sources(sources, documents, chosen)
             folder = _write_split(building, request, tokenizer, documents, chosen, details, results)
-            _write_answer(request, folder, signature(sources, data), results)
+            _write_answer(request, folder, signature(sources, data), results, seen)
             folders[tier] = folder
-        return PreparedData.open(folders[data.quality if is_tiered(data) else None])
+        return PreparedData.open(folders[data.quality if is_tiered(data) else None], seen)
 
     # Tiers are made together: one lock serves all of them.
     lock = request_of(data, tier=TIERS[0] if is_tiered(data) else None)
@@ -89,7 +93,7 @@ def prepare_validation_set(
         InputError: the text cannot be read, or there is less than a window of it.
         WorkbenchError: the disk is full.
     """
-    tokenizer = load_tokenizer(data.tokenizer)
+    tokenizer = RoundTrip(load_tokenizer(data.tokenizer), data.tokenizer)
     source = open_validation_set(validation_set, data)
     request = validation_request_of(validation_set, data)
     plain = DataConfig(
@@ -102,6 +106,8 @@ def prepare_validation_set(
 
     def build(building: Path) -> PreparedData:
         documents = read_documents(plain, building, [source], tokenizer, None)
+        tokenizer.check()
+        seen = _describe_reading([source], documents, tokenizer)
         if len(documents) == 0:
             raise InputError(
                 f'data.validation_extra "{validation_set.name}": {validation_set.path} has no text.'
@@ -109,8 +115,8 @@ def prepare_validation_set(
         distinct = documents.first_copies()
         split = Split(distinct, distinct, {"train": np.zeros_like(distinct)})
         folder = _write_split(building, request, tokenizer, documents, split, {}, results)
-        _write_answer(request, folder, signature([source], plain), results)
-        return PreparedData.open(folder)
+        _write_answer(request, folder, signature([source], plain), results, seen)
+        return PreparedData.open(folder, seen)
 
     return _once(
         request, results, lambda: find_validation_set(validation_set, data, results), build
@@ -163,6 +169,7 @@ def _write_split(
     """
     shards = building / "shards"
     shards.mkdir()
+    documents = documents.decoded(split.held_out, tokenizer)
     counts = _write_shards(shards, documents, split)
     tokens = fingerprint(shards, tokenizer.identity)
     manifest = {
@@ -184,11 +191,31 @@ def _write_split(
     return folder
 
 
-def _write_answer(request: Request, folder: Path, source: str, results: Path) -> None:
-    """Remember where a request's shards are."""
+def _write_answer(
+    request: Request, folder: Path, source: str, results: Path, seen: dict[str, Any]
+) -> None:
+    """Remember where a request's shards are, and what was met when they were made: other text can
+    have the same shards."""
     path = request_path(request, results)
+    answer = {"folder": folder.name, "signature": source, "seen": seen}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"folder": folder.name, "signature": source}) + "\n")
+        temporary.write_text(json.dumps(answer) + "\n")
+
+
+def _describe_reading(
+    sources: list[TextSource], documents: Documents, tokenizer: RoundTrip
+) -> dict[str, Any]:
+    """What was met when corpora were read: `read`, one object a source with how many documents it
+    has and what was left out of it, and `round_trip`, what the tokenizer loses."""
+    read = [
+        {
+            "corpus": source.name,
+            "documents": documents.bounds[number + 1] - documents.bounds[number],
+            **counts_of(source.corpus).document(),
+        }
+        for number, source in enumerate(sources)
+    ]
+    return {"read": read, "round_trip": tokenizer.counts}
 
 
 def _write_shards(folder: Path, documents: Documents, split: Split) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,16 @@ class PreparedData:
 
     folder: Path
     manifest: dict[str, Any]
+    seen: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was met when the text was read; nothing where an earlier version read it.
+
+    `read` has an object a corpus: `corpus`, `documents`, and where they are not zero `left_out`
+    (rows without text, by why), `replaced` (documents with U+FFFD in place of what was no text) and
+    `passed_over` (files of a folder, by ending). `round_trip` has the counts of `round_trip.py`.
+    """
 
     @classmethod
-    def open(cls, folder: Path) -> "PreparedData":
+    def open(cls, folder: Path, seen: dict[str, Any] | None = None) -> "PreparedData":
         """Open a folder of prepared data.
 
         Raises:
@@ -65,7 +72,7 @@ class PreparedData:
             raise InputError(f"{path}: cannot be read ({error}). {_MEND}") from None
         if not whole:
             raise InputError(f"{folder}: of another format, or its shards are cut short. {_MEND}")
-        return cls(folder, manifest)
+        return cls(folder, manifest, seen or {})
 
     @property
     def fingerprint(self) -> str:
@@ -211,7 +218,7 @@ def _find(
 ) -> PreparedData | None:
     try:
         answer = json.loads(request_path(request, results).read_text())
-        prepared = PreparedData.open(results / "data" / answer["folder"])
+        prepared = PreparedData.open(results / "data" / answer["folder"], answer.get("seen"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
         return None
     try:

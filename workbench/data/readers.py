@@ -1,22 +1,20 @@
-"""Readers of text, JSON lines and Parquet files, and the ways to cut text into documents."""
+"""Readers of text and JSON lines, and the ways to cut text into documents.
+
+`READERS` has one for each file type; those of tables are in `tables`.
+"""
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
+from workbench.data.opening import open_text
+from workbench.data.reading import Piece, Reading, Rows
+from workbench.data.tables import read_arrow, read_csv, read_parquet
 from workbench.errors import InputError
 
 _CHUNK = 1 << 20
-
-
-class Piece(NamedTuple):
-    """Some text of a document, whether it is the document's last, and the document's score."""
-
-    text: str
-    last: bool
-    score: float | None = None
+_LONGEST_LINE = 1 << 28  # characters
 
 
 def whole(text: str, score: float | None = None) -> Iterator[Piece]:
@@ -25,48 +23,20 @@ def whole(text: str, score: float | None = None) -> Iterator[Piece]:
         yield Piece(text, True, score)
 
 
-def score_of(row: Mapping[str, Any], key: str | None, where: str) -> float | None:
-    """A row's score.
-
-    Raises:
-        InputError: the row has none, or it is no finite number.
-    """
-    if key is None:
-        return None
-    value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        instead = f"it is {value!r}" if key in row else f"its keys are {', '.join(row)}"
-        raise InputError(
-            f'data.corpus: {where}: no number "{key}" ({instead}). Every document needs a score: '
-            "set data.quality_key, or leave documents without one out of the corpus."
-        )
-    return float(value)
-
-
-def read_text(
-    file: Path, document: str, _key: str, quality_key: str | None, errors: str = "strict"
-) -> Iterator[Piece]:
+def read_text(file: Path, how: Reading) -> Iterator[Piece]:
     """The documents of a text file.
 
     Raises:
         InputError: it cannot be read, or is not UTF-8; or a score is asked for.
     """
-    if quality_key is not None:
+    if how.quality_key is not None:
         raise InputError(
-            f'data.quality_key = "{quality_key}": {file} is text, and text has no fields. Give '
+            f'data.quality_key = "{how.quality_key}": {file} is text, and text has no fields. Give '
             'data.quality_scores, or data.quality_score = "builtin".'
         )
-    split = {"file": _by_file, "line": _by_line, "blank-line": _by_blank_line}[document]
-    try:
-        with open(file, encoding="utf-8", errors=errors) as text:
-            yield from split(text)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"data.corpus: {file} is not UTF-8 text (byte {error.object[error.start]:#04x}: "
-            f"{error.reason}). Convert it, or leave it out."
-        ) from None
-    except OSError as error:
-        raise InputError(f"data.corpus: {file}: cannot be read: {error.strerror}.") from None
+    split = {"file": _by_file, "line": _by_line, "blank-line": _by_blank_line}[how.document]
+    with open_text(file, how.errors) as text:
+        yield from split(text)
 
 
 def _by_file(text: TextIO) -> Iterator[Piece]:
@@ -109,60 +79,65 @@ def _by_blank_line(text: TextIO) -> Iterator[Piece]:
         yield Piece("".join(paragraph).removesuffix("\n"), True)
 
 
-def _read_jsonl(file: Path, _document: str, key: str, quality_key: str | None) -> Iterator[Piece]:
-    try:
-        with open(file, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    row = _json_row(file, number, line, key)
-                    if row[key]:
-                        score = score_of(row, quality_key, f"{file}, line {number}")
-                        yield Piece(row[key], True, score)
-    except UnicodeDecodeError as error:
-        raise InputError(f"data.corpus: {file} is not UTF-8 text ({error.reason}).") from None
-    except OSError as error:
-        raise InputError(f"data.corpus: {file}: cannot be read: {error.strerror}.") from None
+def read_jsonl(file: Path, how: Reading) -> Iterator[Piece]:
+    """The documents of JSON lines, one object a line.
+
+    Raises:
+        InputError: a line is no JSON object, has no text, or does not end.
+    """
+    rows = Rows(how)
+    number = 0
+
+    def where() -> str:
+        return f"{file}, line {number}"
+
+    with open_text(file, how.errors) as lines:
+        while line := lines.readline(_LONGEST_LINE):
+            number += 1
+            if number == 1:
+                line = line.removeprefix("\ufeff")  # the mark that Windows programs write first
+            if line.isspace():
+                continue
+            piece = rows.piece(_json_object(line, where), where)
+            if piece is not None:
+                # Only an escape can give half of a surrogate pair.
+                yield rows.without_surrogates(piece, where) if "\\u" in line else piece
 
 
-def _json_row(file: Path, number: int, line: str, key: str) -> dict[str, Any]:
+def _json_object(line: str, where: Callable[[], str]) -> dict[str, Any]:
+    if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+        raise InputError(
+            f"data.corpus: {where()}: longer than {_LONGEST_LINE >> 20} MiB. JSON lines have one "
+            "document a line."
+        )
     try:
         row: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"data.corpus: {file}, line {number}: not JSON ({error}).") from None
-    if not isinstance(row, dict) or not isinstance(row.get(key), str):
-        keys = ", ".join(row) if isinstance(row, dict) else type(row).__name__
         raise InputError(
-            f'data.corpus: {file}, line {number}: no text "{key}" (it has: {keys}). '
-            "Set data.text_key."
+            f"data.corpus: {where()}: not JSON ({error}). JSON lines have one object a line."
+        ) from None
+    if not isinstance(row, dict):
+        raise InputError(
+            f"data.corpus: {where()}: no object but {type(row).__name__}. JSON lines have one "
+            "object a line, with the text in a field of it."
         )
     return row
 
 
-def _read_parquet(file: Path, _document: str, key: str, quality_key: str | None) -> Iterator[Piece]:
-    import pyarrow.parquet as parquet
+Reader = Callable[[Path, Reading], Iterator[Piece]]
 
-    try:
-        table = parquet.ParquetFile(file)
-    except Exception as error:
-        raise InputError(f"data.corpus: {file}: not a Parquet file ({error}).") from None
-    wanted = [(key, "text_key")] + ([(quality_key, "quality_key")] if quality_key else [])
-    for name, setting in wanted:
-        if name not in table.schema_arrow.names:
-            raise InputError(
-                f'data.corpus: {file}: no column "{name}"; columns are '
-                f"{', '.join(table.schema_arrow.names)}. Set data.{setting}."
-            )
-    number = 0
-    for batch in table.iter_batches(batch_size=1024, columns=[name for name, _ in wanted]):
-        for row in batch.to_pylist():
-            number += 1
-            if row[key] not in (None, ""):
-                score = score_of(row, quality_key, f"{file}, row {number}")
-                yield Piece(str(row[key]), True, score)
-
-
-READERS: dict[str, Callable[[Path, str, str, str | None], Iterator[Piece]]] = {
+READERS: dict[str, Reader] = {
     ".txt": read_text,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
+    ".md": read_text,
+    ".py": read_text,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_jsonl,
+    ".parquet": read_parquet,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".arrow": read_arrow,
 }
+IN_FOLDERS = (".txt", ".jsonl", ".parquet")
+"""What a folder is searched for where data.suffixes does not say: tables of another kind, notes
+and scripts lie beside many a corpus."""

@@ -56,6 +56,9 @@ def open_sources(data: DataConfig) -> list[TextSource]:
             document=table.document or data.document,
             text_key=table.text_key or data.text_key,
             quality_key=data.quality_key if part == "train" else None,
+            suffixes=table.suffixes or data.suffixes,
+            encoding_errors=data.encoding_errors,
+            tokenizer=data.tokenizer,
         )
         held_out = None if part == ANNEAL else share
         sources.append(TextSource(part, table.corpus, corpus, held_out, documents))
@@ -73,6 +76,9 @@ def open_validation_set(validation_set: ValidationSet, data: DataConfig) -> Text
             validation_set.path,
             document=validation_set.document or data.document,
             text_key=validation_set.text_key or data.text_key,
+            suffixes=validation_set.suffixes or data.suffixes,
+            encoding_errors=data.encoding_errors,
+            tokenizer=data.tokenizer,
         )
     except InputError as error:
         raise InputError(f'data.validation_extra "{validation_set.name}": {error}') from None
@@ -106,8 +112,9 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
         "corpus": _place(data.corpus) if data.mixture is None else data.corpus,
         "document": data.document,
         "text_key": data.text_key,
-        "tokenizer": load_tokenizer(data.tokenizer).identity,
+        "tokenizer": load_tokenizer(data.tokenizer).reading,
         "validation_tokens": data.validation_tokens,
+        **_reading_request(data, data),
     }
     if data.validation_documents is not None:
         request["validation_documents"] = data.validation_documents
@@ -135,7 +142,8 @@ def validation_request_of(validation_set: ValidationSet, data: DataConfig) -> di
         "validation_set": _place(validation_set.path),
         "document": validation_set.document or data.document,
         "text_key": validation_set.text_key or data.text_key,
-        "tokenizer": load_tokenizer(data.tokenizer).identity,
+        "tokenizer": load_tokenizer(data.tokenizer).reading,
+        **_reading_request(validation_set, data),
     }
 
 
@@ -156,7 +164,20 @@ def _source_request(source: Any, data: DataConfig) -> dict[str, Any]:
         "corpus": _place(source.corpus),
         "document": source.document or data.document,
         "text_key": source.text_key or data.text_key,
+        **_reading_request(source, data),
     }
+
+
+def _reading_request(source: Any, data: DataConfig) -> dict[str, Any]:
+    """Return the keys that came later, where they are given: without them a request is the one
+    of before."""
+    suffixes = source.suffixes or data.suffixes
+    request: dict[str, Any] = {}
+    if suffixes:
+        request["suffixes"] = sorted(suffixes)
+    if data.encoding_errors is not None:
+        request["encoding_errors"] = data.encoding_errors
+    return request
 
 
 def _place(corpus: str) -> str:

@@ -1,112 +1,97 @@
-"""Tokenizers: bytes, a `tokenizer.json`, and the training of one."""
+"""Tokenizers: bytes, those of files, and the training of one."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.foreign_tokenizers import PATTERNS, SentencePieceTokenizer, TiktokenTokenizer
+from workbench.data.json_tokenizer import JsonTokenizer
+from workbench.data.tokenizer_files import MissingTokenizer, format_of, tokenizer_file
+from workbench.data.vocabulary import END_OF_DOCUMENT, Tokenizer, Vocabulary
 from workbench.errors import InputError
-from workbench.recipe.sizes import padded_vocab
 from workbench.runs.files import replacing
 
-END_OF_DOCUMENT = "<|endoftext|>"
+__all__ = ["ByteTokenizer", "MissingTokenizer", "Tokenizer", "Vocabulary", "load_tokenizer"]
 
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Ids: text tokens first, then MASK and BOS, then padding; only the first `n_tokens` are ever
-    predicted."""
-
-    n_tokens: int
-    size: int
-    mask_id: int
-    bos_id: int
-    eod_id: int
-    """Ends each document. It is text like any other token, and is predicted."""
-
-    @classmethod
-    def of(cls, n_tokens: int, eod_id: int) -> "Vocabulary":
-        return cls(n_tokens, padded_vocab(n_tokens + 2), n_tokens, n_tokens + 1, eod_id)
-
-
-class Tokenizer(Protocol):
-    """Text in pieces to token ids in pieces."""
-
-    vocabulary: Vocabulary
-    identity: str
-    """Differs between tokenizers that give different ids."""
-
-    def encode(self, chunks: list[str]) -> list[NDArray[Any]]:
-        """One array of ids a piece of text."""
-        ...
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; special ids are left out."""
-        ...
+_SUBSTITUTE = b"\x1a"
+"""ASCII's own character for one that cannot be shown."""
 
 
 class ByteTokenizer:
-    """UTF-8 bytes. Byte 0 does not occur in text, and ends documents."""
+    """UTF-8 bytes. Byte 0 ends documents; where a text has one, it is read as a substitute."""
 
     vocabulary = Vocabulary.of(256, eod_id=0)
-    identity = "bytes"
+    identity = reading = "bytes"
 
     def encode(self, chunks: list[str]) -> list[NDArray[Any]]:
-        return [np.frombuffer(chunk.encode(), dtype=np.uint8) for chunk in chunks]
+        texts = (chunk.encode().replace(b"\0", _SUBSTITUTE) for chunk in chunks)
+        return [np.frombuffer(text, dtype=np.uint8) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
         return bytes(i for i in ids if 0 < i < 256).decode(errors="replace")
 
-
-class JsonTokenizer:
-    """A tokenizer of the `tokenizers` library, from its `tokenizer.json`."""
-
-    def __init__(self, path: Path) -> None:
-        """Load a `tokenizer.json`.
-
-        Raises:
-            InputError: the file is missing or is not a tokenizer.
-        """
-        from tokenizers import Tokenizer as Library
-
-        try:
-            content = path.read_bytes()
-            self._library = Library.from_str(content.decode())
-        except OSError as error:
-            raise InputError(f"tokenizer {path}: cannot be read: {error.strerror}.") from None
-        except Exception as error:
-            raise InputError(f"tokenizer {path}: not a tokenizer.json ({error}).") from None
-        n_tokens = self._library.get_vocab_size(with_added_tokens=True)
-        eod_id = self._library.token_to_id(END_OF_DOCUMENT)
-        if eod_id is None:  # one more id of ours, after the file's own
-            eod_id, n_tokens = n_tokens, n_tokens + 1
-        self.vocabulary = Vocabulary.of(n_tokens, eod_id)
-        self.identity = hashlib.sha256(content).hexdigest()
-
-    def encode(self, chunks: list[str]) -> list[NDArray[Any]]:
-        encoded = self._library.encode_batch_fast(chunks, add_special_tokens=False)
-        return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in encoded]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        size = self._library.get_vocab_size(with_added_tokens=True)
-        return str(self._library.decode([int(i) for i in ids if i < size]))
+    def save(self, folder: Path) -> None:
+        text = {
+            "type": "bytes",
+            "description": "The ids are UTF-8 bytes. Byte 0 ends a document.",
+            **asdict(self.vocabulary),
+        }
+        (folder / "tokenizer.json").write_text(json.dumps(text, indent=2) + "\n")
 
 
 def load_tokenizer(spec: str) -> Tokenizer:
-    """Load the tokenizer of `[data] tokenizer`: `bytes`, or the path of a `tokenizer.json`."""
-    return ByteTokenizer() if spec == "bytes" else JsonTokenizer(Path(spec))
+    """Load the tokenizer of `data.tokenizer`: `bytes`, a file or model folder, `hf:org/name`, or
+    `tiktoken:NAME`, also with the path of its ranks behind it.
+
+    Raises:
+        MissingTokenizer: its file is not here.
+        InputError: it cannot be read, or needs a library that is not installed.
+    """
+    if spec == "bytes":
+        return ByteTokenizer()
+    kind, _, rest = spec.partition(":")
+    if kind == "tiktoken":
+        name, _, place = rest.partition(":")
+        path = tokenizer_file(place) if place else None
+        return _opened(name, path, _stamp(path))
+    path = tokenizer_file(spec)
+    return _opened(None, path, _stamp(path))
 
 
-def vocabulary_of(spec: str) -> Vocabulary | None:
-    """The vocabulary of `[data] tokenizer`, or None where its file is not here."""
-    if spec != "bytes" and not Path(spec).exists():
-        return None
-    return load_tokenizer(spec).vocabulary
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes with a file's content."""
+    try:
+        stat = path.stat() if path is not None else None
+    except OSError as error:
+        raise InputError(f"tokenizer {path}: cannot be read: {error.strerror}.") from None
+    return (stat.st_size, stat.st_mtime_ns) if stat is not None else None
+
+
+@lru_cache(maxsize=8)  # a plan asks for the same file for every run
+def _opened(encoding: str | None, path: Path | None, _stamp: Any) -> Tokenizer:
+    if path is None or encoding is not None:
+        return TiktokenTokenizer(encoding or "", path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"tokenizer {path}: cannot be read: {error.strerror}.") from None
+    kind = format_of(content, path)
+    if kind == "tiktoken":
+        raise InputError(
+            f"tokenizer {path}: ranks of tiktoken, which do not say how text is cut before it is "
+            f'merged. Set data.tokenizer = "tiktoken:PATTERN:{path}", with a pattern of '
+            f"{', '.join(PATTERNS)}; the extra `tiktoken` reads it. Many models have a "
+            "tokenizer.json beside their ranks, which needs neither."
+        )
+    if kind == "sentencepiece":
+        return SentencePieceTokenizer(path, content)
+    return JsonTokenizer(path, content)
 
 
 def train_bpe(texts: Iterator[str], vocab_size: int, out: Path) -> int:

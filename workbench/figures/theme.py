@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.messages import pretty
+from workbench.messages import csv_cell, pretty
 from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.runs.files import replacing
 
@@ -84,10 +84,21 @@ def save(figure: Figure | alt.TopLevelMixin, path: Path, *, save_data: bool = Fa
             chart.save(str(temporary), **options)
         if save_data and isinstance(figure, Figure):
             with replacing(path.with_suffix(".csv")) as temporary:
-                figure.data.write_csv(temporary)
+                csv_frame(figure.data).write_csv(temporary)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--figure {path}: cannot be written: {reason}.") from None
+
+
+def csv_frame(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame as a CSV file has it: see `csv_cell`."""
+    names = {name: csv_cell(name) for name in frame.columns}
+    texts = [
+        pl.col(name).map_elements(csv_cell, return_dtype=pl.String)
+        for name, kind in frame.schema.items()
+        if kind in (pl.String, pl.Categorical, pl.Enum)
+    ]
+    return frame.with_columns(texts).rename(names)
 
 
 def finished(chart: Any) -> Any:

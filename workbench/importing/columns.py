@@ -7,6 +7,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.recipe.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ RUN_LEVEL = (
     "lr", "weight_decay",
 )  # fmt: skip
 
+_EXAMPLES = {"objective": "ar", "n_params": "1e9", "unique_tokens": "1e8", "metric": "val_loss"}
+
 
 def literal(text: str) -> float | None:
     """The number that a text spells, or None."""
@@ -76,7 +79,7 @@ class ColumnMap:
     theirs: dict[str, str]
     """Our name -> the file's."""
     constants: dict[str, str]
-    """Our name -> the number that stands for a column that the file lacks."""
+    """Our name -> the number or text that stands for a column that the file lacks."""
     labels: list[str]
     left_out: list[str]
     """Columns that have a name of ours, but another column was given for it."""
@@ -88,7 +91,7 @@ def map_columns(origin: str, columns: list[str], wanted: Mapping[str, str]) -> C
     Args:
         origin: the file, for messages.
         columns: the file's columns.
-        wanted: our name -> the file's, or a number for every row.
+        wanted: our name -> the file's, or a number or text for every row.
 
     Raises:
         InputError: a required column is missing, or the file does not have one of `wanted`.
@@ -103,7 +106,7 @@ def map_columns(origin: str, columns: list[str], wanted: Mapping[str, str]) -> C
             )
         if name in columns:
             theirs[ours] = name
-        elif ours in NUMBERS and ours != "value" and literal(name) is not None:
+        elif _is_constant(ours, name, columns):
             constants[ours] = name
         else:
             raise InputError(
@@ -122,17 +125,22 @@ def map_columns(origin: str, columns: list[str], wanted: Mapping[str, str]) -> C
     return ColumnMap(theirs, constants, [n for n in rest if n not in KNOWN], left_out)
 
 
+def _is_constant(ours: str, text: str, columns: list[str]) -> bool:
+    """Whether a text stands for every row, rather than for a column that is misspelt."""
+    if ours in NUMBERS:
+        return ours != "value" and literal(text) is not None
+    return text.lower() in OBJECTIVES or not suggestion(text, columns)
+
+
 def _missing(origin: str, missing: list[str], columns: list[str], used: Iterable[str]) -> str:
     spare = [name for name in columns if name not in set(used)]
     lines = []
     for name in missing:
         near = suggestion(name, spare)
         lines.append(f"{origin}: the column {name} is missing{near or '.'}")
-    example = f"--column {missing[0]}={spare[0] if spare else 'NAME'}"
     lines.append(
         f"The file has {', '.join(columns)}. Needed are {', '.join(REQUIRED)}. "
-        f"Name a column that is called otherwise: {example}."
+        f"Name a column that is called otherwise, or what stands for every row: "
+        f"--column {missing[0]}={_EXAMPLES.get(missing[0], 'NAME')}."
     )
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        lines.append("Columns must be separated by commas.")
     return "\n".join(lines)

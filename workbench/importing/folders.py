@@ -8,7 +8,7 @@ import polars as pl
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
-from workbench.runs.files import replacing, write_json
+from workbench.runs.files import plain_path, replacing, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 from workbench.runs.tables import read_parquet
 
@@ -16,10 +16,11 @@ _TIME = "imported_at"
 
 
 def check_folders(results: Path, runs: list[ImportedRun]) -> None:
-    """Check that no trained run would be overwritten.
+    """Check that no trained run would be overwritten, and no curve of another source lost.
 
     Raises:
-        InputError: a run was trained here under the same id.
+        InputError: a run was trained here under the same id, or has metrics of another source that
+            this one lacks.
     """
     for run in runs:
         folder = RunFolder(results / "runs" / run.run_id)
@@ -28,6 +29,24 @@ def check_folders(results: Path, runs: list[ImportedRun]) -> None:
                 f"{folder.path} was trained here and is never overwritten. Import under another "
                 "study name."
             )
+        if folder.config_path.exists():
+            _check_metrics(folder, run)
+
+
+def _check_metrics(folder: RunFolder, run: ImportedRun) -> None:
+    try:
+        before = folder.provenance_json()["source"]["file"]
+        metrics = set(read_parquet(plain_path(folder.sealed_path), ["metric"])["metric"])
+    except (WorkbenchError, pl.exceptions.PolarsError, OSError, KeyError, TypeError):
+        return  # damaged: it is written again
+    now = run.provenance["source"]["file"]
+    lost = sorted(metrics - set(run.records["metric"]))
+    if lost and now != before:
+        raise InputError(
+            f"{now} has a run that was imported from {before} with {', '.join(lost[:5])}, which "
+            "it lacks. All that is known of a run is imported together: put both sources into one "
+            "folder or table, or import this one under another study name."
+        )
 
 
 def write_run(results: Path, run: ImportedRun) -> bool:
@@ -81,7 +100,7 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
         provenance = folder.provenance_json()
         provenance.pop(_TIME, None)
         same = same and provenance == run.provenance
-        return same and read_parquet(folder.sealed_path).equals(run.records)
+        return same and read_parquet(plain_path(folder.sealed_path)).equals(run.records)
     except (WorkbenchError, pl.exceptions.PolarsError, OSError):
         return False  # damaged: write it again
 

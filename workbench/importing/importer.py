@@ -3,18 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import polars as pl
+from typing import Any
 
 from workbench.errors import InputError
 from workbench.importing.folders import check_folders, write_run
+from workbench.importing.formats import LOG_FORMATS, find_runs
 from workbench.importing.identity import make_runs
 from workbench.importing.join_study import check_name, join_study, read_study
+from workbench.importing.logs import read_logs
+from workbench.importing.our_units import in_our_units
 from workbench.importing.points import Points, read_points
 from workbench.importing.reference import NAME, ORIGIN, QUESTION, SOURCE, reference_file
-from workbench.importing.table import read_table
+from workbench.importing.request import Request
+from workbench.importing.runs_table import with_runs
+from workbench.importing.table import TABLES, read_table
+from workbench.importing.table_logs import table_runs
+from workbench.recipe.sweep import dotted
 from workbench.runs.files import check_writable
-from workbench.store.metric_names import in_fractions, renamed
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ def import_runs(
     results: Path,
     *,
     columns: Mapping[str, str] | None = None,
+    request: Request | None = None,
     estimate_flops: bool = False,
 ) -> ImportReport:
     """Import all curves of a source into a study; if one is wrong, none is imported.
@@ -41,11 +47,11 @@ def import_runs(
     changes nothing, and importing it after it has changed replaces its runs.
 
     Args:
-        source: a long .csv or .parquet table, a folder of TensorBoard event files, or
-            "reference", the curves that the workbench ships.
+        source: a table, a log or a folder of logs (docs/formats.md), or "reference", the curves
+            that the workbench ships.
         study: its name; "reference" by default for the shipped curves.
-        columns: our column name -> the source's, where they differ. A number stands for a
-            column that the source lacks.
+        columns: `columns` of the request, for those who need nothing else of it.
+        request: how the source is to be read.
         estimate_flops: where the source has no FLOPs, estimate 6 for each parameter and token.
 
     Raises:
@@ -54,10 +60,8 @@ def import_runs(
     """
     shipped = str(source) == NAME
     study = check_name(NAME if shipped and study is None else study)
-    points = _points(reference_file() if shipped else Path(source), dict(columns or {}))
-    if shipped:
-        points = replace(points, provenance={**points.provenance, "origin": ORIGIN})
-    points = _one_name_and_unit(points)
+    request = request or Request()
+    points = read_source(source, replace(request, columns={**request.columns, **(columns or {})}))
     runs = make_runs(points, study, estimate_flops=estimate_flops)
     read_study(results, study)
     check_folders(results, runs)
@@ -74,32 +78,62 @@ def import_runs(
     return ImportReport(len(runs), records, study, [*points.notes, *pairing, *problems, *same])
 
 
-def _one_name_and_unit(points: Points) -> Points:
-    """The points as our own runs are recorded.
+def read_source(source: str | Path, request: Request | None = None) -> Points:
+    """All points of a source, typed, checked, in our units and under our names. Writes nothing.
+
+    Args:
+        source: as of `import_runs`.
 
     Raises:
-        InputError: a share is above 100 %.
+        InputError: the source is wrong. The message says where, and how to mend it.
     """
-    frame, percent = in_fractions(renamed(points.frame))
-    beyond = frame.filter(pl.col("metric").is_in(percent) & (pl.col("value") > 1))
-    if not beyond.is_empty():
-        first = beyond.row(0, named=True)
-        raise InputError(
-            f"{points.provenance['source']['file']}: {first['metric']} = "
-            f"{100 * first['value']:g}: expected a fraction from 0 to 1, or a percentage."
-        )
-    notes = [f"{metric} is in percent, and imported as a fraction." for metric in percent]
-    return replace(points, frame=frame, notes=[*points.notes, *notes])
+    request = request or Request()
+    shipped = str(source) == NAME
+    points = _points(reference_file() if shipped else Path(source), request)
+    if shipped:
+        points = replace(points, provenance={**points.provenance, "origin": ORIGIN})
+    return in_our_units(str(source), points, request.units)
 
 
-def _points(path: Path, columns: dict[str, str]) -> Points:
+def preview(
+    source: str | Path, request: Request | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What an import would read: a row for each metric of each run, with its number of points and
+    its first and last value; and notes. Writes nothing.
+
+    Raises:
+        InputError: the source is wrong.
+    """
+    points = read_source(source, request)
+    rows = []
+    for run in make_runs(points, "", estimate_flops=False):
+        config = run.config["config"]
+        keys = {key.rpartition(".")[2]: value for key, value in dotted(config).items()}
+        known = {"objective": keys.pop("objective"), "n_params": run.config["derived"]["n_params"]}
+        for metric, records in run.records.group_by("metric", maintain_order=True):
+            ends = records.select("tokens", "value")
+            first, last = ends.row(0, named=True), ends.row(-1, named=True)
+            of_metric = {"metric": metric[0], "points": records.height}
+            at = {"first_tokens": first["tokens"], "first": first["value"]}
+            at |= {"last_tokens": last["tokens"], "last": last["value"]}
+            rows.append({**known, **keys, **of_metric, **at})
+    return rows, points.notes
+
+
+def _points(path: Path, request: Request) -> Points:
+    found = find_runs(path, request)
+    if found:
+        return read_logs(path, found, request)
     if path.is_dir():
-        from workbench.importing.tensorboard import read_events
-
-        return read_events(path, columns)
+        formats = ", ".join(kind.name for kind in LOG_FORMATS)
+        raise InputError(f"{path}: in this folder or below it are no {formats}.")
     if not path.exists() and not path.suffix:
         raise InputError(
-            f"{path}: no such file or folder. Give a .csv or .parquet file, a folder of "
-            "TensorBoard event files, or the word reference."
+            f"{path}: no such file or folder. Give {TABLES}, a folder of TensorBoard event files, "
+            "or the word reference."
         )
-    return read_points(read_table(path), columns)
+    table = read_table(path)
+    runs, rest = table_runs(table, request)
+    if runs:
+        return read_logs(path, runs, rest)
+    return read_points(with_runs(table, request.runs), request)

@@ -1,6 +1,5 @@
 """The study that imported runs belong to: its file, and how its runs are paired."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from workbench.recipe.sweep import dotted
 from workbench.runs.files import write_json
 from workbench.runs.folder import RunFolder
 from workbench.runs.studies import imported_runs
+from workbench.runs.studies import read_study as study_file
 
 _ALWAYS_SHARED = ("n_params", "data.unique_tokens")
 _NEVER_SHARED = ("training.objective", "training.seed", "model.size")
@@ -31,8 +31,8 @@ def check_name(study: str | None) -> str:
         return StudyConfig(name=study).name
     except ValidationError:
         raise InputError(
-            f"--study {study}: expected at most 100 letters, digits, '.', '_' and '-', without a "
-            "leading dot."
+            f"--study {study}: expected at most 100 letters, digits, '.', '_' and '-', beginning "
+            "with neither '.' nor '-', and not a run's id."
         ) from None
 
 
@@ -48,15 +48,11 @@ def read_study(results: Path, study: str) -> dict[str, Any] | None:
     """
     path = study_path(results, study)
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        list(document["run_ids"])
+        return study_file(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not a study ({error!r}). Move it away and import again."
-        ) from None
-    return document
+    except InputError as error:
+        raise InputError(f"{error} Move it away and import again.") from None
 
 
 def join_study(

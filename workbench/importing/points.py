@@ -17,12 +17,23 @@ from workbench.importing.columns import (
     Number,
     map_columns,
 )
+from workbench.importing.request import Request
+from workbench.importing.schedules import without_schedules
 from workbench.importing.table import ROW, RawTable
+from workbench.importing.units import check_headers
 from workbench.messages import suggestion
+from workbench.metrics import METRICS, OLD_NAMES
 from workbench.recipe.objectives import OBJECTIVES
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
-_NEVER_NEGATIVE = r"(?i)loss|nll|bpb"
+_FEW = 3
+_SINGLE = (
+    "every run has one point. Where rows are points of one curve, what changes from point to "
+    "point, such as unique_tokens, has to be given for all: --column unique_tokens=N."
+)
+_NEVER_NEGATIVE = [
+    name for name, of in METRICS.items() if of.unit in ("nats a token", "bits a byte")
+]
 
 
 @dataclass(frozen=True)
@@ -36,37 +47,54 @@ class Points:
     notes: list[str] = field(default_factory=list)
 
 
-def read_points(table: RawTable, wanted: Mapping[str, str]) -> Points:
-    """Check a table and type it.
-
-    Args:
-        wanted: our column name -> the file's, where they differ; or a number for every row.
+def read_points(table: RawTable, request: Request) -> Points:
+    """Check a table with a row for each number, and type it.
 
     Raises:
         InputError: a cell or a column is wrong. The message names file, column and row, and how to
             mend it.
     """
-    mapping = map_columns(str(table.path), table.columns, wanted)
-    checker = _Checker(table, mapping)
+    try:
+        mapping = map_columns(str(table.path), table.columns, request.columns)
+    except InputError as error:
+        raise InputError("\n".join([str(error), *table.notes])) from None
+    check_headers(str(table.path), mapping.theirs, request.units)
+    checker = _Checker(table, mapping, request.units)
     columns = [table.frame[ROW], *(checker.column(name) for name in KNOWN)]
-    labels = [_text(table.frame[name]) for name in mapping.labels]
-    frame = pl.DataFrame([*columns, *labels])
+    names = [name for name in mapping.labels if not request.leaves_out(name)]
+    frame = pl.DataFrame([*columns, *(_text(table.frame[name]) for name in names)])
+    request.check([*frame["metric"].unique(), *mapping.labels])
     notes = [*table.notes, *checker.notes]
     notes += [f"the column {name} is left out: --column gave another." for name in mapping.left_out]
+    frame = frame.filter(_chosen(frame["metric"], request))
     checker.losses(frame)
     frame, left_out = _without_empty(frame)
     if left_out:
         notes.append(f"rows without a value are left out: {left_out:,}.")
     if frame.is_empty():
         raise InputError(f"{table.path}: no row has a value.")
-    frame, repeated = _without_repetition(frame, mapping.labels, table)
+    frame, labels, scheduled = without_schedules(str(table.path), frame, names, request.labels)
+    frame, repeated = _without_repetition(frame, labels, table)
     if repeated:
         notes.append(f"rows that repeat another are left out: {repeated:,}.")
+    if _single(frame, labels):
+        scheduled = [*scheduled, _SINGLE]
     provenance = {
         "source": {"file": table.path.name, "sha256": table.sha256},
         "columns": {**mapping.theirs, **mapping.constants},
     }
-    return Points(frame.drop(ROW), mapping.labels, provenance, notes)
+    return Points(frame.drop(ROW), labels, provenance, [*notes, *scheduled])
+
+
+def _single(frame: pl.DataFrame, labels: list[str]) -> bool:
+    """Whether there are several runs, and each has one point of a metric."""
+    points = frame.group_by(*RUN_LEVEL, *labels, "metric").len()
+    return points.height > _FEW and points["len"].max() == 1
+
+
+def _chosen(metrics: pl.Series, request: Request) -> pl.Series:
+    names = [name for name in metrics.unique() if request.takes(name, OLD_NAMES.get(name, name))]
+    return metrics.is_in(names)
 
 
 def _aliases() -> dict[str, str]:
@@ -93,9 +121,10 @@ def _text(cells: pl.Series) -> pl.Series:
 class _Checker:
     """Types one column after the other, with an error on the first wrong cell."""
 
-    def __init__(self, table: RawTable, mapping: ColumnMap) -> None:
+    def __init__(self, table: RawTable, mapping: ColumnMap, units: Mapping[str, float]) -> None:
         self.table = table
         self.mapping = mapping
+        self.units = units
         self.notes: list[str] = []
 
     def column(self, name: str) -> pl.Series:
@@ -135,7 +164,8 @@ class _Checker:
         wrong = f"is not {allowed.expected}{empty}"
         if cells.dtype == pl.Boolean or cells.dtype.is_temporal():
             self._refuse(name, cells, given, wrong)
-        floats = cells.cast(pl.Float64, strict=False)
+        unit = self.units.get(name, 1.0)
+        floats = cells.cast(pl.Float64, strict=False) * unit
         self._refuse(name, cells, given & floats.is_null(), wrong)
         finite = "is not finite; leave the cell empty where there is no number"
         self._refuse(name, cells, ~floats.is_finite(), finite)
@@ -149,10 +179,10 @@ class _Checker:
         if allowed.type == pl.Float64:
             return floats
         # The cast does not read text such as 1e9 as an integer; floats lose digits of large ones.
-        numbers = floats.round() if allowed.rounded else floats
+        numbers = floats.round() if allowed.rounded or unit != 1 else floats
         self._refuse(name, cells, (numbers != numbers.floor()) | (numbers >= 2.0**63), wrong)
         whole = numbers.cast(pl.Int64, strict=False)
-        if cells.dtype.is_float():
+        if cells.dtype.is_float() or unit != 1:
             return whole
         exact = cells.cast(pl.Int64, strict=False)
         return exact.zip_with(exact.is_not_null(), whole)
@@ -186,8 +216,10 @@ class _Checker:
 
 
 def negative_losses(frame: pl.DataFrame) -> pl.Series:
-    """Which points are negative although their metric is a loss."""
-    return (frame["value"] < 0) & frame["metric"].str.contains(_NEVER_NEGATIVE)
+    """Which points are negative although their metric is a loss; of metrics from elsewhere nothing
+    is known, whatever they are called."""
+    measured = frame["metric"].str.split("@").list.first()
+    return (frame["value"] < 0) & measured.is_in(_NEVER_NEGATIVE)
 
 
 def _without_empty(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:

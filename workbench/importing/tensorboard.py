@@ -1,236 +1,164 @@
-"""TensorBoard event folders as points: each folder is a run, described by its name."""
+"""TensorBoard: which folders with event files make one run, and what each adds to it."""
 
-import math
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import polars as pl
 
 from workbench.errors import InputError
-from workbench.importing.columns import KNOWN, NUMBERS, literal
-from workbench.importing.events import Events, find_folders, read_folder
-from workbench.importing.points import Points, negative_losses
-from workbench.importing.run_names import FORM, RunName, parse_name
-from workbench.importing.tags import Tags, assign_tags
-from workbench.messages import suggestion
+from workbench.importing.events import PATTERN, Events, joined, read_file, read_folder
+from workbench.importing.request import Request
+from workbench.importing.run_log import Loaders, LogFormat, RunLog
 
-_CONSTANTS = ("n_params", "seed", "tokens_per_step", "tokens_per_sample")
-
-
-def read_events(source: Path, wanted: Mapping[str, str]) -> Points:
-    """Read every run below a folder.
-
-    The tokens of a point come from the run's own count where it logged one, else from
-    `tokens_per_step`, else from its last step, which is taken for the end of the run in its name.
-
-    Args:
-        wanted: a metric's name -> its tag, `total_tokens` -> the tag that counts tokens; or
-            n_params, seed, tokens_per_step, tokens_per_sample -> a number.
-
-    Raises:
-        InputError: there are no event files, or names, tags or values cannot be used.
-    """
-    constants, tags = _split(wanted)
-    folders = find_folders(source)
-    names = _names(source, folders, constants)
-    frames, files, notes = [], {}, []
-    guessed, not_finite = [], 0
-    found_tags: set[str] = set()
-    for folder in folders:
-        events = read_folder(folder)
-        notes += events.notes
-        files[_relative(source, folder)] = events.files
-        found_tags |= set(events.scalars)
-        chosen = assign_tags(str(folder), list(events.scalars), tags)
-        notes += chosen.notes
-        frame, ended = _frame(events, chosen, names[folder], constants)
-        if ended:
-            guessed.append(_relative(source, folder))
-        finite = frame.filter(pl.col("value").is_finite())
-        not_finite += frame.height - finite.height
-        _check_losses(folder, finite)
-        if finite.is_empty():
-            notes.append(f"{_relative(source, folder)} holds no scalars and is left out.")
-        frames.append(finite)
-    _check_wanted(source, tags, found_tags)
-    if not_finite:
-        notes.append(f"values that are not finite are left out: {not_finite:,}.")
-    provenance: dict[str, Any] = {
-        "source": {"file": source.resolve().name, "events": files},
-        "columns": dict(wanted),
-    }
-    if guessed:
-        explanation = (
-            "tokens are counted back from the last step, taken for the end that the run's name "
-            "tells; a run that was cut short is misplaced. --column tokens_per_step=N is exact"
-        )
-        provenance["tokens"] = {"said": explanation, "runs": guessed}
-        notes.append(f"{len(guessed)} of {len(folders)} runs: {explanation}.")
-    return _points(source, frames, names, provenance, list(dict.fromkeys(notes)))
+_KERAS_FOLDERS = ("train", "validation")
+_KERAS_EPOCHS = "epoch_"
+# Named by the time of a start: by TorchTitan (20260131-1259), by torch (Jan31_12-59-30_host).
+_START = re.compile(r"\d{8}-\d{4}|[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
+_TITAN_RANK = re.compile(r"rank_[1-9]\d*")
 
 
-def _split(wanted: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
-    constants, tags = {}, {}
-    for ours, theirs in wanted.items():
-        number = literal(theirs)
-        if ours in _CONSTANTS:
-            whole = number is not None and math.isfinite(number) and number == int(number)
-            if number is None or not whole or number < (0 if ours == "seed" else 1):
-                raise InputError(f"--column {ours}={theirs}: expected a whole number.")
-            constants[ours] = number
-        elif ours in KNOWN and ours != "total_tokens":
-            raise InputError(
-                f"--column {ours}={theirs}: event files have no columns. Give a number for "
-                f"{', '.join(_CONSTANTS)}, or the tag of total_tokens or of a metric."
-            )
-        else:
-            tags[ours] = theirs
-    return constants, tags
+@dataclass
+class _Run:
+    """The folders of a run: its own, and those that add to it."""
+
+    folder: Path
+    parts: list[Callable[[], Events]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    epochs: bool = False
+    """Steps are epochs."""
+
+    def load(self) -> RunLog:
+        events = joined(part() for part in self.parts)
+        if events.steps() == {0}:
+            raise InputError("every event is at step 0, so it is no curve.")
+        values = {
+            tag: {step: value for step, (_, value) in curve.items()}
+            for tag, curve in events.scalars.items()
+        }
+        notes = [*self.notes, *events.notes]
+        return RunLog(values, files=events.files, notes=notes, steps_are_epochs=self.epochs)
 
 
-def _relative(source: Path, folder: Path) -> str:
-    """A run's name: its folder relative to the source, or the source's own name."""
+def _find(source: Path, request: Request) -> Loaders:
+    runs: dict[Path, _Run] = {}
+    for folder in sorted(_folders(source), key=_order) if source.is_dir() else []:
+        if _is_part(source, folder, runs):
+            continue
+        sessions = sorted(path for path in folder.glob(PATTERN) if path.is_file())
+        run = runs.setdefault(folder, _Run(folder))
+        run.parts += [partial(read_file, path) for path in sessions]
+    return {_name(source, folder): run.load for folder, run in runs.items()}
+
+
+def _folders(source: Path) -> Iterator[Path]:
+    """The folders with event files at a source and below it, through links, each of them once."""
+    seen: set[str] = set()
+    tops = [str(source)]
+    while tops:
+        for folder, inner, files in os.walk(tops.pop(0)):
+            real = os.path.realpath(folder)
+            if real in seen:
+                inner.clear()
+                continue
+            seen.add(real)
+            links = [name for name in inner if os.path.islink(os.path.join(folder, name))]
+            tops += [os.path.join(folder, name) for name in sorted(links)]
+            if any(Path(name).match(PATTERN) for name in files):
+                yield Path(folder)
+
+
+def _order(folder: Path) -> tuple[Path, str]:
+    """Outer folders first, and those of starts by time: names of months do not sort so."""
+    if _START.fullmatch(folder.name):
+        return folder.parent, min(path.name for path in folder.glob(PATTERN))
+    return folder.parent, folder.name
+
+
+def _name(source: Path, folder: Path) -> str:
     return source.resolve().name if folder == source else folder.relative_to(source).as_posix()
 
 
-def _names(
-    source: Path, folders: list[Path], constants: Mapping[str, float]
-) -> dict[Path, RunName]:
-    names = {folder: parse_name(_relative(source, folder)) for folder in folders}
-    wrong = [_relative(source, folder) for folder, name in names.items() if name is None]
-    if wrong:
-        raise InputError(
-            f"{source}: folders whose names do not describe a run: {_first_names(wrong)}. "
-            f"Expected {FORM}. Rename them, or import from a folder that holds only such runs."
+def _is_part(source: Path, folder: Path, runs: dict[Path, _Run]) -> bool:
+    """Whether a folder adds to a run of another folder, which then has it, or is no run at all."""
+    first = runs.get(folder.with_name("rank_0"))
+    if first and _TITAN_RANK.fullmatch(folder.name):
+        first.notes.append(f"{_name(source, folder)}: left out, it logs the run of rank_0 again.")
+        return True
+    around = next((runs[above] for above in folder.parents if above in runs), None)
+    keras, start = folder.name in _KERAS_FOLDERS, _START.fullmatch(folder.name)
+    if around is None and not keras and not start:
+        return False
+    try:
+        events = read_folder(folder)
+    except InputError:
+        return False  # read again as a run of its own, it is named
+    if keras and any(tag.startswith(_KERAS_EPOCHS) for tag in events.scalars):
+        owner = folder if folder == source else folder.parent
+        run = runs.setdefault(owner, _Run(owner, epochs=True))
+        run.parts.append(partial(_of_keras, folder.name, events))
+        return True
+    if start and _continues(source, folder, events, runs):
+        return True
+    return around is not None and _is_inside(folder, events, around)
+
+
+def _is_inside(folder: Path, events: Events, run: _Run) -> bool:
+    """Whether a folder inside of a run's is one of `add_scalars` or `add_hparams`."""
+    inside = folder.relative_to(run.folder).as_posix()
+    if events.hparams or events.steps() <= {0}:
+        if events.count():
+            run.notes.append(f"{folder}: left out, since it has no step but 0 (hyperparameters).")
+        return True
+    (tag, *others) = events.scalars
+    stem = tag.replace("/", "_") + "_"
+    if others or not inside.startswith(stem):
+        return False
+    events.scalars = {f"{tag}/{inside.removeprefix(stem)}": events.scalars[tag]}
+    run.parts.append(lambda: events)
+    return True
+
+
+def _of_keras(role: str, events: Events) -> Events:
+    """The epochs of Keras, from 1 instead of 0; each number was recorded at its epoch's end."""
+    epochs = {
+        f"{role}/{tag.removeprefix(_KERAS_EPOCHS)}": {
+            step + 1: point for step, point in curve.items()
+        }
+        for tag, curve in events.scalars.items()
+        if tag.startswith(_KERAS_EPOCHS)
+    }
+    other = [tag for tag in events.scalars if not tag.startswith(_KERAS_EPOCHS)]
+    if other:
+        events.notes.append(
+            f"the steps of Keras are its epochs; tags over iterations are left out, such as "
+            f"{role}/{other[0]}."
         )
-    known = {folder: name for folder, name in names.items() if name is not None}
-    first: dict[str, Path] = {}
-    for folder, name in known.items():
-        other = first.setdefault(repr(name).lower(), folder)
-        if other != folder:
-            raise InputError(
-                f"{source}: {_relative(source, other)} and {_relative(source, folder)} describe "
-                "the same run. Add a tag to the name of one of them."
+    events.scalars = epochs
+    return events
+
+
+def _continues(source: Path, folder: Path, events: Events, runs: dict[Path, _Run]) -> bool:
+    """Whether a folder that was named by the time of a start goes on with an earlier one's run: it
+    begins after the first step of that, and no later than a step's distance behind it."""
+    steps = sorted(events.steps())
+    before = [run for run in runs.values() if run.folder.parent == folder.parent]
+    for run in reversed([run for run in before if _START.fullmatch(run.folder.name)]):
+        try:
+            known = sorted(joined(part() for part in run.parts).steps())
+        except InputError:
+            continue
+        if not steps or len(known) < 2:
+            continue
+        if known[0] < steps[0] <= known[-1] + (known[-1] - known[-2]):
+            run.parts.append(lambda: events)
+            run.notes.append(
+                f"{_name(source, folder)} goes on with the run of {_name(source, run.folder)} from "
+                f"step {steps[0]:,}."
             )
-    sizeless = [_relative(source, f) for f, name in known.items() if name.n_params is None]
-    if sizeless and "n_params" not in constants:
-        raise InputError(
-            f"{source}: names without a model size: {_first_names(sizeless)}. Give the number of "
-            "parameters, such as --column n_params=1e9."
-        )
-    return known
+            return True
+    return False
 
 
-def _first_names(names: list[str]) -> str:
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + rest
-
-
-def _check_wanted(source: Path, tags: Mapping[str, str], known: set[str]) -> None:
-    for ours, theirs in tags.items():
-        if theirs not in known:
-            raise InputError(
-                f"--column {ours}={theirs}: no run in {source} has the tag {theirs}"
-                f"{suggestion(theirs, known) or '.'} Tags: {', '.join(sorted(known)) or 'none'}."
-            )
-
-
-def _frame(
-    events: Events, chosen: Tags, name: RunName, constants: Mapping[str, float]
-) -> tuple[pl.DataFrame, bool]:
-    """A run's points, and whether its tokens are counted back from its last step."""
-    scalars = {tag: events.scalars[tag] for tag in chosen.metrics}
-    rows = [
-        (step, chosen.metrics[tag], value)
-        for tag, steps in scalars.items()
-        for step, (_, value) in sorted(steps.items())
-    ]
-    schema = {"step": pl.Int64, "metric": pl.String, "value": pl.Float64}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    tokens, ended = _tokens(events, chosen, name, constants, frame["step"].to_numpy())
-    size: dict[str, Any] = {"n_params": name.n_params or int(constants.get("n_params", 0))}
-    keys = {"objective": name.objective, "unique_tokens": name.unique_tokens, "size": name.size}
-    keys |= size | name.labels
-    if "seed" in constants:
-        keys["seed"] = int(constants["seed"])
-    return frame.with_columns(
-        pl.Series("total_tokens", tokens, dtype=pl.Int64),
-        *(pl.lit(value).alias(key) for key, value in keys.items()),
-    ), ended
-
-
-def _tokens(
-    events: Events,
-    chosen: Tags,
-    name: RunName,
-    constants: Mapping[str, float],
-    steps: "np.ndarray[Any, Any]",
-) -> tuple["np.ndarray[Any, Any]", bool]:
-    """Tokens seen at each step."""
-    if chosen.tokens is not None:
-        return _interpolated(events, chosen.tokens, 1.0, steps), False
-    if "tokens_per_step" in constants:
-        return np.round(steps * constants["tokens_per_step"]).astype(np.int64), False
-    if chosen.samples is not None:
-        if "tokens_per_sample" in constants:
-            return _interpolated(
-                events, chosen.samples, constants["tokens_per_sample"], steps
-            ), False
-        last = max(value for _, value in events.scalars[chosen.samples].values())
-        if last > 0:
-            return _interpolated(events, chosen.samples, name.total_tokens / last, steps), True
-    last_step = max((max(s) for tag, s in events.scalars.items() if tag in chosen.steps), default=0)
-    if last_step <= 0 and len(steps):
-        raise InputError(
-            f"{events.folder}: every event is at step 0, so its tokens are unknown. Give "
-            "--column tokens_per_step=N."
-        )
-    return np.round(steps * (name.total_tokens / max(last_step, 1))).astype(np.int64), True
-
-
-def _interpolated(
-    events: Events, tag: str, scale: float, steps: "np.ndarray[Any, Any]"
-) -> "np.ndarray[Any, Any]":
-    """A count at any step, linear between the logged ones.
-
-    It starts at 0, and continues after the last logged step at the average pace up to it.
-    """
-    logged = {0: 0.0} | {step: value for step, (_, value) in events.scalars[tag].items()}
-    x = np.array(sorted(logged), dtype=float)
-    y = np.array([logged[int(step)] for step in x]) * scale
-    if not np.isfinite(y).all() or (np.diff(y) < 0).any():
-        raise InputError(f"{events.folder}: the tag {tag} counts tokens or samples, yet it falls.")
-    pace = y[-1] / x[-1] if x[-1] > 0 else 0.0
-    tokens = np.where(steps > x[-1], y[-1] + (steps - x[-1]) * pace, np.interp(steps, x, y))
-    return np.round(tokens).astype(np.int64)
-
-
-def _check_losses(folder: Path, frame: pl.DataFrame) -> None:
-    wrong = frame.filter(negative_losses(frame))
-    if not wrong.is_empty():
-        row = wrong.row(0, named=True)
-        raise InputError(
-            f"{folder}: {row['metric']} at step {row['step']} is {row['value']:g}; a loss is "
-            "never negative."
-        )
-
-
-def _points(
-    source: Path,
-    frames: list[pl.DataFrame],
-    names: Mapping[Path, RunName],
-    provenance: dict[str, Any],
-    notes: list[str],
-) -> Points:
-    frame = pl.concat(frames, how="diagonal_relaxed")
-    if frame.is_empty():
-        raise InputError(f"{source}: the event files hold no scalars.")
-    labels = sorted({label for name in names.values() for label in name.labels})
-    columns = []
-    for name in (*KNOWN, *labels):
-        kind = NUMBERS[name].type if name in NUMBERS else pl.String()
-        present = pl.col(name) if name in frame.columns else pl.lit(None)
-        columns.append(present.cast(kind).alias(name))
-    return Points(frame.select(columns), labels, provenance, notes)
+TENSORBOARD = LogFormat("a folder of TensorBoard event files", _find)

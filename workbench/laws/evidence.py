@@ -2,8 +2,8 @@
 
 Three sources speak of this critical compute, and the first that gives a value is used:
 
-1. crossovers measured within a factor of `NEAR` of U, in the results folder and in the shipped
-   curves, as exact points or bounds (`laws.measured_crossovers`);
+1. crossovers measured within a factor of `NEAR` of U, in the results folder and in the studies
+   that ship, as exact points or bounds (`laws.measured_crossovers`);
 2. laws of both objectives fitted to one study;
 3. the published law (Prabhudesai et al. 2025, arXiv:2507.15857).
 
@@ -37,17 +37,16 @@ from workbench.laws.critical_source import (
     range_text,
 )
 from workbench.laws.measured_crossovers import (
+    NEAR,
     MeasuredCrossover,
     measured_crossovers,
+    measured_near,
     nearest_readings,
     ranges_of,
     text_of,
 )
 from workbench.laws.predictors import Predictor, stored_predictors
 
-NEAR = 10.0
-"""Of unique tokens: over a decade, the exponents that were measured (0.9 to 2.6) differ by a factor
-of 50, more than readings at one place do."""
 SPAN = 1.5
 """How many times the unique tokens of crossovers differ, at least, for an exponent."""
 FEW = 3
@@ -82,8 +81,7 @@ class Evidence:
 
     def near(self, unique: float) -> list[MeasuredCrossover]:
         """The crossovers measured within a factor of `NEAR` of so many unique tokens."""
-        limit = np.log(NEAR) + 1e-9
-        return [p for p in self.measured if abs(np.log(p.unique_tokens / unique)) <= limit]
+        return measured_near(self.measured, unique)
 
     def _measured(self, question: Question) -> Source | None:
         """What those near the question say, or, where none of them crossed, the nearest that did

@@ -3,8 +3,8 @@
 Every pair of curves is read twice, point by point and against the best that AR has been so far: how
 far the two readings lie from each other is part of what is known. Compute is 6 N D up to the
 crossover. A pair that has not crossed gives a lower bound, one that is ahead throughout an upper
-one. All studies of a results folder are read, imported ones too, and the curves that the workbench
-ships.
+one. All studies of a results folder are read, imported ones too, and the studies that the workbench
+ships: the published curves always, its own small ones where the folder has nothing near them.
 """
 
 from collections.abc import Iterable
@@ -14,21 +14,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import polars as pl
 
 from workbench.analysis.crossing import Crossing, Definition, compare_curves
 from workbench.analysis.curves import Floats, load_curves
 from workbench.analysis.pairing import Pair, compared_pairs, finished_runs, mean_curve
 from workbench.errors import InputError
-from workbench.importing.reference import NAME, reference_file
+from workbench.importing.reference import NAME
 from workbench.metrics import higher_is_better, unit
 from workbench.recipe.objectives import BASELINE
-from workbench.runs.tables import read_csv
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import is_dataset
+from workbench.store.query import open_once
+from workbench.store.shipped import shipped_studies
 
 READINGS = tuple(name for name in get_args(Definition) if name != "band")
 """A band needs the values of single documents; its estimate lies near the one point by point."""
+
+NEAR = 10.0
+"""Of unique tokens: over a decade, the exponents that were measured (0.9 to 2.6) differ by a factor
+of 50, more than readings at one place do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class MeasuredCrossover:
 
 
 def measured_crossovers(results: Path, metric: str = "val_loss") -> list[MeasuredCrossover]:
-    """All crossovers of AR with another objective, in a results folder and in the shipped curves.
+    """All crossovers of AR with another objective, in a results folder and in what ships.
 
     Args:
         results: a results folder or a dataset; one without a store has none.
@@ -63,7 +67,21 @@ def measured_crossovers(results: Path, metric: str = "val_loss") -> list[Measure
     """
     own = list(_of_store(results, metric)) if _has_store(results) else []
     seen = {_place(point) for point in own}
-    return [*own, *(point for point in _shipped() if _place(point) not in seen)]
+    return [
+        *own,
+        *(
+            point
+            for point in _shipped(metric)
+            if _place(point) not in seen
+            and (point.study == NAME or not measured_near(own, point.unique_tokens))
+        ),
+    ]
+
+
+def measured_near(points: Iterable[MeasuredCrossover], unique: float) -> list[MeasuredCrossover]:
+    """The crossovers measured within a factor of `NEAR` of so many unique tokens."""
+    limit = np.log(NEAR) + 1e-9
+    return [p for p in points if abs(np.log(p.unique_tokens / unique)) <= limit]
 
 
 def _has_store(results: Path) -> bool:
@@ -162,23 +180,11 @@ def _turned(tokens: Floats, values: Floats, higher: bool) -> float | None:
     return float(tokens[best]) if worse else None
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> tuple[MeasuredCrossover, ...]:
-    """The shipped curves' crossovers, whatever the results folder has."""
-    table = read_csv(reference_file()).sort("total_tokens")
-    points: list[MeasuredCrossover] = []
-    for key, group in table.group_by("metric", "n_params", "unique_tokens", maintain_order=True):
-        metric, n_params, unique = key
-        sides = [
-            (side["total_tokens"].cast(pl.Float64).to_numpy(), side["value"].to_numpy())
-            for side in (
-                group.filter(pl.col("objective") == BASELINE),
-                group.filter(pl.col("objective") != BASELINE),
-            )
-        ]
-        curve = (NAME, *key)
-        points += _readings(NAME, str(metric), curve, float(unique), float(n_params), *sides)
-    return tuple(points)
+@lru_cache(maxsize=4)
+def _shipped(metric: str) -> tuple[MeasuredCrossover, ...]:
+    """Those of the studies that ship, the published curves among them."""
+    with open_once(shipped_studies()):
+        return tuple(_of_store(shipped_studies(), metric))
 
 
 def text_of(points: list[MeasuredCrossover]) -> str:

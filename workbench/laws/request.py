@@ -1,13 +1,14 @@
 """The law, the table and the options of a fit, from what a user gave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.accuracy_table import ACCURACY, accuracy_table
-from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
+from workbench.laws.fitting.read_table import read_table
 from workbench.laws.fitting.study_table import study_table
 from workbench.laws.law import Law, Procedure
 from workbench.laws.registry import LAWS
@@ -40,6 +41,7 @@ def get_table(
     columns: dict[str, str],
     law: str,
     where: Conditions = (),
+    units: Mapping[str, float] | None = None,
 ) -> LossTable:
     """The losses to fit, from a file or from one or several studies.
 
@@ -52,13 +54,14 @@ def get_table(
     if (not table) == (not study):
         raise InputError("give one of --table FILE and --study NAME.")
     if table is not None:
-        losses = read_table(table, columns).where(where)
+        losses = read_table(table, columns, units).where(where)
         if law == SECOND_STEP and metric in losses.columns:
             losses.columns[ACCURACY] = losses.columns[metric]
         return losses
     assert study
-    if columns:
-        raise InputError("--column is for --table: a study's columns are known.")
+    if columns or units:
+        option = "--column" if columns else "--unit"
+        raise InputError(f"{option} is for --table: a study's columns are known.")
     if law == SECOND_STEP:
         return accuracy_table(results, study, metric, at, where)
     # The critical compute is read from whole curves, not from their ends.

@@ -10,7 +10,7 @@ from typing import Any
 from workbench.data import PreparedData, find_prepared
 from workbench.data.describe import describe_sources
 from workbench.data.prepared import find_validation_set
-from workbench.data.tokenizers import vocabulary_of
+from workbench.data.tokenizers import MissingTokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.planning.compared import check_compared
 from workbench.planning.compiling import device_of, is_to_be_compiled
@@ -184,8 +184,9 @@ def plan_study(recipe: Recipe, results: Path) -> Plan:
             deferred += missing_files(config.evaluation.task_files)
         else:
             deferred.append(
-                f'data.corpus "{config.data.corpus}" is not prepared yet: run ids, and whether '
-                f"it has enough text, are known after `workbench run`."
+                f'data.corpus "{config.data.corpus}" has not been read: run ids, what is left out '
+                "of it, what its tokenizer loses, and whether it has enough text, are known after "
+                "`workbench run`. `workbench data check RECIPE` tells without training."
             )
         extra = validation_sets(config, results, deferred, recipe.origin)
         runs.append(run_spec(_with_vocabulary(recipe, config, data), data, extra))
@@ -227,17 +228,17 @@ def validation_sets(
 
 def _with_vocabulary(recipe: Recipe, config: RunConfig, prepared: PreparedData | None) -> RunConfig:
     model = config.model
-    vocabulary = prepared.vocab if prepared else vocabulary_of(config.data.tokenizer)
-    size = vocabulary.size if vocabulary else None
-    if size is None:
+    try:
+        size = (
+            prepared.vocab if prepared else load_tokenizer(config.data.tokenizer).vocabulary
+        ).size
+    except MissingTokenizer as error:
         if model.vocab_size is None:
             raise InputError(
-                f'{recipe.origin}: data.tokenizer = "{config.data.tokenizer}": no such file. '
-                "Give the path of a tokenizer.json (`workbench tokenizer train` makes one), or "
-                "model.vocab_size to plan without it."
-            )
+                f"{recipe.origin}: {error} To plan without it, set model.vocab_size."
+            ) from None
         size = padded_vocab(model.vocab_size)
-    elif model.vocab_size is not None and padded_vocab(model.vocab_size) != size:
+    if model.vocab_size is not None and padded_vocab(model.vocab_size) != size:
         raise InputError(
             f"{recipe.origin}: model.vocab_size = {model.vocab_size}: the tokenizer's is {size}, "
             "padding included. Leave the key out."

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+from workbench.data import PreparedData
+from workbench.data.describe import notes_on_reading
 from workbench.planning.plan import Plan, plan_study
-from workbench.recipe import Recipe
+from workbench.recipe import DataConfig, Recipe
 
 
 def prepare_study(recipe: Recipe, results: Path) -> Plan:
@@ -24,11 +26,18 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
         data = run.config.data
         if run.prepared is None:
             print(f"Preparing {data.corpus} ...", file=sys.stderr, flush=True)
-            prepare(data, results)
+            _print_notes(prepare(data, results), data)
         for one in data.validation_extra or ():
-            prepare_validation_set(one, data, results)
+            extra = prepare_validation_set(one, data, results)
+            if one.name not in run.validation_extra:
+                _print_notes(extra, data)
         plan = plan_study(recipe, results)
     used = [one for run in plan.runs for one in (run.prepared, *run.validation_extra.values())]
     for shards in {one.folder: one for one in used if one is not None}.values():
         check_shards(shards)
     return plan
+
+
+def _print_notes(prepared: PreparedData, data: DataConfig) -> None:
+    for note in notes_on_reading(prepared, data):
+        print(f"Note: {note}", file=sys.stderr, flush=True)

@@ -73,6 +73,8 @@ def _budget(config: RunConfig) -> str | None:
             f"data.validation_tokens = {data.validation_tokens}: fewer than one window of "
             f"data.seq_len = {data.seq_len}."
         )
+    if (training.epochs or 0.0) * data.unique_tokens >= 2.0**63:
+        return f"training.epochs = {training.epochs}: more than 2^63 tokens in all."
     total = training.total_tokens or round((training.epochs or 0) * data.unique_tokens)
     if total < config.tokens_per_step:
         key = "total_tokens" if training.total_tokens else "epochs"

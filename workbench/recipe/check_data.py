@@ -1,8 +1,10 @@
 """Checks between the keys of `[data]` that need more than one corpus, or a score."""
 
+from workbench.errors import InputError
 from workbench.recipe.data import DataConfig, mixture_name
 from workbench.recipe.mixture_shares import MAX_PERIOD, apportion, whole_weights
 from workbench.recipe.models import RunConfig
+from workbench.recipe.text_fields import template
 
 SCORES = ("quality_key", "quality_scores", "quality_score")
 RESERVED_SETS = ("train", "held_out")
@@ -12,12 +14,25 @@ def data_problem(config: RunConfig) -> str | None:
     """What is wrong with the sources of a run's text, or None."""
     data = config.data
     return (
-        _quality_problem(data)
+        _text_key_problem(data)
+        or _quality_problem(data)
         or _mixture_problem(data)
         or _anneal_problem(config)
         or _extra_problem(data)
         or _memorisation_problem(config)
     )
+
+
+def _text_key_problem(data: DataConfig) -> str | None:
+    keys = [data.text_key, data.anneal.text_key if data.anneal else None]
+    keys += [one.text_key for one in data.mixture or ()]
+    keys += [one.text_key for one in data.validation_extra or ()]
+    for key in keys:
+        try:
+            template(key or data.text_key)
+        except InputError as error:
+            return str(error)
+    return None
 
 
 def _quality_problem(data: DataConfig) -> str | None:
@@ -48,7 +63,7 @@ def _mixture_problem(data: DataConfig) -> str | None:
             f'data.corpus = "{data.corpus}" beside data.mixture: the corpora of a mixture all '
             "stand in data.mixture. Leave data.corpus out."
         )
-    sources = [(one.corpus, one.document, one.text_key) for one in data.mixture]
+    sources = [(one.corpus, one.document, one.text_key, one.suffixes) for one in data.mixture]
     if len(set(sources)) < len(sources):
         return "data.mixture names the same corpus twice: add the weights up."
     weights = [one.weight for one in data.mixture]

@@ -17,12 +17,16 @@ Document = Literal["file", "line", "blank-line"]
 Share = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 
 
+Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_+-]+$", max_length=20)]
+
+
 class Source(Table):
     """A corpus beside the main one. What it leaves out is as `[data]` has it."""
 
     corpus: Text = Field(description="As data.corpus.")
     document: Document | None = Field(None, description="Default: data.document.")
     text_key: Text | None = Field(None, description="Default: data.text_key.")
+    suffixes: tuple[Suffix, ...] | None = Field(None, description="Default: data.suffixes.")
 
 
 class MixtureSource(Source):
@@ -53,6 +57,7 @@ class ValidationSet(Table):
     )
     document: Document | None = Field(None, description="Default: data.document.")
     text_key: Text | None = Field(None, description="Default: data.text_key.")
+    suffixes: tuple[Suffix, ...] | None = Field(None, description="Default: data.suffixes.")
 
 
 def _corpus_or_mixture(schema: dict[str, Any]) -> None:
@@ -66,13 +71,31 @@ class DataConfig(Table):
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_corpus_or_mixture)
 
     corpus: Text = Field(
-        description="'python-stdlib', a path or glob of .txt, .jsonl or .parquet, or 'hf:org/name'."
+        description="'python-stdlib', a file, folder or glob, or 'hf:org/name'. See data.md."
     )
     document: Document = Field(
         "file", description="What one document of a text file is. The split is by document."
     )
-    tokenizer: Text = Field("bytes", description="'bytes', or a path to a tokenizer.json.")
-    text_key: Text = Field("text", description="The text's field in .jsonl, .parquet and hub data.")
+    tokenizer: Text = Field(
+        "bytes",
+        description="'bytes', the path of a tokenizer.json, a model's folder or a SentencePiece "
+        "model, 'hf:org/name', or 'tiktoken:NAME' (docs/formats.md).",
+    )
+    text_key: Text = Field(
+        "text",
+        description="The text's field in JSON lines, tables and hub data, or several joined: "
+        "'{instruction}\\n{output}'.",
+    )
+    suffixes: tuple[Suffix, ...] | None = Field(
+        None,
+        description="Endings of the files of a folder to read, such as ['.py', '.md']. Those of no "
+        "known format are read as text. Default: .txt, .jsonl and .parquet.",
+    )
+    encoding_errors: Literal["strict", "replace"] | None = Field(
+        None,
+        description="Bytes and characters that are no text are refused, or read as U+FFFD. "
+        "Default: 'strict'.",
+    )
     unique_tokens: Count = Field(description="Distinct training tokens. Smaller budgets nest.")
     seq_len: Count = Field(description="Tokens a window.")
     validation_tokens: Count = Field(description="Held-out tokens that each evaluation reads.")
@@ -87,7 +110,7 @@ class DataConfig(Table):
         description="Train on one of three tiers of equal tokens, by the documents' scores.",
     )
     quality_key: Text | None = Field(
-        None, description="The score's field in .jsonl, .parquet and hub data. More is better."
+        None, description="The score's field in JSON lines, tables and hub data. More is better."
     )
     quality_scores: Text | None = Field(
         None, description="A file of scores, one a document: .txt, .csv, .jsonl, .parquet or .npy."
@@ -130,7 +153,11 @@ def resolved_data(data: DataConfig, decay_fraction: float) -> DataConfig:
     if data.quality == "all":
         keys = ("quality_key", "quality_scores", "quality_score")
         changes.update(dict.fromkeys(keys))
-    inherited = {"document": data.document, "text_key": data.text_key}
+    inherited = {
+        "document": data.document,
+        "text_key": data.text_key,
+        "suffixes": data.suffixes,
+    }
 
     def filled(source: Any, **more: Any) -> Any:
         known = {**inherited, **more}

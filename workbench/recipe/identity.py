@@ -6,8 +6,8 @@ from workbench.metrics import PROTOCOL
 from workbench.recipe.models import RunConfig
 
 SOURCE_KEYS = (
-    "corpus", "document", "text_key", "tokenizer", "validation_documents", "quality",
-    "quality_key", "quality_scores", "quality_score",
+    "corpus", "document", "text_key", "suffixes", "encoding_errors", "tokenizer",
+    "validation_documents", "quality", "quality_key", "quality_scores", "quality_score",
 )  # fmt: skip
 """Keys of `[data]` that say which text is read: the fingerprint of the prepared data has it all."""
 
@@ -16,7 +16,7 @@ _NOT_IN_NUMBERS = {
     "model": ("size",),  # a name for a shape that stands beside it
     "training": ("checkpoint_every", "checkpoint_points", "activation_checkpointing"),
 }
-_SOURCE = ("corpus", "path", "document", "text_key")
+_SOURCE = ("corpus", "path", "document", "text_key", "suffixes")
 
 AUTO_COMPILE_IS = False
 """What `training.compile = "auto"` is in ids and where runs are paired: what it was before there

@@ -1,14 +1,13 @@
 """From a TOML file to a study of validated, resolved runs."""
 
 import json
-import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from workbench.conditions import toml_value
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check import check_compare, check_run
@@ -32,6 +31,7 @@ from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import SEED, SEEDS, expand, set_dotted, set_key, unsweep
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
 from workbench.recipe.types import IN_A_RECIPE
+from workbench.toml_text import check_bounds, parse_toml, read_toml, toml_value
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
@@ -68,8 +68,19 @@ def recipe_folder() -> Path:
 
 
 def run_config(document: dict[str, Any]) -> RunConfig:
-    """What the recipe says of one run, from the run's parsed `config.json`."""
-    return RunConfig.model_validate(document["config"])
+    """What the recipe says of one run, from the run's parsed `config.json`.
+
+    Raises:
+        InputError: it is not what a recipe can say.
+    """
+    try:
+        return RunConfig.model_validate(document["config"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("config", *first["loc"])))
+        raise InputError(
+            f"config.json of run {document.get('run_id')}: {place}: {first['msg']}."
+        ) from None
 
 
 def shipped_recipes() -> list[str]:
@@ -89,7 +100,7 @@ def load_recipe(source: str | Path, overrides: list[str] | None = None) -> Recip
         InputError: names file, key, value and what is allowed.
     """
     path = _find(source)
-    return _parsed(*_read(path), overrides or [], str(path))
+    return _parsed(*read_toml(path), overrides or [], str(path))
 
 
 def load_recipe_text(text: str, origin: str) -> Recipe:
@@ -106,16 +117,13 @@ def load_recipe_text(text: str, origin: str) -> Recipe:
     while lines and lines[-1].startswith(_SET):
         overrides.insert(0, lines.pop().removeprefix(_SET))
     plain = "\n".join(lines)
-    try:
-        document = tomllib.loads(plain)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{origin}: not valid TOML: {error}.") from None
-    return _parsed(document, plain, overrides, origin)
+    return _parsed(parse_toml(plain, origin), plain, overrides, origin)
 
 
 def _parsed(document: dict[str, Any], text: str, overrides: list[str], origin: str) -> Recipe:
     for override in overrides:
         _override(document, override)
+    check_bounds(document, "--set")
     for table in document:
         if table not in _TABLES:
             raise InputError(
@@ -208,13 +216,14 @@ def _without_foreign(config: RunConfig) -> RunConfig:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; a recipe is a .toml file.")
-    if path.exists():
-        return path
     shipped = recipe_folder() / f"{source}.toml"
-    if path.suffix != ".toml" and shipped.is_file():
-        return shipped
+    with suppress(OSError):  # such as a name that is too long for any file
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; a recipe is a .toml file.")
+        if path.exists():
+            return path
+        if path.suffix != ".toml" and shipped.is_file():
+            return shipped
     names = shipped_recipes()
     raise InputError(
         f"there is no recipe {source}{suggestion(str(source), names) or '.'} "
@@ -222,24 +231,12 @@ def _find(source: str | Path) -> Path:
     )
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str]:
-    try:
-        text = path.read_bytes().decode("utf-8")
-        return tomllib.loads(text), text
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}).") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     key = key.strip()
     if not equals or not key or ("." not in key and key != SEED):
         raise InputError(f"--set {override}: expected dotted.key=value, such as training.lr=1e-3.")
-    parsed = toml_value(value)
+    parsed = toml_value(value, f"--set {key}")
     if key == SEED:
         for one in (SEED, *SEEDS):
             unsweep(document, one)

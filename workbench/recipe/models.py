@@ -1,5 +1,6 @@
 """What a recipe can say: one frozen model a table, and the checks between their keys."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -10,6 +11,7 @@ from workbench.recipe.points import evenly_spaced
 from workbench.recipe.sizes import SIZES, ModelShape, default_ffn
 from workbench.recipe.task_names import FILE_NAMES, TASKS, Shots, TaskFile
 from workbench.recipe.types import (
+    PATTERNS,
     Count,
     Flag,
     Fraction,
@@ -37,11 +39,18 @@ MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
 class StudyConfig(Table):
     """`[study]`: what is asked. Not part of a run's identity."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)] = Field(
-        description="Letters, digits, '.', '_' and '-', without a leading dot."
+    name: Annotated[str, Field(pattern=PATTERNS["study"], max_length=100)] = Field(
+        description="Letters, digits, '.', '_' and '-', beginning with neither '.' nor '-'."
     )
     question: str = Field("", description="What the study asks.")
     source: str = Field("", description="Where the claim comes from, such as a paper.")
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _no_run(cls, name: str) -> str:
+        if re.fullmatch("[0-9a-f]{12}", name):
+            raise ValueError("a name that is not that of a run: 12 hex digits are a run's id")
+        return name
 
 
 class ModelConfig(Table):

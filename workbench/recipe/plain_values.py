@@ -3,6 +3,7 @@
 from typing import Any
 
 PLAIN: dict[str, Any] = {
+    "data.encoding_errors": "strict",
     "data.quality": "all",
     "data.validation_extra": (),
     "model.dropout": 0,

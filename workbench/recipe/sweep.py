@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -16,6 +17,7 @@ from workbench.recipe.models import RunTables
 SEED = "seed"
 """Sets `SEEDS` together: a replicate with text, weights, order and noise of its own."""
 SEEDS = ("data.seed", "training.seed")
+MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,13 @@ def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combinatio
         raise InputError(
             f"{origin}: sweep: {SEED} sets {' and '.join(SEEDS)} together, and {single[0]} is "
             "swept beside it. Leave one of them out."
+        )
+    count = math.prod(map(len, axes))
+    if count > MOST_RUNS:
+        lengths = ", ".join(f"{next(iter(axis[0]))} has {len(axis):,}" for axis in axes)
+        raise InputError(
+            f"{origin}: sweep: {count:,} combinations, and a study has at most {MOST_RUNS:,}. "
+            f"Shorten a list: {lengths}."
         )
     found = False
     for parts in itertools.product(*axes):

@@ -33,16 +33,22 @@ ObjectiveName = Annotated[str, AfterValidator(_known_objective)]
 
 # What a pattern asks for, in words: a text that does not match is answered with them.
 PATTERNS = {
+    "study": r"^[A-Za-z0-9_][A-Za-z0-9._-]*$",
     "time": r"^(\d+|(\d+-)?\d+:\d{1,2}(:\d{1,2})?|\d+-\d+)$",
     "memory": r"^\d+[KMGT]?$",
     "variable": r"^[A-Za-z_][A-Za-z0-9_]*$",
-    "option": r"^--[a-z][a-z0-9-]*(=.+)?$",
+    # sbatch divides a line into words as a shell does, and one option must not bring another.
+    "option": r"""^--[a-z][a-z0-9-]*(=([!$-&(-\[\]-~]+|"[^"\\\x00-\x1f]+"|'[^'\\\x00-\x1f]+'))?$""",
+    "slurm": r"^[!#-&(-\[\]-~]+$",
 }
 PATTERN_WORDS = {
+    PATTERNS["study"]: "letters, digits, '.', '_' and '-', beginning with neither '.' nor '-'",
     PATTERNS["time"]: "minutes, hours:minutes:seconds or days-hours, as sbatch takes them",
     PATTERNS["memory"]: "a number with K, M, G or T, such as 16G",
     PATTERNS["variable"]: "the name of an environment variable",
-    PATTERNS["option"]: "an option as sbatch has it, such as --exclusive or --reservation=mine",
+    PATTERNS["option"]: "an option as sbatch has it, such as --exclusive or --reservation=mine, "
+    "its value in quotes where it has spaces",
+    PATTERNS["slurm"]: "a word as sbatch takes it, without spaces, quotes or backslashes",
 }
 
 

@@ -6,7 +6,6 @@ be made again, and the others stay as they are written.
 """
 
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from workbench.report.sections import sentence
 from workbench.runs.files import replacing
 from workbench.store import query
 from workbench.store.query import literal
+from workbench.toml_text import parse_toml
 
 NOTES = ("agrees", "differs", "why", "more")
 """The paragraphs that a notes file can have for a study, in this order."""
@@ -287,8 +287,8 @@ def _read_notes(path: Path | None, studies: list[str]) -> dict[str, dict[str, st
     if path is None:
         return {}
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = parse_toml(path.read_text(encoding="utf-8"), f"--notes {path}")
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--notes {path}: cannot be read: {error}.") from None
     for study, table in document.items():
         if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):

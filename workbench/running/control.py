@@ -1,13 +1,11 @@
 """Status, retry and cancel: commands on the runs of a results folder."""
 
-import os
 import platform
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 from workbench.messages import suggestion
 from workbench.recipe.slurm import LauncherConfig
 from workbench.running.run_report import RunReport
@@ -17,7 +15,8 @@ from workbench.running.slurm.submissions import newest_elements, submissions
 from workbench.running.slurm.submit import Submitted, submit_folders
 from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, each
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import GOES_ON, RunFolder
+from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.started_as import started_as
 from workbench.runs.studies import known_studies, studies_of, targets
 
@@ -107,35 +106,41 @@ def retry(
 
 
 def cancel(results: Path, target: str) -> list[str]:
-    """Stop workers and Slurm jobs, and mark what is not finished as cancelled.
+    """Ask runs that have not ended to stop for good, and take their Slurm jobs out of the queue.
+
+    Returns:
+        A line a run: what is so now.
 
     Raises:
-        InputError: no such study or run, or its jobs are in a Slurm that is not on this machine.
-        WorkbenchError: the Slurm controller does not answer. No run was called off.
+        InputError: no such study or run.
+        WorkbenchError: a folder cannot be written; or there is no Slurm on this machine, or its
+            controller does not answer: runs are cancelled, and their jobs in the queue still.
     """
-    runs = {
-        run.run_id: run
-        for run in targets(results, target)
-        if run.status().state not in ("finished", "cancelled")
-    }
-    in_jobs = call_off(results, runs)
-    messages = each(lambda run_id: _cancel_one(runs[run_id], run_id in in_jobs), runs)
-    return messages or [f"{target}: nothing to cancel."]
+    runs = {run.run_id: run for run in targets(results, target) if run.status().state in GOES_ON}
+    each(RunFolder.request_cancel, runs.values())
+    try:
+        call_off(results, runs)
+    except WorkbenchError as error:
+        each(_cancel_one, runs.values())
+        raise WorkbenchError(
+            f"{target}: {len(runs)} runs are cancelled, or stop at their next step; but their "
+            f"Slurm jobs are in the queue still, and end as soon as they start: {error}"
+        ) from error
+    return each(_cancel_one, runs.values()) or [f"{target}: nothing to cancel."]
 
 
-def _cancel_one(run: RunFolder, in_job: bool) -> str:
-    """Cancel a run and return the line to print about it."""
-    if not run.is_claimed():
-        run.write_status(state="cancelled")
+def _cancel_one(run: RunFolder) -> str:
+    """Cancel a run that was asked to stop, if nobody has it, and return the line about it.
+
+    Whoever has it, or takes it next, finds the request: there is no moment at which a run that was
+    asked can train on, and none at which one that has finished is called cancelled.
+    """
+    try:
+        state = run.settle("cancelled").state
+    except AlreadyClaimed:
+        holder = run.holder()
+        where = "" if holder is None or holder.host == platform.node() else f" on {holder.host}"
+        return f"{run.run_id}: stops{where} after a checkpoint, unless this was its last step."
+    if state == "cancelled":
         return f"{run.run_id}: cancelled."
-    run.request_cancel()
-    holder = run.holder()
-    if in_job:
-        return f"{run.run_id}: stopping in Slurm after a checkpoint."
-    if holder is None:
-        return f"{run.run_id}: is only starting; it stops as soon as it has begun."
-    if holder.host != platform.node():
-        return f"{run.run_id}: trains on {holder.host}, and stops there after a checkpoint."
-    with suppress(ProcessLookupError):  # it has just ended
-        os.kill(holder.pid, signal.SIGTERM)
-    return f"{run.run_id}: stopping after a checkpoint."
+    return f"{run.run_id}: {state} meanwhile; nothing to cancel."

@@ -23,7 +23,7 @@ from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 from workbench.runs.provenance import provenance
 from workbench.runs.started_as import as_provenance, started_as
-from workbench.runs.studies import studies_of, targets
+from workbench.runs.studies import read_study, studies_of, targets
 
 
 def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:
@@ -193,7 +193,7 @@ def extended_run(results: Path, parent: RunFolder, total_tokens: int) -> RunFold
 def _join_studies(results: Path, parent: str, child: str) -> None:
     """List a run wherever its parent is listed."""
     for path in sorted((results / "studies").glob("*.json")):
-        study = json.loads(path.read_text(encoding="utf-8"))
+        study = read_study(path)
         if parent in study["run_ids"] and child not in study["run_ids"]:
             study["run_ids"].append(child)
             write_json(path, study)

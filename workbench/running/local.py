@@ -17,6 +17,7 @@ from typing import IO, Any
 from workbench.errors import WorkbenchError
 from workbench.running.environment import worker_environment
 from workbench.running.launcher import Ended
+from workbench.runs.files import plain_file
 from workbench.runs.folder import RunFolder
 from workbench.runs.processes import parent_of, wait_for_end
 
@@ -198,7 +199,7 @@ class LocalLauncher:
     ) -> None:
         command = self._command(run, world_size)
         try:
-            log = open(run.log_path, "ab")  # noqa: SIM115 - closed below
+            log = open(run.log_path, "ab", opener=plain_file)  # noqa: SIM115 - closed below
         except OSError as error:
             raise WorkbenchError(f"{run.log_path}: cannot be written: {error.strerror}.") from error
         with log:

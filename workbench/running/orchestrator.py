@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -94,7 +94,6 @@ class Orchestrator:
         self.restarts: dict[str, int] = {}
         self.stopping = 0
         self.stops_sent: dict[str, int] = {}
-        self.called_off: set[str] = set()
         self.idle_since = time.monotonic()
         for run_id in folders:
             self._sort(run_id, retry_failed)
@@ -153,7 +152,6 @@ class Orchestrator:
     def _loop(self) -> None:
         while self.running or (not self._halted and (self.queue or self._worth_waiting())):
             self._pass_stop_on()
-            self._pass_cancel_on()
             self._fill()
             for ended in self.launcher.wait(_LOOK_EVERY_S):
                 self._ended(ended)
@@ -316,12 +314,14 @@ class Orchestrator:
             return
         error = f"the worker ended {how}"
         try:
-            folder.write_status(state="failed", error=error, finished=time.time())
+            status = folder.settle("failed", error)
+        except AlreadyClaimed:
+            self.trained_by_others.add(run_id)
+            return
         except WorkbenchError as unwritable:
-            error += f"; {unwritable}"  # such as a full disk: the other runs may still have room
-        self.report.add(run_id, "failed")
-        self.progress.update(run_id, folder.status())
-        self._show_failure(folder, "failed", name, error)
+            # Such as a full disk: the other runs may still have room.
+            status = replace(folder.status(), state="failed", error=f"{error}; {unwritable}")
+        self._note_own_end(run_id, status)
 
     def _show_failure(self, folder: RunFolder, how: str, name: str, error: str | None) -> None:
         self.progress.say(f"{how:<10} {name}: {error}")
@@ -374,10 +374,3 @@ class Orchestrator:
                 self.stops_sent[run_id] = self.stopping
                 number = signal.SIGTERM if self.stopping == 1 else signal.SIGKILL
                 self.launcher.signal(run_id, number)
-
-    def _pass_cancel_on(self) -> None:
-        """Stop runs that were cancelled from another machine, which cannot signal their workers."""
-        for run_id in self.running:
-            if run_id not in self.called_off and self.folders[run_id].cancel_path.exists():
-                self.called_off.add(run_id)
-                self.launcher.signal(run_id, signal.SIGTERM)

@@ -8,6 +8,7 @@ from typing import Any
 from workbench.messages import duration
 from workbench.recipe import RunConfig
 from workbench.runs.folder import RunStatus
+from workbench.terminal import console, shown
 
 _PLAIN_EVERY_S = 10.0
 
@@ -41,11 +42,10 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty() and self.views:
-            from rich.console import Console
             from rich.live import Live
 
             self._live = Live(
-                console=Console(stderr=True), get_renderable=self._table, refresh_per_second=4
+                console=console(stderr=True), get_renderable=self._table, refresh_per_second=4
             )
             self._live.start()
         return self
@@ -109,7 +109,7 @@ class Progress:
         table.add_column("step", justify="right", no_wrap=True)
         for view in self._shown():
             table.add_row(
-                Text(view.label),
+                Text(shown(view.label)),
                 Text(view.status.state),
                 ProgressBar(total=view.steps, completed=view.status.step, width=24),
                 f"{view.status.step}/{view.steps}",

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from workbench.planning.compiling import device_of, is_to_be_compiled
 from workbench.planning.trunks import Source, Trunks, trunks
 from workbench.recipe import RunConfig, run_config
 from workbench.runs.checkpoints import kept_checkpoints, saved_steps
-from workbench.runs.files import write_json
+from workbench.runs.files import plain_file, plain_path, write_json
 from workbench.runs.folder import ENDED, RunFolder, list_runs
 from workbench.runs.items import copy_items
 from workbench.runs.lock import AlreadyClaimed
+from workbench.runs.records import LONGEST_LINE
 from workbench.runs.started_as import as_provenance, started_as
 from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
@@ -101,7 +102,7 @@ def computes_alike(run: RunFolder, source: RunFolder, device: str) -> bool:
 
 def has_checkpoint(run: RunFolder, step: int) -> bool:
     """Whether a run's checkpoint of a step is on disk, and complete."""
-    return (run.checkpoint_dir / f"step-{step}" / ".metadata").exists()
+    return step in saved_steps(run.checkpoint_dir)
 
 
 def has_begun(run: RunFolder) -> bool:
@@ -134,7 +135,7 @@ def take_trunk(run: RunFolder, source: RunFolder, step: int) -> bool:
             fill_from(source, run.path, step)
         except OSError as error:
             raise WorkbenchError(f"{run.path}: cannot be written: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkbenchError(f"{source.records_path}: damaged: {error}.") from error
         tokens = step * int(run.config_json()["derived"]["tokens_per_step"])
         run.write_status(step=step, tokens=tokens)
@@ -159,20 +160,24 @@ def fill_from(source: RunFolder, folder: Path, step: int) -> None:
 
 
 def _link_whole(source: Path, target: Path) -> None:
-    """Link a folder's files: the source may be removed, and no byte is on the disk twice."""
+    """Link a folder's files: the source may be removed, and no byte is on the disk twice.
+
+    Raises:
+        WorkbenchError: a file cannot be written, or is none of the checkpoint's.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    try:
-        with unfinished(target, folder=True) as temporary:
-            shutil.copytree(source, temporary, copy_function=_link, dirs_exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-            replace_durably(temporary, target)
-    except shutil.Error as error:  # of each file: where from, where to, and why not
-        _, file, reason = error.args[0][0]
-        raise WorkbenchError(f"{file}: cannot be written: {reason}.") from error
+    with unfinished(target, folder=True) as temporary:
+        for path in source.iterdir():
+            try:
+                _link(plain_path(path), temporary / path.name)
+            except OSError as error:
+                raise WorkbenchError(f"{path}: cannot be copied: {error.strerror}.") from error
+        shutil.rmtree(target, ignore_errors=True)
+        replace_durably(temporary, target)
 
 
-def _link(source: str, target: str) -> None:
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # a file system without hard links
@@ -190,11 +195,17 @@ def _copy_records(source: Path, target: Path, last_step: int) -> None:
                     copied.write(line)
 
 
-def _lines(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n")]
+def _lines(path: Path) -> Iterator[str]:
+    """The whole lines of a file; none where there is none."""
+    with (
+        suppress(FileNotFoundError),
+        open(path, encoding="utf-8", newline="\n", opener=plain_file) as file,
+    ):
+        while line := file.readline(LONGEST_LINE):
+            if line.endswith("\n"):
+                yield line
+            elif len(line) == LONGEST_LINE:
+                raise ValueError("a line has no end")
 
 
 def unneeded(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from workbench.runs.files import plain_file
 from workbench.runs.processes import die_with_parent
 
 WORKER_MODULE = os.environ.get("WORKBENCH_WORKER_MODULE", "workbench.running.worker")
@@ -172,7 +173,7 @@ class WarmParent:
 
     def train(self, run_dir: Path) -> int:
         """In the child: train one run, with what it prints in its log."""
-        log = os.open(run_dir / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        log = plain_file(str(run_dir / "log.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +53,7 @@ from workbench.training.trainer import Hooks, StudyTrainer
 titan_patches.use_device("cuda" if torch.cuda.is_available() else "cpu")
 
 FINISHED, FAILED, CLAIMED, DIVERGED, STOPPED = 0, 1, 3, 4, 143
-_STATUS_EVERY_S = 0.5
+_STATUS_EVERY_S, _CANCEL_EVERY_S = 0.5, 0.25
 
 
 def main(run_dir: Path) -> int:
@@ -89,7 +90,7 @@ def _lead(run: RunFolder) -> int:
     if previous.state == "finished":
         return FINISHED
     if run.cancel_path.exists():
-        run.write_status(state="cancelled")
+        run.write_status(state="cancelled", finished=time.time())
         return STOPPED
     document = run.config_json()
     run.write_status(
@@ -108,6 +109,7 @@ def _lead(run: RunFolder) -> int:
     changes: dict[str, Any] = {"state": states.get(code, "failed"), "error": error}
     if code != STOPPED:
         changes["finished"] = time.time()
+        run.cancel_path.unlink(missing_ok=True)  # it came too late
     run.write_status(**changes)
     return code
 
@@ -221,6 +223,8 @@ def _run(
         unique_tokens=config.data.unique_tokens,
         flops_per_token=derived["train_flops"] / (derived["steps"] * derived["tokens_per_step"]),
     )
+    # One rank looks: where there are several, they agree on what any of them has seen.
+    cancelled = _cancel_watch(run) if writer is not None else lambda: False
     trainer.metrics_processor.sink = sink
     trainer.metrics_processor.train_estimator = objective.train_estimator
     trainer.attach(
@@ -229,7 +233,7 @@ def _run(
             evaluate=_evaluator(run, config, prepared, trainer, sink),
             evaluation_steps=frozenset(config.evaluation_steps),
             on_step=_status_updater(run, derived) if writer is not None else lambda step: None,
-            stop_requested=lambda: stop.requested,
+            stop_requested=lambda: stop.requested or cancelled(),
             flush=lambda: sink.flush(fsync=True),
         ),
     )
@@ -282,6 +286,21 @@ def _evaluator(
         sink.flush(fsync=False)
 
     return evaluate
+
+
+def _cancel_watch(run: RunFolder) -> Callable[[], bool]:
+    """Return the function that tells whether the run was asked to stop for good, as of the last
+    quarter of a second: after a step of milliseconds, a look at the disk would cost."""
+    asked, last = False, 0.0
+
+    def look() -> bool:
+        nonlocal asked, last
+        now = time.monotonic()
+        if not asked and now - last >= _CANCEL_EVERY_S:
+            asked, last = run.cancel_path.exists(), now
+        return asked
+
+    return look
 
 
 def _status_updater(run: RunFolder, derived: dict[str, Any]) -> Any:

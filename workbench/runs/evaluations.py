@@ -17,6 +17,7 @@ from typing import Any
 from workbench import __version__
 from workbench.errors import WorkbenchError
 from workbench.metrics import PROTOCOL
+from workbench.runs.files import plain_file
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import Items, write_evaluated
 from workbench.runs.provenance import revision
@@ -85,7 +86,7 @@ def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
     lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
     path = run.evaluations_path
     try:
-        with open(path, "ab+", buffering=0) as file:
+        with open(path, "ab+", buffering=0, opener=plain_file) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if file.tell():
                 file.seek(-1, os.SEEK_END)
@@ -98,7 +99,8 @@ def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
                     left = left[file.write(left) :]  # it writes what there is room for
                 os.fsync(file.fileno())
             except OSError:
-                os.truncate(path, whole)  # part of a line would be reported as damage from then on
+                # Part of a line would be reported as damage from then on.
+                os.ftruncate(file.fileno(), whole)
                 raise
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error

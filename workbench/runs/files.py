@@ -1,6 +1,13 @@
-"""Files of the results folder: JSON documents that are whole or not there, many files at once."""
+"""Files of the results folder: JSON documents that are whole or not there, many files at once.
 
+A results folder may come from somebody else. So the files of a run are opened by `plain_file`, as
+in `open(path, "rb", opener=plain_file)`, and what is read at once has a limit.
+"""
+
+import errno
 import json
+import os
+import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,17 +21,82 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
+DOCUMENT_LIMIT = 64 * 2**20
+"""Bytes of a JSON document. A study of 10,000 runs takes a fraction of one MiB."""
+
+
+def plain_file(path: str, flags: int) -> int:
+    """The descriptor of a file that is one: an `opener` for `open`.
+
+    Neither the file nor the folder that it lies in may be a link: what is written would land
+    elsewhere, and what is read would be something else. Opening waits for nobody, as it would for
+    the other end of a FIFO.
+
+    Raises:
+        OSError: a link, a FIFO, a device, a folder; or as `os.open`.
+    """
+    folder, name = os.path.split(path)
+    try:
+        place = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        if os.path.islink(folder):
+            raise OSError(errno.ELOOP, f"{folder} is a link, which is not followed") from None
+        raise
+    try:
+        opened = os.open(
+            name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=place
+        )
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "is a link, which is not followed") from None
+        if error.errno == errno.ENXIO:  # of a FIFO that nobody reads, and of a socket
+            raise OSError(errno.ENXIO, "is no file") from None
+        raise
+    finally:
+        os.close(place)
+    mode = os.fstat(opened).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(opened)
+        folder_instead = stat.S_ISDIR(mode)
+        raise OSError(errno.EINVAL, "is a folder" if folder_instead else "is no file")
+    return opened
+
+
+def plain_path(path: Path) -> Path:
+    """The path of a file, checked as `plain_file` does: for readers that take no file.
+
+    Raises:
+        OSError: as `plain_file`.
+    """
+    os.close(plain_file(str(path), os.O_RDONLY))
+    return path
+
+
+def read_bytes(path: Path, *, limit: int = DOCUMENT_LIMIT) -> bytes:
+    """What is in a plain file.
+
+    Raises:
+        OSError: as `plain_file`, or larger than `limit` bytes.
+    """
+    with open(path, "rb", opener=plain_file) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB")
+        return file.read()
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file.
+    """Read a JSON object from a plain file.
 
     Raises:
         InputError: missing, unreadable, or no object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bytes(path).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: this is not the folder of a run.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a JSON object.")
@@ -40,7 +112,7 @@ def write_json(path: Path, document: dict[str, Any], *, folder_synced: bool = Tr
     try:
         with (
             replacing(path, folder_synced=folder_synced) as temporary,
-            open(temporary, "w", encoding="utf-8") as file,
+            open(temporary, "w", encoding="utf-8", opener=plain_file) as file,
         ):
             json.dump(document, file, indent=2, allow_nan=False)
             file.write("\n")
@@ -82,5 +154,5 @@ def signature(path: Path) -> str:
     Raises:
         OSError: it is missing or cannot be looked at.
     """
-    stat = path.stat()
-    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+    now = path.lstat()
+    return f"{path.name}:{now.st_size}:{now.st_mtime_ns}"

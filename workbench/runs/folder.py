@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.runs.files import read_json, write_json
+from workbench.runs.document import checked_document, checked_provenance
+from workbench.runs.files import plain_file, read_json, write_json
 from workbench.runs.lock import Holder, RunLock
 from workbench.runs.unfinished import replace_durably, unfinished
 
@@ -115,7 +116,8 @@ class RunFolder:
         """The parsed `config.json`.
 
         Raises:
-            InputError: missing, damaged, or of a newer schema.
+            InputError: missing, damaged, or of a newer schema. The document itself raises it too,
+                where it is asked for a key that is missing.
         """
         document = read_json(self.config_path)
         schema = document.get("schema")
@@ -124,7 +126,7 @@ class RunFolder:
                 f"{self.config_path}: schema {schema!r}, and this workbench reads up to "
                 f"{CONFIG_SCHEMA}. Upgrade the workbench to use this run."
             )
-        return document
+        return checked_document(document, self.config_path)
 
     def protocol(self) -> int:
         """The number of the evaluation protocol that its numbers were measured by.
@@ -148,7 +150,7 @@ class RunFolder:
         Raises:
             InputError: missing or damaged.
         """
-        return read_json(self.provenance_path)
+        return checked_provenance(read_json(self.provenance_path), self.provenance_path)
 
     def note_device(self, device: str, dtype: str, ranks: int) -> None:
         """Record in `provenance.json` what the run trains on; only its lock's holder may call this.
@@ -172,7 +174,8 @@ class RunFolder:
         known = {field.name for field in fields(RunStatus)}
         status = RunStatus(**{key: value for key, value in document.items() if key in known})
         counts = (status.attempts, status.step, status.tokens)
-        if document.get("state") not in STATES or not all(type(count) is int for count in counts):
+        whole = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        if document.get("state") not in STATES or not whole or not _is_text(status.error):
             raise InputError(f"{self.status_path}: not the status of a run.")
         return status
 
@@ -203,22 +206,67 @@ class RunFolder:
         write_json(self.status_path, asdict(updated), folder_synced=False)
 
     def request_cancel(self) -> None:
-        """Leave the request that whoever trains the run stops it for good."""
-        self.cancel_path.touch()
+        """Leave the request that whoever trains the run, or takes its lock next, stops it for good.
 
-    def plan_again(self, state: str = "planned") -> None:
+        Raises:
+            WorkbenchError: the folder cannot be written.
+        """
+        try:
+            with open(self.cancel_path, "ab", opener=plain_file) as file:
+                os.utime(file.fileno())
+        except OSError as error:
+            raise WorkbenchError(
+                f"{self.cancel_path}: cannot be written: {error.strerror}. The run goes on."
+            ) from error
+
+    def cancel_request(self) -> int:
+        """When the run was last asked to stop for good, in ns since 1970; 0 where it was not."""
+        try:
+            return self.cancel_path.lstat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def settle(self, state: str, error: str | None = None) -> RunStatus:
+        """The status of a run that nobody trains, brought to an end if it has none of its own.
+
+        A run that was asked to stop for good is cancelled, whatever `state` is.
+
+        Args:
+            state: failed or cancelled.
+
+        Raises:
+            AlreadyClaimed: a process has the run, and it alone writes its state.
+        """
+        with self.claim():
+            if self.stored_status().state in GOES_ON:
+                if self.cancel_path.exists():
+                    state, error = "cancelled", None
+                self.write_status(state=state, error=error, finished=time.time())
+            elif self.stored_status().state != "cancelled":
+                self.cancel_path.unlink(missing_ok=True)  # it came too late
+            return self.stored_status()
+
+    def plan_again(self, state: str = "planned", *, answered: int | None = None) -> bool:
         """Reset the state of a run that did not finish, so that it is started again.
 
         Args:
             state: planned, or submitted to a scheduler.
+            answered: the `cancel_request` that was there when the run was asked to start again; by
+                default the one that is there now.
+
+        Returns:
+            whether it did: not if it was asked meanwhile to stop for good.
 
         Raises:
             AlreadyClaimed: another process has started it already.
         """
         with self.claim():
+            if answered is not None and self.cancel_request() not in (0, answered):
+                return False
             self.cancel_path.unlink(missing_ok=True)
             if self.stored_status().state != "finished":
                 self.write_status(state=state, error=None, finished=None)
+            return True
 
     def claim(self) -> AbstractContextManager[None]:
         """Lock the run. The kernel unlocks it when the process ends, however it ends.
@@ -252,14 +300,18 @@ class RunFolder:
         return _tail(self.log_path)[-count:]
 
 
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _tail(path: Path) -> list[str]:
     """Lines of a file's last 64 KiB."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 65_536))
             return file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
+    except OSError:  # missing, or no file of this run's
         return []
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.runs.files import replacing
+from workbench.runs.files import plain_file, plain_path, replacing
 from workbench.runs.tables import read_parquet
 
 Floats = NDArray[np.float64]
@@ -172,8 +172,11 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
     frame.write_parquet(content, compression="zstd", compression_level=9)
     try:
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        with (
+            replacing(path) as temporary,
+            open(temporary, "wb", opener=plain_file) as file,
+        ):
+            file.write(content.getbuffer())
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
 
@@ -202,6 +205,7 @@ def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFra
 
 def _readable(path: Path) -> list[pl.DataFrame]:
     try:
-        return [read_parquet(path).select(SCHEMA.names()).cast(dict(SCHEMA))]  # type: ignore[arg-type]
+        frame = read_parquet(plain_path(path))
+        return [frame.select(SCHEMA.names()).cast(dict(SCHEMA))]  # type: ignore[arg-type]
     except (OSError, pl.exceptions.PolarsError):
         return []

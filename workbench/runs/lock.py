@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from workbench.errors import WorkbenchError
+from workbench.runs.files import plain_file, read_bytes
 from workbench.runs.processes import started_at
 
 
@@ -61,7 +62,7 @@ class RunLock:
 
     def _open_lock(self) -> IO[bytes]:
         try:
-            return open(self.path, "ab", buffering=0)
+            return open(self.path, "ab", buffering=0, opener=plain_file)
         except OSError as error:
             raise WorkbenchError(f"{self.path}: cannot be opened: {error.strerror}.") from error
 
@@ -74,16 +75,22 @@ class RunLock:
             lock.write(json.dumps(signature).encode())
 
     def is_claimed(self) -> bool:
-        """Whether some process holds the run now."""
+        """Whether some process holds the run now.
+
+        Raises:
+            WorkbenchError: the lock cannot be looked at, or is no file of this run's.
+        """
         try:
             # For reading: whoever may read a run may know whether it is at work.
-            with open(self.path, "rb") as lock:
+            with open(self.path, "rb", opener=plain_file) as lock:
                 # Shared: two who only look do not take each other for workers.
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise WorkbenchError(f"{self.path}: cannot be opened: {error.strerror}.") from error
         return False
 
     def holder(self) -> Holder | None:
@@ -94,9 +101,11 @@ class RunLock:
         if not self.is_claimed():
             return None
         try:
-            signed = json.loads(self.path.read_text(encoding="utf-8"))
+            signed = json.loads(read_bytes(self.path, limit=65_536))
             holder = Holder(signed["pid"], signed["host"])
-        except (OSError, ValueError, KeyError, TypeError):
+            if type(holder.pid) is not int or holder.pid < 1:
+                return None  # nobody's id: a signal to it would reach others
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None  # claimed this moment, and not yet signed
         if holder.host == platform.node() and started_at(holder.pid) != signed.get("started"):
             return None

@@ -4,6 +4,7 @@ A process that dies may leave a torn last line. The next writer of the file cuts
 it appends: the run resumes from a checkpoint that is older, and writes that record again.
 """
 
+import errno
 import json
 import math
 import os
@@ -12,11 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.runs.files import plain_file
 
 FIELDS = (
     "step", "tokens", "epoch", "flops", "metric", "value", "stderr", "n", "estimator", "draws",
     "noise_stderr", "documents",
 )  # fmt: skip
+
+
+LONGEST_LINE = 2**20
+"""Characters of a record's line, at most: they have a few hundred."""
 
 
 def _number(value: float | None) -> float | None:
@@ -36,7 +42,7 @@ class RecordWriter:
         self.path = path
         try:
             _cut_torn_line(path)
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+            self._file = open(path, "a", encoding="utf-8", opener=plain_file)  # noqa: SIM115 - closed by `close`
         except OSError as error:
             raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
 
@@ -123,10 +129,12 @@ class RecordWriter:
 def _cut_torn_line(path: Path) -> None:
     if not path.exists():
         return
-    with open(path, "rb+") as file:
+    with open(path, "rb+", opener=plain_file) as file:
         end = file.seek(0, os.SEEK_END)
         position = end
         while position > 0:
+            if end - position > LONGEST_LINE:
+                raise OSError(errno.EINVAL, "is no file of records: its last line has no end")
             start = max(0, position - 4096)
             file.seek(start)
             newline = file.read(position - start).rfind(b"\n")

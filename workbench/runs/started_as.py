@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workbench.runs.checkpoints import saved_steps
 from workbench.runs.files import write_json
 from workbench.runs.folder import RunFolder
 
@@ -63,6 +64,6 @@ def note_started_as(run: RunFolder, started: StartedAs) -> None:
 def has_numbers(run: RunFolder) -> bool:
     """Whether a run has numbers or a checkpoint, that what it was started as holds for."""
     records = run.records_path
-    return (records.exists() and records.stat().st_size > 0) or any(
-        run.checkpoint_dir.glob("step-*/.metadata")
+    return (records.exists() and records.stat().st_size > 0) or bool(
+        saved_steps(run.checkpoint_dir)
     )

@@ -1,6 +1,7 @@
 """Studies of a results folder: their files, and the runs that belong to them."""
 
 import json
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -8,20 +9,42 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.runs.document import is_plain_id
+from workbench.runs.files import read_bytes
 from workbench.runs.folder import RunFolder, list_runs
 
 
-def check_study(document: Any, path: Path) -> dict[str, Any]:
+def read_study(path: Path) -> dict[str, Any]:
     """The content of a study's file.
 
     Raises:
-        ValueError: not that of this study.
+        FileNotFoundError: there is none.
+        InputError: it is not that of this study, or cannot be read.
     """
+    try:
+        return _checked(json.loads(read_bytes(path)), path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: not a study ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a study ({error}).") from None
+
+
+def _checked(document: Any, path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("name") != path.stem:
         raise ValueError(f'no "name": "{path.stem}"')
     run_ids = document.get("run_ids")
-    if not isinstance(run_ids, list) or not all(isinstance(run_id, str) for run_id in run_ids):
+    if not isinstance(run_ids, list):
         raise ValueError("no list of run_ids")
+    for run_id in run_ids:
+        if not is_plain_id(run_id):
+            raise ValueError(f"{run_id!r:.80} is no run's id")
+    texts = (document.get(name) for name in ("question", "source", "recipe"))
+    if not all(isinstance(text, str | None) for text in texts):
+        raise ValueError("its question, source or recipe is no text")
+    if not isinstance(document.get("compare"), dict | None):
+        raise ValueError("compare is no table")
     return document
 
 
@@ -40,10 +63,9 @@ def imported_runs(results: Path, study: str) -> list[str]:
 
 def _study_runs(results: Path, study: str) -> list[str]:
     """Ids as the study's file lists them; none where it cannot be read."""
-    path = results / "studies" / f"{study}.json"
     try:
-        return [str(i) for i in json.loads(path.read_text(encoding="utf-8"))["run_ids"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return list(read_study(results / "studies" / f"{study}.json")["run_ids"])
+    except (FileNotFoundError, InputError):
         return []
 
 
@@ -63,10 +85,12 @@ def studies_of(results: Path) -> dict[str, list[str]]:
     studies = {}
     for path in sorted((results / "studies").glob("*.json")):
         try:
-            study = check_study(json.loads(path.read_text()), path)
-            studies[study["name"]] = study["run_ids"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: not a study ({error}). Run its recipe again.") from None
+            study = read_study(path)
+        except FileNotFoundError:  # a link to nowhere, or removed this moment
+            if not os.path.lexists(path):
+                continue
+            raise InputError(f"{path}: not a study (is a link, which is not followed).") from None
+        studies[study["name"]] = study["run_ids"]
     return studies
 
 

@@ -1,6 +1,5 @@
 """Ingest: from run folders into the store, any number of times, while runs go on."""
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import polars as pl
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.folder import RunFolder, headless_runs, list_runs
 from workbench.runs.forecasts import read_forecasts
-from workbench.runs.studies import check_study
+from workbench.runs.studies import read_study
 from workbench.runs.unfinished import replace_durably, sweep, unfinished
 from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_forecasts, replace_runs, replace_studies
@@ -164,7 +163,7 @@ def _read_studies(results: Path, report: IngestReport) -> list[dict[str, Any]]:
     studies = []
     for path in sorted((results / "studies").glob("*.json")):
         try:
-            studies.append(check_study(json.loads(path.read_text()), path))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            report.problems.append(f"{path}: not a study ({error}); left out.")
+            studies.append(read_study(path))
+        except (InputError, FileNotFoundError) as error:
+            report.problems.append(f"{error} It is left out.")
     return studies

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from workbench.runs.document import is_plain_id
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import SCHEMA, read_items
 from workbench.store.parquet.layout import is_dataset
@@ -34,7 +35,8 @@ def read_items_of(results: Path, run_ids: Iterable[str], metric: str) -> dict[st
     wanted = list(dict.fromkeys(run_ids))
     name = metric.replace("val_bpb", "val_loss")
     if not is_dataset(results):
-        folders = {run_id: RunFolder(results / "runs" / run_id) for run_id in wanted}
+        plain = filter(is_plain_id, wanted)  # a store may come from somebody else
+        folders = {run_id: RunFolder(results / "runs" / run_id) for run_id in plain}
         read = {run_id: read_items(run.items_dir, [name]) for run_id, run in folders.items()}
         return {run_id: frame for run_id, frame in read.items() if not frame.is_empty()}
     if not wanted:

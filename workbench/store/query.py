@@ -2,7 +2,9 @@
 
 import re
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 
 import duckdb
@@ -21,6 +23,9 @@ _PLAIN = {
     "boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint",
     "uinteger", "ubigint", "float", "double", "decimal", "varchar",
 }  # fmt: skip
+_DATASET: ContextVar[tuple[Path, duckdb.DuckDBPyConnection] | None] = ContextVar(
+    "dataset", default=None
+)
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(ANALYZE\b)?\s*(\([^()]*\))?", re.IGNORECASE)
 
 
@@ -56,6 +61,20 @@ def query(
             if before is None or before == state_of(results):
                 raise
     return _answer(results, sql, timeout, time_limit, rows, memory)
+
+
+@contextmanager
+def open_once(dataset: Path) -> Iterator[None]:
+    """Answer all queries of a dataset inside the block through one connection, but those of items.
+
+    To open a dataset takes longer than most questions do.
+    """
+    with open_dataset(dataset, items=False) as connection:
+        token = _DATASET.set((dataset, connection))
+        try:
+            yield
+        finally:
+            _DATASET.reset(token)
 
 
 def _answer(
@@ -111,8 +130,11 @@ def _is_plain(kind: duckdb.sqltypes.DuckDBPyType) -> bool:
 def _open(
     results: Path, sql: str, timeout: float, memory: str | None
 ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    opened, items = _DATASET.get(), ITEMS.name in sql.lower()
+    if opened and opened[0] == results and not items:
+        return nullcontext(opened[1])
     if is_dataset(results):
-        return open_dataset(results, items=ITEMS.name in sql.lower(), memory=memory)
+        return open_dataset(results, items=items, memory=memory)
     path = database_path(results)
     if not path.exists():
         raise InputError(

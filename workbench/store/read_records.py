@@ -1,6 +1,8 @@
 """Reading records: fast where a file is whole, line by line where it is damaged."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
+
+from workbench.runs.files import plain_file
+from workbench.runs.records import LONGEST_LINE
 
 RECORD_SCHEMA = pl.Schema(
     {
@@ -25,10 +30,10 @@ RECORD_SCHEMA = pl.Schema(
         "documents": pl.Int64,
     }
 )
+_LIMIT = 2 * 2**30  # bytes; a record takes some 150
 # A step has one number of tokens; tokens distinguish points whose step is not known.
 _KEY = ["metric", "step", "tokens", "estimator", "draws"]
 _BLOCK = 1 << 26  # bytes read at once
-_LONGEST_LINE = 1 << 20
 _LONGEST_NAME = 1000  # bytes of a metric or an estimator
 
 
@@ -46,9 +51,14 @@ def read_records(path: Path, offset: int = 0) -> Reading:
 
     An incomplete last line is left for later: its writer may still be writing it. A damaged line
     before that is reported and left out; the lines around it are read.
+
+    Raises:
+        OSError: it cannot be read, is a link or no file, or is larger than 2 GiB.
     """
     frames, problems = [empty_records()], []
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
+        if os.fstat(file.fileno()).st_size > _LIMIT:
+            raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
         number = file.read(offset).count(b"\n")
         for lines, skipped in _blocks(file):
             offset += len(lines) + skipped
@@ -67,11 +77,11 @@ def read_records(path: Path, offset: int = 0) -> Reading:
 def _blocks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """Whole lines of a file, as many at a time as fit into memory; and after them, where the next
     line is too long for a record, the number of its bytes."""
-    while block := file.read(_BLOCK) + file.readline(_LONGEST_LINE):
+    while block := file.read(_BLOCK) + file.readline(LONGEST_LINE):
         end = block.rfind(b"\n") + 1
         rest = len(block) - end
         skipped = 0
-        if rest >= _LONGEST_LINE:
+        if rest >= LONGEST_LINE:
             skipped, piece = rest, b""
             while not piece.endswith(b"\n") and (piece := file.readline(_BLOCK)):
                 skipped += len(piece)

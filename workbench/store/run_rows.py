@@ -10,7 +10,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.messages import json_text
-from workbench.runs.files import replacing, signature
+from workbench.runs.files import plain_path, replacing, signature
 from workbench.runs.folder import RunFolder
 from workbench.runs.tables import read_parquet
 from workbench.store.metric_names import in_fractions, renamed
@@ -73,7 +73,7 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
     """What training measured, from the sealed file or else from the JSON lines."""
     if path == run.sealed_path:
         try:
-            return sealed_records(read_parquet(path))
+            return sealed_records(read_parquet(plain_path(path)))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             if not run.records_path.exists():
                 raise InputError(

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import distributed as dist
+from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.components.checkpointer import CheckpointManager
 from torchtitan.components.checkpointer.base import LR_SCHEDULER, MODEL
 from torchtitan.components.checkpointer.dcp import AsyncMode
 from torchtitan.tools.logging import logger
+from torchtitan.tools.utils import GarbageCollection
 
 from workbench.errors import WorkbenchError
-from workbench.runs.checkpoints import KEPT, saved_steps
+from workbench.runs.checkpoints import KEPT, complete, saved_steps
+from workbench.training.checkpoint_files import CheckedPlanner, CheckedReader, DigestingWriter
+from workbench.training.checkpoint_metadata import DamagedCheckpoint
 
 
 def _never() -> bool:
@@ -77,15 +82,52 @@ class StoppableCheckpoints(CheckpointManager):
             if step != self.keep_step:
                 self.purge_queue.put(self._create_checkpoint_id(step))
 
+    def dcp_save(
+        self,
+        state_dict: dict[str, Any],
+        checkpoint_id: str,
+        async_mode: AsyncMode,
+        enable_garbage_collection: bool = False,
+        to_hf: bool = False,
+    ) -> None:
+        """Write a checkpoint with digests. In titan's place, which writes others too."""
+        assert (async_mode, to_hf) == (AsyncMode.DISABLED, False)
+        dcp.save(state_dict, storage_writer=DigestingWriter(Path(checkpoint_id)))
+        if enable_garbage_collection:
+            GarbageCollection.collect("GC collection invoked by checkpointer.")
+
+    def dcp_load(
+        self, state_dict: dict[str, Any], checkpoint_id: str, from_hf: bool, from_quantized: bool
+    ) -> None:
+        """Fill a state from a checkpoint, as data only. In titan's place, which loads pickles."""
+        assert (from_hf, from_quantized) == (False, False)
+        load_checked(state_dict, Path(checkpoint_id))
+        self.states[MODEL].load_state_dict(state_dict)
+
     def _load(self, step: int = -1) -> bool:
-        try:
-            loaded = bool(super()._load(step))
-        except (Exception, CheckpointException) as error:
-            raise WorkbenchError(
-                f"the checkpoint in {self.folder} cannot be read ({cause(error)}). "
-                "Move its newest step-* folder away to resume from the one before, or remove "
-                "the checkpoint folder to start this run again; its records stay."
-            ) from error
+        """Load the newest checkpoint, or where that is damaged the one before it.
+
+        Raises:
+            WorkbenchError: none can be read. Nothing was moved.
+        """
+        loaded, damaged = False, []
+        for step in reversed(saved_steps(Path(self.folder))):
+            try:
+                loaded = bool(super()._load(step))
+                break
+            except (Exception, CheckpointException) as error:
+                damaged.append(step)
+                why = damage(error)
+                if why is None or step == saved_steps(Path(self.folder))[0]:
+                    raise WorkbenchError(
+                        f"the checkpoint in {self.folder} cannot be read ({cause(error)}). "
+                        "There is none before it: remove the checkpoint folder to start this run "
+                        "again; its records stay."
+                    ) from error
+                logger.warning("The checkpoint of step %d is not used: %s.", step, why)
+        if damaged:
+            logger.warning("The run goes on from the checkpoint before, of step %d.", step)
+            self._set_aside(damaged)
         # The checkpoint holds the rate of the next step. In a longer run it is another one.
         for scheduler in self.states[LR_SCHEDULER].schedulers:
             rates = scheduler.get_last_lr()
@@ -93,12 +135,50 @@ class StoppableCheckpoints(CheckpointManager):
                 group["lr"] = rate
         return loaded
 
+    def _set_aside(self, steps: list[int]) -> None:
+        """Rename damaged checkpoints: the run will write others of these steps."""
+        if dist.get_rank() == 0:
+            for step in steps:
+                aside = Path(self.folder) / f"damaged-{step}"
+                shutil.rmtree(aside, ignore_errors=True)
+                (Path(self.folder) / f"step-{step}").rename(aside)
+
+
+def load_checked(state: dict[str, Any], folder: Path, *, alone: bool = False) -> bool:
+    """Fill a state from a checkpoint, and return whether its bytes were compared with digests:
+    checkpoints of earlier versions have none.
+
+    Args:
+        alone: without other ranks, whether or not there are any.
+
+    Raises:
+        DamagedCheckpoint: a file is not what was written; from within a `CheckpointException`.
+        CheckpointException: it is of another model.
+    """
+    reader = CheckedReader(folder)
+    dcp.load(state, storage_reader=reader, planner=CheckedPlanner(reader), no_dist=alone)
+    if not reader.digested:
+        logger.info("%s has no digests: it was written by an earlier version.", folder)
+    return reader.digested
+
+
+def damage(error: BaseException | None) -> DamagedCheckpoint | None:
+    """What is damaged, where that is why a checkpoint could not be loaded, on any rank."""
+    if isinstance(error, CheckpointException):
+        errors: list[BaseException] = [failure[0] for failure in error.failures.values()]
+    else:
+        errors = [] if error is None else [error]
+    return next((one for one in errors if isinstance(one, DamagedCheckpoint)), None)
+
 
 def cause(error: BaseException) -> str:
     """Return the error of the first rank that failed.
 
     DCP wraps the errors of all ranks in a CheckpointException, which is no Exception.
     """
+    found = damage(error)
+    if found is not None:
+        return str(found)
     if isinstance(error, CheckpointException) and error.failures:
         error = next(iter(error.failures.values()))[0]
     return f"{type(error).__name__}: {error}"
@@ -106,7 +186,18 @@ def cause(error: BaseException) -> str:
 
 def remove_unfinished(folder: Path) -> None:
     """Delete step folders that have no metadata. Call before any rank loads."""
-    for step_folder in [*folder.glob("step-*"), *folder.glob(f"{KEPT}/step-*")]:
-        if not (step_folder / ".metadata").exists():
-            logger.info("removing the unfinished checkpoint %s", step_folder.name)
-            shutil.rmtree(step_folder, ignore_errors=True)
+    for parent in (folder, folder / KEPT):
+        if parent.is_symlink():
+            raise WorkbenchError(
+                f"{parent} is a link, which is not followed: a run's checkpoints lie in its own "
+                "folder. Move the folder itself here."
+            )
+        whole = complete(parent).values()
+        for path in parent.glob("step-*"):
+            if path in whole or not path.name.removeprefix("step-").isdecimal():
+                continue
+            logger.info("removing %s, which is no finished checkpoint", path.name)
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(path, ignore_errors=True)

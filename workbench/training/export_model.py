@@ -4,7 +4,6 @@ docs/export.md has a reader of such a folder in plain torch.
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
         with unfinished(out, folder=True) as building:
             save_file(weights, building / "model.safetensors", metadata={"format": "pt"})
             (building / "config.json").write_text(json.dumps(description, indent=2) + "\n")
-            _write_tokenizer(loaded, building)
+            loaded.tokenizer.save(building)
             replace_durably(building, out)  # an empty folder makes place
     except (OSError, SafetensorError) as error:  # safetensors' own is for a full disk
         reason = getattr(error, "strerror", None) or error
@@ -86,20 +85,6 @@ def _description(run: RunFolder, loaded: RunModel, dtype: str) -> dict[str, Any]
         "data_fingerprint": document["data"]["fingerprint"],
         "config": config.model_dump(mode="json"),
     }
-
-
-def _write_tokenizer(loaded: RunModel, folder: Path) -> None:
-    spec = loaded.config.data.tokenizer
-    path = folder / "tokenizer.json"
-    if spec != "bytes":
-        shutil.copyfile(spec, path)
-        return
-    text = {
-        "type": "bytes",
-        "description": "The ids are UTF-8 bytes. Byte 0 ends a document.",
-        **asdict(loaded.tokenizer.vocabulary),
-    }
-    path.write_text(json.dumps(text, indent=2) + "\n")
 
 
 def load_exported(folder: Path) -> nn.Module:

@@ -1,6 +1,7 @@
 """A run's trained model, for whoever wants to use it: sampling, evaluation, export, audit."""
 
 import logging
+import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.config import TORCH_DTYPE_MAP
 
@@ -23,7 +23,7 @@ from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
-from workbench.training.checkpoints import cause
+from workbench.training.checkpoints import cause, damage, load_checked
 from workbench.training.loss import token_nll
 from workbench.training.masks import form_for
 from workbench.training.model import model_config
@@ -77,7 +77,8 @@ def load_run_model(
 
     Args:
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
-        step: which checkpoint; the newest where None.
+        step: which checkpoint. The newest where None, or if that is damaged the one before it:
+            then a note says so.
         dtype: "float32", "bfloat16", or "auto": on a GPU the one that the run trained in, float32
             on a CPU.
 
@@ -90,7 +91,7 @@ def load_run_model(
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
     config = run_config(document)
     check_plugins(config, ("objectives",), f"run {run.run_id}")
-    step = checkpoint_step(run, step)
+    checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)
     place, trained_in = _device(device), _trained_in(run)
@@ -102,7 +103,7 @@ def load_run_model(
         doubled=facts.streams == 2,
         device=place,
     )
-    load_weights(model, all_checkpoints(run.checkpoint_dir)[step])
+    step = _load(model, run, step)
     convert_weights(model, computed)
     on_gpu = place == "cuda" and fused(config.training, on_gpu=True)
     model.mask_form = form_for(
@@ -117,6 +118,24 @@ def load_run_model(
         step=step,
         trained_in=trained_in,
     )
+
+
+def _load(model: nn.Module, run: RunFolder, asked: int | None) -> int:
+    """Fill a model from a run's checkpoint, and return its step."""
+    folders = all_checkpoints(run.checkpoint_dir)
+    steps = list(reversed(folders)) if asked is None else [asked]
+    for step in steps:
+        try:
+            load_weights(model, folders[step])
+        except InputError as error:
+            if step == steps[-1] or damage(error.__cause__) is None:
+                raise
+            print(f"Note: {error}", file=sys.stderr)
+        else:
+            if step != steps[0]:
+                print(f"Note: the checkpoint of step {step} is used instead.", file=sys.stderr)
+            return step
+    raise AssertionError("the last step returns or raises")
 
 
 def convert_weights(model: nn.Module, dtype: torch.dtype) -> None:
@@ -191,7 +210,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-            dcp.load(state, checkpoint_id=folder, no_dist=True)
+            load_checked(state, folder, alone=True)
     except (Exception, CheckpointException) as error:
         raise InputError(
             f"the checkpoint in {folder} cannot be read ({cause(error)}). "
@@ -258,10 +277,11 @@ def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer
         prepared = PreparedData.open(run.results / data_folder)
     except InputError:
         prepared = None
-    if prepared is not None and prepared.manifest["request"]["tokenizer"] != tokenizer.identity:
+    if prepared is not None and prepared.manifest["tokenizer"] != tokenizer.identity:
         raise InputError(
-            f"data.tokenizer {config.data.tokenizer}: the file has changed since run "
-            f"{run.run_id} was trained. Put the old one back."
+            f"data.tokenizer {config.data.tokenizer}: its ids are others than run "
+            f"{run.run_id} was trained with: the file has changed, or had gaps in its ids. Put the "
+            "old file back, or train anew."
         )
     if tokenizer.vocabulary.size != config.model.vocab_size:
         raise InputError(

@@ -82,7 +82,7 @@ class StudyTrainer(Trainer):
         self.hooks = hooks
         self.checkpointer.stop_requested = self._should_stop
         self.checkpointer.before_save = hooks.flush
-        self._stopping = False
+        self._stopping, self._asked_at = False, -1
         self._attach_layers()
 
     def _attach_layers(self) -> None:
@@ -232,11 +232,18 @@ class StudyTrainer(Trainer):
         return bool(super().should_continue_training()) and not self._should_stop()
 
     def _should_stop(self) -> bool:
-        """Whether to stop after this step: on several ranks, when any of them was asked to."""
+        """Whether to stop after this step: on several ranks, when any of them was asked to.
+
+        It is asked before the checkpoint and after it, and answers the same: a request in between
+        would end the run without a checkpoint.
+        """
+        if self._stopping or self._asked_at == self.step:
+            return self._stopping
+        self._asked_at = self.step
         if self.parallel_dims.world_size == 1:
-            return self.hooks.stop_requested()
+            self._stopping = self.hooks.stop_requested()
         # Ranks receive a signal at different steps and must agree; asking costs a collective.
-        if not self._stopping and self.metrics_processor.should_log(self.step):
+        elif self.metrics_processor.should_log(self.step):
             asked = torch.full((), float(self.hooks.stop_requested()), device=self.device)
             torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
             self._stopping = bool(asked.item())

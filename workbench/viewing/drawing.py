@@ -13,6 +13,7 @@ import streamlit as st
 from workbench.figures import Figure, save
 from workbench.figures.dark import darkened
 from workbench.figures.panel_width import fitted
+from workbench.figures.theme import csv_frame
 from workbench.viewing.cached_store import Source, cached
 from workbench.viewing.page_width import page_width
 from workbench.viewing.text import refusals
@@ -74,7 +75,7 @@ def file_of(figure: Figure, kind: str) -> bytes:
     """A figure, or its data, as a file of a kind: SVG, PNG, PDF or CSV."""
     if kind == "CSV":
         buffer = io.BytesIO()
-        figure.data.write_csv(buffer)
+        csv_frame(figure.data).write_csv(buffer)
         return buffer.getvalue()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"figure.{kind.lower()}"

@@ -1,4 +1,4 @@
-"""Hostile programs do no harm, and none passes that has not run to its end."""
+"""Hostile programs do no harm. That none passes its tests either is in `test_verdicts.py`."""
 
 import os
 import signal
@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from workbench.errors import WorkbenchError
 from workbench.evaluation.programs.confinement import (
     CannotConfine,
     Confinement,
@@ -38,21 +39,15 @@ def test_a_program_that_runs_to_its_end_passes(confinement: Confinement) -> None
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("import os; os._exit(0)", "exited with status 0 before its end"),
-        ("import sys; sys.exit(0)", "exited with status 0 before its end"),
-        ("raise SystemExit", "exited with status 0 before its end"),
+        ("import os; os._exit(7)", "exited with status 7 before its end"),
         ("exit()", "name 'exit' is not defined"),
-        ("print('passed'); import os; os.write(1, b'passed'); os._exit(0)", "before its end"),
-        ("import os; os.write(4, b'passed'); os._exit(0)", "before its end"),
-        ("import os; os.write(4, b'0' * 32); os._exit(0)", "before its end"),
-        ("import os; os.close(4); os.dup2(1, 4)", ""),
         ("def f(:", "SyntaxError"),
         ("import ctypes; ctypes.string_at(0)", "killed by signal 11"),
         ("import os; os.abort()", "killed by signal"),
         ("f = lambda: f()\nf()", "RecursionError"),
     ],
 )
-def test_ending_early_is_not_passing(confinement: Confinement, source: str, why: str) -> None:
+def test_how_a_program_failed_is_said(confinement: Confinement, source: str, why: str) -> None:
     outcome = confinement.run(source)
     assert not outcome.passed
     assert why in outcome.why + outcome.output
@@ -279,10 +274,10 @@ def test_the_program_dies_with_whoever_asked_for_it(
     asker.stdout.readline()
     deadline = time.monotonic() + 30
     family: list[psutil.Process] = []
-    while len(family) < 2 and time.monotonic() < deadline:  # the guard, and the program
+    while len(family) < 3 and time.monotonic() < deadline:  # the jail, the guard, and the program
         family = psutil.Process(asker.pid).children(recursive=True)
         time.sleep(0.05)
-    assert len(family) == 2
+    assert len(family) == 3
     asker.send_signal(signal.SIGKILL)
     asker.wait()
     _, alive = psutil.wait_procs(family, timeout=20)
@@ -307,7 +302,7 @@ def test_packages_can_be_let_in(confinement: Confinement) -> None:
     source = "import numpy; assert numpy.eye(3).sum() == 3"
     assert "No module named 'numpy'" in run(confinement, source).why
     assert run(confine(confinement.limits, packages=["numpy"]), source).passed
-    with pytest.raises(CannotConfine, match="need the package no_such_package"):
+    with pytest.raises(WorkbenchError, match="need the package no_such_package"):
         confine(packages=["no_such_package"])
 
 

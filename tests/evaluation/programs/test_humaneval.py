@@ -35,5 +35,5 @@ def test_every_reference_passes(confinement: Confinement, problems: list[Problem
 
 
 def test_no_empty_completion_passes(confinement: Confinement, problems: list[Problem]) -> None:
-    counts = count_passing(problems, lambda problem: [""], confine(), attempts=1)
+    counts = count_passing(problems[::4], lambda problem: [""], confine(), attempts=1)
     assert counts.passed_P.sum() == 0

@@ -61,7 +61,8 @@ def test_a_completion_ends_where_its_function_does(tmp_path: Path) -> None:
     completion = "    return 2 * x\n\nif __name__ == '__main__':\n    input()\n"
     program = problem.program(completion)
     assert "input" not in program
-    assert program.endswith("check(double)\n")
+    assert "check" not in program, "a program does not see its tests"
+    assert problem.tests.functions == ("double",)
     assert cut("ab", ()) == "ab"
     assert cut("abcab", ("c", "b")) == "a"
 
@@ -93,7 +94,22 @@ def test_the_plus_formats_are_read(tmp_path: Path) -> None:
     }
     (problem,) = read_mbpp(written(tmp_path / "p.jsonl", {**plus, "task_id": 12}), shots=0)
     assert problem.before.startswith("import math\n")
-    assert problem.tests == plus["test"]
+    assert problem.tests.source == plus["test"]
+    assert problem.tests.functions == ("double",)
+
+
+def test_what_mbpps_reference_defines_is_the_programs_and_its_imports_are_the_tests(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import math\nfrom re import sub\nhalf = lambda x: x / 2\ndef sum(a, b):\n    return a + b"
+    )
+    row = {**MBPP, "code": code, "test_list": ["assert math.isclose(sum(1, 2), 3)"]}
+    (problem,) = read_mbpp(written(tmp_path / "m.jsonl", row), shots=0)
+    assert problem.tests.functions == ("sum", "half"), "its own, though a built-in has the name"
+    assert problem.tests.before.startswith("import math\nfrom re import sub\n")
+    with pytest.raises(InputError, match="line 1: code is no Python"):
+        read_mbpp(written(tmp_path / "b.jsonl", {**MBPP, "code": "def f(:"}), shots=0)
 
 
 def test_wrong_problems_are_named(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.minimise import Minima
 from workbench.laws.fitting.problem import Problem
+from workbench.laws.fitting.read_table import read_table
 from workbench.laws.law import Law, Rows
 from workbench.laws.registry import LAWS
 

@@ -14,8 +14,9 @@ from tests.laws.fitting.conftest import law, made_table
 from workbench.errors import InputError
 from workbench.laws.fitting.check_table import check_table, poor_fit
 from workbench.laws.fitting.fit import fit_law
-from workbench.laws.fitting.loss_table import LossTable, read_table
+from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
+from workbench.laws.fitting.read_table import read_table
 
 GOOD = {
     "n_params": [1e7, 1e8, 1e9, 1e7, 1e8, 1e9, 3e7],

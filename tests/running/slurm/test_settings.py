@@ -78,7 +78,17 @@ def test_a_site_file_that_is_not_there_is_not_passed_over(monkeypatch: pytest.Mo
         ("nodes = 0", "launcher.slurm.nodes = 0"),
         ("memory = '16 GB'", "a number with K, M, G or T"),
         ("options = ['--array=0-3']", "no --array"),
+        ("options = ['--arr=0-3']", "no --array"),
+        ("options = ['--job-n=x']", "no --job-name"),
+        ("options = ['--reservation=mine --array=0-3']", "an option as sbatch has it"),
+        ("options = ['--reservation=mine\\t-a0-3']", "an option as sbatch has it"),
+        ('options = ["--exclusive\\ntouch x"]', "an option as sbatch has it"),
         ("options = ['-p debug']", "an option as sbatch has it"),
+        *(
+            (f'{key} = "debug{end}"', f"launcher.slurm.{key}")
+            for key in ("partition", "account", "qos", "constraint", "gpu_type")
+            for end in ("\\ntouch x", "\\u000b", '\\"', "'", " x", "\\\\")
+        ),
         ("prologue = ['#SBATCH --mem=1G']", "belong into the key options"),
         ("environment = {'A B' = 'c'}", "the name of an environment variable"),
     ],

@@ -1,10 +1,11 @@
-"""The jail: makes a confined place, runs one program in it, and reports how it ended.
+"""The jail: makes confined places, runs one program in each, and reports how they ended.
 
-Started by `confinement.py` as `python -I -S jail.py SPEC`, and stands alone: nothing of the
-workbench is importable here. SPEC is JSON, see `_spec` there. It is the guard, outside the place,
-and its child is the program: process 1 of namespaces of its own (user, mount, process, network,
-IPC, host name, cgroup), with a read-only Python, an empty folder, no capabilities, limits, and a
-filter of system calls. The guard kills it when its time is over, or when whoever asked is gone.
+Started by `confinement.py` as `python -I -S jail.py SPECS`, and stands alone: nothing of the
+workbench is importable here. SPECS is JSON, see `_spec` there. For each of them it forks a guard,
+outside the place, whose child is the program: process 1 of namespaces of its own (user, mount,
+process, network, IPC, host name, cgroup), with a read-only Python, an empty folder, no
+capabilities, limits, and a filter of system calls. The guard kills it when its time is over, or
+when whoever asked is gone.
 """
 
 import ctypes
@@ -38,7 +39,7 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 24, 
 LAST_CAPABILITY = 63
 CAPABILITY_VERSION_3 = 0x20080522
 NOBODY = 65534
-TOKEN_FD, VERDICT_FD, ERROR_FD = 3, 4, 5
+ERROR_FD = 5
 
 
 def check(result: int, what: str) -> None:
@@ -134,13 +135,12 @@ def limit(spec: Spec) -> None:
 
 
 def hand_over(spec: Spec, error_fd: int) -> None:
-    """Number the descriptors: 0 source, 1 and 2 output, 3 token, 4 verdict; 5 closes with exec."""
+    """Number the descriptors: 0 source, 1 and 2 output, 3 and 4 of pipes; 5 closes with exec."""
+    fds = [spec[name] for name in ("source_fd", "output_fd", "output_fd", "read_fd", "write_fd")]
     # First out of the way of each other.
-    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (spec["token_fd"], spec["verdict_fd"])]
-    error = fcntl.fcntl(error_fd, fcntl.F_DUPFD, 64)
-    for fd, number in zip(moved, (TOKEN_FD, VERDICT_FD), strict=True):
-        os.dup2(fd, number)
-    os.dup2(error, ERROR_FD, inheritable=False)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (*fds, error_fd)]
+    for number, fd in enumerate(moved):
+        os.dup2(fd, number, inheritable=number != ERROR_FD)
     os.closerange(ERROR_FD + 1, 4096)
 
 
@@ -173,15 +173,15 @@ def guard(child: int, spec: Spec) -> dict[str, Any]:
     return {"exit_code": os.waitstatus_to_exitcode(status), "timed_out": timed_out}
 
 
-def main() -> None:
-    spec = json.loads(sys.argv[1])
+def confine(spec: Spec) -> None:
+    """Run one program to its end, and report it."""
 
     def report(**what: Any) -> None:
         os.write(spec["report_fd"], (json.dumps(what) + "\n").encode())
 
     try:
         check(LIBC.unshare(NAMESPACES), "make namespaces")
-        report(step="map")  # only a process outside can map the user ids
+        report(map=os.getpid())  # only a process outside can map the user ids
         if os.read(spec["control_fd"], 1) != b"g":
             return
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -193,12 +193,30 @@ def main() -> None:
                 os.write(ERROR_FD, str(error).encode())
             finally:
                 os._exit(70)
-        os.close(write_end)
+        for fd in (write_end, spec["read_fd"], spec["write_fd"]):
+            os.close(fd)
         result = guard(child, spec)
         failure = os.read(read_end, 4096).decode(errors="replace")
         report(**({"error": failure} if failure else result))
     except OSError as error:
         report(error=str(error))
+
+
+def main() -> None:
+    specs = json.loads(sys.argv[1])
+    fds = [{value for name, value in spec.items() if name.endswith("_fd")} for spec in specs]
+    for spec, own in zip(specs, fds, strict=True):
+        if os.fork() == 0:
+            # A pipe ends for its reader once nobody else holds its other end.
+            for fd in set().union(*fds) - own:
+                os.close(fd)
+            try:
+                confine(spec)
+            finally:
+                os._exit(0)
+    os.closerange(3, 4096)
+    for _ in specs:
+        os.wait()
 
 
 if __name__ == "__main__":

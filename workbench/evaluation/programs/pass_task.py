@@ -94,7 +94,9 @@ def pass_task(name: str, path: Path, *, shots: int | None, limit: int | None) ->
     count = DEFAULT_SHOTS[name] if shots is None else shots
     problems = PROBLEMS[name](path, shots=count, limit=limit)
     uses_numpy = any(
-        "import numpy" in problem.tests or "import numpy" in problem.before for problem in problems
+        "import numpy" in text
+        for problem in problems
+        for text in (problem.tests.source, problem.tests.before)
     )
     confinement = confine(packages=("numpy",) if uses_numpy else ())
     return PassTask(name, problems, confinement, count, digest(path)[:8])

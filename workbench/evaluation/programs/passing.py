@@ -66,7 +66,7 @@ def count_passing(
             assert len(completions) == attempts
             running.append(
                 [
-                    pool.submit(confinement.run, problem.program(completion))
+                    pool.submit(confinement.test, problem.program(completion), problem.tests)
                     for completion in completions
                 ]
             )

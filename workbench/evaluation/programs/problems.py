@@ -5,6 +5,7 @@ function `check`, `entry_point`. MBPP (Austin et al. 2021): `task_id`, `text` or
 `code`, `test_list`; `test_setup_code` or `test_imports`; MBPP+ has its many tests in `test`.
 """
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.evaluation.complete import cut
+from workbench.evaluation.programs.confinement import Suite
 from workbench.evaluation.question_files import field_of, read_jsonl
 
 
@@ -23,16 +25,15 @@ class Problem:
     prompt: str
     before: str
     """Comes before a completion in the program that is run."""
-    tests: str
-    """Comes after it."""
+    tests: Suite
     stop: tuple[str, ...]
     """A completion ends before the first of these."""
     reference: str
     """The dataset's own solution, as a completion."""
 
     def program(self, completion: str) -> str:
-        """The program that passes where the completion solves the problem."""
-        return f"{self.before}{cut(completion, self.stop)}\n{self.tests}\n"
+        """The program whose functions the tests call."""
+        return f"{self.before}{cut(completion, self.stop)}\n"
 
 
 # Where a function's body is over (Chen et al. 2021, section 2.2).
@@ -56,14 +57,16 @@ def read_humaneval(path: Path, *, shots: int = 0, limit: int | None = None) -> l
         prompt = field_of(row, "prompt", str, where)
         entry = field_of(row, "entry_point", str, where)
         test = field_of(row, "test", str, where)
+        reference = str(row.get("canonical_solution", ""))
         problems.append(
             Problem(
                 name=str(row.get("task_id", where)),
                 prompt=prompt,
                 before=prompt,
-                tests=f"{test}\ncheck({entry})",
+                # A prompt may define more than its function, which the tests then use.
+                tests=Suite(prompt + reference, (entry,), f"{test}\ncheck({entry})"),
                 stop=_HUMANEVAL_STOP,
-                reference=str(row.get("canonical_solution", "")),
+                reference=reference,
             )
         )
     return _not_empty(problems, path)
@@ -108,7 +111,7 @@ class _MbppRow:
     prompt: str
     code: str
     setup: str
-    tests: str
+    tests: Suite
 
 
 def _mbpp(row: dict[str, Any], where: str) -> _MbppRow:
@@ -118,6 +121,9 @@ def _mbpp(row: dict[str, Any], where: str) -> _MbppRow:
     listed = [str(test) for test in field_of(row, "test_list", list, where)]
     imports = [str(line) for line in row.get("test_imports") or []]
     number = row.get("task_id")
+    code = field_of(row, "code", str, where)
+    setup = "\n".join([*imports, str(row.get("test_setup_code") or ""), ""])
+    source = row["test"] if isinstance(row.get("test"), str) else "\n".join(listed)
     return _MbppRow(
         name=f"MBPP/{number}",
         number=number if isinstance(number, int) else None,
@@ -125,10 +131,31 @@ def _mbpp(row: dict[str, Any], where: str) -> _MbppRow:
             f"You are an expert Python programmer, and here is your task: {text.strip()} Your "
             "code should pass these tests:\n\n" + "\n".join(listed) + "\n[BEGIN]\n"
         ),
-        code=field_of(row, "code", str, where),
-        setup="\n".join([*imports, str(row.get("test_setup_code") or ""), ""]),
-        tests=row["test"] if isinstance(row.get("test"), str) else "\n".join(listed),
+        code=code,
+        setup=setup,
+        tests=_tests_of(code, setup, source, where),
     )
+
+
+def _tests_of(reference: str, setup: str, source: str, where: str) -> Suite:
+    """Tests that say nowhere which function they test: it is what the reference defines.
+
+    They may use what the reference imports.
+    """
+    try:
+        body = ast.parse(reference).body
+    except SyntaxError as error:
+        raise InputError(f"{where}: code is no Python: {error.msg}; expected a solution.") from None
+    imports = [ast.unparse(one) for one in body if isinstance(one, ast.Import | ast.ImportFrom)]
+    functions = [one.name for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    functions += [
+        target.id
+        for one in body
+        if isinstance(one, ast.Assign)
+        for target in one.targets
+        if isinstance(target, ast.Name)
+    ]
+    return Suite("\n".join([*imports, setup]), tuple(functions), source)
 
 
 def _not_empty(problems: list[Problem], path: Path) -> list[Problem]:

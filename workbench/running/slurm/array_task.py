@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,15 +171,12 @@ def _give_up_at_the_limit(run: "RunFolder", submission: "Submission") -> None:
         return
     if status.attempts - before < limit:
         return
-    try:
-        with run.claim():
-            error = (
-                f"given up after {status.attempts - before} starts (launcher.slurm.max_attempts); "
-                "`workbench retry` starts it again from its last checkpoint"
-            )
-            run.write_status(state="failed", error=error, finished=time.time())
-    except AlreadyClaimed:
-        return
+    error = (
+        f"given up after {status.attempts - before} starts (launcher.slurm.max_attempts); "
+        "`workbench retry` starts it again from its last checkpoint"
+    )
+    with suppress(AlreadyClaimed):
+        run.settle("failed", error)
 
 
 def main() -> int:

@@ -4,8 +4,10 @@ The runs' folders hold their progress; Slurm is asked, in one rare call for all 
 whether jobs are still there. Jobs that vanished without an end of their runs are submitted again.
 """
 
+import math
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -17,6 +19,7 @@ from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import newest_elements, submissions
 from workbench.running.slurm.submit import Submitted, submit_folders
 from workbench.runs.folder import ENDED, RunFolder
+from workbench.runs.lock import AlreadyClaimed
 
 _LOOK_EVERY_S = 2.0
 _RESUBMISSIONS = 3  # of what Slurm lost or let fail, without an error of the run itself
@@ -56,7 +59,7 @@ class _Follower:
             self.report.add(run_id, self.folders[run_id].status().state)
             self.left.discard(run_id)
         self.resubmissions = 0
-        self.asked = 0.0
+        self.asked, self.complained = 0.0, -math.inf
         self.ingest = BackgroundIngest(results)
         views = {
             i: RunView(self.labels[i], configs[i].steps, run.status())
@@ -114,8 +117,8 @@ class _Follower:
         try:
             queue = ask(self.results, all_submissions)
         except WorkbenchError as error:
-            if time.time() - self.asked > 60:
-                self.asked = time.time()
+            if time.monotonic() - self.complained > 60:
+                self.complained = time.monotonic()
                 self.progress.say(f"Slurm cannot be asked ({error}); looking again.")
             return
         if queue.asked == self.asked:
@@ -129,7 +132,8 @@ class _Follower:
                 continue
             status = run.status()  # it may have ended since
             if status.state == "cancelled":
-                run.write_status(state="cancelled")
+                with suppress(AlreadyClaimed):
+                    run.settle("cancelled")
             if status.state in ENDED:
                 continue
             how = queue.of(element) if element is not None else None

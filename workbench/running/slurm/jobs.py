@@ -8,7 +8,6 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.running.slurm.commands import SlurmRefusal, slurm
 from workbench.running.slurm.queue import Queue, ask
 from workbench.running.slurm.submissions import Element, newest_elements, submissions
-from workbench.runs.files import each
 from workbench.runs.folder import ENDED, RunFolder
 
 _ELEMENTS_A_CALL = 2000  # a command line has room for more, but not for any number
@@ -49,23 +48,18 @@ class Jobs:
         return row | {"job_state": job.state, "job_reason": job.reason, "node": job.node}
 
 
-def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
+def call_off(results: Path, runs: dict[str, RunFolder]) -> None:
     """Take the jobs of runs out of the queue, and have running ones stop after a checkpoint.
 
-    A job that also holds other runs stays: those of its runs that are called off find a request to
-    cancel in their folders.
-
-    Returns:
-        The runs that were in jobs.
+    A job that also holds other runs stays: those of its runs that are called off have a request to
+    cancel in their folders already.
 
     Raises:
         InputError: there are jobs, and no Slurm on this machine.
-        WorkbenchError: the controller does not answer. No run was called off.
+        WorkbenchError: the controller does not answer.
     """
     newest = newest_elements(submissions(results))
     mine = {run_id: newest[run_id] for run_id in runs if run_id in newest}
-    if not mine:
-        return set()
     whole = {
         element.job: element
         for element in mine.values()
@@ -74,16 +68,7 @@ def call_off(results: Path, runs: dict[str, RunFolder]) -> set[str]:
             for run_id in element.runs
         )
     }
-    # First: a task that starts meanwhile must see it.
-    asked = [run for run_id, run in runs.items() if run_id in mine and not run.cancel_path.exists()]
-    each(RunFolder.request_cancel, asked)
-    try:
-        _scancel(list(whole.values()))
-    except WorkbenchError:
-        for run in asked:
-            run.cancel_path.unlink(missing_ok=True)
-        raise
-    return set(mine)
+    _scancel(list(whole.values()))
 
 
 def _is_over(results: Path, run_id: str) -> bool:

@@ -13,7 +13,13 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.running.slurm.commands import slurm
-from workbench.running.slurm.submissions import CLOSED, Element, Submission, slurm_folder
+from workbench.running.slurm.submissions import (
+    CLOSED,
+    SUBMITTING,
+    Element,
+    Submission,
+    slurm_folder,
+)
 from workbench.runs.files import write_json
 
 EVERY_S = 10.0
@@ -37,17 +43,19 @@ class Queue:
     jobs: dict[str, JobState]
     ended: dict[str, JobState]
     """From sacct, where there is accounting."""
+    about: tuple[str, ...] = ()
+    """The submissions that were asked about; a clock that goes backwards cannot tell which."""
 
     def of(self, element: Element) -> JobState | None:
         """Return a task's state; None where it has left the queue and nobody knows how."""
         job = self.jobs.get(element.job)
-        if job is None and element.submission.created > self.asked:
+        if job is None and element.submission.name not in self.about:
             return JobState("PENDING")  # submitted since
         return job or self.ended.get(element.job)
 
     def has(self, element: Element) -> bool:
         """Whether a task is still in the queue, waiting or running."""
-        return element.job in self.jobs or element.submission.created > self.asked
+        return element.job in self.jobs or element.submission.name not in self.about
 
 
 def ask(results: Path, all_submissions: list[Submission], *, fresh: bool = False) -> Queue:
@@ -83,6 +91,7 @@ def _saved_answer(folder: Path) -> Queue | None:
             float(document["asked"]),
             {job: JobState(**state) for job, state in document["jobs"].items()},
             {job: JobState(**state) for job, state in document["ended"].items()},
+            tuple(document["about"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -90,13 +99,14 @@ def _saved_answer(folder: Path) -> Queue | None:
 
 def _ask_slurm(all_submissions: list[Submission]) -> Queue:
     asked = time.time()
+    about = tuple(one.name for one in all_submissions if one.state != SUBMITTING)
     open_submissions = [
         submission
         for submission in all_submissions
         if submission.state != CLOSED and submission.job_ids
     ]
     if not open_submissions:
-        return Queue(asked, {}, {})
+        return Queue(asked, {}, {}, about)
     names = ",".join(submission.name for submission in open_submissions)
     lines = slurm(
         *("squeue", "--array", "--noheader", f"--name={names}", "--states=all"),
@@ -111,7 +121,7 @@ def _ask_slurm(all_submissions: list[Submission]) -> Queue:
     wanted = {element.job for submission in open_submissions for element in submission.elements()}
     if wanted - jobs.keys() - ended.keys():
         ended.update(_accounted(open_submissions, jobs))
-    return Queue(asked, jobs, ended)
+    return Queue(asked, jobs, ended, about)
 
 
 _ENDED = {

@@ -1,9 +1,11 @@
 """The batch script of a job array."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
 
+from workbench.errors import InputError
 from workbench.recipe.slurm import SlurmConfig
 from workbench.running.slurm.shapes import Array
 
@@ -19,10 +21,18 @@ def batch_script(
         name: of the job, in the queue.
         folder: of the submission; tasks find their runs there and leave their logs.
         number: of the array within the submission.
+
+    Raises:
+        InputError: the path of a folder cannot stand in a batch script.
     """
     directives = "\n".join(
         f"#SBATCH {directive}" for directive in _directives(array, settings, name)
     )
+    for path in (folder.absolute(), Path.cwd()):
+        if not re.fullmatch(r'[^"\\\x00-\x1f]+', str(path)):
+            raise InputError(
+                f"{path}: Slurm takes no folder with quotes, backslashes or line ends in its name."
+            )
     logs = str(folder.absolute() / f"array-{number}").replace("%", "%%")
     environment = "".join(
         f"export {key}={shlex.quote(value)}\n" for key, value in settings.environment.items()

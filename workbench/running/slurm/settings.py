@@ -1,9 +1,7 @@
 """What a study asks of the cluster: the recipe's `[launcher.slurm]` over the site's."""
 
 import os
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,6 +9,7 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.explain import explain
 from workbench.recipe.slurm import LauncherConfig, SlurmConfig
+from workbench.toml_text import read_toml
 
 SITE_VARIABLE = "WORKBENCH_SITE"
 
@@ -49,12 +48,7 @@ def slurm_settings(recipe: LauncherConfig) -> SlurmConfig:
 
 
 def _read_site(path: Path) -> LauncherConfig:
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+    document, _ = read_toml(path)
     for table in document:
         if table != "launcher":
             raise InputError(

@@ -131,6 +131,7 @@ def submit_folders(
     check_writable(results)
     done = Submitted(name, settings)
     with one_at_a_time(results):
+        asked = {run_id: run.cancel_request() for run_id, run in trained.items()}
         all_submissions = submissions(results)
         take_back_unfinished(all_submissions)
         all_submissions = submissions(results)
@@ -141,8 +142,11 @@ def submit_folders(
             arrays = make_arrays(configs, settings, largest_array())
             attempts = _attempts_before(wanted, all_submissions if goes_on else [])
             done.submission = Submission.new(results, name, settings, arrays, attempts)
+            # The newest one stays the newest when the clock has been put back.
+            latest = max((before.created for before in all_submissions), default=0.0)
+            done.submission.created = max(done.submission.created, latest + 1e-3)
             would_be_taken(done.submission)
-            marks = _Marks(wanted)
+            marks = _Marks(wanted, asked)
             submit(done.submission, marks.set, marks.take_back)
             done.submitted = list(wanted)
         _close(all_submissions, results)
@@ -189,10 +193,15 @@ def _attempts_before(
 
 
 class _Marks:
-    """The runs' states, set to submitted, and what they were before."""
+    """The runs' states, set to submitted, and what they were before.
 
-    def __init__(self, runs: dict[str, RunFolder]) -> None:
+    A run that is cancelled while its job goes into the queue stays so: its job finds it at its end.
+    """
+
+    def __init__(self, runs: dict[str, RunFolder], asked: dict[str, int]) -> None:
+        """Take the runs, and which requests to cancel them this submission answers."""
         self.runs = runs
+        self.asked = asked
         self.before: dict[str, tuple[RunStatus, bool]] = {}
 
     def set(self) -> None:
@@ -202,14 +211,16 @@ class _Marks:
         run = self.runs[run_id]
         before = (run.stored_status(), run.cancel_path.exists())
         with suppress(AlreadyClaimed):  # its task will find it finished, or wait for it
-            run.plan_again("submitted")
-            self.before[run_id] = before
+            if run.plan_again("submitted", answered=self.asked[run_id]):
+                self.before[run_id] = before
 
     def take_back(self) -> None:
         for run_id, (status, cancelled) in self.before.items():
             run = self.runs[run_id]
             try:
                 with run.claim():
+                    if run.stored_status().state != "submitted":
+                        continue  # it has come to an end meanwhile
                     run.write_status(
                         state=status.state, error=status.error, finished=status.finished
                     )

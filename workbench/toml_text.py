@@ -1,0 +1,157 @@
+"""Values as people write them: TOML with bounds, and texts cut where no quote or bracket is open.
+
+A recipe may come from anyone. What takes `tomllib` minutes, or what nothing after it could hold, is
+refused before.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError
+
+MOST_BYTES = 1 << 20
+"""Of a recipe; the largest that ship have 3 kB."""
+_MOST_DEEP = 32
+_INTEGER = 1 << 63  # TOML's integers have 64 bits
+_LONG_KEY = re.compile(
+    r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}"""
+)
+_LONG = f"{{}}: more than {MOST_BYTES >> 20} MiB. A recipe is a short text."
+_DEEP = f"{{}}: tables or lists lie more than {_MOST_DEEP} deep in each other."
+_WIDE = "{}: a number has more digits than any key can hold: integers are below 2^63."
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """The document of a TOML file, and its text. What is longer than any recipe is never read.
+
+    Raises:
+        InputError: it cannot be read, or as `parse_toml`.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 4).decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start > MOST_BYTES:  # the bound is inside a letter
+            raise InputError(_LONG.format(path)) from None
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}).") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+    return parse_toml(text, str(path)), text
+
+
+def parse_toml(text: str, origin: str) -> dict[str, Any]:
+    """The document of a TOML text.
+
+    Raises:
+        InputError: not TOML, too long, nested too deeply, or with integers of more than 64 bits.
+    """
+    try:
+        return _parse(text, origin)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin}: not valid TOML: {error}.") from None
+
+
+def toml_value(text: str, origin: str) -> Any:
+    """A value as TOML has it; a bare word is a string.
+
+    Raises:
+        InputError: as `parse_toml`, but for what is not TOML.
+    """
+    try:
+        return _parse(f"value = {text.strip()}", origin)["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _parse(text: str, origin: str) -> dict[str, Any]:
+    if len(text) > MOST_BYTES:
+        raise InputError(_LONG.format(origin))
+    if _LONG_KEY.search(text):
+        raise InputError(_DEEP.format(origin))
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise InputError(_DEEP.format(origin)) from None
+    except ValueError:  # Python converts at most 4,300 digits
+        raise InputError(_WIDE.format(origin)) from None
+    check_bounds(document, origin)
+    return document
+
+
+def check_bounds(document: Any, origin: str) -> None:
+    """Check that a document is one that the rest of the workbench can hold.
+
+    Raises:
+        InputError: nested too deeply, or with integers of more than 64 bits.
+    """
+    level = [document]
+    for _ in range(_MOST_DEEP + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, int) and not -_INTEGER <= value < _INTEGER:
+                raise InputError(_WIDE.format(origin))
+        level = inner
+    if level:
+        raise InputError(_DEEP.format(origin))
+
+
+def split_outside(text: str, joint: str, *, quotes: bool = True) -> list[str]:
+    """The pieces between joints that are outside quotes and brackets; what is never closed is text.
+
+    Args:
+        joint: a pattern. It is tried at each place: one that looks far makes this slow.
+        quotes: whether " and ' quote. Brackets are ( and [.
+    """
+    whole, pattern = _wholes(text, quotes), re.compile(joint, re.IGNORECASE)
+    parts, begin, place = [], 0, 0
+    while place < len(text):
+        if place in whole:
+            place = whole[place]
+            continue
+        match = pattern.match(text, place)
+        if match is None:
+            place += 1
+            continue
+        parts.append(text[begin:place])
+        begin = place = match.end()
+    return [part.strip() for part in [*parts, text[begin:]]]
+
+
+def _wholes(text: str, quotes: bool) -> dict[int, int]:
+    """Where quotes and brackets begin, and behind which character each is closed."""
+    whole: dict[int, int] = {}
+    opened: dict[str, list[int]] = {")": [], "]": []}
+    place, unclosed = 0, set()
+    while place < len(text):
+        sign = text[place]
+        if quotes and sign in "\"'" and sign not in unclosed:
+            end = _end_of_quote(text, place)
+            if end is None:
+                unclosed.add(sign)
+            else:
+                whole[place] = end
+                place = end - 1
+        elif sign in _CLOSING:
+            opened[_CLOSING[sign]].append(place)
+        elif opened.get(sign):
+            whole[opened[sign].pop()] = place + 1
+        place += 1
+    return whole
+
+
+def _end_of_quote(text: str, begin: int) -> int | None:
+    sign, place = text[begin], begin + 1
+    while place < len(text):
+        if text[place] == sign:
+            return place + 1
+        place += 2 if sign == '"' and text[place] == "\\" else 1
+    return None
