@@ -31,7 +31,7 @@ def pretty(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
-        if value == round(value) and 10_000 <= abs(value) < 1e12:
+        if math.isfinite(value) and value == round(value) and 10_000 <= abs(value) < 1e12:
             return f"{value:,.0f}"
         return f"{value:,.2f}" if 10_000 <= abs(value) < 1e9 else f"{value:.5g}"
     return str(plain_value(value))

@@ -152,9 +152,7 @@ def test_no_document_of_anybody_keeps_another_run_out(results: Path, make_run: M
     values = dict(query(results, "SELECT run_id, value FROM metrics WHERE step = 1").rows())
     assert values["good"] == 5.0
     assert values["p2"] is None
-    assert query(
-        results, "SELECT lr, epochs FROM runs WHERE run_id IN ('r0', 'r5')"
-    ).null_count().row(0) == (1, 1)
+    assert query(results, "FROM runs WHERE NOT isfinite(lr) OR NOT isfinite(epochs)").is_empty()
     assert (
         query(results, "SELECT count(*) FROM metrics WHERE step < 0 OR metric IS NULL").item() == 0
     )
