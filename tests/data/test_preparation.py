@@ -78,7 +78,7 @@ def test_preparing_again_finds_the_same_and_a_change_is_noticed(
     lines.write_text(lines.read_text() + "one more line\n")
     assert find_prepared(config(lines), results) is None
     assert prepare(config(lines), results).fingerprint != first.fingerprint
-    assert not list((results / "data").glob(".building-*"))
+    assert not list((results / "data").glob(".unfinished-*"))
 
 
 def test_the_fingerprint_is_of_the_tokens_and_not_of_the_place(lines: Path, tmp_path: Path) -> None:

@@ -38,6 +38,18 @@ def values(run: RunFolder, metric: str) -> dict[int, float]:
     return dict(zip(frame["step"], frame["value"], strict=True))
 
 
+def test_no_start_trains_on_damaged_shards(tmp_path: Path, corpus: Path) -> None:
+    run = make_run(tmp_path, corpus)
+    shard = tmp_path / run.config_json()["data"]["folder"] / "train.bin"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    assert worker.main(run.path) == worker.FAILED
+    assert "is damaged" in str(run.status().error)
+    assert read_records(run.records_path).frame.is_empty() if run.records_path.exists() else True
+    shard.write_bytes(whole)
+    assert worker.main(run.path) == worker.FINISHED
+
+
 def test_a_run_leaves_its_records_state_and_checkpoint(tmp_path: Path, corpus: Path) -> None:
     run = make_run(tmp_path, corpus)
     assert worker.main(run.path) == worker.FINISHED

@@ -160,8 +160,9 @@ class Orchestrator:
             for run_id in self.running:
                 self.progress.update(run_id, self.folders[run_id].stored_status())
             self.progress.tick()
-            if self.ingest is not None:
-                self.ingest.now_and_then(self.running)
+            note = self.ingest.now_and_then(self.running) if self.ingest is not None else None
+            if note is not None:
+                self.progress.say(note)
 
     def _worth_waiting(self) -> bool:
         """Whether runs that others train are the only ones left, and not for too long yet."""

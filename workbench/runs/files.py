@@ -9,13 +9,14 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.paths import literal_for_duckdb
+from workbench.runs.unfinished import replacing, sweep, unfinished
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -126,34 +127,21 @@ def _whole(text: str) -> int:
     raise ValueError(f"{text[:20]}... is too large a number")
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a file whole: a reader sees the old one or the new one, never a part."""
+def write_json(path: Path, document: dict[str, Any], *, folder_synced: bool = True) -> None:
+    """Write a file whole: a reader sees the old one or the new one, never a part.
+
+    Args:
+        folder_synced: see `unfinished.replace_durably`.
+    """
     try:
         with (
-            replacing(path) as temporary,
-            open(temporary, "x", encoding="utf-8") as file,  # which never follows a link
+            replacing(path, folder_synced=folder_synced) as temporary,
+            open(temporary, "w", encoding="utf-8", opener=plain_file) as file,
         ):
             json.dump(document, file, indent=2, allow_nan=False)
             file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside a file, which replaces it when the block ends without an error.
-
-    After an error the file stays as it was.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.unlink(missing_ok=True)  # of another process that had this id, or a link
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def each(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
@@ -169,13 +157,15 @@ def check_writable(results: Path) -> None:
     """Make a results folder where there is none, and check that it can be written.
 
     Raises:
-        InputError: it cannot be made or written.
+        InputError: it cannot be made or written, or no store can be in it.
     """
+    literal_for_duckdb(results)
     try:
         results.mkdir(parents=True, exist_ok=True)
-        probe = results / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        for folder in (results, results / "data", results / "runs"):
+            sweep(folder)
+        with unfinished(results / "writable"):
+            pass
     except OSError as error:
         raise InputError(
             f"--results {results}: cannot be written: {error.strerror}. Give another folder."

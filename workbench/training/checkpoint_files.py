@@ -31,6 +31,7 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from workbench.runs.files import plain_file
+from workbench.runs.unfinished import replace_durably
 from workbench.training.checkpoint_metadata import (
     METADATA,
     DamagedCheckpoint,
@@ -108,14 +109,7 @@ class DigestingWriter(FileSystemWriter):
         temporary = path.with_name(f"{METADATA}.tmp")
         with self.fs.create_stream(temporary, "wb") as file:
             file.write(pickled(metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_durably(temporary, path)
 
 
 class _Memory(io.RawIOBase):
