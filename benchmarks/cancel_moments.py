@@ -33,11 +33,11 @@ from small_study import write_small_study
 from workbench.running.control import cancel
 from workbench.runs.folder import RunFolder, list_runs
 
-SHORT, LONG, TOKENS_A_STEP = 80, 100, 512
+SHORT, LONG, TOKENS_A_STEP = 400, 440, 512
 FIRST = ("submitted", "starting", "starting", "starting", "starting")
 """When a study's first run is cancelled, study by study: the others find the imports done."""
-OTHERS = ("training", "waiting", "training", "last step")
-WITH_LONGER = 2  # studies, of those on a machine, whose runs have a longer one on their trunk
+OTHERS = (*("training", "waiting", "training", "last step") * 2, "training")
+WITH_LONGER = 1  # studies, of those on a machine, whose runs have a longer one on their trunk
 PATIENCE_S = 900.0
 KEYS = {
     "data": "unique_tokens = 2_048\nvalidation_tokens = 2_048",
@@ -139,7 +139,7 @@ class Study:
             f"sweep.training.seed={seeds}",
             f"sweep.training.total_tokens={self.lengths}",
             'training.objective="ar"',
-            "evaluation.every_tokens=20480",
+            "evaluation.every_tokens=102400",
             "launcher.slurm.array_throttle=1",
         )
         words = [word for one in sets for word in ("--set", one)]

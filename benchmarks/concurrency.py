@@ -111,7 +111,7 @@ def work(role: int, number: int, results: Path, until: float) -> None:
         try:
             function(results / below, until, number, told)
         except WorkbenchError as error:
-            kind = "LOCKED OUT" if "still being written" in str(error) else "ERROR"
+            kind = "LOCKED OUT" if "still open elsewhere" in str(error) else "ERROR"
             told[f"{kind} {function.__name__}: {error}"] += 1
         except Exception as error:
             told[f"ERROR {function.__name__}: {type(error).__name__}: {error}"] += 1

@@ -1,6 +1,6 @@
 """Run folders of somebody else, damaged or hostile, and what every command that reads one does.
 
-python benchmarks/damaged_folders.py [--only WORD] [--every N] [--real N] [--keep]
+python benchmarks/damaged_folders.py [--only WORD] [--commands NAME ...] [--real N] [--folder F]
 
 A small trained study is copied, one of its runs is damaged, and the commands that read what was
 damaged run on copies of that: in forks of one process, through the command line's own entry, and
@@ -12,12 +12,14 @@ all. Exit status 1 where anything failed.
 
 import argparse
 import hashlib
+import importlib
 import io
 import json
 import multiprocessing
 import os
 import pickle
 import resource
+import runpy
 import shutil
 import signal
 import socket
@@ -347,25 +349,33 @@ def list_astray(bench: "Bench", run_id: str) -> None:
 
 
 class Forked:
-    """A process of Python as a fork of this one, which has imported what it needs."""
+    """In the place of `subprocess.Popen`: a module of ours as a fork of this process, which has
+    imported what it needs."""
 
-    def __init__(self, command: list[str], stderr: Any, env: dict[str, str], **_: Any) -> None:
+    def __init__(self, command: list[str], *, stdin: int, stdout: Any, stderr: Any,
+                 env: dict[str, str], **_: Any) -> None:  # fmt: skip
         (orders, mine), (theirs, replies) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if not self.pid:
             signal.alarm(600)
-            for descriptor, number in ((orders, 0), (replies, 1), (stderr.fileno(), 2)):
+            out = replies if stdout == subprocess.PIPE else stdout.fileno()
+            for descriptor, number in ((orders, 0), (out, 1), (stderr.fileno(), 2)):
                 os.dup2(descriptor, number)
             os.close(mine)
             os.close(theirs)
             os.environ.update(env)
             sys.argv = command[2:]
-            from workbench.running import warm
-
+            code = 1
             try:
-                warm.main()
+                runpy.run_module(command[2], run_name="__main__")
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            except BaseException:
+                traceback.print_exc()
             finally:
-                os._exit(0)
+                sys.stderr.flush()
+                os._exit(code)
         os.close(orders)
         os.close(replies)
         self.stdin = os.fdopen(mine, "wb", buffering=0)
@@ -389,13 +399,15 @@ class Bench:
         self.limit = limit
         self.kept, self.base, self.outside = folder / "kept", folder / "base", folder / "outside"
         self.ran = folder / "ran"
-        self.base.mkdir()
-        # In a process of its own: one that has threads of Polars' must not be forked.
-        other = multiprocessing.get_context("spawn").Process(target=make_base, args=(self.base,))
-        other.start()
-        other.join()
-        assert other.exitcode == 0
-        self.base.rename(self.kept)
+        if not self.kept.exists():
+            self.base.mkdir()
+            # In a process of its own: one that has threads of Polars' must not be forked.
+            spawn = multiprocessing.get_context("spawn")
+            other = spawn.Process(target=make_base, args=(self.base,))
+            other.start()
+            other.join()
+            assert other.exitcode == 0
+            self.base.rename(self.kept)
         self.name = sorted((self.kept / "results" / "runs").iterdir())[0].name
         self.usual: dict[str, float] = {}
         self.longest = 0.0
@@ -448,7 +460,7 @@ class Bench:
         log = self.run / "log.txt"
         printed = out.read_text(errors="replace")
         if log.is_file() and not log.is_symlink() and log.stat().st_size < 2**30:
-            printed += log.read_text(errors="replace")
+            printed = log.read_text(errors="replace") + printed
         return code, printed, computed, os.times().elapsed - began
 
     def undisturbed(self, command: str) -> float:
@@ -509,7 +521,10 @@ def _in_fork(
         from workbench.cli import main
         from workbench.running import local
 
-        local.subprocess = SimpleNamespace(Popen=Forked, PIPE=None, DEVNULL=None)
+        if words[0] == "retry":  # `extend` has threads of Polars by then: it starts a real one
+            local.subprocess = SimpleNamespace(
+                Popen=Forked, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL
+            )
         main()
     except SystemExit as end:
         sys.stdout.flush()
@@ -533,24 +548,27 @@ def listing(folder: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="cases that have this word in their names")
-    parser.add_argument("--command", default="", help="this command alone")
+    parser.add_argument("--commands", nargs="*", help="these commands alone")
+    parser.add_argument("--folder", type=Path, help="where the study is, or is made and left")
     parser.add_argument("--every", type=int, default=1, help="each N-th case")
     parser.add_argument("--real", type=int, default=20, help="so many as real commands at the end")
     parser.add_argument("--limit", type=int, default=60, help="seconds, however busy the machine")
-    parser.add_argument("--keep", action="store_true", help="leave the last copy")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="workbench-folders-"))
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="workbench-folders-"))
+    folder.mkdir(exist_ok=True)
     bench = Bench(folder, arguments.limit)
-    from workbench.running import worker  # noqa: F401 - what forks would import each
-
     chosen = [case for case in cases() if arguments.only in f"{case.what}, {case.how}"]
     chosen = chosen[:: arguments.every]
+    for module in ("store", "running.control", "store.parquet.export", "analysis.crossover"):
+        importlib.import_module(f"workbench.{module}")  # what each fork would import
     asked: Counter[str] = Counter()
     failed = 0
     pairs = [(case, name, False) for case in chosen for name in case.commands]
-    pairs = [pair for pair in pairs if arguments.command in ("", pair[1])]
+    pairs = [pair for pair in pairs if not arguments.commands or pair[1] in arguments.commands]
     step = max(1, len(pairs) // max(1, arguments.real))
     pairs += [(case, name, True) for case, name, _ in pairs[::step][: arguments.real]]
+    if any(name in TRAINED for _, name, _ in pairs):
+        importlib.import_module("workbench.running.worker")
     for case, name, real in pairs:
         asked["as real commands" if real else name] += 1
         wrong = bench.wrong(case, name, real=real)
@@ -561,7 +579,7 @@ def main() -> None:
         print(f"| {name} | {count} |")
     print(f"{len(chosen)} folders, {sum(asked.values())} commands, {failed} failed; the longest "
           f"took {bench.longest:.1f} s")  # fmt: skip
-    if not arguments.keep:
+    if not arguments.folder:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(bool(failed))
 

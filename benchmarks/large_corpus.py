@@ -4,16 +4,23 @@ Writes a text file of the asked size, runs a small study on it, and prints the p
 summed over the whole process tree (pages that a fork shares are counted in each process).
 
     python benchmarks/large_corpus.py [--megabytes 1024] [--document line] [--quality]
+        [--compress zst]
 """
 
 import argparse
+import lzma
 import random
+import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 from commands import workbench
+
+from workbench.data.opening import COMPRESSIONS
 
 RECIPE = """
 [study]
@@ -54,6 +61,17 @@ def write_text(path: Path, megabytes: int) -> None:
             file.write("\n".join(block) + "\n\n")
 
 
+def compressed(path: Path, ending: str) -> Path:
+    """The same text in a file that is compressed, in place of the plain one."""
+    target = path.with_name(f"{path.name}.{ending}")
+    codec = COMPRESSIONS[f".{ending}"]
+    xz, arrow = partial(lzma.open, mode="wb"), partial(pa.output_stream, compression=codec)
+    with open(path, "rb") as plain, (xz if codec == "xz" else arrow)(target) as out:
+        shutil.copyfileobj(plain, out, 1 << 20)
+    path.unlink()
+    return target
+
+
 def anonymous_mib(process: psutil.Process) -> float:
     """RssAnon of a process and all below it."""
     total = 0
@@ -72,11 +90,15 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--document", choices=["line", "blank-line"], default="line")
     parser.add_argument("--quality", action="store_true", help="Score and cut into tiers.")
+    parser.add_argument("--compress", choices=[ending[1:] for ending in COMPRESSIONS])
     arguments = parser.parse_args()
     quality = 'quality = "high"\nquality_score = "builtin"' if arguments.quality else ""
     with tempfile.TemporaryDirectory() as folder:
         corpus, recipe = Path(folder, "corpus.txt"), Path(folder, "large.toml")
         write_text(corpus, arguments.megabytes)
+        size = corpus.stat().st_size / 2**20
+        if arguments.compress:
+            corpus = compressed(corpus, arguments.compress)
         recipe.write_text(
             RECIPE.format(
                 corpus=corpus,
@@ -97,7 +119,6 @@ def main() -> None:
                 break
             seconds[stage] = time.monotonic() - began
             time.sleep(0.05)
-        size = corpus.stat().st_size / 2**20
         print(f"{size:.0f} MiB of text, one document a {arguments.document}, status {study.wait()}")
         print(f"preparing: {seconds['preparing']:.0f} s, peak {peaks['preparing']:.0f} MiB")
         print(f"training: peak {peaks['training']:.0f} MiB")

@@ -1,7 +1,8 @@
-"""Words for people, in messages and tables: values, durations, suggestions, name=value."""
+"""Words for people, in messages and tables: values, durations, suggestions, name=value; JSON."""
 
 import difflib
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +31,7 @@ def pretty(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
-        if value == round(value) and 10_000 <= abs(value) < 1e12:
+        if math.isfinite(value) and value == round(value) and 10_000 <= abs(value) < 1e12:
             return f"{value:,.0f}"
         return f"{value:,.2f}" if 10_000 <= abs(value) < 1e9 else f"{value:.5g}"
     return str(plain_value(value))
@@ -39,8 +40,33 @@ def pretty(value: Any) -> str:
 def plain_value(value: Any) -> Any:
     """A cell for a file: JSON for lists and dictionaries, an empty text for None."""
     if isinstance(value, (dict, list)):
-        return json.dumps(value, default=str)
+        return json_text(value)
     return "" if value is None else value
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:
+    """A document as JSON that every parser reads.
+
+    Numbers that are not finite are null, half a surrogate pair is "?", and what JSON has no type
+    for is text.
+    """
+    try:
+        text = json.dumps(document, indent=indent, allow_nan=False, default=str)
+        if "\\ud" not in text:
+            return text
+    except ValueError:  # NaN or infinity
+        pass
+    return json.dumps(_valid(document), indent=indent, allow_nan=False, default=str)
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_valid(key): _valid(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_valid(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def csv_cell(value: Any) -> Any:

@@ -136,7 +136,7 @@ def test_spellings_of_a_path_and_a_moved_folder_are_one_run(
     ids = {run.run_id for run in prepare_study(loaded, tmp_path / "r").runs}
     objectives = {run.training.objective for run in loaded.runs}
     assert len(ids) == len(objectives), "one run an objective, however the text is spelt"
-    assert "Note: texts: files passed over: 1 .md." in capsys.readouterr().err
+    assert "Note: texts: passed over: 1 .md. data.suffixes says" in capsys.readouterr().err
     shutil.move(texts, tmp_path / "moved")
     moved = load_recipe(recipe, ['data.corpus="moved"'])
     assert {run.run_id for run in prepare_study(moved, tmp_path / "r").runs} <= ids

@@ -78,7 +78,7 @@ def test_preparing_again_finds_the_same_and_a_change_is_noticed(
     lines.write_text(lines.read_text() + "one more line\n")
     assert find_prepared(config(lines), results) is None
     assert prepare(config(lines), results).fingerprint != first.fingerprint
-    assert not list((results / "data").glob(".building-*"))
+    assert not list((results / "data").glob(".unfinished-*"))
 
 
 def test_the_fingerprint_is_of_the_tokens_and_not_of_the_place(lines: Path, tmp_path: Path) -> None:
@@ -194,10 +194,11 @@ def test_two_processes_that_prepare_at_once_agree(lines: Path, tmp_path: Path) -
 def test_the_standard_library_is_a_corpus_without_its_tests(tmp_path: Path) -> None:
     from workbench.data.corpora import PythonStdlib
 
-    names = [str(p.relative_to(PythonStdlib("file").root)) for p in PythonStdlib("file").files]
+    stdlib = PythonStdlib("file")
+    names = [str(path.relative_to(stdlib.root)) for path in stdlib.files]
     assert "argparse.py" in names
     assert not [n for n in names if n.startswith(("test/", "site-packages/", "idlelib/"))]
-    assert f"{sys.version_info.major}." in PythonStdlib("file").signature()
+    assert f"{sys.version_info.major}." in stdlib.signature()
 
 
 @pytest.mark.parametrize("name", ["train.bin", "held_out.bin", "held_out_documents.npy"])

@@ -82,7 +82,7 @@ def test_one_pass_makes_all_tiers(rows: Path, tmp_path: Path) -> None:
     for tier in TIERS:
         assert find_prepared(config(rows, quality=tier, quality_key="score"), results)
     assert find_prepared(config(rows), results) is None
-    assert not list((results / "data").glob(".building-*"))
+    assert not list((results / "data").glob(".unfinished-*"))
 
 
 def test_budgets_nest_within_a_tier(rows: Path, tmp_path: Path) -> None:

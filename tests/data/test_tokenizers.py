@@ -14,7 +14,12 @@ from workbench.data import find_prepared
 from workbench.data.json_tokenizer import JsonTokenizer
 from workbench.data.preparation import prepare
 from workbench.data.sources import request_of
-from workbench.data.tokenizers import ByteTokenizer, MissingTokenizer, load_tokenizer
+from workbench.data.tokenizers import (
+    ByteTokenizer,
+    MissingTokenizer,
+    load_same_tokenizer,
+    load_tokenizer,
+)
 from workbench.errors import InputError
 from workbench.recipe import DataConfig
 
@@ -476,3 +481,10 @@ def test_a_byte_level_file_without_a_decoder_loses_nothing(tmp_path: Path) -> No
     spec = saved(tmp_path, "plain.json", edit)
     text = "déjà  vu\n树"
     assert load_tokenizer(spec).decode(ids_of(spec, text)) == text
+
+
+def test_a_tokenizer_that_was_edited_is_not_taken_for_the_one_that_made_the_shards() -> None:
+    was = load_tokenizer("bytes").identity
+    assert load_same_tokenizer("bytes", was, "this run").identity == was
+    with pytest.raises(InputError, match="ids are others than this run was trained with"):
+        load_same_tokenizer(str(FILES / "plain.json"), was, "this run")

@@ -86,3 +86,25 @@ def test_a_planned_run_whose_tokenizer_moved_trains_and_keeps_what_is_asked_for_
     assert again.path == run.path
     assert worker.main(run.path) == worker.FINISHED, run.last_log_lines()
     assert list(kept_checkpoints(run.checkpoint_dir)) == [4, 8]
+
+
+def test_runs_that_an_edited_text_leaves_behind_are_named(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited = tmp_path / "text.txt"
+    shutil.copy(corpus, edited)
+    run = folder_of(tmp_path, edited)
+    edited.write_text("another first document\n\n" + edited.read_text())
+    assert folder_of(tmp_path, edited).run_id != run.run_id
+    assert run.run_id not in capsys.readouterr().err, "it has not begun: nothing is lost"
+    shutil.copy(corpus, edited)
+    assert folder_of(tmp_path, edited).run_id == run.run_id
+    run.write_status(state="interrupted", step=4)
+    edited.write_text("another first document\n\n" + edited.read_text())
+    again = folder_of(tmp_path, edited)
+    said = capsys.readouterr().err
+    assert "1 unfinished runs belong to tiny no more" in said
+    assert run.run_id in said
+    assert "workbench retry" in said
+    assert run.path.is_dir()
+    assert again.run_id != run.run_id

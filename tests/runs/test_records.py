@@ -85,6 +85,67 @@ def test_a_damaged_line_is_named_and_the_good_ones_are_read(damage: bytes, tmp_p
     assert f"{path}, line 3" in reading.problems[0]
 
 
+LINE = '{"step":5,"tokens":1,"metric":"val_loss","value":2.0,"estimator":"nll","n":null}'
+NOT_RECORDS = {
+    **{
+        f"{key} {value[:9]}": LINE.replace(f'"{key}":{was}', f'"{key}":{value}')
+        for key, was in (("step", "5"), ("tokens", "1"), ("n", "null"))
+        for value in ("1" + "0" * 400, "1" + "0" * 5000, "9223372036854775808", "1e300", "1.5",
+                      "true", '"5"', "[5]", "NaN", "1e999")
+    },
+    "a negative step": LINE.replace(":5,", ":-5,"),
+    "a text as value": LINE.replace("2.0", '"2.0"'),
+    "a truth as value": LINE.replace("2.0", "true"),
+    "a metric of a megabyte": LINE.replace("val_loss", "x" * 2**20),
+    "a line of two megabytes": LINE.replace("}", ',"x":"' + "x" * 2**21 + '"}'),
+    "depth": LINE.replace("}", ',"x":' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "half a pair": LINE.replace("nll", "\\ud800").replace("2.0", "NaN"),
+    "not UTF-8": LINE.replace("nll", "\udcff"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOT_RECORDS)
+def test_a_line_that_no_record_has_is_named_and_left_out(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.store.read_records._BLOCK", 2**20)
+    path = tmp_path / "records.jsonl"
+    write(path, 1, 2)
+    path.write_bytes(path.read_bytes() + NOT_RECORDS[kind].encode(errors="surrogateescape") + b"\n")
+    write(path, 3)
+    reading = read_records(path)
+    assert reading.frame["step"].to_list() == [1, 2, 3]
+    assert len(reading.problems) == 1
+    assert f"{path}, line 3: not a record" in reading.problems[0]
+    assert len(reading.problems[0]) < 500
+    assert reading.offset == path.stat().st_size
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_a_number_that_is_not_finite_is_null_and_its_line_a_record(
+    value: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(LINE.replace("2.0", value) + "\n" + LINE + "\n")
+    reading = read_records(path)
+    assert reading.problems == []
+    assert reading.frame["value"].to_list() == [None, 2.0]
+
+
+def test_lines_are_read_alike_whatever_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "records.jsonl"
+    write(path, *range(1, 30))
+    path.write_bytes(path.read_bytes() + b"no\n" + path.read_bytes()[:-50])
+    whole = read_records(path)
+    for size in (1, 100, 1000):
+        monkeypatch.setattr("workbench.store.read_records._BLOCK", size)
+        parts = read_records(path)
+        assert parts.frame.equals(whole.frame)
+        assert (parts.offset, parts.problems) == (whole.offset, whole.problems)
+
+
 def test_of_records_written_again_the_last_stands(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     write(path, 1, 2, 3)

@@ -1,16 +1,19 @@
 """Ingest: idempotent, whole runs or nothing, and never a loss."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.files import read_json, write_json
+from workbench.runs.forecasts import digest_of
 from workbench.runs.records import RecordWriter
 from workbench.store import database_path, ingest, query
 
@@ -114,6 +117,49 @@ def test_a_corrupt_line_is_reported_and_costs_only_itself(results: Path, make_ru
     assert "line 2" in report.problems[0]
 
 
+def test_no_document_of_anybody_keeps_another_run_out(results: Path, make_run: MakeRun) -> None:
+    """Numbers that no column takes, NaN, half a surrogate pair, tables of other columns."""
+    huge = "1" + "0" * 400
+    for number, (old, new) in enumerate(
+        [
+            ('"lr": ', '"lr": NaN, "x": '), ('"n_params": ', f'"n_params": {huge}, "x": '),
+            ('"corpus": "', '"corpus": "\\ud800'), ('"data": {', '"data": [], "x": {'),
+            ('"steps": ', '"steps": 1e999, "x": '), ('"epochs": ', '"epochs": Infinity, "x": '),
+        ]
+    ):  # fmt: skip
+        path = make_run(f"r{number}", {1: 5.0}).config_path
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    for number, frame in enumerate(
+        [
+            pl.DataFrame({"step": ["x"], "metric": ["val_loss"]}),
+            pl.DataFrame({"step": [{"a": 1}], "metric": [1.5]}),
+            pl.DataFrame({"step": [1, -1, None], "metric": ["val_loss", "val_loss", None],
+                          "value": [float("nan"), 1.0, 2.0]}),
+        ]
+    ):  # fmt: skip
+        run = make_run(f"p{number}", {1: 5.0})
+        run.sealed_path.touch()
+        frame.write_parquet(run.sealed_path)
+    study = results / "studies" / "made.json"
+    study.write_text(study.read_text().replace('"question": "?"', f'"question": {huge}'))
+    document = {"runs": [{"expected": 10**400}, 3], "crossovers": [], "made_at": 1.0, "made": [1]}
+    forecast = results / "forecasts" / "made" / "f.json"
+    forecast.parent.mkdir(parents=True)
+    forecast.write_text(json.dumps({**document, "digest": digest_of(document)}))
+    make_run("good", {1: 5.0}, study="another")
+    report = ingest(results)
+    values = dict(query(results, "SELECT run_id, value FROM metrics WHERE step = 1").rows())
+    assert values["good"] == 5.0
+    assert values["p2"] is None
+    assert query(results, "FROM runs WHERE NOT isfinite(lr) OR NOT isfinite(epochs)").is_empty()
+    assert (
+        query(results, "SELECT count(*) FROM metrics WHERE step < 0 OR metric IS NULL").item() == 0
+    )
+    assert all(len(problem) < 1000 for problem in report.problems)
+    assert ingest(results).records == 0
+
+
 def test_one_broken_run_does_not_keep_out_the_others(results: Path, make_run: MakeRun) -> None:
     make_run("a", {1: 5.0}).config_path.write_text("{broken")
     make_run("b", {1: 5.0})
@@ -173,7 +219,7 @@ def test_waiting_has_an_end(results: Path, make_run: MakeRun) -> None:
     make_run("a", {1: 5.0})
     ingest(results)
     with hold(results, 30.0) as holder:
-        with pytest.raises(WorkbenchError, match="still being written"):
+        with pytest.raises(WorkbenchError, match=r"still open elsewhere after 0 s, by process \d+"):
             query(results, "SELECT 1", timeout=0.3)
         holder.kill()
 

@@ -1,6 +1,7 @@
 """SQL: questions are answered, everything else is refused and changes nothing."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.made_runs import run_maker
+from tests.made_runs import MakeRun, run_maker
 from tests.store.hostile import checksum, statements
+from workbench.cli.output import emit
 from workbench.errors import InputError
 from workbench.store import database_path, ingest, query, schema_rows
 from workbench.store.connection import connect
@@ -153,3 +155,28 @@ def test_threads_that_ask_at_once_share_a_locked_configuration(store: Path) -> N
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: query(store, f"SELECT {n} AS n")["n"][0], range(64)))
     assert answers == list(range(64))
+
+
+def test_values_of_every_type_print_in_every_format_and_json_is_json(
+    results: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of DuckDB's types with their smallest and largest values, and what is not finite."""
+    make_run("a", {1: 5.0})
+    ingest(results)
+    skipped = "EXCLUDE (small_enum, medium_enum, large_enum)"  # 70,000 names: slow, and text
+    questions = [
+        f"SELECT * {skipped} FROM test_all_types()",
+        "SELECT DATE '290000-01-01' AS a, [DATE '5877642-06-25 (BC)'] AS b, {'a': TIMESTAMP "
+        "'290000-01-01 00:00:00'} AS c, 'nan'::DOUBLE AS d, ['inf'::FLOAT] AS e, 1 AS a",
+    ]
+    for question in questions:
+        frame = query(results, question)
+        for fmt in ("table", "csv", "json"):
+            emit(frame.to_dicts(), fmt, columns=frame.columns)
+            printed = capsys.readouterr().out
+            assert "290000-01-01" in printed or question is questions[0]
+        rows = json.loads(printed, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert rows == [
+        {"a": "290000-01-01", "b": "[5877642-06-25 (BC)]", "c": "{'a': '290000-01-01 00:00:00'}",
+         "d": None, "e": [None], "a_1": 1}
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from tests.made_runs import MakeRun
@@ -42,6 +43,15 @@ def old(results: Path, make_run: MakeRun) -> Path:
 def test_a_question_to_an_old_store_is_answered(old: Path) -> None:
     answer = query(old, "SELECT run_id, value, draws FROM final ORDER BY run_id")
     assert answer.rows() == [("a", 4.0, None), ("b", 6.0, None)]
+
+
+def test_what_was_stored_of_nan_and_infinity_is_null(old: Path) -> None:
+    with duckdb.connect(str(database_path(old))) as store:
+        store.execute("UPDATE metrics SET value = 'nan', stderr = '-inf' WHERE run_id = 'b'")
+        store.execute("UPDATE runs SET lr = 'inf' WHERE run_id = 'b'")
+    answer = query(old, "SELECT value, stderr, lr FROM metrics JOIN runs USING (run_id)")
+    assert answer.filter(pl.all_horizontal(pl.all().is_null())).height == 1
+    assert answer["value"].drop_nulls().to_list() == [5.0, 4.0]
 
 
 def test_old_runs_are_of_protocol_1_and_imported_ones_of_none(old: Path) -> None:

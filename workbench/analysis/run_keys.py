@@ -9,11 +9,17 @@ from workbench.recipe.objectives import foreign_keys
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
 UNIQUE = "data.unique_tokens"
-CHANGE_NOTHING = frozenset({"training.checkpoint_points", "training.activation_checkpointing"})
+CHANGE_NOTHING = frozenset(
+    {
+        "training.checkpoint_every",
+        "training.checkpoint_points",
+        "training.activation_checkpointing",
+    }
+)
 """Keys that change no number of a run: they distinguish no runs."""
 ALWAYS_NAMED = (UNIQUE, "n_params")
 """Keys that every group is called by, whether they differ or not."""
-_DEFAULTS_FROM_OTHERS = ("training.checkpoint_every", "training.warmup_steps", "model.init_std")
+_DEFAULTS_FROM_OTHERS = ("training.warmup_steps", "model.init_std")
 
 
 def identity(keys: dict[str, Any]) -> str:
@@ -33,7 +39,7 @@ def of_plugin_objective(key: str) -> bool:
 
 def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
     """The keys that differ between groups, beyond unique tokens and parameters."""
-    keys = {key for group in groups for key in group}.difference(ALWAYS_NAMED)
+    keys = {key for group in groups for key in group}.difference(ALWAYS_NAMED, CHANGE_NOTHING)
     return sorted(key for key in keys if len({_text(group.get(key)) for group in groups}) > 1)
 
 
@@ -76,7 +82,7 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         return len(having) > 1
 
     named = [*ALWAYS_NAMED, *differing_keys(configurations)]
-    differing = [key for key in named if key not in CHANGE_NOTHING and differs(key)]
+    differing = [key for key in named if differs(key)]
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)

@@ -1,12 +1,11 @@
 """Rows to stdout: a table for people, JSON and CSV for programs."""
 
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.messages import csv_cell, pretty
+from workbench.messages import csv_cell, json_text, pretty
 from workbench.terminal import console, shown
 
 
@@ -26,8 +25,7 @@ def emit(
         columns: which keys, in which order; all of the first row's by default.
     """
     if fmt == "json":
-        json.dump(rows if document is None else document, sys.stdout, indent=2, default=str)
-        print()
+        print(json_text(rows if document is None else document, indent=2))
         return
     names = list(columns or (rows[0] if rows else ()))
     if fmt == "csv":

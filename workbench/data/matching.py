@@ -1,6 +1,5 @@
 """Which files a path or a glob names, and which files of a folder are passed over."""
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from workbench.data.readers import IN_FOLDERS, READERS
 from workbench.data.reading import Counts
 from workbench.data.token_shards import is_token_shard, shard_of_prefix
 from workbench.errors import InputError
+from workbench.runs.paths import globbed
 
 _NO_ENDING = "no ending"
 _HIDDEN = "hidden"
@@ -33,7 +33,7 @@ def files_of(pattern: str, suffixes: Sequence[str] | None, counts: Counts) -> li
     listed = [suffix.lower() for suffix in suffixes or ()]
     if path.is_dir():
         return _of_folder(path, listed or IN_FOLDERS, counts)
-    names = [path] if path.exists() else map(Path, glob.glob(str(path), recursive=True))
+    names = [path] if path.exists() else globbed(path)
     files = sorted(filter(Path.is_file, names))
     shard = None if files else shard_of_prefix(path)
     files = [shard] if shard else files

@@ -8,12 +8,9 @@ cut into quality tiers gives a folder for each tier from the same pass.
 
 import errno
 import fcntl
-import hashlib
 import io
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +23,7 @@ from workbench.data.corpora import counts_of
 from workbench.data.documents import Documents, Progress, read_documents
 from workbench.data.prepared import FORMAT, PreparedData, find_prepared, find_validation_set
 from workbench.data.round_trip import RoundTrip
+from workbench.data.shard_checks import fingerprint
 from workbench.data.sources import (
     TextSource,
     is_tiered,
@@ -41,7 +39,8 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
-from workbench.runs.files import replacing
+from workbench.runs.forecasts import digest_of
+from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
 Request = dict[str, Any]
 
@@ -138,11 +137,9 @@ def _once(
             prepared = find()
             if prepared is not None:
                 return prepared
-            building = Path(tempfile.mkdtemp(prefix=".building-", dir=results / "data"))
-            try:
+            sweep(results / "data")
+            with unfinished(results / "data" / "building", folder=True) as building:
                 return build(building)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise WorkbenchError(f"no space left on the disk of {results}.") from error
@@ -172,25 +169,25 @@ def _write_split(
     """
     shards = building / "shards"
     shards.mkdir()
-    shards.chmod(0o755)
     documents = documents.decoded(split.held_out, tokenizer)
     counts = _write_shards(shards, documents, split)
-    fingerprint = _fingerprint(shards, tokenizer.identity)
+    tokens = fingerprint(shards, tokenizer.identity)
     manifest = {
         "format": FORMAT,
-        "fingerprint": fingerprint,
+        "fingerprint": tokens,
         "request": request,
         "tokenizer": tokenizer.identity,
         "vocabulary": vars(tokenizer.vocabulary),
         **counts,
         **details,
     }
+    manifest["digest"] = digest_of(manifest)
     (shards / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    folder = results / "data" / fingerprint[:16]
+    folder = results / "data" / tokens[:16]
     if folder.exists():
         shutil.rmtree(shards)
     else:
-        os.rename(shards, folder)
+        replace_durably(shards, folder)
     return folder
 
 
@@ -272,35 +269,3 @@ def _describe_sources(
             }
         )
     return described
-
-
-def check_shards(prepared: PreparedData) -> None:
-    """Check all bytes of prepared data against its fingerprint: about a second a gigabyte.
-
-    A damaged shard would otherwise train a model without an error.
-
-    Raises:
-        InputError: they are not the bytes that were written.
-    """
-    identity = str(prepared.manifest.get("tokenizer"))
-    try:
-        same = _fingerprint(prepared.folder, identity) == prepared.fingerprint
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}.") from None
-    if not same:
-        raise InputError(
-            f"{prepared.folder}: train.bin, held_out.bin or another shard there is damaged: the "
-            "tokens are not those that were written. Remove this folder and run again."
-        )
-
-
-def _fingerprint(folder: Path, identity: str) -> str:
-    digest = hashlib.sha256(f"{FORMAT}:{identity}".encode())
-    names = ["train.bin", "held_out.bin", "held_out_documents.npy"]
-    names += sorted(path.name for path in folder.glob("*.bin") if path.name not in names)
-    for name in names:
-        digest.update(f"{name}:{(folder / name).stat().st_size}".encode())
-        with open(folder / name, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Prepared data on disk: opening it, finding it, checking a recipe against it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +28,10 @@ from workbench.errors import InputError
 from workbench.recipe import DataConfig
 from workbench.recipe.data import ValidationSet
 from workbench.recipe.mixture_shares import apportion
+from workbench.runs.forecasts import digest_of
+
+_BYTES = {"uint16": 2, "uint32": 4}
+_SHARD = re.compile(r"held_out|train(-\d+)?|anneal")
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,14 @@ class PreparedData:
         path = folder / "manifest.json"
         try:
             manifest = json.loads(path.read_text())
+            if manifest.get("digest") not in (None, digest_of(manifest)):
+                raise ValueError("it is not what was written")
+            Vocabulary(**manifest["vocabulary"])
             tokens = {name: manifest[f"{name}_tokens"] for name in ("train", "held_out")}
             tokens.update(manifest.get("parts", {}))
             whole = manifest["format"] == FORMAT and all(
-                (folder / f"{name}.bin").stat().st_size
-                == count * np.dtype(manifest["dtype"]).itemsize
+                _SHARD.fullmatch(name)
+                and (folder / f"{name}.bin").stat().st_size == count * _BYTES[manifest["dtype"]]
                 for name, count in tokens.items()
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

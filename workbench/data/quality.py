@@ -100,9 +100,9 @@ def _json_column(path: Path) -> list[Any]:
 
 
 def _table_column(path: Path) -> list[Any]:
-    import polars as pl
+    from workbench.runs.tables import read_csv, read_parquet
 
-    frame = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+    frame = read_csv(path) if path.suffix == ".csv" else read_parquet(path)
     name = frame.columns[0] if frame.width == 1 else "score"
     return frame[name].to_list()
 

@@ -61,9 +61,9 @@ def reading_notes(read: list[dict[str, Any]]) -> list[str]:
         if one.get("passed_over"):
             kinds = sorted(one["passed_over"].items(), key=lambda kind: -kind[1])
             named = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
-            notes.append(
-                f"{corpus}: files passed over: {named}. A glob or data.suffixes says which to read."
-            )
+            listed = any(kind.startswith(".") for kind, _ in kinds)
+            which = " data.suffixes says which to read." * listed
+            notes.append(f"{corpus}: passed over: {named}.{which}")
     return notes
 
 

@@ -64,6 +64,25 @@ def load_tokenizer(spec: str) -> Tokenizer:
     return _opened(None, path, _stamp(path))
 
 
+def load_same_tokenizer(spec: str, identity: str, whose: str) -> Tokenizer:
+    """Load the tokenizer that made a run's shards.
+
+    Args:
+        identity: the tokenizer's, as the manifest of the shards has it.
+        whose: the run, in words, for messages.
+
+    Raises:
+        InputError: as `load_tokenizer`, or its ids are others by now.
+    """
+    tokenizer = load_tokenizer(spec)
+    if tokenizer.identity != identity:
+        raise InputError(
+            f"data.tokenizer {spec}: its ids are others than {whose} was trained with: the file "
+            "has changed, or had gaps in its ids. Put the old file back, or train anew."
+        )
+    return tokenizer
+
+
 def _stamp(path: Path | None) -> tuple[int, int] | None:
     """What changes with a file's content."""
     try:

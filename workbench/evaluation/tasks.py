@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.data import PreparedData
-from workbench.data.tokenizers import Tokenizer, load_tokenizer
+from workbench.data.tokenizers import Tokenizer, load_same_tokenizer
 from workbench.errors import InputError
 from workbench.evaluation.cloze import as_questions, make_questions
 from workbench.evaluation.cloze_shots import make_shot_questions
@@ -285,7 +285,9 @@ def training_tasks(config: RunConfig, prepared: PreparedData) -> list[TrainingTa
         return TASKS[name](
             TaskInputs(
                 context=config.data.seq_len,
-                tokenizer=lambda: load_tokenizer(config.data.tokenizer),
+                tokenizer=lambda: load_same_tokenizer(
+                    config.data.tokenizer, prepared.manifest["tokenizer"], "this run"
+                ),
                 prepared=lambda: prepared,
                 questions=evaluation.task_questions if of_file else evaluation.cloze_questions,
                 draws=draws or 1,  # none where the likelihood is exact

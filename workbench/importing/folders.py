@@ -10,6 +10,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.importing.identity import ImportedRun
 from workbench.runs.files import plain_path, replacing, write_json
 from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.tables import read_parquet
 
 _TIME = "imported_at"
 
@@ -35,7 +36,7 @@ def check_folders(results: Path, runs: list[ImportedRun]) -> None:
 def _check_metrics(folder: RunFolder, run: ImportedRun) -> None:
     try:
         before = folder.provenance_json()["source"]["file"]
-        metrics = set(pl.read_parquet(folder.sealed_path, columns=["metric"])["metric"])
+        metrics = set(read_parquet(plain_path(folder.sealed_path), ["metric"])["metric"])
     except (WorkbenchError, pl.exceptions.PolarsError, OSError, KeyError, TypeError):
         return  # damaged: it is written again
     now = run.provenance["source"]["file"]
@@ -99,8 +100,7 @@ def _is_equal(folder: RunFolder, run: ImportedRun) -> bool:
         provenance = folder.provenance_json()
         provenance.pop(_TIME, None)
         same = same and provenance == run.provenance
-        path = plain_path(folder.sealed_path)
-        return same and pl.read_parquet(path, glob=False).equals(run.records)
+        return same and read_parquet(plain_path(folder.sealed_path)).equals(run.records)
     except (WorkbenchError, pl.exceptions.PolarsError, OSError):
         return False  # damaged: write it again
 

@@ -15,7 +15,8 @@ def prepare_study(recipe: Recipe, results: Path) -> Plan:
     Raises:
         InputError: a corpus cannot be read or has too little text, or its shards are damaged.
     """
-    from workbench.data.preparation import check_shards, prepare, prepare_validation_set
+    from workbench.data.preparation import prepare, prepare_validation_set
+    from workbench.data.shard_checks import check_shards
 
     plan = plan_study(recipe, results)  # refuses what needs no data before any is read
     for _ in range(len(plan.runs)):

@@ -160,8 +160,9 @@ class Orchestrator:
             for run_id in self.running:
                 self.progress.update(run_id, self.folders[run_id].stored_status())
             self.progress.tick()
-            if self.ingest is not None:
-                self.ingest.now_and_then(self.running)
+            note = self.ingest.now_and_then(self.running) if self.ingest is not None else None
+            if note is not None:
+                self.progress.say(note)
 
     def _worth_waiting(self) -> bool:
         """Whether runs that others train are the only ones left, and not for too long yet."""
@@ -304,6 +305,8 @@ class Orchestrator:
         """Queue or fail a run whose worker left no state: it was killed, or native code crashed."""
         folder, name = self.folders[run_id], self.labels[run_id]
         how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        if code == -signal.SIGKILL:
+            how += ", as the kernel ends what it has no memory for"
         # torchrun ends with a plain 1 when one of its ranks was killed.
         killed = code < 0 or self.configs[run_id].parallelism.world_size > 1
         self.restarts[run_id] = self.restarts.get(run_id, 0) + 1

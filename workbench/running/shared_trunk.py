@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from workbench.runs.items import copy_items
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.records import LONGEST_LINE
 from workbench.runs.started_as import as_provenance, started_as
+from workbench.runs.unfinished import replace_durably, replacing, sweep, unfinished
 
 _LIKENESS = {
     "data": ("unique_tokens", "seed"),
@@ -166,18 +166,15 @@ def _link_whole(source: Path, target: Path) -> None:
         WorkbenchError: a file cannot be written, or is none of the checkpoint's.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".linked-", dir=target.parent))
-    try:
+    sweep(target.parent)
+    with unfinished(target, folder=True) as temporary:
         for path in source.iterdir():
             try:
                 _link(plain_path(path), temporary / path.name)
             except OSError as error:
                 raise WorkbenchError(f"{path}: cannot be copied: {error.strerror}.") from error
-        temporary.chmod(0o755)
         shutil.rmtree(target, ignore_errors=True)
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        replace_durably(temporary, target)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -189,18 +186,13 @@ def _link(source: Path, target: Path) -> None:
 
 def _copy_records(source: Path, target: Path, last_step: int) -> None:
     """Append the records up to a step, where the longer run's are the same numbers."""
-    partial = target.with_suffix(".part")
-    try:
-        with open(partial, "w", encoding="utf-8", opener=plain_file) as copied:
-            for path, last in ((target, math.inf), (source, last_step)):
-                # An earlier start may have written some and no checkpoint: readers of the file
-                # have noted how far they have read.
-                for line in _lines(path):
-                    if json.loads(line)["step"] <= last:
-                        copied.write(line)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial, open(partial, "w", encoding="utf-8") as copied:
+        for path, last in ((target, math.inf), (source, last_step)):
+            # An earlier start may have written some and no checkpoint: readers of the file
+            # have noted how far they have read.
+            for line in _lines(path):
+                if json.loads(line)["step"] <= last:
+                    copied.write(line)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Running a study: prepare its data, make its run folders, train what they lack."""
 
+import sys
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from workbench.running.orchestrator import Orchestrator
 from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
 from workbench.runs.files import check_writable, each, write_json
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import GOES_ON, RunFolder
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.provenance import provenance
-from workbench.runs.studies import extended_runs, imported_runs
+from workbench.runs.studies import extended_runs, imported_runs, studies_of
 
 
 def run_study(
@@ -166,6 +168,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             *imported_runs(results, recipe.study.name),
         ]
     )
+    _note_left_behind(results, recipe.study.name, listed)
     study = {
         "name": recipe.study.name,
         "question": recipe.study.question,
@@ -178,6 +181,28 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
     (results / "studies").mkdir(exist_ok=True)
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
     return folders
+
+
+def _note_left_behind(results: Path, study: str, listed: Container[str]) -> None:
+    """Say which runs with steps to their name are the study's no more: its recipe, its text or its
+    tokenizer was edited since, by accident perhaps."""
+    with suppress(InputError):  # of a damaged file, which is written anew
+        before = (RunFolder(results / "runs" / i) for i in studies_of(results).get(study, ()))
+        left = [
+            run.run_id
+            for run in before
+            if run.run_id not in listed
+            and run.config_path.exists()
+            and run.status().step > 0
+            and run.status().state in GOES_ON
+        ]
+        if left:
+            print(
+                f"Note: {len(left)} unfinished runs belong to {study} no more, since its recipe, "
+                f"text or tokenizer has changed: {', '.join(left[:3])}{' ...' * (len(left) > 3)}. "
+                "Their folders stay; `workbench retry RUN` takes one to its end.",
+                file=sys.stderr,
+            )
 
 
 def _renew_config(run: RunFolder, now: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ import torch
 from torch import distributed as dist
 
 from workbench.data import PreparedData
+from workbench.data.shard_checks import check_run_data
 from workbench.errors import WorkbenchError
 from workbench.evaluation.chance import chance_task
 from workbench.evaluation.held_out_loss import held_out_tasks
@@ -150,6 +151,8 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
         )
     check_plugins(config, ("objectives", "tasks"), f"run {run.run_id}")
     prepared = PreparedData.open(run.results / document["data"]["folder"])
+    if leader:
+        check_run_data(run.results, document["data"])
     torch.set_num_threads(config.training.threads)
     torch.set_default_dtype(torch.float32)
     start = start_of(config, _start_of_before(run, config))

@@ -6,15 +6,17 @@ in `open(path, "rb", opener=plain_file)`, and what is read at once has a limit.
 
 import errno
 import json
+import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.paths import literal_for_duckdb
+from workbench.runs.unfinished import replacing, sweep, unfinished
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -39,25 +41,24 @@ def plain_file(path: str, flags: int) -> int:
         place = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     except NotADirectoryError:
         if os.path.islink(folder):
-            raise OSError(errno.ELOOP, f"{folder} is a link, which is not followed") from None
+            message = f"{folder} is a link, which is not followed"
+            raise OSError(errno.ELOOP, message, path) from None
         raise
     try:
         opened = os.open(
             name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=place
         )
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "is a link, which is not followed") from None
-        if error.errno == errno.ENXIO:  # of a FIFO that nobody reads, and of a socket
-            raise OSError(errno.ENXIO, "is no file") from None
-        raise
+        # ENXIO is that of a FIFO that nobody reads, and of a socket.
+        words = {errno.ELOOP: "is a link, which is not followed", errno.ENXIO: "is no file"}
+        raise OSError(error.errno, words.get(error.errno or 0, error.strerror), path) from None
     finally:
         os.close(place)
     mode = os.fstat(opened).st_mode
     if not stat.S_ISREG(mode):
         os.close(opened)
-        folder_instead = stat.S_ISDIR(mode)
-        raise OSError(errno.EINVAL, "is a folder" if folder_instead else "is no file")
+        words_of = "is a folder" if stat.S_ISDIR(mode) else "is no file"
+        raise OSError(errno.EINVAL, words_of, path)
     return opened
 
 
@@ -79,7 +80,7 @@ def read_bytes(path: Path, *, limit: int = DOCUMENT_LIMIT) -> bytes:
     """
     with open(path, "rb", opener=plain_file) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB")
+            raise OSError(errno.EFBIG, f"is larger than {limit / 2**20:,.0f} MiB", str(path))
         return file.read()
 
 
@@ -90,7 +91,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: missing, unreadable, or no object.
     """
     try:
-        document = json.loads(read_bytes(path).decode("utf-8"))
+        document = parse_json(read_bytes(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: this is not the folder of a run.") from None
     except OSError as error:
@@ -102,34 +103,45 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a file whole: a reader sees the old one or the new one, never a part."""
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text, as this workbench writes them: all its numbers are finite, and its
+    whole numbers below 2^64.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(
+        content.decode("utf-8"), parse_float=_finite, parse_int=_whole, parse_constant=_finite
+    )
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text[:20]} is no number of JSON's")
+
+
+def _whole(text: str) -> int:
+    if len(text) < 25 and abs(number := int(text)) < 2**64:
+        return number
+    raise ValueError(f"{text[:20]}... is too large a number")
+
+
+def write_json(path: Path, document: dict[str, Any], *, folder_synced: bool = True) -> None:
+    """Write a file whole: a reader sees the old one or the new one, never a part.
+
+    Args:
+        folder_synced: see `unfinished.replace_durably`.
+    """
     try:
         with (
-            replacing(path) as temporary,
+            replacing(path, folder_synced=folder_synced) as temporary,
             open(temporary, "w", encoding="utf-8", opener=plain_file) as file,
         ):
             json.dump(document, file, indent=2, allow_nan=False)
             file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside a file, which replaces it when the block ends without an error.
-
-    After an error the file stays as it was.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.unlink(missing_ok=True)  # of another process that had this id, or a link
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def each(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
@@ -145,13 +157,15 @@ def check_writable(results: Path) -> None:
     """Make a results folder where there is none, and check that it can be written.
 
     Raises:
-        InputError: it cannot be made or written.
+        InputError: it cannot be made or written, or no store can be in it.
     """
+    literal_for_duckdb(results)
     try:
         results.mkdir(parents=True, exist_ok=True)
-        probe = results / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        for folder in (results, results / "data", results / "runs"):
+            sweep(folder)
+        with unfinished(results / "writable"):
+            pass
     except OSError as error:
         raise InputError(
             f"--results {results}: cannot be written: {error.strerror}. Give another folder."

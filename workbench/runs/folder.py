@@ -6,8 +6,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +17,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.runs.document import checked_document, checked_provenance
 from workbench.runs.files import plain_file, read_json, write_json
 from workbench.runs.lock import Holder, RunLock
+from workbench.runs.unfinished import replace_durably, unfinished
 
 GOES_ON = ("planned", "submitted", "running", "interrupted")
 """States of a run that trains, or that `workbench run` starts or resumes."""
@@ -96,25 +95,21 @@ class RunFolder:
         run = cls(results / "runs" / run_id)
         if run.config_path.exists():
             return run
-        temporary: Path | None = None
         try:
             run.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=run.path.parent))
-            temporary.chmod(0o755)
-            write_json(temporary / "config.json", config)
-            write_json(temporary / "provenance.json", provenance)
-            write_json(temporary / "status.json", asdict(status or RunStatus()))
-            (temporary / "lock").touch()
-            if fill is not None:
-                fill(temporary)
-            os.rename(temporary, run.path)
-        except OSError as error:
+            with unfinished(run.path, folder=True) as temporary:
+                write_json(temporary / "config.json", config, folder_synced=False)
+                write_json(temporary / "provenance.json", provenance, folder_synced=False)
+                write_json(
+                    temporary / "status.json", asdict(status or RunStatus()), folder_synced=False
+                )
+                (temporary / "lock").touch()
+                if fill is not None:
+                    fill(temporary)
+                replace_durably(temporary, run.path)
+        except OSError as error:  # where another process was first, its folder is there
             if not run.config_path.exists():
                 raise WorkbenchError(f"{run.path}: cannot be made: {error.strerror}.") from error
-        finally:
-            # Renamed away it is gone; left over, another process was first, or the disk is full.
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
         return run
 
     def config_json(self) -> dict[str, Any]:
@@ -207,7 +202,8 @@ class RunFolder:
     def write_status(self, **changes: Any) -> None:
         """Replace `status.json` atomically, with the time of the change."""
         updated = replace(self.stored_status(), updated=time.time(), **changes)
-        write_json(self.status_path, asdict(updated))
+        # The one of half a second before is as good: no need to wait for the folder.
+        write_json(self.status_path, asdict(updated), folder_synced=False)
 
     def request_cancel(self) -> None:
         """Leave the request that whoever trains the run, or takes its lock next, stops it for good.
@@ -267,7 +263,12 @@ class RunFolder:
         with self.claim():
             if answered is not None and self.cancel_request() not in (0, answered):
                 return False
-            self.cancel_path.unlink(missing_ok=True)
+            try:
+                self.cancel_path.unlink(missing_ok=True)
+            except OSError as error:
+                raise WorkbenchError(
+                    f"{self.cancel_path}: cannot be removed: {error.strerror}."
+                ) from error
             if self.stored_status().state != "finished":
                 self.write_status(state=state, error=None, finished=None)
             return True

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.runs.files import plain_file, plain_path, replacing
+from workbench.runs.tables import read_parquet
 
 Floats = NDArray[np.float64]
 
@@ -204,7 +205,7 @@ def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFra
 
 def _readable(path: Path) -> list[pl.DataFrame]:
     try:
-        frame = pl.read_parquet(plain_path(path), glob=False)
+        frame = read_parquet(plain_path(path))
         return [frame.select(SCHEMA.names()).cast(dict(SCHEMA))]  # type: ignore[arg-type]
     except (OSError, pl.exceptions.PolarsError):
         return []

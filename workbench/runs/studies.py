@@ -1,6 +1,5 @@
 """Studies of a results folder: their files, and the runs that belong to them."""
 
-import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.runs.document import is_plain_id
-from workbench.runs.files import read_bytes
+from workbench.runs.files import parse_json, read_bytes
 from workbench.runs.folder import RunFolder, list_runs
 
 
@@ -22,7 +21,7 @@ def read_study(path: Path) -> dict[str, Any]:
         InputError: it is not that of this study, or cannot be read.
     """
     try:
-        return _checked(json.loads(read_bytes(path)), path)
+        return _checked(parse_json(read_bytes(path)), path)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -1,9 +1,9 @@
 """Writing answers into the store, for SQL and for other programs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from workbench.messages import json_text
 from workbench.store.connection import database_path, writing
 from workbench.store.parquet.layout import is_dataset
 
@@ -34,7 +34,7 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
                 **{name: row[name] for name in ("study", "metric", "axis", "definition")},
                 **{name: row["group"][name] for name in ("unique_tokens", "n_params")},
                 **{name: row[name] for name in ("status", "crossover", "last_x")},
-                "result": json.dumps(row),
+                "result": json_text(row),
             }
             connection.execute(
                 f"INSERT INTO crossovers ({', '.join(values)}) "
@@ -62,7 +62,7 @@ def keep_fits(
         for row in fits:
             connection.execute(
                 "INSERT INTO fits VALUES (?, ?, ?, ?)",
-                [study, row["law"], row["objective_name"], json.dumps(row)],
+                [study, row["law"], row["objective_name"], json_text(row)],
             )
 
 
@@ -89,6 +89,6 @@ def keep_backtests(
                 "INSERT INTO backtests VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     *(study, row["along"], row["train"], row["objective"], row["predictor"]),
-                    json.dumps(row),
+                    json_text(row),
                 ],
             )

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +19,14 @@ from tenacity import (
 )
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.paths import literal_for_duckdb
+from workbench.runs.unfinished import replace_durably, unfinished
 from workbench.store.schema import (
     SCHEMA_VERSION,
     VIEWS,
     column_statements,
     create_statements,
+    finite_statements,
     view_statements,
 )
 
@@ -36,6 +40,11 @@ READ_ONLY = {
 # The last statements that configure a reader. DuckDB would draw its progress bar into the output.
 LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
 _CONFIGURING = threading.Lock()
+_HOLDER = re.compile(r"held in (.*) \(PID (\d+)\)")
+
+
+class StoreLocked(WorkbenchError):
+    """Another process has had the store open all the time."""
 
 
 def database_path(results: Path) -> Path:
@@ -70,20 +79,24 @@ def connect(
     def attempt() -> duckdb.DuckDBPyConnection:
         if read_only:
             config = READ_ONLY | ({"memory_limit": memory} if memory else {})
-            reader = duckdb.connect(str(path), read_only=True, config=dict(config))
+            reader = duckdb.connect(literal_for_duckdb(path), read_only=True, config=dict(config))
             _lock_configuration(reader)
             return reader
         if not path.exists():
             _create(path)
-        return duckdb.connect(str(path))
+        return duckdb.connect(literal_for_duckdb(path))
 
     try:
         with _writers_first(path.parent, timeout, writer=not read_only):
             return attempt()
     except duckdb.IOException as error:
         if _is_locked(error):
-            raise WorkbenchError(
-                f"{path} was still being written after {timeout:.0f} s. Try again."
+            holder = _HOLDER.search(str(error))
+            by = f"by process {holder[2]} ({holder[1]})" if holder else "by another process"
+            raise StoreLocked(
+                f"{path} was still open elsewhere after {timeout:.0f} s, {by}. While a program "
+                "reads the store nobody can write it, and the other way round: try again when that "
+                "one has closed it."
             ) from None
         raise InputError(f"{path}: cannot be opened: {_first_line(error)}") from None
     except duckdb.Error as error:
@@ -138,15 +151,13 @@ def _create(path: Path) -> None:
     Raises:
         WorkbenchError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        duckdb.connect(str(temporary)).close()
-        if not path.exists():
-            os.replace(temporary, path)
+        with unfinished(path, folder=True) as folder:
+            duckdb.connect(literal_for_duckdb(folder / path.name)).close()
+            if not path.exists():
+                replace_durably(folder / path.name, path)
     except (duckdb.Error, OSError) as error:
         raise WorkbenchError(f"{path}: cannot be made: {_first_line(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -218,7 +229,7 @@ def _missing_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
     if all(comments.get(name) == comment for name, (comment, _) in VIEWS.items()):
         return []
     columns = connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall()
-    return [*column_statements(set(columns)), *view_statements()]
+    return [*column_statements(set(columns)), *finite_statements(), *view_statements()]
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Ingest: from run folders into the store, any number of times, while runs go on."""
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.folder import RunFolder, headless_runs, list_runs
 from workbench.runs.forecasts import read_forecasts
 from workbench.runs.studies import read_study
+from workbench.runs.unfinished import replace_durably, sweep, unfinished
 from workbench.store.connection import connect, database_path, writing
 from workbench.store.inserting import replace_forecasts, replace_runs, replace_studies
 from workbench.store.run_rows import RunRows, read_run
@@ -55,18 +56,20 @@ def ingest(
     if not results.is_dir():
         raise InputError(f"{results}: no such folder. Give --results, or run a recipe first.")
     path = database_path(results)
-    target = path.with_name(f".{path.name}.{os.getpid()}") if rebuild else path
     wanted = None if run_ids is None or rebuild else set(run_ids)
     runs = [run for run in list_runs(results) if wanted is None or run.run_id in wanted]
+    sweep(results)
     try:
-        report = _ingest(results, target, runs, timeout)
-        if rebuild:
-            with connect(target, read_only=False) as made:
-                made.execute(
-                    "CHECKPOINT"
-                )  # closing would leave in the log what does not fit on the disk
+        if not rebuild:
+            return _ingest(results, path, runs, timeout)
+        with unfinished(path, folder=True) as building:
+            made = building / path.name
+            report = _ingest(results, made, runs, timeout)
+            with connect(made, read_only=False) as connection:
+                # Closing would leave in the log what does not fit on the disk.
+                connection.execute("CHECKPOINT")
             with _write_lock(path, timeout):
-                os.replace(target, path)
+                replace_durably(made, path)
         return report
     except OSError as error:
         raise WorkbenchError(f"{path}: cannot be replaced: {error.strerror}.") from error
@@ -75,10 +78,6 @@ def ingest(
             f"{path}: cannot be written: {str(error).splitlines()[0]} The run folders hold every "
             "record: mend this and run `workbench ingest`."
         ) from error
-    finally:
-        if rebuild:
-            target.unlink(missing_ok=True)
-            target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -105,7 +104,7 @@ def _ingest(results: Path, target: Path, runs: list[RunFolder], timeout: float) 
     report = IngestReport()
     for run in headless_runs(results):
         report.problems.append(f"{run.config_path} is missing; the run is left out.")
-    known = _known_sources(target)
+    known = _known_sources(target, timeout)
     for batch in _batches(runs, known, report):
         with writing(target, timeout=timeout) as connection:
             replace_runs(connection, batch)
@@ -130,11 +129,14 @@ def _batches(
     for run in runs:
         try:
             rows = read_run(run, known.get(run.run_id))
-        except (InputError, OSError) as error:
+        except (WorkbenchError, OSError) as error:
             report.problems.append(str(error))
             continue
-        except (KeyError, TypeError, AttributeError) as error:
-            report.problems.append(f"{run.config_path}: damaged ({error!r}); the run is left out.")
+        except (Exception, pl.exceptions.PanicException) as error:  # costs this run alone
+            report.problems.append(
+                f"{run.path}: damaged ({type(error).__name__}: {str(error)[:200]}); the run is "
+                "left out."
+            )
             continue
         report.problems += rows.problems
         batch.append(rows)
@@ -149,10 +151,10 @@ def _batches(
         yield batch
 
 
-def _known_sources(path: Path) -> dict[str, str]:
+def _known_sources(path: Path, timeout: float) -> dict[str, str]:
     if not path.exists():
         return {}
-    with writing(path) as connection:
+    with writing(path, timeout=timeout) as connection:
         rows = connection.execute("SELECT run_id, source FROM ingested").fetchall()
     return dict(rows)
 

@@ -1,12 +1,13 @@
 """Inserting runs and studies into the store, many with one statement, which is faster."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from workbench.messages import json_text
 from workbench.runs.forecasts import Forecast
 from workbench.store.run_rows import RunRows
 from workbench.store.schema import FORECASTS, METRICS, RUNS
@@ -75,10 +76,10 @@ def replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[st
             "INSERT INTO studies VALUES (?, ?, ?, ?, ?)",
             [
                 name,
-                study.get("question"),
-                study.get("source"),
-                json.dumps(study.get("compare")),
-                study.get("recipe"),
+                _text(study.get("question")),
+                _text(study.get("source")),
+                json_text(study.get("compare")),
+                _text(study.get("recipe")),
             ],
         )
         connection.execute("DELETE FROM study_runs WHERE study = ?", [name])
@@ -89,10 +90,16 @@ def replace_studies(connection: duckdb.DuckDBPyConnection, studies: list[dict[st
         _insert(connection, "study_runs", frame)
 
 
+def _text(value: Any) -> str | None:
+    """What a column of texts takes of a document that anybody may have written."""
+    if value is None or isinstance(value, str):
+        return value and value.encode(errors="replace").decode()
+    return json_text(value)
+
+
 def replace_forecasts(connection: duckdb.DuckDBPyConnection, forecasts: Sequence[Forecast]) -> None:
     """Replace all forecasts, where they differ."""
-    rows = [row for forecast in forecasts for row in _forecast_rows(forecast)]
-    frame = pl.DataFrame(rows, schema=_FORECASTS)
+    frame = pl.concat([pl.DataFrame(schema=_FORECASTS), *map(_forecast_frame, forecasts)])
     there = connection.sql("FROM forecasts").pl().cast(dict(_FORECASTS))
     if frame.sort(pl.all()).equals(there.sort(pl.all())):
         return
@@ -100,11 +107,21 @@ def replace_forecasts(connection: duckdb.DuckDBPyConnection, forecasts: Sequence
     _insert(connection, "forecasts", frame)
 
 
+def _forecast_frame(forecast: Forecast) -> pl.DataFrame:
+    try:
+        frame = pl.DataFrame(_forecast_rows(forecast), schema=_FORECASTS)
+    except (pl.exceptions.PolarsError, OverflowError, AttributeError, TypeError, ValueError):
+        head = _forecast_rows(replace(forecast, problem=f"{forecast.path}: not a forecast."))
+        frame = pl.DataFrame(head, schema=_FORECASTS)
+    numbers = pl.col(pl.Float64)
+    return frame.with_columns(pl.when(numbers.is_finite()).then(numbers))
+
+
 def _forecast_rows(forecast: Forecast) -> list[dict[str, Any]]:
     head = {
         "forecast": forecast.name,
         "study": forecast.study,
-        "made": forecast.document.get("made"),
+        "made": _text(forecast.document.get("made")),
         "problem": forecast.problem,
     }
     if forecast.problem:

@@ -19,6 +19,10 @@ from workbench.store.schema import ITEMS
 # EXPLAIN, DESCRIBE, SHOW and VALUES parse as one of these.
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _ATTEMPTS = 10
+_PLAIN = {
+    "boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint",
+    "uinteger", "ubigint", "float", "double", "decimal", "varchar",
+}  # fmt: skip
 _DATASET: ContextVar[tuple[Path, duckdb.DuckDBPyConnection] | None] = ContextVar(
     "dataset", default=None
 )
@@ -83,7 +87,7 @@ def _answer(
             stopper.daemon = True
             stopper.start()
             try:
-                answer = connection.sql(statement)
+                answer = _with_values(connection.sql(statement))
                 return answer.pl() if rows is None else answer.limit(rows).pl()
             finally:
                 stopper.cancel()
@@ -101,6 +105,26 @@ def _answer(
                 "parquet DATASET`, then `workbench sql --from DATASET`."
             )
         raise InputError(f"SQL: {error}{hint}") from None
+
+
+def _with_values(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The answer, with columns as text whose values Polars, Python or JSON do not have, such as
+    dates of the year 290000."""
+    if all(map(_is_plain, answer.types)):
+        return answer
+    columns = (
+        (f"#{number}" if _is_plain(kind) else f"CAST(#{number} AS VARCHAR)")
+        + ' AS "' + name.replace('"', '""') + '"'
+        for number, (name, kind) in enumerate(zip(answer.columns, answer.types, strict=True), 1)
+    )  # fmt: skip
+    return answer.project(", ".join(columns))
+
+
+def _is_plain(kind: duckdb.sqltypes.DuckDBPyType) -> bool:
+    if kind.id in ("list", "array", "struct"):
+        inner = [child for _, child in kind.children]  # of an array, its length as well
+        return all(_is_plain(one) for one in inner if isinstance(one, duckdb.sqltypes.DuckDBPyType))
+    return kind.id in _PLAIN
 
 
 def _open(

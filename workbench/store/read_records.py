@@ -3,14 +3,17 @@
 import errno
 import json
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
+from workbench.errors import InputError
 from workbench.runs.files import plain_file
-from workbench.runs.records import FIELDS
+from workbench.runs.records import LONGEST_LINE
 
 RECORD_SCHEMA = pl.Schema(
     {
@@ -31,6 +34,8 @@ RECORD_SCHEMA = pl.Schema(
 _LIMIT = 2 * 2**30  # bytes; a record takes some 150
 # A step has one number of tokens; tokens distinguish points whose step is not known.
 _KEY = ["metric", "step", "tokens", "estimator", "draws"]
+_BLOCK = 1 << 26  # bytes read at once
+_LONGEST_NAME = 1000  # bytes of a metric or an estimator
 
 
 @dataclass(frozen=True)
@@ -49,48 +54,118 @@ def read_records(path: Path, offset: int = 0) -> Reading:
     before that is reported and left out; the lines around it are read.
 
     Raises:
-        OSError: it cannot be read, is a link or no file, or is larger than 2 GiB.
+        InputError: it cannot be read, is a link or no file, or is larger than 2 GiB.
     """
-    with open(path, "rb", opener=plain_file) as file:
-        if os.fstat(file.fileno()).st_size > _LIMIT:
-            raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
-        file.seek(offset)
-        content = file.read()
-    end = content.rfind(b"\n") + 1
-    content = content[:end]
-    if not content:
-        return Reading(empty_records(), offset, [])
     try:
-        frame = pl.read_ndjson(content, schema=RECORD_SCHEMA)
+        with open(path, "rb", opener=plain_file) as file:
+            return _read(path, file, offset)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _read(path: Path, file: BinaryIO, offset: int) -> Reading:
+    frames, problems = [empty_records()], []
+    if os.fstat(file.fileno()).st_size > _LIMIT:
+        raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
+    number = file.read(offset).count(b"\n")
+    for lines, skipped in _blocks(file):
+        offset += len(lines) + skipped
+        frame, damaged = _read_block(path, lines, number)
+        frames.append(frame)
+        problems += damaged
+        number += lines.count(b"\n")
+        if skipped:
+            number += 1
+            problems.append(f"{path}, line {number}: not a record ({skipped:,} bytes); left out.")
+    return Reading(pl.concat(frames), offset, problems)
+
+
+def _blocks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Whole lines of a file, as many at a time as fit into memory; and after them, where the next
+    line is too long for a record, the number of its bytes."""
+    while block := file.read(_BLOCK) + file.readline(LONGEST_LINE):
+        end = block.rfind(b"\n") + 1
+        rest = len(block) - end
+        skipped = 0
+        if rest >= LONGEST_LINE:
+            skipped, piece = rest, b""
+            while not piece.endswith(b"\n") and (piece := file.readline(_BLOCK)):
+                skipped += len(piece)
+            if not piece:
+                skipped = 0  # it may still be being written
+        if end or skipped:
+            yield block[:end], skipped
+
+
+def _read_block(path: Path, lines: bytes, before: int) -> tuple[pl.DataFrame, list[str]]:
+    try:
+        frame = pl.read_ndjson(lines, schema=RECORD_SCHEMA) if lines else empty_records()
         # Polars fills what a line lacks with nulls: such a line is damaged, not a record.
-        whole = frame.select(pl.all_horizontal(pl.col("step", "metric").is_not_null()).all())
-        if frame.height == content.count(b"\n") and whole.item():
-            return Reading(frame, offset + end, [])
+        if frame.height == lines.count(b"\n") and _are_records(frame):
+            return frame, []
     except pl.exceptions.PolarsError:
         pass  # some line is damaged: find out which
-    frame, problems = _line_by_line(path, content, offset)
-    return Reading(frame, offset + end, problems)
-
-
-def _line_by_line(path: Path, content: bytes, offset: int) -> tuple[pl.DataFrame, list[str]]:
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    before = 0
-    if offset:
-        with open(path, "rb", opener=plain_file) as file:
-            before = file.read(offset).count(b"\n")
-    for number, line in enumerate(content.splitlines(), before + 1):
+    for number, line in enumerate(lines.split(b"\n")[:-1], before + 1):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError("not an object")
-            frame = pl.DataFrame([{k: row.get(k) for k in FIELDS}], schema=RECORD_SCHEMA)
-            if frame["step"][0] is None or frame["metric"][0] is None:
-                raise ValueError("no step or no metric")
-            rows.append({k: row.get(k) for k in FIELDS})
-        except (ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
+            rows.append(_record(json.loads(line.decode())))
+        except (ValueError, RecursionError) as error:
             problems.append(f"{path}, line {number}: not a record ({error}); left out.")
     return pl.DataFrame(rows, schema=RECORD_SCHEMA), problems
+
+
+def _are_records(frame: pl.DataFrame) -> bool:
+    names = [frame[name].str.len_bytes().max() for name in ("metric", "estimator")]
+    return (
+        not (frame["step"].has_nulls() or frame["metric"].has_nulls())
+        and int(frame["step"].min() or 0) >= 0  # type: ignore[arg-type]
+        and all(int(size or 0) <= _LONGEST_NAME for size in names)  # type: ignore[arg-type]
+    )
+
+
+def _record(row: Any) -> dict[str, Any]:
+    """A line's fields, numbers that are not finite as None.
+
+    Raises:
+        ValueError: it is not a record.
+    """
+    if not isinstance(row, dict):
+        raise ValueError("not an object")
+    record = {name: _field(name, dtype, row.get(name)) for name, dtype in RECORD_SCHEMA.items()}
+    if record["step"] is None or record["metric"] is None:
+        raise ValueError("no step or no metric")
+    if record["step"] < 0:
+        raise ValueError(f"step {record['step']}")
+    return record
+
+
+def _field(name: str, dtype: pl.DataType, value: Any) -> Any:
+    """One field as the store takes it: Polars would also make numbers of texts and truths."""
+    if value is None:
+        return None
+    if dtype == pl.String:
+        if isinstance(value, str) and len(value.encode()) <= _LONGEST_NAME:
+            return value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if dtype == pl.Float64:
+            return float(value) if abs(value) <= sys.float_info.max else None
+        if value == value // 1 and abs(value) < 2**63:
+            return int(value)
+    raise ValueError(f"{name}: {str(value)[:40]!r}")
+
+
+def sealed_records(frame: pl.DataFrame) -> pl.DataFrame:
+    """The records of a sealed file, of this version or an earlier one, without what is no record.
+
+    Raises:
+        PolarsError: a column is of another type.
+    """
+    records = with_all_columns(frame).cast(dict(RECORD_SCHEMA))  # type: ignore[arg-type]
+    numbers = pl.col(pl.Float64)
+    return records.filter(
+        pl.col("metric").is_not_null(), pl.col("step").is_null() | (pl.col("step") >= 0)
+    ).with_columns(pl.when(numbers.is_finite()).then(numbers))
 
 
 def with_all_columns(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """One run as rows of the store: its own row, and its records if they have changed."""
 
-import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,16 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import InputError
+from workbench.messages import json_text
 from workbench.runs.files import plain_path, replacing, signature
 from workbench.runs.folder import RunFolder
+from workbench.runs.tables import read_parquet
 from workbench.store.metric_names import in_fractions, renamed
 from workbench.store.read_records import (
     deduplicated,
     empty_records,
     read_records,
-    with_all_columns,
+    sealed_records,
 )
 from workbench.store.schema import RUNS
 
@@ -71,8 +73,8 @@ def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFra
     """What training measured, from the sealed file or else from the JSON lines."""
     if path == run.sealed_path:
         try:
-            return with_all_columns(pl.read_parquet(plain_path(path), glob=False))
-        except (pl.exceptions.PolarsError, OSError) as error:
+            return sealed_records(read_parquet(plain_path(path)))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             if not run.records_path.exists():
                 raise InputError(
                     f"{path}: cannot be read ({error}); the run is left out. Import it again."
@@ -134,7 +136,7 @@ def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
             "quality": data.get("quality"),
             "input_mask": training.get("input_mask"),
             "dropout": model.get("dropout"),
-            "config": json.dumps(config),
+            "config": json_text(config),
             "provenance": _provenance(run, problems),
             "data_fingerprint": document["data"].get("fingerprint"),
             "parent": document.get("parent"),
@@ -150,7 +152,7 @@ def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
 
 def _provenance(run: RunFolder, problems: list[str]) -> str | None:
     try:
-        return json.dumps(run.provenance_json())
+        return json_text(run.provenance_json())
     except InputError as error:
         if os.path.lexists(run.provenance_path):
             problems.append(str(error))
@@ -163,11 +165,15 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def _checked(run: RunFolder, row: dict[str, Any]) -> dict[str, Any]:
-    """The row, checked: one value of a wrong type would make the whole insert fail."""
+    """The row, checked: one value that its column cannot take would make the whole insert fail."""
     for column in RUNS.columns:
         value = row[column.name]
         if column.type == "BIGINT" and isinstance(value, float) and value.is_integer():
             row[column.name] = value = int(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            row[column.name] = value = None
+        if isinstance(value, str):
+            row[column.name] = value.encode(errors="replace").decode()
         wrong = not isinstance(value, _PYTHON[column.type])
         wrong = wrong or (isinstance(value, bool) and column.type != "BOOLEAN")
         if value is not None and (wrong or (isinstance(value, int) and abs(value) >= 2**63)):

@@ -189,7 +189,8 @@ TABLES: tuple[Table, ...] = (
 # made before are known by it.
 VIEWS: dict[str, tuple[str, str]] = {
     "curves": (
-        "Every number with its run, and all estimates of it: the table to plot from.",
+        "Every number with its run, and all estimates of it: the table to plot from. NULL where it "
+        "was not finite.",
         """SELECT m.*, r.objective, r.n_params, r.unique_tokens, r.total_tokens, r.seed, r.size,
                   r.state, r.protocol
            FROM metrics m JOIN runs r USING (run_id)""",
@@ -264,6 +265,16 @@ def column_statements(present: set[tuple[str, str]]) -> list[str]:
                 before = before_added(table.name, column)
                 statements.append(f'UPDATE {table.name} SET "{column.name}" = {before}')
     return statements
+
+
+def finite_statements() -> list[str]:
+    """The SQL statements that set to NULL what earlier versions stored of NaN and infinity."""
+    return [
+        f'UPDATE {table.name} SET "{column.name}" = NULL WHERE NOT isfinite("{column.name}")'
+        for table in TABLES
+        for column in table.columns
+        if column.type == "DOUBLE"
+    ]
 
 
 def view_statements() -> list[str]:

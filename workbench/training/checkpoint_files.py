@@ -31,6 +31,7 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from workbench.runs.files import plain_file
+from workbench.runs.unfinished import replace_durably
 from workbench.training.checkpoint_metadata import (
     METADATA,
     DamagedCheckpoint,
@@ -108,14 +109,34 @@ class DigestingWriter(FileSystemWriter):
         temporary = path.with_name(f"{METADATA}.tmp")
         with self.fs.create_stream(temporary, "wb") as file:
             file.write(pickled(metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_durably(temporary, path)
+
+
+class _Memory(io.RawIOBase):
+    """A file of what is in memory, which is not copied for that."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content, self._place = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        part = self._content[self._place : self._place + len(target)]
+        target[: len(part)] = part
+        self._place += len(part)
+        return len(part)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._content)}
+        self._place = start[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
 
 
 class CheckedReader(FileSystemReader):
@@ -124,6 +145,7 @@ class CheckedReader(FileSystemReader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.fs = _PlainFiles()
+        self._buffer = bytearray()
         self.damage: DamagedCheckpoint | None = None
         self.digested = False
         """Whether the checkpoint has digests: those of before do not."""
@@ -160,14 +182,18 @@ class CheckedReader(FileSystemReader):
         place = self.storage_data[item.storage_index]
         if place.offset + place.length > size:
             raise DamagedCheckpoint(f"{path}: cut short")
+        if len(self._buffer) < place.length:
+            self._buffer = bytearray(place.length)
+        content = memoryview(self._buffer)[: place.length]
         file.seek(place.offset)
-        content = cast(Any, file).read(place.length)
+        if cast(Any, file).readinto(content) != place.length:
+            raise DamagedCheckpoint(f"{path}: cut short")
         if self.digested and digest(content) != place.xxh3:
             raise DamagedCheckpoint(
                 f"{path}: {item.storage_index.fqn} is not what was written (its digest differs)"
             )
         try:
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            loaded = torch.load(cast(Any, _Memory(content)), map_location="cpu", weights_only=True)
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DamagedCheckpoint(

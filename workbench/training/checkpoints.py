@@ -111,14 +111,15 @@ class StoppableCheckpoints(CheckpointManager):
             WorkbenchError: none can be read. Nothing was moved.
         """
         loaded, damaged = False, []
-        for step in reversed(saved_steps(Path(self.folder))):
+        steps = saved_steps(Path(self.folder))
+        for step in reversed(steps):
             try:
                 loaded = bool(super()._load(step))
                 break
             except (Exception, CheckpointException) as error:
                 damaged.append(step)
                 why = damage(error)
-                if why is None or step == saved_steps(Path(self.folder))[0]:
+                if why is None or step == steps[0]:
                     raise WorkbenchError(
                         f"the checkpoint in {self.folder} cannot be read ({cause(error)}). "
                         "There is none before it: remove the checkpoint folder to start this run "

@@ -4,9 +4,6 @@ docs/export.md has a reader of such a folder in plain torch.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from torch import nn
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import ModelConfig, objective_facts
 from workbench.runs.folder import RunFolder
+from workbench.runs.unfinished import replace_durably, sweep, unfinished
 from workbench.training.trained_model import RunModel, build_model, load_run_model
 
 FORMAT = "workbench-model-1"
@@ -52,17 +50,12 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
     description = _description(run, loaded, dtype)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            building.chmod(0o755)
+        sweep(out.parent)
+        with unfinished(out, folder=True) as building:
             save_file(weights, building / "model.safetensors", metadata={"format": "pt"})
             (building / "config.json").write_text(json.dumps(description, indent=2) + "\n")
             loaded.tokenizer.save(building)
-            if out.is_dir():
-                out.rmdir()
-            os.rename(building, out)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+            replace_durably(building, out)  # an empty folder makes place
     except (OSError, SafetensorError) as error:  # safetensors' own is for a full disk
         reason = getattr(error, "strerror", None) or error
         raise WorkbenchError(f"{out}: cannot be written: {reason}.") from error
@@ -103,7 +96,7 @@ def load_exported(folder: Path) -> nn.Module:
     try:
         description = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: not an exported model ({error}).") from None
     if description.get("format") != FORMAT:
         raise InputError(f"{folder}: of format {description.get('format')!r}, expected {FORMAT}.")

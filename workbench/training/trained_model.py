@@ -15,7 +15,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torchtitan.config import TORCH_DTYPE_MAP
 
 from workbench.data import PreparedData
-from workbench.data.tokenizers import Tokenizer, load_tokenizer
+from workbench.data.tokenizers import Tokenizer, load_same_tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.kernels import fused
@@ -272,16 +272,13 @@ def _dtype(name: str, device: str, trained_in: str) -> torch.dtype:
 
 def _tokenizer(run: RunFolder, data_folder: str, config: RunConfig) -> Tokenizer:
     """The tokenizer, checked against the one that made the shards where they are still here."""
-    tokenizer = load_tokenizer(config.data.tokenizer)
     try:
         prepared = PreparedData.open(run.results / data_folder)
     except InputError:
-        prepared = None
-    if prepared is not None and prepared.manifest["tokenizer"] != tokenizer.identity:
-        raise InputError(
-            f"data.tokenizer {config.data.tokenizer}: its ids are others than run "
-            f"{run.run_id} was trained with: the file has changed, or had gaps in its ids. Put the "
-            "old file back, or train anew."
+        tokenizer = load_tokenizer(config.data.tokenizer)
+    else:
+        tokenizer = load_same_tokenizer(
+            config.data.tokenizer, prepared.manifest["tokenizer"], f"run {run.run_id}"
         )
     if tokenizer.vocabulary.size != config.model.vocab_size:
         raise InputError(

@@ -4,6 +4,7 @@ import os
 import resource
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +16,8 @@ from workbench.cli import app
 from workbench.errors import InputError
 from workbench.store import keep_crossovers, keep_fits, query
 from workbench.store.parquet.export import export_parquet
+from workbench.store.parquet.layout import MARKER, PARTS
+from workbench.store.parquet.mirror import mirrored
 from workbench.store.query_process import query_in_subprocess
 
 
@@ -146,3 +149,43 @@ def test_reading_commands_take_a_dataset(
     assert done.exit_code == 0, done.output
     assert page.exists()
     assert checksum(dataset) == before
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "[]", "null", "{", "[" * 100_000, "{}", '{"format": "1", "schema": 1}',
+        '{"format": 1, "schema": NaN}', '{"format": 1e999, "schema": 1}',
+        '{"format": 1' + "0" * 400 + ', "schema": 1}', '{"format": true, "schema": 1}',
+        '{"format": 1, "schema": 1, "columns": 5}', '{"format": 1, "schema": 1, "columns": [[1]]}',
+    ],
+)  # fmt: skip
+def test_metadata_that_no_export_writes_is_refused_by_name(marker: str, tmp_path: Path) -> None:
+    (tmp_path / MARKER).write_text(marker)
+    for act in (lambda: query(tmp_path, "FROM runs"), lambda: mirrored(f"file://{tmp_path}")):
+        with pytest.raises(InputError, match=MARKER):
+            act()
+
+
+def test_a_list_of_files_that_no_export_writes_is_refused_by_name(dataset: Path) -> None:
+    runs = dataset / "runs" / "part-0.parquet"
+    for parts in ("{", "5", "[5]", '["../../runs/part-0.parquet"]', '["/etc/passwd"]'):
+        pl.read_parquet(runs).write_parquet(runs, metadata={PARTS: parts})
+        with pytest.raises(InputError, match=r"runs/part-0.parquet.*no list of files"):
+            query(dataset, "FROM runs")
+
+
+def test_a_file_that_never_ends_is_no_file_of_a_dataset(dataset: Path) -> None:
+    runs = dataset / "runs" / "part-0.parquet"
+    runs.unlink()
+    os.mkfifo(runs)
+    with pytest.raises(InputError, match=r"runs/part-0.parquet: cannot be read: not a file"):
+        query(dataset, "FROM runs")
+
+
+def test_numbers_that_are_not_finite_are_null_whoever_wrote_the_dataset(dataset: Path) -> None:
+    for file in dataset.glob("metrics/*/*/*.parquet"):
+        frame = pl.read_parquet(file).with_columns(value=float("nan"), flops=float("inf"))
+        frame.write_parquet(file)
+    answer = query(dataset, "SELECT value, flops FROM curves")
+    assert answer.null_count().row(0) == (answer.height, answer.height)

@@ -104,17 +104,14 @@ import os, signal, sys
 from pathlib import Path
 from workbench.store.parquet import export, filesystem
 left = int(sys.argv[3])
-put = filesystem.Place.put
-def dying(self, path, content):
+replace = filesystem.replace_durably
+def dying(temporary, path):
     global left
     left -= 1
     if left < 0:
-        full = Path(self.root) / path
-        full.parent.mkdir(parents=True, exist_ok=True)
-        full.with_name(f".{full.name}.{os.getpid()}").write_bytes(content[:50])
         os.kill(os.getpid(), signal.SIGKILL)
-    put(self, path, content)
-filesystem.Place.put = dying
+    replace(temporary, path)
+filesystem.replace_durably = dying
 export.export_parquet(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -155,6 +152,19 @@ def test_an_export_killed_anywhere_leaves_a_dataset_to_read_and_to_mend(
         assert everything(out) == everything(store)
         assert not list(out.rglob(".*")), "partial files of the killed export are gone"
     assert after > 5, "nothing was killed"
+
+
+@pytest.mark.parametrize("left", [".unfinished-01234567._workbench.json", "._workbench.json.123"])
+def test_an_export_killed_at_its_first_rename_is_done_by_the_next(
+    left: str, store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_lock").touch()
+    (out / left).write_bytes(b"{")
+    export_parquet(store, str(out))
+    assert everything(out) == everything(store)
+    assert not list(out.rglob(".*"))
 
 
 @pytest.mark.slow

@@ -75,7 +75,8 @@ class _Follower:
                     self._look_at_runs()
                     self._look_at_jobs()
                     self.progress.tick()
-                    self.ingest.now_and_then(self._under_way())
+                    if note := self.ingest.now_and_then(self._under_way()):
+                        self.progress.say(note)
                     if self.left:
                         time.sleep(_LOOK_EVERY_S)
         finally:

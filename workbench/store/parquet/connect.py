@@ -16,12 +16,13 @@ from workbench.store.parquet.layout import (
     PARTS,
     SMALL,
     check_marker,
+    is_ours,
     listed_columns,
     table_path,
 )
 from workbench.store.parquet.open_files import OpenFiles, cannot_be_read
 from workbench.store.schema import ITEMS as ITEMS_TABLE
-from workbench.store.schema import TABLES, VIEWS, Table, before_added
+from workbench.store.schema import TABLES, VIEWS, Column, Table, before_added
 
 
 @contextmanager
@@ -124,12 +125,22 @@ def _check_parts(connection: duckdb.DuckDBPyConnection, folder: Path, files: Ope
         "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
         [files.open(runs), PARTS],
     ).fetchone()
-    missing = [p for p in json.loads(parts[0]) if not (folder / p).exists()] if parts else []
+    missing = [p for p in _listed(runs, parts[0]) if not (folder / p).exists()] if parts else []
     if missing:
         raise InputError(
             f"{folder / missing[0]} is missing, with {len(missing)} in all that hold numbers. "
             "Export the store again: only what is missing or damaged is written."
         )
+
+
+def _listed(runs: Path, parts: str) -> list[str]:
+    try:
+        paths = json.loads(parts)
+        if isinstance(paths, list) and all(isinstance(p, str) and is_ours(p) for p in paths):
+            return paths
+    except (ValueError, RecursionError):
+        pass
+    raise InputError(cannot_be_read(runs, f"its metadata {PARTS} is no list of files."))
 
 
 def _select(
@@ -168,13 +179,19 @@ def _columns(connection: duckdb.DuckDBPyConnection, files: list[str]) -> dict[st
 
 def _select_alike(table: Table, present: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(
-        f'"{column.name}"::{column.type} AS "{column.name}"'
+        f'{_value(column)} AS "{column.name}"'
         if column.name in present
         else f'({before_added(table.name, column)})::{column.type} AS "{column.name}"'
         for column in table.columns
     )
     names = ", ".join(map(_literal, files))
     return f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = false)"
+
+
+def _value(column: Column) -> str:
+    """A column's values, whoever wrote them: NULL where they are not finite, as in a store."""
+    value = f'"{column.name}"::{column.type}'
+    return f"if(isfinite({value}), {value}, NULL)" if column.type == "DOUBLE" else value
 
 
 def _literal(text: str) -> str:

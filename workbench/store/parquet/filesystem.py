@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +14,11 @@ from fsspec.implementations.local import LocalFileSystem
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.runs.unfinished import UNFINISHED, replace_durably, unfinished
 
 T = TypeVar("T")
+# The second and third kind are of earlier versions.
+_LEFT_BY_A_KILL = re.compile(rf"{re.escape(UNFINISHED)}.*|\.part-0\.parquet\.\d+|\._\w+\.json\.\d+")
 _LOCK = "_lock"
 _AT_ONCE = 16  # requests to an object store, where each takes tens of milliseconds
 # The packages of fsspec's clients, by protocol; they are not always installed.
@@ -48,7 +52,11 @@ class Place:
         """
         self.location = location.rstrip("/") or "/"
         try:
-            self.fs, root = fsspec.core.url_to_fs(location)
+            self.fs, root = (
+                fsspec.core.url_to_fs(location)
+                if is_url(location)
+                else (LocalFileSystem(), str(Path(location).absolute()))  # `::` in it is a name
+            )
         except ImportError:
             protocol = location.partition("://")[0]
             package = _PACKAGES.get(protocol)
@@ -84,7 +92,11 @@ class Place:
             except FileNotFoundError:
                 return {}
         start = len(self.root) + 1
-        return {name[start:]: _fingerprint(info) for name, info in files.items()}
+        return {
+            name[start:]: _fingerprint(info)
+            for name, info in files.items()
+            if not _LEFT_BY_A_KILL.fullmatch(name.rpartition("/")[2])
+        }
 
     def read(self, path: str) -> bytes:
         """A file's content.
@@ -114,15 +126,9 @@ class Place:
                 return
             target = Path(full)
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}")
-            try:
-                with open(temporary, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with unfinished(target) as temporary:
+                temporary.write_bytes(content)
+                replace_durably(temporary, target)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there; and locally the folders that it leaves empty."""
@@ -193,6 +199,6 @@ def _wait_for(lock: Any, location: str, timeout: float) -> None:
 
 def _sweep(root: Path) -> None:
     """Remove the partial files of killed exports; the caller has the lock."""
-    for pattern in (".part-0.parquet.*", "._*.json.*"):
-        for left in root.rglob(pattern):
-            left.unlink(missing_ok=True)
+    for folder, _, names in os.walk(root):
+        for name in filter(_LEFT_BY_A_KILL.fullmatch, names):
+            Path(folder, name).unlink(missing_ok=True)

@@ -109,7 +109,7 @@ def listed_columns(content: bytes) -> set[tuple[str, str]]:
     """(table, column) that all files of a dataset have, by its `_workbench.json`; what it does not
     list, files of an export that was killed may have all the same."""
     columns = json.loads(content).get("columns") or []
-    return {(row.get("table"), row.get("column")) for row in columns}
+    return {(str(row.get("table")), str(row.get("column"))) for row in columns}
 
 
 def check_marker(content: bytes, where: str) -> None:
@@ -120,8 +120,13 @@ def check_marker(content: bytes, where: str) -> None:
     """
     try:
         document = json.loads(content)
-        versions = int(document["format"]), int(document["schema"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        versions = document["format"], document["schema"]
+        columns = document.get("columns") or []
+        if not all(type(version) is int and abs(version) < 2**31 for version in versions):
+            raise ValueError("format and schema are no numbers")
+        if not isinstance(columns, list) or not all(isinstance(row, dict) for row in columns):
+            raise ValueError("columns is no list of columns")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{where}/{MARKER}: cannot be read ({error!r}). Remove this one file and export again."
         ) from None

@@ -7,6 +7,7 @@ an error, without it wrong numbers.
 
 import errno
 import os
+import stat
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -51,10 +52,12 @@ class OpenFiles:
         if path in self._names:
             return self._names[path]
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise InputError(cannot_be_read(path, f"{error.strerror}.")) from None
         self._stack.callback(os.close, descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a FIFO would never end
+            raise InputError(cannot_be_read(path, "not a file."))
         name = str(_DESCRIPTORS / str(descriptor))
         self._names[path] = name
         return name
