@@ -177,6 +177,6 @@ def test_values_of_every_type_print_in_every_format_and_json_is_json(
             assert "290000-01-01" in printed or question is questions[0]
         rows = json.loads(printed, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert rows == [
-        {"a": "290000-01-01", "b": "[5877642-06-25 (BC)]", "c": "{'a': '290000-01-01 00:00:00'}",
+        {"a": "290000-01-01", "b": "['5877642-06-25 (BC)']", "c": "{'a': '290000-01-01 00:00:00'}",
          "d": None, "e": [None], "a_1": 1}
     ]  # fmt: skip
