@@ -151,14 +151,14 @@ def test_the_ranges_hold_all_that_was_compared() -> None:
 
 def test_curves_without_a_size_or_a_challenger_are_left_out(results: Path) -> None:
     rows = [
-        {"objective": o, "n_params": 10, "unique_tokens": u, "metric": "val_loss",
-         "total_tokens": t, "value": 3.0 - (o == "mdlm") * (t - 150) / 1e3}
+        {"objective": o, "n_params": 10_000, "unique_tokens": 1_000 * u, "metric": "val_loss",
+         "total_tokens": 1_000 * t, "value": 3.0 - (o == "mdlm") * (t - 150) / 1e3}
         for o in ("ar", "mdlm") for u in (100, 200) for t in (100, 200, 300)
         if (o, u) != ("mdlm", 200)
     ]  # fmt: skip
     pl.DataFrame(rows).write_csv(results.parent / "t.csv")
     import_runs(results.parent / "t.csv", "mine", results)
-    assert {p.unique_tokens for p in of("mine", results)} == {100}
+    assert {p.unique_tokens for p in of("mine", results)} == {100_000}
 
 
 def test_a_dataset_says_what_its_store_does(
