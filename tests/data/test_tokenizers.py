@@ -1,6 +1,7 @@
 """Tokenizers of files: read as text is meant, without what the program that saved them added."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -254,6 +255,14 @@ def test_a_model_folder_is_its_tokenizer_json(tmp_path: Path) -> None:
     assert folder.identity == file.identity
 
 
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    os.mkfifo(path) if kind == "fifo" else path.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="expected a file of at most"):
+        load_tokenizer(str(path))
+
+
 def test_a_byte_order_mark_is_no_part_of_a_tokenizer_json(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(b"\xef\xbb\xbf" + (FILES / "plain.json").read_bytes())
@@ -435,7 +444,7 @@ def test_a_pattern_that_backtracks_without_end_is_bounded_and_named(
 ) -> None:
     tokenizer = load_tokenizer(saved(tmp_path, "plain.json", _pattern("(a+)+b")))
     if length == 20:
-        monkeypatch.setattr("workbench.data.json_tokenizer.PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr("workbench.data.json_tokenizer.PATIENCE_SECONDS", 0.0)
     with pytest.raises(InputError, match=words) as refused:
         tokenizer.encode([("a" * length + "c") * 8 + "b"])
     assert "(a+)+b" in str(refused.value)

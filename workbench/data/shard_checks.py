@@ -1,9 +1,10 @@
-"""Whether prepared data is what was written: checked before every start of training.
+"""Whether prepared data is what was written: checked before every start of training, and before a
+model is asked about it.
 
-A damaged shard would otherwise train a model without an error. All bytes are read, about a second a
-gigabyte; a check that passed is remembered for a day, with the size, times and inode of every file.
-So whatever is written to a shard is seen at the next start, and a bit that the disk itself has lost
-within a day.
+A damaged shard would otherwise train a model, or change a result, without an error. All bytes are
+read, about a second a gigabyte; a check that passed is remembered for a day, with the size, times and
+inode of every file. So whatever is written to a shard is seen at the next start, and a bit that the
+disk itself has lost within a day.
 """
 
 import hashlib
@@ -40,6 +41,17 @@ def check_run_data(results: Path, data: Mapping[str, Any]) -> None:
                 "folder and run the recipe again: the data is prepared anew."
             )
         check_shards(prepared)
+
+
+def open_checked(folder: Path) -> PreparedData:
+    """Prepared data, checked.
+
+    Raises:
+        InputError: as `PreparedData.open` and `check_shards`.
+    """
+    prepared = PreparedData.open(folder)
+    check_shards(prepared)
+    return prepared
 
 
 def check_shards(prepared: PreparedData) -> None:

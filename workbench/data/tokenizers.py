@@ -1,6 +1,7 @@
 """Tokenizers: bytes, those of files, and the training of one."""
 
 import json
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
@@ -19,6 +20,8 @@ from workbench.runs.files import replacing
 
 __all__ = ["ByteTokenizer", "MissingTokenizer", "Tokenizer", "Vocabulary", "load_tokenizer"]
 
+_LARGEST = 512 * 2**20
+"""Bytes; the largest that are published have 33 MiB."""
 _SUBSTITUTE = b"\x1a"
 """ASCII's own character for one that cannot be shown."""
 
@@ -84,12 +87,21 @@ def load_same_tokenizer(spec: str, identity: str, whose: str) -> Tokenizer:
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
-    """What changes with a file's content."""
+    """What changes with a file's content.
+
+    Raises:
+        InputError: it is missing, no file (a FIFO would be waited for), or larger than any is.
+    """
+    if path is None:
+        return None
     try:
-        stat = path.stat() if path is not None else None
+        status = path.stat()
     except OSError as error:
         raise InputError(f"tokenizer {path}: cannot be read: {error.strerror}.") from None
-    return (stat.st_size, stat.st_mtime_ns) if stat is not None else None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        limit = f"a file of at most {_LARGEST / 2**20:.0f} MiB"
+        raise InputError(f"tokenizer {path}: cannot be read: expected {limit}.")
+    return (status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)  # a plan asks for the same file for every run

@@ -18,6 +18,7 @@ from workbench.data.overlap_audit import (
     longest_common,
     training_blocks,
 )
+from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
 from workbench.evaluation.cloze import make_questions
 from workbench.evaluation.memorisation import (
@@ -76,15 +77,15 @@ def audit_run(
     """Audit the corpus as this run saw it, and what each of the run's checkpoints memorised.
 
     Raises:
-        InputError: the run is imported, has no checkpoint, or its data is gone.
+        InputError: the run is imported, has no checkpoint, or its data is gone or damaged.
     """
     document = run.config_json()
     if document.get("imported") is True:
         raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
     config = run_config(document)
-    prepared = PreparedData.open(results / document["data"]["folder"])
+    prepared = open_checked(results / document["data"]["folder"])
     extra = {
-        name: PreparedData.open(results / validation_set["folder"])
+        name: open_checked(results / validation_set["folder"])
         for name, validation_set in document["data"].get("validation_extra", {}).items()
     }
     corpus = _audit_corpus(config, prepared, extra, options.scope or "unique", options)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data import PreparedData
+from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
 from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.ensemble import ensemble
@@ -98,10 +99,10 @@ class Opened:
         """The run's held-out text.
 
         Raises:
-            InputError: its shards are gone.
+            InputError: its shards are gone or damaged.
         """
         folder = self.run.config_json()["data"]["folder"]
-        return PreparedData.open(self.run.results / folder)
+        return open_checked(self.run.results / folder)
 
 
 def open_run(
