@@ -2,9 +2,9 @@
 model is asked about it.
 
 A damaged shard would otherwise train a model, or change a result, without an error. All bytes are
-read, about a second a gigabyte; a check that passed is remembered for a day, with the size, times and
-inode of every file. So whatever is written to a shard is seen at the next start, and a bit that the
-disk itself has lost within a day.
+read, about a second a gigabyte; a check that passed is remembered for a day, with the size, times
+and inode of every file. So whatever is written to a shard is seen at the next start, and a bit that
+the disk itself has lost within a day.
 """
 
 import hashlib
