@@ -9,6 +9,7 @@ from workbench.analysis.table_rows import interval_text
 from workbench.errors import InputError
 from workbench.figures import backtest_figure
 from workbench.laws.backtest import score_row
+from workbench.laws.fitting.ratios import ratios_line
 from workbench.report.sections import Section
 from workbench.store import query
 from workbench.store.query import literal
@@ -47,6 +48,8 @@ def _notes(fit: dict[str, Any]) -> list[str]:
     error = (fit["held_out"] or {}).get("rmse_log")
     if error is not None:
         notes.append(f"{who}: held-out error {100 * error:.3g} % on the runs of most compute.")
+    if fit.get("ratios"):
+        notes.append(f"{who}: {ratios_line(fit['ratios'])}")
     return notes + [f"{who}: {finding}" for finding in fit["checks"]]
 
 

@@ -13,6 +13,7 @@ from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.minimise import minimise
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.problem import Problem, huber
+from workbench.laws.fitting.ratios import parameter_ratios
 from workbench.laws.fitting.result import Fit, fitted_range, r_squared
 from workbench.laws.fitting.search import SUBSAMPLE, Minimum, search
 from workbench.laws.fitting.sharing import sharing_test
@@ -29,6 +30,7 @@ from workbench.laws.fitting.uncertainty import (
     profiles,
 )
 from workbench.laws.law import Floats, Law, Procedure
+from workbench.recipe.objectives import BASELINE
 
 
 def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list[Fit]:
@@ -55,7 +57,17 @@ def fit_law(law: Law | Procedure, table: LossTable, options: FitOptions) -> list
     fits: list[Fit] = []
     for objective in table.objectives:
         fits += _fit_rows(law, table.of(objective), options)
-    return fits
+    return _with_ratios(fits)
+
+
+def _with_ratios(fits: list[Fit]) -> list[Fit]:
+    baseline = next((fit.estimates() for fit in fits if fit.objective_name == BASELINE), None)
+    return [
+        fit
+        if baseline is None or fit.objective_name == BASELINE
+        else replace(fit, ratios=parameter_ratios(fit.estimates(), baseline))
+        for fit in fits
+    ]
 
 
 @dataclass(frozen=True)

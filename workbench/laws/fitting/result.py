@@ -5,6 +5,7 @@ from typing import Any
 
 from workbench.laws.fitting.held_out import HeldOut
 from workbench.laws.fitting.loss_table import LossTable
+from workbench.laws.fitting.ratios import Estimates, ratios_line
 from workbench.laws.fitting.sharing import sharing_line
 from workbench.laws.fitting.uncertainty import Profile
 from workbench.laws.law import Floats
@@ -50,6 +51,11 @@ class Fit:
     """Errors on this objective's held-out rows; the rows are places in `table`."""
     sharing: dict[str, Any] | None = None
     """Of a fit with shared parameters: see `sharing.sharing_test`."""
+    ratios: dict[str, dict[str, Any]] | None = None
+    """Parameters over those of AR, fitted by itself: see `ratios.parameter_ratios`."""
+
+    def estimates(self) -> Estimates:
+        return Estimates(self.params, self.ci95, self.identified)
 
     def row(self) -> dict[str, Any]:
         """The fit as `--json` prints it."""
@@ -68,6 +74,7 @@ class Fit:
             "fixed": list(self.fixed),
             "shared": list(self.shared),
             "sharing": self.sharing,
+            "ratios": self.ratios,
             "at_bound": list(self.at_bound),
             "minima": list(self.minima),
             "ci_method": self.ci_method,
@@ -152,6 +159,8 @@ def summary(fit: Fit) -> list[str]:
         )
     if fit.sharing:
         lines.append(sharing_line(fit.sharing))
+    if fit.ratios:
+        lines.append(ratios_line(fit.ratios))
     lines += [f"Check: {finding}" for finding in fit.checks]
     lines += [f"Note: {note}." for note in fit.notes]
     return lines
