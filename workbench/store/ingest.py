@@ -63,7 +63,10 @@ def ingest(
         if not rebuild:
             return _ingest(results, path, runs, timeout)
         with unfinished(path, folder=True) as building:
-            made = building / path.name
+            # In a folder of its own: the writer of `building` holds a lock on that one, and whoever
+            # opens a store waits for the lock on its folder.
+            made = building / "store" / path.name
+            made.parent.mkdir()
             report = _ingest(results, made, runs, timeout)
             with connect(made, read_only=False) as connection:
                 # Closing would leave in the log what does not fit on the disk.
