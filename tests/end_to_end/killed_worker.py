@@ -11,10 +11,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from torch.distributed.checkpoint.filesystem import FileSystemWriter
-
 from workbench.running import worker
 from workbench.runs.records import RecordWriter
+from workbench.training.checkpoint_files import DigestingWriter
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.trainer import StudyTrainer
 
@@ -58,7 +57,7 @@ def arm(moment: str, marker: Path) -> None:
     step = StudyTrainer.train_step
     write = RecordWriter.write
     save = StoppableCheckpoints._save
-    finish = FileSystemWriter.finish
+    finish = DigestingWriter.finish
     last = moment.endswith("last checkpoint")
     saving = {"step": 0}
 
@@ -88,7 +87,7 @@ def arm(moment: str, marker: Path) -> None:
             die()
         return saved
 
-    def killed_finish(self: FileSystemWriter, *args: Any, **kwargs: Any) -> None:
+    def killed_finish(self: DigestingWriter, *args: Any, **kwargs: Any) -> None:
         # The tensors are written, the metadata that makes them a checkpoint is not.
         inside = moment in ("inside a checkpoint", "inside the last checkpoint")
         if inside and (saving["step"] == 12) == last and saving["step"] >= 8:
@@ -98,4 +97,4 @@ def arm(moment: str, marker: Path) -> None:
     StudyTrainer.train_step = killed_step  # type: ignore[method-assign, assignment]
     RecordWriter.write = killed_write  # type: ignore[method-assign]
     StoppableCheckpoints._save = killed_save  # type: ignore[method-assign]
-    FileSystemWriter.finish = killed_finish  # type: ignore[method-assign, assignment]
+    DigestingWriter.finish = killed_finish  # type: ignore[method-assign, assignment]
