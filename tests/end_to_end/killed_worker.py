@@ -97,4 +97,4 @@ def arm(moment: str, marker: Path) -> None:
     StudyTrainer.train_step = killed_step  # type: ignore[method-assign, assignment]
     RecordWriter.write = killed_write  # type: ignore[method-assign]
     StoppableCheckpoints._save = killed_save  # type: ignore[method-assign]
-    DigestingWriter.finish = killed_finish  # type: ignore[method-assign, assignment]
+    DigestingWriter.finish = killed_finish  # type: ignore[method-assign]
