@@ -179,7 +179,7 @@ def test_studies_become_markdown_with_their_figures(study: Path, tmp_path: Path)
     [
         ("[made]\nagree = 'x'", r"made\.agree: unknown, did you mean 'agrees'"),
         ("[made]\nagrees = 1", "expected a table of texts"),
-        ("made", "cannot be read"),
+        ("made", "not valid TOML"),
     ],
 )
 def test_wrong_notes_write_nothing(study: Path, tmp_path: Path, notes: str, message: str) -> None:

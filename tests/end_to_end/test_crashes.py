@@ -42,6 +42,7 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.long
 def test_random_kills_of_processes_lose_and_change_nothing(
     tiny_recipe: Path, undisturbed: Records, tmp_path: Path
 ) -> None:

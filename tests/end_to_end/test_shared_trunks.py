@@ -106,6 +106,7 @@ def test_checkpoints_that_nothing_goes_on_from_are_removed_and_extension_takes_t
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_a_run_whose_shorter_counterpart_failed_starts_alone(
     lengths_recipe: Path, alone: dict[int, Path], tmp_path: Path
 ) -> None:

@@ -16,7 +16,10 @@ from workbench.recipe.sides import same_value, selects
 from workbench.recipe.sweep import dotted, sweepable_keys
 from workbench.toml_text import toml_value
 
-_CANDIDATES = ("0", "0.0", "1", "1.0", "2", "0.5", "false", "true", '"all"', '"low"', "[]", '"x"')
+_CANDIDATES = (
+    "0", "0.0", "1", "1.0", "2", "0.5", "false", "true", '"all"', '"low"', "[]", '"x"', '"strict"',
+    '"replace"',
+)  # fmt: skip
 
 
 def resolved(path: Path, *overrides: str) -> dict[str, Any] | None:

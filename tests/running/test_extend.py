@@ -157,7 +157,7 @@ def test_an_extension_that_has_no_room_names_the_file_and_leaves_no_folder(
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", no_links)
-    with refused_at(50_000, "distcp: cannot be written"):
+    with refused_at(50_000, "distcp: cannot be copied"):
         extended_run(tmp_path, run, LONG)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.run_id]
     assert extended_run(tmp_path, run, LONG).checkpoint_dir.exists()

@@ -77,7 +77,9 @@ def save(figure: Figure | alt.TopLevelMixin, path: Path, *, save_data: bool = Fa
     chart = figure.chart if isinstance(figure, Figure) else figure
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"scale_factor": 2} if path.suffix == ".png" else {}
+        options: dict[str, Any] = {"format": path.suffix[1:]}
+        if path.suffix == ".png":
+            options["scale_factor"] = 2
         if path.suffix == ".html":
             options["inline"] = True  # opens without a network
         with replacing(path) as temporary:

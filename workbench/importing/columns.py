@@ -7,7 +7,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.recipe.objectives import OBJECTIVES
+from workbench.recipe.objectives import BASELINE, OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ RUN_LEVEL = (
     "lr", "weight_decay",
 )  # fmt: skip
 
-_EXAMPLES = {"objective": "ar", "n_params": "1e9", "unique_tokens": "1e8", "metric": "val_loss"}
+_EXAMPLES = {"objective": BASELINE, "n_params": "1e9", "unique_tokens": "1e8", "metric": "val_loss"}
 
 
 def literal(text: str) -> float | None:

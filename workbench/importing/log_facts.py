@@ -13,6 +13,7 @@ from workbench.importing.run_log import RunLog
 from workbench.importing.run_names import FORM, parse_name
 from workbench.importing.runs_table import runs_table
 from workbench.importing.units import check_headers
+from workbench.recipe.objectives import BASELINE
 
 NEEDED = ("objective", "n_params", "unique_tokens")
 _PER = ("tokens_per_step", "tokens_per_sample")
@@ -94,7 +95,7 @@ def check_known(source: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
             lines.append(f"{source}: nothing tells {key} of {first_names(without)}.")
     if lines:
         missing = [key for key in NEEDED if any(key not in facts for facts in known.values())]
-        examples = {"objective": "ar", "n_params": "1e9", "unique_tokens": "1e8"}
+        examples = {"objective": BASELINE, "n_params": "1e9", "unique_tokens": "1e8"}
         example = " ".join(f"--column {key}={examples[key]}" for key in missing)
         raise InputError(
             "\n".join(lines) + f"\nGive what all runs share as {example}, or a table of runs, "

@@ -54,6 +54,10 @@ def _check_start(start: dict[str, Any], check: "_Checker") -> None:
         check.refuse("started_as", sorted(unknown), "what a run is started as")
 
 
+_DESCRIPTIONS = frozenset({"quality", "mixture", "anneal"})
+"""What `derived` says of the text for people; no command reads it again."""
+
+
 class _Part(dict[str, Any]):
     """A JSON object that names its file when a key is missing."""
 
@@ -92,7 +96,7 @@ class _Checker:
             self.expect(f"data.validation_extra.{name}", one, dict, "a table")
             self._folder(f"data.validation_extra.{name}", one)
         for name, value in document.get("derived", {}).items():
-            if value is not None and not _is_number(value):
+            if name not in _DESCRIPTIONS and value is not None and not _is_number(value):
                 self.refuse(f"derived.{name}", value, "a number")
         for name in ("run_id", "parent"):
             if document.get(name) is not None and not is_plain_id(document[name]):

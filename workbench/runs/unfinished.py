@@ -1,8 +1,9 @@
 """Files and folders in the making: they appear whole and on disk, or not at all.
 
-What is being written lies beside its place, under a name that begins with `.unfinished-`, and its
-writer holds a lock of the kernel on it. What nobody holds was left by a writer that was killed:
-whoever writes there next removes it.
+What is being written lies beside its place, under a name that begins with `.unfinished-` and does
+not have the place's suffix (other programs read `**/*.parquet`, hidden files too), and its writer
+holds a lock of the kernel on it. What nobody holds was left by a writer that was killed: whoever
+writes there next removes it.
 """
 
 import fcntl
@@ -48,7 +49,7 @@ def unfinished(path: Path, *, folder: bool = False) -> Iterator[Path]:
 def _make(path: Path, folder: bool) -> tuple[Path, int]:
     name = os.fsdecode(os.fsencode(path.name)[-_LONGEST_NAME:])
     while True:
-        temporary = path.with_name(f"{UNFINISHED}{secrets.token_hex(4)}.{name}")
+        temporary = path.with_name(f"{UNFINISHED}{name}.{secrets.token_hex(4)}")
         if folder:
             temporary.mkdir()
             lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)

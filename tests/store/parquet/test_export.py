@@ -209,10 +209,8 @@ while True:
 
 @pytest.mark.slow
 def test_files_that_are_replaced_while_they_are_read_make_no_error(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tmp_path: Path
 ) -> None:
-    # What is there when it is opened is what is read: no second attempt is needed for it.
-    monkeypatch.setattr(sys.modules["workbench.store.query"], "_ATTEMPTS", 0)
     out = tmp_path / "out"
     export_parquet(store, str(out))
     writer = subprocess.Popen([sys.executable, "-c", SWAPPING, str(out)], stdout=subprocess.PIPE)
