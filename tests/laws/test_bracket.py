@@ -30,7 +30,7 @@ def test_where_the_papers_curves_cross_its_budgets_are_not_called_unlikely(tmp_p
     assert verdicts[500_000_000] == "likely"
     assert verdicts[1_000_000_000] != "unlikely"
     assert verdicts[1_500_000_000] != "unlikely"
-    assert verdicts[96_000_000_000] != "likely"
+    assert verdicts[96_000_000_000] == "unlikely"
     kinds = [row["evidence"]["used"] for row in rows]
     assert kinds == ["measured crossovers"] * 4 + ["the published law"]
 

@@ -152,7 +152,7 @@ def test_points_on_one_line_are_as_uncertain_as_readings_elsewhere() -> None:
 
 def test_places_that_hardly_differ_give_no_trend_of_their_own() -> None:
     close = [measured(u, c) for u, c in ((1e6, 4e12), (1.1e6, 2e12), (1.2e6, 1e12))]
-    assert Evidence(close).exponents() == [2.174]
+    assert Evidence(close).exponents(1e6) == [2.174]
     expected = np.exp(
         np.mean([np.log(p.compute * (4e6 / p.unique_tokens) ** 2.174) for p in close])
     )
@@ -172,12 +172,22 @@ def test_from_one_place_the_exponents_that_are_known_bound_the_way() -> None:
     steep = [measured(1e9, 1e20, study="t"), measured(1e10, 1e23, study="t")]
     flat = [measured(1e9, 1e20, study="f"), measured(1e10, 1e21, study="f")]
     evidence = Evidence([*points, *steep, *flat])
-    assert sorted(evidence.exponents()) == pytest.approx([1.0, 2.174, 3.0])
+    assert sorted(evidence.exponents(1e12)) == pytest.approx([1.0, 2.174, 3.0])
     here, there = (evidence.about(Question(u)).used.range for u in (1e6, 5e6))
     assert None not in here
     assert None not in there
     assert there[0] / here[0] == pytest.approx(5.0)
     assert there[1] / here[1] == pytest.approx(125.0)
+
+
+def test_exponents_of_studies_far_from_the_way_do_not_widen_it() -> None:
+    """Thousands of unique tokens say nothing of how compute grows between billions."""
+    small = [measured(1e4, 1e12, study="s"), measured(1e5, 1e12 * 10**0.5, study="s")]
+    large = [measured(1e9, 1e20, study="l"), measured(1e10, 1e23, study="l")]
+    evidence = Evidence([*small, *large])
+    assert evidence.exponents(1e10, 1e12) == pytest.approx([2.174, 3.0])
+    assert evidence.exponents(1e5, 1e6) == pytest.approx([2.174, 0.5])
+    assert evidence.exponents(1e5, 1e10) == pytest.approx([2.174, 0.5, 3.0])
 
 
 def test_what_is_more_than_a_decade_away_is_not_near() -> None:
@@ -210,7 +220,7 @@ def test_far_from_all_data_the_range_holds_where_the_nearest_crossovers_may_lie(
     points = [measured(u, c * u) for u in (5e8, 1e9) for c in (1e9, 2e9, 3e9)]
     points = [replace(p, metric=f"m{number % 3}") for number, p in enumerate(points)]
     evidence = Evidence(points)
-    assert sorted(evidence.exponents()) == pytest.approx([1, 1, 1, 2.174])
+    assert sorted(evidence.exponents(1e12)) == pytest.approx([1, 1, 1, 2.174])
     known = evidence.about(Question(1e12))
     law, far = known.sources
     assert (law.kind, far.kind) == (PUBLISHED_LAW, MEASURED)

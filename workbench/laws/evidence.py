@@ -11,7 +11,7 @@ Each tells the range of its data and how far outside it the question lies. The r
 compute comes from what was measured: readings by several metrics and definitions differ by up to
 10 times at one U, and 95 % of further ones are expected within the range. The published law has no
 interval: its range is how far measured crossovers, wherever they are, lie from it, and where the
-nearest of them would lie here by the exponents that are known.
+nearest of them would lie here by the exponents that are known on the way.
 """
 
 from collections.abc import Iterable
@@ -141,7 +141,7 @@ class Evidence:
         x, y = _arrays(points)
         side = np.array([CENSORED[point.status] for point in points])
         n = int((side == 0).sum())
-        exponents = self.exponents()
+        exponents = self.exponents(unique, *x)
         middle = float(np.mean(exponents))
         places, ends = [], []
         for exponent in (middle, min(exponents), max(exponents)):
@@ -151,20 +151,23 @@ class Evidence:
             ends += _around(places[-1], n, *own)
         return places[0], _hull(ends), middle
 
-    def exponents(self) -> list[float]:
-        """How the critical compute grows with U: the published exponent, and those of every study,
-        size, metric and definition that crossed at several U."""
+    def exponents(self, *unique: float) -> list[float]:
+        """How the critical compute grows between these numbers of unique tokens: the published
+        exponent, and those of the families (a study, size, metric and definition) that crossed at
+        several U within a factor of `NEAR` of what lies between; of all, where no family did."""
         families: dict[tuple[Any, ...], list[MeasuredCrossover]] = {}
         for point in self.measured:
             if point.status == "crossed":
                 key = (point.study, point.n_params, point.metric, point.definition)
                 families.setdefault(key, []).append(point)
-        found = [PUBLISHED["p"]]
+        everywhere, near = [], []
         for family in families.values():
             x, y = _arrays(family)
             if _span(family) >= SPAN:
-                found.append(float(np.polyfit(np.log(x), np.log(y), 1)[0]))
-        return found
+                everywhere.append(float(np.polyfit(np.log(x), np.log(y), 1)[0]))
+                if max(x.min() / max(unique), min(unique) / x.max()) <= NEAR * (1 + 1e-9):
+                    near.append(everywhere[-1])
+        return [PUBLISHED["p"], *(near or everywhere)]
 
     def scatter(self) -> tuple[float, int]:
         """The standard deviation of log compute between metrics and definitions where one study
@@ -200,10 +203,11 @@ class Evidence:
                 f"{max(ratios):.3g} times what it says"
             )
         if far:
+            exponents = self.exponents(question.unique_tokens, *far.data["unique_tokens"])
             note += (
                 f", and the nearest of them, {_factor(far):.3g} times away in unique tokens, would "
                 f"come to {range_text(*far.range)} here by exponents from "
-                f"{min(self.exponents()):.3g} to {max(self.exponents()):.3g}"
+                f"{min(exponents):.3g} to {max(exponents):.3g}"
             )
         note += "; its range here covers all of that" if ends else ""
         return Source(
