@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.running.studies import make_run
+from workbench.errors import InputError
 from workbench.planning import compiling
 from workbench.recipe import run_config
-from workbench.running.shared_trunk import computes_alike, take_trunk, trunks_of
+from workbench.running.shared_trunk import computes_alike, fill_from, take_trunk, trunks_of
 from workbench.runs.files import write_json
 from workbench.runs.folder import RunFolder
+from workbench.runs.records import LONGEST_LINE
 from workbench.runs.started_as import StartedAs, note_started_as, started_as
 
 pytestmark = pytest.mark.training  # their checkpoints are taken for a sign of that
@@ -82,3 +84,25 @@ def test_a_run_that_goes_on_from_another_was_started_as_that_one(tmp_path: Path)
     long.write_status(state="planned")
     assert take_trunk(long, short, run_config(short.config_json()).trunk_steps)
     assert started_as(long.provenance_json()) == EAGER
+
+
+DAMAGED = {
+    "bytes": b"\xcd\xce\n",
+    "no end": b"1" * (LONGEST_LINE + 1),
+    "words": b'{"step": "x"}\n',
+    "no step": b'{"metric": "val_loss"}\n',
+    "a list": b"[1]\n",
+    "nested": b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_no_run_goes_on_from_one_whose_records_are_damaged(tmp_path: Path, what: str) -> None:
+    source = run_of(tmp_path, "short", 40 * 2048, 1e9)
+    with open(source.records_path, "ab") as file:
+        file.write(DAMAGED[what])
+    target = tmp_path / "long"
+    target.mkdir()
+    with pytest.raises(InputError, match=r"records.jsonl, near line \d: not a record"):
+        fill_from(source, target, run_config(source.config_json()).trunk_steps)
+    assert list(target.iterdir()) == []

@@ -135,8 +135,6 @@ def take_trunk(run: RunFolder, source: RunFolder, step: int) -> bool:
             fill_from(source, run.path, step)
         except OSError as error:
             raise WorkbenchError(f"{run.path}: cannot be written: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise WorkbenchError(f"{source.records_path}: damaged: {error}.") from error
         tokens = step * int(run.config_json()["derived"]["tokens_per_step"])
         run.write_status(step=step, tokens=tokens)
         return True
@@ -148,6 +146,9 @@ def fill_from(source: RunFolder, folder: Path, step: int) -> None:
 
     The checkpoint comes last, and appears whole: a run without it starts from its first step,
     and what it then writes takes the place of records that it was given.
+
+    Raises:
+        InputError: the source's records are damaged.
     """
     _copy_records(source.records_path, folder / "records.jsonl", step)
     copy_items(source.items_dir, folder / source.items_dir.name, step)
@@ -185,14 +186,27 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _copy_records(source: Path, target: Path, last_step: int) -> None:
-    """Append the records up to a step, where the longer run's are the same numbers."""
+    """Append the records up to a step, where the longer run's are the same numbers.
+
+    Raises:
+        InputError: one of them is damaged: with a hole the longer run's curve would not be
+            what it would have been.
+    """
     with replacing(target) as partial, open(partial, "w", encoding="utf-8") as copied:
         for path, last in ((target, math.inf), (source, last_step)):
             # An earlier start may have written some and no checkpoint: readers of the file
             # have noted how far they have read.
-            for line in _lines(path):
-                if json.loads(line)["step"] <= last:
-                    copied.write(line)
+            number = 0
+            try:
+                for number, line in enumerate(_lines(path), 1):
+                    if json.loads(line)["step"] <= last:
+                        copied.write(line)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise InputError(
+                    f"{path}, near line {max(number, 1)}: not a record ({error}). No run goes on "
+                    "from a damaged one: train the longer run from the start "
+                    "(workbench run RECIPE --set training.total_tokens=N), or put the file back."
+                ) from error
 
 
 def _lines(path: Path) -> Iterator[str]:
