@@ -7,7 +7,7 @@ import typer
 
 from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
 from workbench.cli.root import app
-from workbench.messages import pairs
+from workbench.messages import pairs, whole_number
 
 
 @app.command("eval")
@@ -151,9 +151,10 @@ def _step(checkpoint: str) -> int | None:
 
     if checkpoint == "last":
         return None
-    if not checkpoint.isdigit():
+    step = whole_number(checkpoint)
+    if step is None or step < 0:
         raise InputError(f"--checkpoint {checkpoint}: expected a step, or last.")
-    return int(checkpoint)
+    return step
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
@@ -161,7 +162,8 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    parts = [whole_number(part) for part in text.split(",")]
+    counts = tuple(part for part in parts if part is not None and part >= 0)
+    if len(set(counts)) < len(parts):
         raise InputError(f"{option} {text}: expected different whole numbers, such as 0,1,5.")
-    return tuple(int(part) for part in parts)
+    return counts

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from workbench.cli.options import RESULTS, ResultsOption
-from workbench.cli.root import app
+from workbench.cli.root import Commands, app
 
-export_app = typer.Typer(
+export_app = Commands(
     help="Write models and numbers for other programs.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(export_app, name="export")
