@@ -160,7 +160,7 @@ def difference_(
         results,
         study,
         metric,
-        at,  # type: ignore[arg-type]
+        at,
         estimator=estimator,
         baseline=side("--baseline", baseline),
         challenger=side("--challenger", challenger),
