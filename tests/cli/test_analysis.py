@@ -248,7 +248,10 @@ def test_last_and_final_are_one_word_and_answers_keep_their_own(study: Path, com
 
 def test_laws_take_runs_at_their_last_value_by_either_word(results: Path) -> None:
     import_runs("reference", None, results)
-    asked: list[str | Path] = ["fit", "--study", "reference", "--law", "chinchilla",
-        "--resamples", "0",             "--fixed", "E=1.0,A=400,alpha=0.34,beta=0.36", "--results", results]  # fmt: skip
+    fixed = "E=1.0,A=400,alpha=0.34,beta=0.36"
+    asked: list[str | Path] = [
+        "fit", "reference", "--law", "chinchilla", "--resamples", "0", "--fixed", fixed,
+        "--results", results,
+    ]  # fmt: skip
     last, final = (ask_json(*asked, "--at", at) for at in AT)
     assert last == final

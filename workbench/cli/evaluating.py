@@ -5,16 +5,24 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    Format,
+    FormatOption,
+    ResultsOption,
+    RunsArgument,
+)
 from workbench.cli.root import app
 from workbench.messages import pairs, whole_number
 
 
 @app.command("eval")
 def eval_(
-    run: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run ids, or the beginnings of them.")
-    ],
+    run: RunsArgument,
     tasks: Annotated[
         str,
         typer.Option(
@@ -62,14 +70,8 @@ def eval_(
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
-        ),
-    ] = "auto",
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="Programs written for each problem.")
     ] = 1,
