@@ -115,20 +115,20 @@ class Progress:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        for column in ("run", "state"):
-            table.add_column(column, no_wrap=True)
+        views = self._shown()
+        counts = [f"{view.status.step}/{view.steps}" for view in views]
+        states = [view.status.state for view in views]
+        table.add_column("run", no_wrap=True, overflow="ellipsis")
+        # Where there is no room, it is the label that is cut.
+        table.add_column("state", no_wrap=True, min_width=_widest(states))
         wide = self._live is None or self._live.console.width >= _ROOM_FOR_BARS
         if wide:
             table.add_column("bar", width=24)
-        table.add_column("step", justify="right", no_wrap=True)
-        for view in self._shown():
+        table.add_column("step", justify="right", no_wrap=True, min_width=_widest(counts))
+        for view, state, count in zip(views, states, counts, strict=True):
             bar = ProgressBar(total=view.steps, completed=view.status.step, width=24)
-            table.add_row(
-                Text(shown(view.label), overflow="ellipsis"),
-                Text(view.status.state),
-                *([bar] if wide else []),
-                f"{view.status.step}/{view.steps}",
-            )
+            bars = [bar] if wide else []
+            table.add_row(Text(shown(view.label)), Text(state), *bars, count)
         return Group(Text(self._headline()), table)
 
     def _shown(self) -> list[RunView]:
@@ -137,3 +137,8 @@ class Progress:
         if len(views) > 20:
             views = [view for view in views if view.status.state == "running"][:20]
         return views
+
+
+def _widest(texts: list[str]) -> int:
+    """The width of a column of texts, the space beside it included."""
+    return 2 + max(map(len, texts), default=0)
