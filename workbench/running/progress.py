@@ -116,19 +116,18 @@ class Progress:
 
         table = Table.grid(padding=(0, 2))
         views = self._shown()
-        counts = [f"{view.status.step}/{view.steps}" for view in views]
-        states = [view.status.state for view in views]
-        table.add_column("run", no_wrap=True, overflow="ellipsis")
-        # Where there is no room, it is the label that is cut.
-        table.add_column("state", no_wrap=True, min_width=_widest(states))
+        table.add_column("run")  # where there is no room, it is the label that is cut
+        table.add_column("state", no_wrap=True)
         wide = self._live is None or self._live.console.width >= _ROOM_FOR_BARS
         if wide:
             table.add_column("bar", width=24)
-        table.add_column("step", justify="right", no_wrap=True, min_width=_widest(counts))
-        for view, state, count in zip(views, states, counts, strict=True):
+        table.add_column("step", justify="right", no_wrap=True)
+        for view in views:
+            label_text = Text(shown(view.label), no_wrap=True, overflow="ellipsis")
             bar = ProgressBar(total=view.steps, completed=view.status.step, width=24)
             bars = [bar] if wide else []
-            table.add_row(Text(shown(view.label)), Text(state), *bars, count)
+            count = f"{view.status.step}/{view.steps}"
+            table.add_row(label_text, Text(view.status.state), *bars, count)
         return Group(Text(self._headline()), table)
 
     def _shown(self) -> list[RunView]:
@@ -137,8 +136,3 @@ class Progress:
         if len(views) > 20:
             views = [view for view in views if view.status.state == "running"][:20]
         return views
-
-
-def _widest(texts: list[str]) -> int:
-    """The width of a column of texts, the space beside it included."""
-    return 2 + max(map(len, texts), default=0)
