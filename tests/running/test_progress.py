@@ -58,8 +58,8 @@ def test_a_run_of_any_size_has_a_label(clock: list[float]) -> None:
 def test_a_narrow_terminal_cuts_labels_and_no_numbers(width: int) -> None:
     shown = Progress("study", {"a": RunView("a label " * 6, 400, RunStatus("running", step=3))})
     shown._live = SimpleNamespace(console=Console(width=width))
-    screen = Console(width=width, file=StringIO())
-    screen.print(shown._table())
-    _, row = screen.file.getvalue().splitlines()
+    out = StringIO()
+    Console(width=width, file=out).print(shown._table())
+    _, row = out.getvalue().splitlines()
     assert {"running", "3/400"} <= set(row.split())
     assert ("…" in row) == (width < 100)
