@@ -45,7 +45,7 @@ together.
 |---|---|---|---|---|
 | `"TABLE.KEY"` | list | one value | values of that key | Values that the runs take in turn. |
 | `zip` | list of tables | none | lists of one length | `[[sweep.zip]]`: values that go in pairs. |
-| `exclude` | list of tables | none | keys, values | `[[sweep.exclude]]`: combinations to omit. |
+| `exclude` | list of tables | none | swept values | `[[sweep.exclude]]`: what to omit; lists too. |
 """
 
 
@@ -209,6 +209,9 @@ def command_reference() -> str:
     lines = ["# Commands", "", NOTE, ""]
     lines += [
         "`workbench --debug COMMAND` shows tracebacks, `workbench --version` the version.",
+        "`workbench --install-completion` lets your shell complete commands, options, studies,",
+        "runs, recipes and metrics. A run may be named by the beginning of its id. Whole numbers",
+        "may be written `2e9` or `1_000`.",
         "",
     ]
     for name, command in commands(root, "workbench"):
