@@ -15,7 +15,6 @@ from workbench.cli.options import (
     FormatOption,
     SideOption,
     SourceOption,
-    side,
 )
 from workbench.cli.root import app
 
@@ -66,30 +65,26 @@ def crossover(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
-    from workbench.analysis.crossover import bound_note, crossovers, table_row
-    from workbench.analysis.interval_notes import definition_notes, notes_of
+    from workbench.analysis.crossover import table_row
     from workbench.analysis.table_rows import trend_table_row
-    from workbench.analysis.trends import crossover_trends
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_crossovers
 
-    sides = side("--baseline", baseline), side("--challenger", challenger)
-    rows = crossovers(
-        results,
-        study,
-        metric,
-        str(axis),
-        *sides,
-        definition=definition,  # type: ignore[arg-type]
-        over=over,  # type: ignore[arg-type]
+    answer = (
+        Results(results)
+        .study(study)
+        .crossovers(
+            metric,
+            axis.value,
+            definition=definition,  # type: ignore[arg-type]
+            over=over,  # type: ignore[arg-type]
+            baseline=baseline,
+            challenger=challenger,
+            save=True,
+        )
     )
-    trends = crossover_trends(rows, against) if against else []
-    try:
-        if over == "seeds+documents" and sides == (None, None):
-            keep_crossovers(results, rows)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
+    rows = answer.document
+    trends = answer.trends(against).document if against else []
     if figure is not None:
         from workbench import figures
 
@@ -104,8 +99,7 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
-    _say([*definition_notes(rows), *notes_of(rows), note and f"Note: {note}"])
+    _say(answer.notes)
 
 
 @app.command("outcomes")
@@ -117,20 +111,17 @@ def outcomes_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show the best and the last value of each configuration, over its seeds."""
-    from workbench.analysis.outcomes import (
-        outcome_notes,
-        outcome_table,
-        outcome_table_row,
-        outcomes,
-    )
+    from workbench.analysis.outcomes import outcome_table, outcome_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = outcomes(results, study, metric, over=over)  # type: ignore[arg-type]
+    answer = Results(results).study(study).outcomes(metric, over=over)  # type: ignore[arg-type]
+    rows = answer.document
     if fmt != Format.table:  # programs get the same columns always
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    _say(outcome_notes(rows))
+    _say(answer.notes)
 
 
 @app.command("difference")
@@ -151,31 +142,25 @@ def difference_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
-    from workbench.analysis.crossover import bound_note
-    from workbench.analysis.difference import difference_table_row, differences
-    from workbench.analysis.interval_notes import notes_of
+    from workbench.analysis.difference import difference_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = differences(
-        results,
-        study,
-        metric,
-        at,  # type: ignore[arg-type]
-        estimator=estimator,
-        baseline=side("--baseline", baseline),
-        challenger=side("--challenger", challenger),
-        over=over,  # type: ignore[arg-type]
-    )
-    emit([difference_table_row(row) for row in rows], fmt, document=rows)
-    _say(notes_of(rows))
-    used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
-    print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
-    if ("loss" in metric or "bpb" in metric) and bound_note(rows):
-        print(
-            "Note: NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as "
-            "good as shown here.",
-            file=sys.stderr,
+    answer = (
+        Results(results)
+        .study(study)
+        .difference(
+            metric,
+            at,  # type: ignore[arg-type]
+            estimator=estimator,
+            baseline=baseline,
+            challenger=challenger,
+            over=over,  # type: ignore[arg-type]
         )
+    )
+    rows = answer.document
+    emit([difference_table_row(row) for row in rows], fmt, document=rows)
+    _say(answer.notes)
 
 
 @app.command("effective-data")
@@ -277,9 +262,9 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
     from workbench.laws.design import choice_row
     from workbench.planning.plan import plan_study
     from workbench.recipe import load_recipe_text
-    from workbench.report.content import head_of
+    from workbench.store.studies import study_head
 
-    recipe = load_recipe_text(head_of(results, study)["recipe"] or "", f"study {study}")
+    recipe = load_recipe_text(study_head(results, study)["recipe"] or "", f"study {study}")
     planned = plan_study(recipe, results)
     limit = planned.total_train_flops if budget is None else budget
     choices, _, errors = choose(planned, results, limit, metric=metric)

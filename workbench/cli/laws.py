@@ -93,52 +93,29 @@ def fit(
     CONDITIONS are COLUMN OP VALUE, joined by and: OP is =, !=, <, <=, >, >=, or in with values in
     parentheses. A column is one of the table, or a recipe's dotted key or a column of the store.
     """
+    from workbench.api.laws import make_fits
+    from workbench.api.words import conditions
     from workbench.cli.output import emit
-    from workbench.conditions import parse_conditions
     from workbench.importing.units import parse_units
-    from workbench.laws.fitting.fit import fit_law
-    from workbench.laws.fitting.result import parameter_rows, summary
-    from workbench.laws.fitting.tournament import standings, tournament, verdicts
-    from workbench.laws.registry import LAWS
-    from workbench.laws.request import fit_options, get_law, get_table
+    from workbench.laws.request import fit_options
 
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
         starts=starts, resamples=resamples, seed=seed, cluster=cluster, delta=huber_delta,
     )  # fmt: skip
-    chosen = None if law == "all" else get_law(law)
-    losses = get_table(
-        table, study, results, metric, at, pairs("--column", column), law,
-        parse_conditions(where, "--where"), parse_units(pairs("--unit", unit)),
+    fits = make_fits(
+        law, options, table=table, results=results, studies=study, metric=metric, at=at,
+        columns=pairs("--column", column), units=parse_units(pairs("--unit", unit)),
+        where=conditions(where), save=True,
     )  # fmt: skip
-    if chosen is None:
-        fits, missing = tournament(LAWS, losses, options)
-        rows = standings(fits)
-        lines = [*verdicts(fits), *(f"Not fitted: {reason}" for reason in missing)]
-    else:
-        fits = fit_law(chosen, losses, options)
-        rows = parameter_rows(fits)
-        lines = [line for fitted in fits for line in summary(fitted)]
-    document = [fitted.row() for fitted in fits]
+    lines = list(fits.notes)
     if figures is not None:
         from workbench.figures import save_fits
 
-        lines += save_fits(fits, figures, figure_format)
-    if study:
-        _save(results, ", ".join(dict.fromkeys(study)), document)
-    emit(rows, fmt, document=document)
+        lines += save_fits(list(fits), figures, figure_format)
+    emit(fits.table, fmt, document=fits.document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)
-
-
-def _save(results: Path, study: str, fits: list[dict[str, object]]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_fits
-
-    try:
-        keep_fits(results, study, fits)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
 
 
 @app.command()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from workbench import __version__
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report
+from workbench.version import __version__
 
 _COUNTS = ("tokens", "params", "flops", "FLOPs")
 

@@ -20,7 +20,7 @@ from workbench.messages import suggestion
 from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
-from workbench.report.content import chosen_metrics, head_of
+from workbench.report.content import chosen_metrics
 from workbench.report.html import cell
 from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.renewing import StudySection, read_sections, renewed
@@ -28,6 +28,7 @@ from workbench.report.sections import sentence
 from workbench.runs.files import replacing
 from workbench.store import query
 from workbench.store.query import literal
+from workbench.store.studies import study_head
 from workbench.toml_text import parse_toml
 
 NOTES = ("agrees", "differs", "why", "more")
@@ -131,7 +132,7 @@ def _part(
     recipe: str | None,
     notes: dict[str, str],
 ) -> StudyPart:
-    head = head_of(results, study)
+    head = study_head(results, study)
     if METRICS in notes:
         metrics = [name.strip() for name in notes[METRICS].split(",")]
     chosen = chosen_metrics(results, study, metrics)

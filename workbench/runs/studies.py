@@ -1,7 +1,7 @@
 """Studies of a results folder: their files, and the runs that belong to them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,23 @@ def find_run(results: Path, name: str) -> RunFolder:
         InputError: no run, or several, are called so.
     """
     runs = {run.run_id: run for run in list_runs(results)}
+    return runs[chosen_run(list(runs), name, results)]
+
+
+def chosen_run(runs: Sequence[str], name: str, results: Path) -> str:
+    """The one of run ids that a name is, or begins.
+
+    Args:
+        results: where the runs are, for the message.
+
+    Raises:
+        InputError: no run, or several, are called so.
+    """
     if name in runs:
-        return runs[name]
+        return name
     matching = [run_id for run_id in runs if name and run_id.startswith(name)]
     if len(matching) == 1:
-        return runs[matching[0]]
+        return matching[0]
     if matching:
         raise InputError(f"run {name}: {', '.join(matching)} begin so. Give more of the id.")
     if not runs:
