@@ -157,6 +157,9 @@ class Difference:
     estimators: dict[str, str | None]
     runs: dict[str, list[str]]
     unfinished: list[str]
+    at_tokens: float | None = None
+    """Of the last values: where all compared runs have got."""
+    at_epochs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,8 @@ class Forecasted:
     source: str | None
     after_the_fact: bool
     """Whether there were records already."""
+    kind: str
+    """run or crossover."""
     run_id: str | None = None
     """None for a crossover, and before the data is prepared."""
 
@@ -249,9 +254,7 @@ class Forecast(Answer[Forecasted]):
 
     @property
     def _flat(self) -> list[dict[str, Any]]:
-        plain = [*self.document["runs"], *self.document["crossovers"]]
-        names = {one.name for one in fields(Forecasted)}
-        return [{k: v for k, v in row.items() if k in names} for row in plain]
+        return [vars(row) for row in self.rows]
 
 
 Say = Callable[[str], None]

@@ -111,7 +111,11 @@ def forecast(
         ingest(folder, run_ids=[])
     notes = [_late(document), *(_earlier(planned.study, one) for one in before)]
     notes += [f"Note: {note}." for note in document["notes"]]
-    rows = [*document["runs"], *document["crossovers"]]
+    rows = [
+        {"kind": kind, **row}
+        for kind, of_kind in (("run", "runs"), ("crossover", "crossovers"))
+        for row in document[of_kind]
+    ]
     made = Forecast.of(Forecasted, rows, notes, document)
     return Forecast(made.rows, document, made.notes, path)
 

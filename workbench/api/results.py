@@ -185,6 +185,9 @@ class Results:
         Raises:
             InputError: no such run or checkpoint, or the run is imported.
         """
-        from workbench.api.models import load_model
+        from workbench.runs.studies import find_run
 
-        return load_model(self.folder, run, step=step, device=device, dtype=dtype)
+        found = find_run(self.folder, run)  # before the seconds that torch takes
+        from workbench.api.models import load_run_model
+
+        return load_run_model(found, step=step, device=device, dtype=dtype)
