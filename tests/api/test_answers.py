@@ -18,7 +18,7 @@ from workbench.messages import json_text
 from workbench.store import ingest, query
 
 Ask = Callable[[wb.Study], wb.Answer]
-LAW = {"fixed": {"E": 1.2}, "starts": 2, "resamples": 20}
+LAW: dict[str, Any] = {"fixed": {"E": 1.2}, "starts": 2, "resamples": 20}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def law_study(tmp_path_factory: pytest.TempPathFactory) -> wb.Study:
 
 def laws_of(folder: Path) -> wb.Study:
     """An imported study of 12 runs of each objective whose losses follow a law, nearly."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for objective, scale in (("ar", 400.0), ("mdlm", 500.0)):
         for n in (2e5, 4e5, 8e5):
             for unique in (1e6, 2e6, 4e6, 8e6):
@@ -195,9 +195,9 @@ def test_a_prediction_says_how_far_outside_the_fitted_runs_it_lies(law_study: wb
     one_epoch = fits.predict(8e5, 1e6)
     assert one_epoch[0].unique_tokens == 1e6
     assert not one_epoch[0].outside
-    for wrong in ({"n_params": 0.0}, {"n_params": [1e5] * 3}, {"total_tokens": float("nan")}):
-        with pytest.raises(InputError):
-            fits.predict(**({"n_params": 1e5, "total_tokens": [1e6, 2e6]} | wrong))
+    for n_params, tokens in ((0.0, [1e6]), ([1e5] * 3, [1e6, 2e6]), (1e5, [float("nan")])):
+        with pytest.raises(InputError, match="n_params|total_tokens"):
+            fits.predict(n_params, tokens)
 
 
 def test_unknown_options_of_a_fit_and_of_a_figure_are_named(law_study: wb.Study) -> None:
