@@ -59,7 +59,7 @@ def put_together_figure(
     values = sorted({json.dumps(f.keys.get(key)) for f in every}, key=by_number)
     labels = [group_text({key: json.loads(value)}) for value in values]
     begin, span = _span(every)
-    values = np.concatenate([begin.values(family.frame, "value") for family in every])
+    levels = np.concatenate([begin.values(family.frame, "value") for family in every])
     panels, parts = [], []
     for objective in styles_of(family.objective for family in every):
         members = [family for family in every if family.objective == objective]
@@ -68,7 +68,7 @@ def put_together_figure(
         if key in (UNIQUE, "unique_tokens"):
             shades.reverse()
         title = members[0].series(metric)
-        panels.append(_shaded(rows, metric, axis, span, values, labels, shades, title))
+        panels.append(_shaded(rows, metric, axis, span, levels, labels, shades, title))
         parts.append(rows)
     chart = alt.concat(*panels, columns=3).resolve_scale(color="independent", y="shared")
     chart = chart.properties(title=heading(f"{study}: {metric}, put together", begin.note(axis)))
@@ -87,7 +87,7 @@ def _shaded(
     metric: str,
     axis: str,
     span: np.ndarray,
-    values: np.ndarray,
+    levels: np.ndarray,
     labels: list[str],
     shades: list[str],
     title: str,
@@ -100,7 +100,7 @@ def _shaded(
         scale=alt.Scale(domain=[label for label, _ in own], range=[shade for _, shade in own]),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
-    y = linear_axis("value:Q", metric_title(metric), values)
+    y = linear_axis("value:Q", metric_title(metric), levels)
     return (
         alt.Chart(numbered(rows).select("x", "value", "label", "curve"))
         .mark_line(strokeWidth=2, clip=True)

@@ -42,18 +42,21 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
             break
     while len(ticks) > most:
         ticks = ticks[::2]
-    return ticks if len(ticks) >= 2 else even_ticks(low, high, most)
+    if len(ticks) >= 3 or (len(ticks) == 2 and high >= 10 * low):
+        return ticks
+    even = even_ticks(low, high, most)
+    return even if len(even) > len(ticks) else ticks
 
 
 def even_ticks(low: float, high: float, most: int) -> list[float]:
-    """Evenly spaced round numbers between two bounds, at most about `most`."""
-    rough = (high - low) / (most - 1)
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(float(s * power) for s in (1, 2, 5, 10) if s * power >= rough)
-    first = np.ceil(low / step)
-    count = int(np.floor(high / step) - first) + 1
+    """Evenly spaced round numbers between two bounds, as many as there may be, but two or more."""
+    power = 10.0 ** (np.floor(np.log10((high - low) / most)))
+    for step in (float(s * p) for p in (power, 10 * power) for s in (1, 2, 5)):
+        first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+        if last - first < most:
+            break
     # Rounded, so that 1.2e9 does not become 1200000000.0000002.
-    return [float(f"{(first + i) * step:.6g}") for i in range(count)]
+    return [float(f"{(first + i) * step:.6g}") for i in range(int(last - first) + 1)]
 
 
 def span_of(values: Floats) -> tuple[float, float]:
