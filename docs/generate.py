@@ -45,7 +45,7 @@ together.
 |---|---|---|---|---|
 | `"TABLE.KEY"` | list | one value | values of that key | Values that the runs take in turn. |
 | `zip` | list of tables | none | lists of one length | `[[sweep.zip]]`: values that go in pairs. |
-| `exclude` | list of tables | none | keys, values | `[[sweep.exclude]]`: combinations to omit. |
+| `exclude` | list of tables | none | swept values | `[[sweep.exclude]]`: what to omit; lists too. |
 """
 
 

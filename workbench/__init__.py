@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Outcome,
         Trends,
     )
+    from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
     from workbench.api.laws import Fits, Prediction, Predictions, fit_table
     from workbench.api.planning import Planned, forecast, plan
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from workbench.api.running import run
     from workbench.api.study import Study
     from workbench.errors import InputError, WorkbenchError
-    from workbench.figures import Figure
     from workbench.recipe import Recipe
     from workbench.running.run_report import RunReport
 
@@ -41,7 +41,7 @@ _PLACES = {
     "Crossover": "api.answers",
     "Crossovers": "api.answers",
     "Difference": "api.answers",
-    "Figure": "figures",
+    "Figure": "api.figure",
     "Fits": "api.laws",
     "Forecast": "api.answers",
     "Forecasted": "api.answers",

@@ -1,6 +1,7 @@
 """Answers of the API and of the commands: the same numbers, to the digit."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_a_prediction_says_how_far_outside_the_fitted_runs_it_lies(law_study: wb
     assert one_epoch[0].unique_tokens == 1e6
     assert not one_epoch[0].outside
     for n_params, tokens in ((0.0, [1e6]), ([1e5] * 3, [1e6, 2e6]), (1e5, [float("nan")])):
-        with pytest.raises(InputError, match="n_params|total_tokens"):
+        with pytest.raises(InputError, match=r"n_params|total_tokens"):
             fits.predict(n_params, tokens)
 
 
@@ -209,3 +210,20 @@ def test_unknown_options_of_a_fit_and_of_a_figure_are_named(law_study: wb.Study)
         law_study.figure("curve")
     with pytest.raises(InputError, match="one of ar, mdlm"):
         law_study.fit("chinchilla", **LAW).figure("contours")
+
+
+def test_a_figure_for_print_is_the_same_figure_at_its_true_width(
+    study: wb.Study, tmp_path: Path
+) -> None:
+    screen, column = study.figure("crossover"), study.figure("crossover", width="column")
+    assert column.data.equals(screen.data)
+    assert (screen.caption, bool(column.caption)) == ((), True)
+    assert column._repr_mimebundle_()
+    screen.save(tmp_path / "screen.json")
+    assert column.save(str(tmp_path / "column.svg"), with_data=True).exists()
+    assert (tmp_path / "column.csv").exists()
+    width = re.search(r'width="([\d.]+)pt"', (tmp_path / "column.svg").read_text())
+    assert width is not None
+    assert float(width[1]) == pytest.approx(3.25 * 72, abs=3)
+    with pytest.raises(InputError, match="column, page, or"):
+        study.figure("crossover", width="colum")

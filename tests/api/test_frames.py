@@ -9,7 +9,6 @@ import workbench as wb
 from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.analysis.tidy import column_names
 from workbench.errors import InputError
-from workbench.runs.folder import RunFolder
 from workbench.store import ingest, query
 
 VALUES = {20: 3.0, 40: 2.5, 60: 2.75}
@@ -110,15 +109,12 @@ def test_a_run_is_found_by_the_beginning_of_its_id(results: Path, make_run: Make
     ingest(results)
     found = wb.Results(str(results))
     run = found.run("a")
-    assert (run.run_id, run.studies, run.state, run.objective) == (
-        "a0-100", ("made",), "finished", "ar",
-    )  # fmt: skip
-    assert run.keys["training.lr"] == 3e-3
-    assert (
-        run.values["val_loss"]
-        == found.sql("SELECT value FROM final WHERE run_id = 'a0-100'").item()
-    )
-    assert run.log == RunFolder(results / "runs" / "a0-100").log_path
+    assert (run.run_id, run.studies, run.state, run.step) == ("a0-100", ("made",), "finished", 400)
+    assert (run.keys["training.objective"], run.keys["training.lr"]) == ("ar", 3e-3)
+    last = found.sql("SELECT value FROM final WHERE run_id = 'a0-100'").item()
+    assert run.values.select("metric", "last").rows() == [("val_loss", last)]
+    assert run.files["folder"] == results / "runs" / "a0-100"
+    assert run.log is None  # nothing has trained here
     with pytest.raises(InputError, match="there is no run x"):
         found.run("x")
     differing = found.differences("a0", "d0")

@@ -6,38 +6,36 @@ from typing import Any
 import polars as pl
 
 from workbench.analysis.pairing import side_name
+from workbench.analysis.table_rows import flat_rows
 from workbench.analysis.tidy import column_names
-
-_SIDES = ("baseline", "challenger")
 
 
 def answer_frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """One row for each row of an answer.
 
-    The keys of a "group" are columns by their names; both ends of an interval are `..._low` and
-    `..._high`, null where an end is not known; what else is nested is `outer_inner`.
+    The columns are those of the commands' CSV, without dots, which plotting libraries take for
+    paths: a group's keys stand by their names, `..._low` and `..._high` are both ends of an
+    interval, null where an end is not known, and what else is nested is `outer_inner`.
     """
-    flat = [flat_row(row) for row in rows]
+    flat = flat_rows(_with_plain_keys(row) for row in rows)
     names = list(dict.fromkeys(name for row in flat for name in row))
     return pl.DataFrame(
-        {name: pl.Series(name, [row.get(name) for row in flat], strict=False) for name in names}
+        {
+            name.replace(".", "_"): pl.Series([row.get(name) for row in flat], strict=False)
+            for name in names
+        }
     )
 
 
-def flat_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of an answer without anything nested but lists: see `answer_frame`."""
-    flat: dict[str, Any] = {}
-    groups = column_names(list(row.get("group") or ()), reserved=[n for n in row if n != "group"])
-    for name, value in row.items():
-        if name == "group":
-            flat |= {groups[key]: one for key, one in (value or {}).items()}
-        elif name in _SIDES and isinstance(value, dict) and "name" not in value:
-            flat[name] = side_name(value)
-        elif name.endswith("ci95"):
-            low, high = value or (None, None)
-            flat |= {f"{name}_low": low, f"{name}_high": high}
-        elif isinstance(value, dict):
-            flat |= {f"{name}_{inner}": one for inner, one in flat_row(value).items()}
-        else:
-            flat[name] = value
-    return flat
+def _with_plain_keys(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose sides are texts and whose group has names without dots."""
+    sides = {
+        name: side_name(row[name])
+        for name in ("baseline", "challenger")
+        if isinstance(row.get(name), dict)
+    }
+    group = row.get("group")
+    if not isinstance(group, dict):
+        return row | sides
+    names = column_names(list(group), reserved=[name for name in row if name != "group"])
+    return row | sides | {"group": {names[key]: value for key, value in group.items()}}

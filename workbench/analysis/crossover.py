@@ -20,7 +20,7 @@ from workbench.analysis.pairing import (
 )
 from workbench.analysis.point_intervals import point_interval, seed_crossings
 from workbench.errors import InputError
-from workbench.messages import pretty, suggestion
+from workbench.messages import choose, pretty
 from workbench.metrics import higher_is_better
 
 __all__ = [
@@ -81,12 +81,8 @@ def crossovers(
         InputError: no such study, metric or axis, runs without that axis, or no two runs make
             a pair.
     """
-    if definition is not None and definition not in get_args(Definition):
-        definitions = get_args(Definition)
-        raise InputError(
-            f"no definition {definition}{suggestion(definition, definitions)} "
-            f"Definitions: {', '.join(definitions)}."
-        )
+    if definition is not None:
+        choose("--definition", definition, get_args(Definition))
     loaded = load_curves(results, study, metric)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)

@@ -31,6 +31,7 @@ from workbench.analysis.run_keys import (
     named_group,
     order_of,
 )
+from workbench.analysis.taken_at import taken_at
 from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.recipe.objectives import display_name
@@ -46,7 +47,7 @@ def effective_data(
     results: Path,
     study: str,
     metric: str,
-    at: At = "best",
+    at: str = "best",
     baseline: Side | None = None,
     challenger: Side | None = None,
     *,
@@ -63,7 +64,7 @@ def effective_data(
     tokens; the error of that is not in the interval.
 
     Args:
-        at: compare each run's best value, or its last.
+        at: compare each run's best value, or its last ("last" or "final").
 
     Returns:
         Rows with "group", "unique_tokens" and "value" of the challenger,
@@ -74,8 +75,7 @@ def effective_data(
     Raises:
         InputError: no such study or metric, or no challenger has a baseline of equal keys.
     """
-    if at not in ("best", "final"):
-        raise InputError(f"at {at}: expected best or final.")
+    taken: At = "best" if taken_at(at) == "best" else "final"
     loaded = load_curves(results, study, metric)
     sides, match = sides_of(loaded, baseline, challenger)
     following = following_keys([curve.keys for curve in loaded.curves], UNIQUE)
@@ -93,7 +93,8 @@ def effective_data(
             "keys but the unique tokens."
         )
     differing = differing_keys([family.keys for family in families])
-    question = Question(results, study, metric, at, side_name(sides[0]), side_name(sides[1]), over)
+    one, other = map(side_name, sides)
+    question = Question(results, study, metric, taken, one, other, over)
     rows = []
     for family in families:
         for unique, curves in _by_budget(family.challenger).items():

@@ -5,16 +5,19 @@ A `study` is an `api.study.Study` and `fits` are `api.laws.Fits`, which import t
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, Literal
 
 from workbench import figures
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.overfitting import overfitting_onset
+from workbench.api.figure import Figure
 from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
 from workbench.errors import InputError
-from workbench.figures import Figure
+from workbench.figures import Paper
 from workbench.figures.learning_curves import Look
+from workbench.figures.paper import inches
 from workbench.figures.points import Band, Smoothing
 from workbench.laws.fitting.result import Fit
 from workbench.messages import suggestion
@@ -22,29 +25,37 @@ from workbench.messages import suggestion
 
 def study_figure(study: Any, kind: str, options: dict[str, Any]) -> Figure:
     """A study's figure: see `Study.figure`."""
-    return _drawn(_OF_STUDIES, kind, study, options)
+    return _made(_OF_STUDIES, kind, study, options)
 
 
 def fit_figure(fits: Any, kind: str, options: dict[str, Any]) -> Figure:
     """A figure of fits: see `Fits.figure`."""
-    return _drawn(_OF_FITS, kind, fits, options)
+    return _made(_OF_FITS, kind, fits, options)
 
 
-def _drawn(
-    makers: dict[str, Callable[..., Figure]], kind: str, what: Any, options: dict[str, Any]
+def _made(
+    makers: dict[str, Callable[..., figures.Figure]], kind: str, what: Any, options: dict[str, Any]
 ) -> Figure:
     if kind not in makers:
         raise InputError(
             f"no figure {kind}{suggestion(kind, makers) or '.'} Figures: {', '.join(makers)}."
         )
     own = list(inspect.signature(makers[kind]).parameters)[1:]
+    known = [*own, *_PRINTED]
     for name in options:
-        if name not in own:
+        if name not in known:
             raise InputError(
-                f"figure {kind} has no option {name}{suggestion(name, own) or '.'} "
-                f"Options: {', '.join(own)}."
+                f"figure {kind} has no option {name}{suggestion(name, known) or '.'} "
+                f"Options: {', '.join(known)}."
             )
-    return makers[kind](what, **options)
+    printed = {name: value for name, value in options.items() if name in _PRINTED}
+    drawn = makers[kind](what, **{name: v for name, v in options.items() if name in own})
+    return Figure(drawn, _paper(**printed) if printed else None)
+
+
+def _paper(width: str | float = "column", **options: Any) -> Paper:
+    """How a figure is made for print: `column`, `page` or inches wide."""
+    return Paper(width=inches(width), **options)
 
 
 def _curves(
@@ -59,7 +70,7 @@ def _curves(
     colour: str | None = None,
     smoothing: Smoothing = 0.0,
     band: Band = "range",
-) -> Figure:
+) -> figures.Figure:
     return figures.curves_figure(
         study.results, study.name, _several(metric), axis, facet=facet, dash=dash, colour=colour,
         smoothing=smoothing, band=band, where=conditions(where), look=Look(log_x, log_y),
@@ -74,7 +85,7 @@ def _crossover(
     over: Over = "seeds+documents",
     baseline: Side | None = None,
     challenger: Side | None = None,
-) -> Figure:
+) -> figures.Figure:
     answer = study.crossovers(
         metric, axis, definition=definition, over=over, baseline=baseline, challenger=challenger
     )
@@ -88,12 +99,12 @@ def _crossover_trend(
     axis: Axis = "tokens",
     definition: Definition | None = None,
     over: Over = "seeds+documents",
-) -> Figure:
+) -> figures.Figure:
     answer = study.crossovers(metric, axis, definition=definition, over=over)
     return figures.crossover_trend_figure(answer.document, answer.trends(against).document)
 
 
-def _onset(study: Any, metric: str = "val_loss") -> Figure:
+def _onset(study: Any, metric: str = "val_loss") -> figures.Figure:
     return figures.FIGURES["onset"].function(overfitting_onset(study.results, study.name, metric))
 
 
@@ -102,10 +113,8 @@ def _effective_data(
     metric: str = "val_loss",
     at: Literal["best", "last"] = "best",
     over: Over = "seeds+documents",
-) -> Figure:
-    rows = effective_data(
-        study.results, study.name, metric, "final" if at == "last" else at, over=over
-    )
+) -> figures.Figure:
+    rows = effective_data(study.results, study.name, metric, at, over=over)
     return figures.effective_data_figure(rows)
 
 
@@ -114,7 +123,7 @@ def _loss_against_accuracy(
     loss: str = "val_loss",
     accuracy: str = "cloze_acc",
     where: Where | None = None,
-) -> Figure:
+) -> figures.Figure:
     return figures.loss_against_accuracy_figure(
         study.results, study.name, loss, accuracy, conditions(where)
     )
@@ -127,7 +136,7 @@ def _nll_gap(
     axis: Axis = "epochs",
     loss: str = "val_loss",
     where: Where | None = None,
-) -> Figure:
+) -> figures.Figure:
     return figures.nll_gap_figure(
         study.results, study.name, true, other, axis, loss, conditions(where)
     )
@@ -135,7 +144,7 @@ def _nll_gap(
 
 def _paper_arrangement(
     study: Any, metric: str | Sequence[str] = "val_loss", axis: Axis = "tokens"
-) -> Figure:
+) -> figures.Figure:
     return figures.paper_arrangement_figure(study.results, study.name, _several(metric), axis)
 
 
@@ -144,15 +153,23 @@ def _put_together(
     metric: str = "val_loss",
     axis: Axis = "tokens",
     shade: str | None = None,
-) -> Figure:
+) -> figures.Figure:
     return figures.put_together_figure(study.results, study.name, metric, axis, shade)
 
 
-def _backtest(study: Any, law: str = "all", metric: str = "val_loss", **asked: Any) -> Figure:
-    return figures.backtest_figure(study.backtest(law, metric=metric, **asked).document["rows"])
+def _backtest(
+    study: Any,
+    law: str = "all",
+    train: Where | None = None,
+    along: str = "all",
+    metric: str = "val_loss",
+    starts: int = 32,
+) -> figures.Figure:
+    answer = study.backtest(law, train=train, along=along, metric=metric, starts=starts)
+    return figures.backtest_figure(answer.document["rows"])
 
 
-def _training_flops(study: Any, metric: str = "val_loss") -> Figure:
+def _training_flops(study: Any, metric: str = "val_loss") -> figures.Figure:
     return figures.training_flops_figure(flops_to_best(study.results, study.name, metric))
 
 
@@ -171,7 +188,7 @@ def _one(fits: Any, objective: str | None) -> Fit:
 
 def _contours(
     fits: Any, objective: str | None = None, unique_tokens: float | None = None
-) -> Figure:
+) -> figures.Figure:
     return figures.contour_figure(_one(fits, objective), unique_tokens)
 
 
@@ -179,7 +196,7 @@ def _several(metric: str | Sequence[str]) -> list[str]:
     return [metric] if isinstance(metric, str) else list(metric)
 
 
-_OF_STUDIES: dict[str, Callable[..., Figure]] = {
+_OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
     "curves": _curves,
     "crossover": _crossover,
     "crossover_trend": _crossover_trend,
@@ -192,10 +209,12 @@ _OF_STUDIES: dict[str, Callable[..., Figure]] = {
     "backtest": _backtest,
     "training_flops": _training_flops,
 }
-_OF_FITS: dict[str, Callable[..., Figure]] = {
+_OF_FITS: dict[str, Callable[..., figures.Figure]] = {
     "predicted": lambda fits: figures.predicted_figure(list(fits)),
     "residuals": lambda fits: figures.residuals_figure(list(fits)),
     "profiles": lambda fits, objective=None: figures.profile_figure(_one(fits, objective)),
     "contours": _contours,
     "isoflop": lambda fits, objective=None: figures.isoflop_figure(_one(fits, objective)),
 }
+_PRINTED = tuple(field.name for field in fields(Paper))
+"""What any figure can be given: how it is made for print."""

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def status(results: Path, study: str | None = None) -> "pl.DataFrame":
+def status(results: Path, *only: str) -> "pl.DataFrame":
     """How far runs are: see `Results.status`."""
     import polars as pl
 
-    from workbench.running.control import status_rows
+    from workbench.running.status import status_rows
     from workbench.store.parquet.layout import is_dataset
 
     if is_dataset(results):
@@ -21,4 +21,4 @@ def status(results: Path, study: str | None = None) -> "pl.DataFrame":
             f"{results} is a dataset, without run folders: how far runs are is known where they "
             "train. Study.runs() has the state that they had when it was written."
         )
-    return pl.DataFrame(status_rows(results, study), infer_schema_length=None)
+    return pl.DataFrame(status_rows(results, *only), infer_schema_length=None)

@@ -22,7 +22,7 @@ from workbench.laws.request import get_law, get_table
 from workbench.messages import suggestion
 
 if TYPE_CHECKING:
-    from workbench.figures import Figure
+    from workbench.api.figure import Figure
 
 Number = float | int | Sequence[float] | np.ndarray
 
@@ -144,8 +144,8 @@ class Fits(Answer[Fit]):
         """A figure of the fits: predicted, residuals, profiles, contours or isoflop.
 
         Args:
-            options: of that figure (`unique_tokens=` of contours), and of every figure, such as
-                `width="column"`; `objective=` where the figure is of one fit.
+            options: of that figure (`unique_tokens=` of contours, `objective=` where it is of one
+                fit), and of print, such as `width="column"`: see `Study.figure`.
 
         Raises:
             InputError: no such figure or option, or the law has none.
@@ -238,7 +238,7 @@ def make_fits(
     """
     chosen = None if law == "all" else get_law(law)
     losses = get_table(
-        table, list(studies or ()), results, metric, "final" if at == "last" else at,
+        table, list(studies or ()), results, metric, at,
         dict(columns or {}), law, where, units,
     )  # fmt: skip
     if chosen is None:
@@ -297,7 +297,7 @@ def backtest_studies(
 
     found = run_backtest(
         list(studies), results, law=law, train=_texts(train), where=_texts(where),
-        at="final" if at == "last" else at, say=progress or (lambda text: None), **options,
+        at=at, say=progress or (lambda text: None), **options,
     )  # fmt: skip
     rows = scores(found.results)
     notes = [f"Note: {note}." for note in found.notes]

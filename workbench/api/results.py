@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it is, how far it is, and where its files are."""
+    """One run: what it is, how far it is, what it measured, and where its files are."""
 
     run_id: str
     studies: tuple[str, ...]
     state: str
-    seed: int | None
-    objective: str | None
+    step: int | None
+    steps: int | None
     keys: dict[str, Any] = field(repr=False)
-    """Its configuration with dotted keys, and `n_params`."""
-    values: dict[str, float] = field(repr=False)
-    """The last value of each metric."""
-    folder: Path | None
-    """None in a dataset, which has no run folders."""
+    """What it was trained with, by dotted key."""
+    values: "pl.DataFrame" = field(repr=False)
+    """A row a metric: its last and its best value, with the steps and tokens of both."""
+    files: dict[str, Path] = field(repr=False)
+    """Where what is: folder, config, records, log, checkpoint, ...; empty in a dataset."""
     error: str | None = None
     """Why it failed."""
+    about: dict[str, Any] = field(default_factory=dict, repr=False)
+    """All of that, as `workbench show` prints it as JSON."""
 
     @property
     def log(self) -> Path | None:
         """The file that training writes what it does into; None in a dataset."""
-        from workbench.runs.folder import RunFolder
-
-        return None if self.folder is None else RunFolder(self.folder).log_path
+        return self.files.get("log")
 
 
 class Results:
@@ -114,44 +114,39 @@ class Results:
         Raises:
             InputError: no run, or several, are called so.
         """
-        from workbench.analysis.curves import run_keys
-        from workbench.runs.studies import chosen_run
-        from workbench.store.query import literal
+        import polars as pl
 
-        known = self.sql("SELECT run_id FROM runs ORDER BY run_id")["run_id"].to_list()
-        run_id = chosen_run(known, run, self.folder)
-        where = f"WHERE run_id = {literal(run_id)}"
-        row = self.sql(f"SELECT * FROM runs {where}").row(0, named=True)
-        studies = self.sql(f"SELECT study FROM study_runs {where} ORDER BY study")["study"]
-        last = self.sql(f"SELECT metric, value FROM final {where} ORDER BY metric")
-        folder = self.folder / "runs" / run_id
+        from workbench.analysis.one_run import about_run
+
+        about = about_run(self.folder, run)
         return Run(
-            run_id=run_id,
-            studies=tuple(studies.to_list()),
-            state=row["state"],
-            seed=row["seed"],
-            objective=row["objective"],
-            keys=run_keys(row),
-            values=dict(last.iter_rows()),
-            folder=folder if folder.is_dir() else None,
-            error=row["error"],
+            run_id=about["run_id"],
+            studies=tuple(about["studies"]),
+            state=about["state"],
+            step=about["step"],
+            steps=about["steps"],
+            keys=about["keys"],
+            values=pl.DataFrame(about["values"], infer_schema_length=None),
+            files={name: Path(path) for name, path in about["files"].items()},
+            error=about["error"],
+            about=about,
         )
 
-    def differences(self, *runs: str) -> "pl.DataFrame":
-        """What differs between runs: one row a key, a column a run.
+    def differences(self, run: str, other: str) -> "pl.DataFrame":
+        """What differs between two runs: `what`, a key or a metric's last value, and a column each.
 
         Args:
-            runs: two ids or more, or the beginnings of them.
+            run, other: ids, or the beginnings of them.
 
         Raises:
-            InputError: fewer than two runs, or one that is not there.
+            InputError: no run, or several, are called so.
         """
         import polars as pl
 
-        from workbench.analysis.config_diff import configuration_diff
+        from workbench.analysis.one_run import differences
         from workbench.messages import json_text
 
-        rows = configuration_diff(self.folder, [self.run(run).run_id for run in runs])
+        rows = differences(self.run(run).about, self.run(other).about)
         texts = [
             {k: v if isinstance(v, str) or v is None else json_text(v) for k, v in row.items()}
             for row in rows

@@ -11,8 +11,8 @@ from workbench.api.words import At, Axis, Definition, Over, Side, Where
 if TYPE_CHECKING:
     import polars as pl
 
+    from workbench.api.figure import Figure
     from workbench.api.laws import FitKeywords, Fits
-    from workbench.figures import Figure
     from workbench.recipe import Recipe
 
 
@@ -264,8 +264,9 @@ class Study:
             kind: a name of `workbench.figures.FIGURES` that is drawn of a study: curves, crossover,
                 crossover_trend, onset, effective_data, loss_against_accuracy, nll_gap,
                 paper_arrangement, put_together, backtest, training_flops.
-            options: of that figure, such as `metric=` and `axis=`, and of every figure, such as
-                `width="column"`.
+            options: of that figure, such as `metric=` and `axis=`; and of print: `width`
+                ("column", "page" or inches), `font_size` (points), `font`, `title` (whether it has
+                one) and `labels` ("direct" or "legend").
 
         Raises:
             InputError: no such figure or option, or nothing to draw.

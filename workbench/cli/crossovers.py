@@ -10,27 +10,22 @@ import typer
 
 from workbench.cli.options import (
     RESULTS,
+    AgainstOption,
+    AtOption,
     Axis,
+    AxisOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OverOption,
     SideOption,
     SourceOption,
+    StudiesArgument,
+    StudyArgument,
 )
 from workbench.cli.root import app
-
-StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
-FigureOption = Annotated[
-    Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-]
-OverOption = Annotated[
-    str,
-    typer.Option(
-        "--over", help="What intervals run over: seeds+documents, seeds alone, or documents alone."
-    ),
-]
-DataOption = Annotated[
-    bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-]
 
 
 def _say(lines: Iterable[str | None]) -> None:
@@ -42,8 +37,8 @@ def _say(lines: Iterable[str | None]) -> None:
 @app.command()
 def crossover(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -53,10 +48,7 @@ def crossover(
         ),
     ] = None,
     over: OverOption = "seeds+documents",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    against: AgainstOption = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
     results: SourceOption = RESULTS,
@@ -70,18 +62,15 @@ def crossover(
     from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    answer = (
-        Results(results)
-        .study(study)
-        .crossovers(
-            metric,
-            axis.value,
-            definition=definition,  # type: ignore[arg-type]
-            over=over,  # type: ignore[arg-type]
-            baseline=baseline,
-            challenger=challenger,
-            save=True,
-        )
+    asked = Results(results).study(study)
+    answer = asked.crossovers(
+        metric,
+        axis.value,
+        definition=definition,  # type: ignore[arg-type]
+        over=over,  # type: ignore[arg-type]
+        baseline=baseline,
+        challenger=challenger,
+        save=True,
     )
     rows = answer.document
     trends = answer.trends(against).document if against else []
@@ -105,7 +94,7 @@ def crossover(
 @app.command("outcomes")
 def outcomes_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
@@ -127,8 +116,8 @@ def outcomes_(
 @app.command("difference")
 def difference_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="What to compare.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's last or best value.")] = "last",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "last",
     estimator: Annotated[
         str | None,
         typer.Option(
@@ -146,17 +135,14 @@ def difference_(
     from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    answer = (
-        Results(results)
-        .study(study)
-        .difference(
-            metric,
-            at,  # type: ignore[arg-type]
-            estimator=estimator,
-            baseline=baseline,
-            challenger=challenger,
-            over=over,  # type: ignore[arg-type]
-        )
+    asked = Results(results).study(study)
+    answer = asked.difference(
+        metric,
+        at,  # type: ignore[arg-type]
+        estimator=estimator,
+        baseline=baseline,
+        challenger=challenger,
+        over=over,  # type: ignore[arg-type]
     )
     rows = answer.document
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
@@ -166,8 +152,8 @@ def difference_(
 @app.command("effective-data")
 def effective(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "best",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
@@ -192,11 +178,8 @@ def effective(
 @app.command()
 def overfitting(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    metric: MetricOption = "val_loss",
+    against: AgainstOption = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -223,8 +206,8 @@ class Aim(StrEnum):
 @app.command("next")
 def next_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     aim: Annotated[
         Aim, typer.Option("--for", help="A sharper crossover, or a surer scaling law.")
     ] = Aim.crossover,
@@ -280,7 +263,7 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 
 @app.command()
 def report(
-    study: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies.")],
+    study: StudiesArgument,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The .html or .md to write. Default: STUDY.html."),

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli import completing
 from workbench.cli.options import (
     RESULTS,
+    AtOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OldStudiesOption,
     ResultsOption,
     SetOption,
     SourceOption,
+    StudiesArgument,
+    WhereOption,
 )
 from workbench.cli.root import app
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def backtest(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies of the store.")],
+    studies: StudiesArgument,
     train: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,12 +43,9 @@ def backtest(
         str, typer.Option("--along", help="size, unique_tokens, epochs, compute, or all.")
     ] = "all",
     law: Annotated[str, typer.Option("--law", help="Name of a law, or all.")] = "all",
-    metric: Annotated[str, typer.Option("--metric", help="The loss.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's final or best value.")] = "final",
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITIONS", help="Only runs that meet these."),
-    ] = None,
+    metric: MetricOption = "val_loss",
+    at: AtOption = "last",
+    where: WhereOption = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -49,12 +54,8 @@ def backtest(
     ] = None,
     starts: Annotated[int, typer.Option("--starts", min=1, help="Starts of each search.")] = 32,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-    ] = None,
-    with_data: Annotated[
-        bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-    ] = False,
+    figure: FigureOption = None,
+    with_data: DataOption = False,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -91,20 +92,25 @@ def forecast(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            metavar="RECIPE", help="A .toml file, or a shipped recipe's name; a study with --score."
+            metavar="RECIPE",
+            help="A .toml file, or a shipped recipe's name; a study with --score.",
+            autocompletion=completing.recipes,
+        ),
+    ] = None,
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY...]",
+            help="Fit laws to these studies' runs. Default: all runs of the same kind.",
+            autocompletion=completing.studies,
         ),
     ] = None,
     overrides: SetOption = None,
-    studies: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--study", help="Fit laws to this study's runs. Default: all runs of the same kind."
-        ),
-    ] = None,
+    old_studies: OldStudiesOption = None,
     law: Annotated[
         str, typer.Option("--law", help="Name of a law. Default: the one that backtests best.")
     ] = "best",
-    metric: Annotated[str, typer.Option("--metric", help="The loss.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     score: Annotated[
         bool, typer.Option("--score", help="Compare all forecasts with what came true.")
     ] = False,
@@ -124,6 +130,7 @@ def forecast(
         return
     if recipe is None:
         raise InputError("give a RECIPE to forecast, or --score to compare forecasts with runs.")
+    studies = [*(studies or ()), *(old_studies or ())] or None
     document = put_on_record(
         load_recipe(recipe, overrides or []), results, studies=studies, law=law, metric=metric
     )

@@ -3,11 +3,31 @@
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-app = typer.Typer(
+from workbench.cli.values import with_parsers
+
+
+class Commands(typer.Typer):
+    """A group of commands, whose values are read in one way."""
+
+    def command(  # type: ignore[override]
+        self, *names: str, **settings: Any
+    ) -> Callable[..., Any]:
+        """Register a function as a command, as `typer.Typer.command` does."""
+        register = super().command(*names, **settings)
+
+        def understood(function: Callable[..., Any]) -> Callable[..., Any]:
+            with_parsers(function)
+            return register(function)
+
+        return understood
+
+
+app = Commands(
     name="workbench",
     help="Scaling studies of autoregressive against diffusion language models.",
     no_args_is_help=True,

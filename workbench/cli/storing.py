@@ -15,10 +15,10 @@ from workbench.cli.options import (
     SourceOption,
     UnitOption,
 )
-from workbench.cli.root import app
+from workbench.cli.root import Commands, app
 from workbench.messages import pairs
 
-tokenizer_app = typer.Typer(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
+tokenizer_app = Commands(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tokenizer_app, name="tokenizer")
 
 

@@ -58,14 +58,6 @@ class Figure:
     def to_json(self) -> str:
         return self.chart.to_json()
 
-    def save(self, path: str | Path, *, save_data: bool = False) -> None:
-        """Write the figure as .svg, .png, .pdf, .html or .json: see `save`."""
-        save(self, Path(path), save_data=save_data)
-
-    def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> Any:
-        """The chart, as notebooks show it."""
-        return self.chart._repr_mimebundle_(*arguments, **options)
-
 
 @dataclass(frozen=True)
 class Style:

@@ -29,6 +29,7 @@ from workbench.laws.naive import NAIVE
 from workbench.laws.predictors import DRAWS, Predictor
 from workbench.laws.registry import LAWS
 from workbench.laws.request import get_law
+from workbench.messages import choose
 
 ALONG = ("size", "unique_tokens", "epochs", "compute")
 _LEVELS = 8  # more different values than these are divided by their number, not by value
@@ -99,7 +100,7 @@ def run_backtest(
     along: str = "all",
     law: str = "all",
     metric: str = "val_loss",
-    at: str = "final",
+    at: str = "last",
     where: Iterable[str] | None = None,
     cluster: str | None = None,
     starts: int = 32,
@@ -182,9 +183,7 @@ def _quantity(table: LossTable, name: str) -> Floats:
         "epochs": table.total_tokens / unique,
         "compute": table.compute,
     }
-    if name not in values:
-        raise InputError(f"--along {name}: expected {', '.join(ALONG)} or all.")
-    return values[name]
+    return values[choose("--along", name, (*ALONG, "all"))]
 
 
 def cell_of(table: LossTable) -> NDArray[np.intp]:

@@ -53,7 +53,7 @@ def expected_losses(
         raise InputError(f"--law {law}: it predicts no losses.")
     if not sources:
         return {}, ["no finished run here is of the same kind: no law can be fitted"]
-    table = study_table(results, list(sources), metric, "final")
+    table = study_table(results, list(sources), metric, "last")
     wanted = {run for runs in sources.values() for run in runs or ()}
     if wanted:
         table = table.take(np.array([run in wanted for run in table.run_ids]))

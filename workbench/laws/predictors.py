@@ -75,7 +75,7 @@ def study_predictors(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
         diagnostics=False,
     )  # fmt: skip
-    table = study_table(results, study, metric, "final")
+    table = study_table(results, study, metric, "last")
     return paired_predictors(fit_law(chosen, table, options))
 
 

@@ -29,7 +29,15 @@ from workbench.recipe.models import (
 from workbench.recipe.objectives import foreign_keys
 from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
-from workbench.recipe.sweep import SEED, SEEDS, expand, set_dotted, set_key, unsweep
+from workbench.recipe.sweep import (
+    SEED,
+    SEEDS,
+    drop_exclusions,
+    expand,
+    set_dotted,
+    set_key,
+    unsweep,
+)
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
 from workbench.recipe.types import IN_A_RECIPE
 from workbench.toml_text import (
@@ -284,6 +292,8 @@ def _override(document: dict[str, Any], override: str) -> None:
     if table == "sweep":
         sweep = document.setdefault("sweep", {})
         sweep[rest.strip('"')] = parsed
+        if isinstance(parsed, list):
+            drop_exclusions(document, rest.strip('"'), parsed)
     else:
         for other in (one for pair in _ALTERNATIVES if key in pair for one in pair if one != key):
             unsweep(document, other)
