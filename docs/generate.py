@@ -215,6 +215,9 @@ def command_reference() -> str:
     lines = ["# Commands", "", NOTE, ""]
     lines += [
         "`workbench --debug COMMAND` shows tracebacks, `workbench --version` the version.",
+        "`workbench --install-completion` lets your shell complete commands, options, studies,",
+        "runs, recipes and metrics. A run may be named by the beginning of its id. Whole numbers",
+        "may be written `2e9` or `1_000`.",
         "",
     ]
     for name, command in commands(root, "workbench"):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from workbench import stages
 from workbench.analysis.band import crossing_along_training
 from workbench.analysis.crossed import Over
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
@@ -87,18 +88,21 @@ def crossovers(
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
     question = _Question(results, metric, axis, definition, over, intervals)
-    return [
-        {
-            "study": study,
-            "group": pair.group,
-            "metric": metric,
-            "axis": axis,
-            "baseline": sides[0],
-            "challenger": sides[1],
-            **question.answer(pair),
-        }
-        for pair in pairs
-    ]
+    rows = []
+    for number, pair in enumerate(pairs, 1):
+        stages.doing(f"crossover of {metric}, pair {number} of {len(pairs)}")
+        rows.append(
+            {
+                "study": study,
+                "group": pair.group,
+                "metric": metric,
+                "axis": axis,
+                "baseline": sides[0],
+                "challenger": sides[1],
+                **question.answer(pair),
+            }
+        )
+    return rows
 
 
 @dataclass(frozen=True)

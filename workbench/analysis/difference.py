@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
 from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import Curve, Floats, load_curves
@@ -63,7 +64,8 @@ def differences(
     loaded = load_curves(results, study, metric, estimator=estimator)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     rows = []
-    for pair in pairs:
+    for number, pair in enumerate(pairs, 1):
+        stages.doing(f"difference of {metric}, pair {number} of {len(pairs)}")
         compared, unfinished = finished_runs(pair)
         answer = _Compared(results, compared, metric, over)
         rows.append(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.analysis.band import crossing_between_budgets
 from workbench.analysis.budgets import At, Question, Reading, read_off
 from workbench.analysis.crossed import Over, crossed_difference, crossed_mean
@@ -98,6 +99,7 @@ def effective_data(
     rows = []
     for family in families:
         for unique, curves in _by_budget(family.challenger).items():
+            stages.doing(f"matching {metric} at {unique:,.0f} unique tokens")
             group = named_group(family.keys, differing, curves[0])
             rows.append(
                 {**question.head(), "group": group, **_row(family, unique, curves, question)}

@@ -5,8 +5,9 @@ Nothing here opens the store, and what cannot be read completes to nothing.
 
 import os
 from collections.abc import Iterable
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -53,15 +54,24 @@ def metrics(context: typer.Context, incomplete: str) -> list[str]:
 
     results = _results(context)
     found = dict.fromkeys(METRICS)
-    given = context.params.get("study") or context.params.get("studies")
-    names = [given] if isinstance(given, str) else list(given or ())
+    there = set(_studies(results))
+    names = [word for word in _words() if word in there]
     for run_id in islice(_runs_of(results, names), _RUNS_READ):
         found |= dict.fromkeys(RunFolder(results / "runs" / run_id).last_metrics())
     return _begin(found, incomplete)
 
 
+def _words() -> list[str]:
+    """The line as the shell has it: bash's name for it, then that of zsh and fish."""
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+
+
 def _results(context: typer.Context) -> Path:
-    given = context.params.get("results") or os.environ.get("WORKBENCH_RESULTS") or "results"
+    words = _words()
+    named: list[Any] = [after for word, after in pairwise(words) if word in ("--results", "--from")]
+    # Typer parses nothing of a line that ends with an option without its value.
+    given = (named or [context.params.get("results")])[-1]
+    given = given or os.environ.get("WORKBENCH_RESULTS") or "results"
     if str(given) == "shipped":
         from workbench.store.shipped import shipped_studies
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from workbench import stages
 from workbench.cli import completing
 from workbench.cli.options import (
     RESULTS,
@@ -38,7 +39,8 @@ def status(
 
     studies = tuple(study or ())
     if watch:
-        _watch(results, studies, every, fmt)
+        with stages.shown_elsewhere():
+            _watch(results, studies, every, fmt)
         return
     rows = _with_varying(results, status_rows(results, *studies))
     emit(_for_people(rows) if fmt == Format.table else rows, fmt)
@@ -230,7 +232,8 @@ def log(
     from workbench.runs.studies import find_run
 
     folder = find_run(results, run)
-    for line in log_lines(folder, lines, follow=follow):
-        print(line, flush=follow)
+    with stages.shown_elsewhere():
+        for line in log_lines(folder, lines, follow=follow):
+            print(line, flush=follow)
     if not follow:
         print(folder.log_path, file=sys.stderr)

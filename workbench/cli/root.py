@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -31,7 +32,7 @@ app = Commands(
     name="workbench",
     help="Scaling studies of autoregressive against diffusion language models.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -58,12 +59,19 @@ def _common(
 
 def main() -> NoReturn:
     """Entry point: every outcome becomes an exit status, and wrong input never a traceback."""
+    from workbench.cli.completing import ASKED_BY_A_SHELL
+    from workbench.cli.waiting import told
     from workbench.errors import InputError, WorkbenchError
     from workbench.terminal import guard
 
     guard()
+    if ASKED_BY_A_SHELL in os.environ:
+        with suppress(Exception):  # a shell that asks for words has no use for messages
+            app()
+        sys.exit(0)
     try:
-        app()
+        with told(_command()):
+            app()
         sys.stdout.flush()
     except InputError as error:
         _fail(error, 2)
@@ -89,6 +97,13 @@ def main() -> NoReturn:
         )
         sys.exit(1)
     sys.exit(0)
+
+
+def _command() -> str:
+    """The command as it is called, for lines about it."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    groups = ("data", "tokenizer", "export")
+    return " ".join(words[: 2 if words[:1] and words[0] in groups else 1]) or "workbench"
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from workbench import stages
 from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
 from workbench.cli.root import app
 
@@ -57,6 +58,7 @@ def _about(name: str, results: Path, shipped: set[str]) -> dict[str, Any]:
     from workbench.runs.folder import RunFolder
     from workbench.runs.studies import studies_of
 
+    stages.doing(f"planning {name}")
     recipe = load_recipe(name)
     planned = plan_study(recipe, results)
     there = studies_of(results).get(recipe.study.name, []) if results.is_dir() else []

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from workbench import stages
 from workbench.analysis.cost import cost_table_row, flops_to_best
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.table_rows import onset_table_row
@@ -46,10 +47,13 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
     chosen = chosen_metrics(results, study, metrics)
     missing: list[str] = []
     verdicts: list[str] = []
+    stages.doing(f"{study}: runs and costs")
     runs = runs_section(results, study, missing)
     made: list[Section | None] = [runs, attempt(partial(cost_section, results, study), missing)]
     for metric in chosen:
+        stages.doing(f"{study}: comparing {metric}")
         made += metric_sections(results, study, metric, verdicts, missing)
+    stages.doing(f"{study}: drawing")
     made += _together(results, study, chosen, known, missing)
     made += [fits_section(results, study), backtests_section(results, study)]
     made += [forecasts_section(results, study), provenance_section(results, study)]
