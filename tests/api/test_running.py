@@ -90,12 +90,15 @@ def test_an_interrupted_cell_goes_on_where_it_was(recipe: Path, tmp_path: Path) 
         return list_runs(folder) if (folder / "runs").is_dir() else []
 
     try:
-        client.execute(train)
+        asked = client.execute(train)
         while not any(run.status().step > 20 for run in runs()):
             time.sleep(0.5)
         manager.interrupt_kernel()
-        reply = client.get_shell_msg(timeout=120)["content"]
-        assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
+        message = client.get_shell_msg(timeout=120)
+        while message["parent_header"].get("msg_id") != asked:
+            message = client.get_shell_msg(timeout=120)
+        reply = message["content"]
+        assert (reply["status"], reply.get("ename")) == ("error", "KeyboardInterrupt")
         left = [run.status() for run in runs()]
         assert {status.state for status in left} <= {"interrupted", "planned"}
         assert max(status.step for status in left) > 20
