@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     Axis,
@@ -18,6 +19,9 @@ from workbench.cli.options import (
     side,
 )
 from workbench.cli.root import app
+
+if TYPE_CHECKING:
+    from workbench.figures import Paper
 
 StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
 FigureOption = Annotated[
@@ -41,6 +45,7 @@ def _say(lines: Iterable[str | None]) -> None:
 
 
 @app.command()
+@with_paper
 def crossover(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
@@ -63,6 +68,7 @@ def crossover(
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
@@ -93,13 +99,12 @@ def crossover(
     if figure is not None:
         from workbench import figures
 
-        figures.save(
+        drawn = (
             figures.crossover_trend_figure(rows, trends)
             if against
-            else figures.crossover_figure(results, study, metric, str(axis), rows),
-            figure,
-            save_data=with_data,
+            else figures.crossover_figure(results, study, metric, str(axis), rows)
         )
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if against:
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
@@ -179,6 +184,7 @@ def difference_(
 
 
 @app.command("effective-data")
+@with_paper
 def effective(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
@@ -187,6 +193,7 @@ def effective(
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
@@ -197,14 +204,15 @@ def effective(
 
     rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
     if figure is not None:
-        from workbench.figures import effective_data_figure, save
+        from workbench.figures import effective_data_figure
 
-        save(effective_data_figure(rows), figure, save_data=with_data)
+        write_figure(effective_data_figure(rows), figure, with_data=with_data, paper=paper)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
     _say([*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)])
 
 
 @app.command()
+@with_paper
 def overfitting(
     study: StudyArgument,
     metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
@@ -213,6 +221,9 @@ def overfitting(
         typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
     ] = None,
     results: SourceOption = RESULTS,
+    figure: FigureOption = None,
+    with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show at which epoch each configuration starts to overfit."""
@@ -221,6 +232,10 @@ def overfitting(
     from workbench.cli.output import emit
 
     rows = overfitting_onset(results, study, metric)
+    if figure is not None:
+        from workbench.figures import onset_figure
+
+        write_figure(onset_figure(rows), figure, with_data=with_data, paper=paper)
     if against:
         trends = onset_trends(rows, against)
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
@@ -294,6 +309,7 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 
 
 @app.command()
+@with_paper
 def report(
     study: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies.")],
     out: Annotated[
@@ -313,6 +329,7 @@ def report(
             "--renew", help="Renew these studies in the .md that is there, and keep its others."
         ),
     ] = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
@@ -321,11 +338,14 @@ def report(
     from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
-        written = write_markdown(results, study, out, metrics=metric, notes=notes, renew=renew)
+        written = write_markdown(
+            results, study, out, metrics=metric, notes=notes, renew=renew, paper=paper
+        )
         print(written)
         return
     if len(study) > 1 or notes is not None or renew:
         raise InputError(
             "several studies, --notes and --renew are for Markdown: give --out FILE.md."
         )
-    print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))
+    out = out or Path(f"{study[0]}.html")
+    print(write_report(results, study[0], out, metrics=metric, paper=paper))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     Format,
@@ -17,10 +18,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
+    from workbench.figures import Paper
     from workbench.recipe import Recipe
 
 
 @app.command()
+@with_paper
 def backtest(
     studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies of the store.")],
     train: Annotated[
@@ -55,6 +58,7 @@ def backtest(
     with_data: Annotated[
         bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
     ] = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -78,9 +82,9 @@ def backtest(
     for note in found.notes:
         print(f"Note: {note}.", file=sys.stderr)
     if figure is not None:
-        from workbench.figures import backtest_figure, save
+        from workbench.figures import backtest_figure
 
-        save(backtest_figure(rows), figure, save_data=with_data)
+        write_figure(backtest_figure(rows), figure, with_data=with_data, paper=paper)
 
 
 def _save(results: Path, studies: list[str], rows: list[dict[str, Any]]) -> None:

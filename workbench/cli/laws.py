@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     ColumnOption,
@@ -17,8 +18,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 from workbench.messages import pairs
 
+if TYPE_CHECKING:
+    from workbench.figures import Paper
+
 
 @app.command()
+@with_paper
 def fit(
     table: Annotated[
         Path | None, typer.Option("--table", help="A table of runs and losses.")
@@ -85,6 +90,7 @@ def fit(
     figure_format: Annotated[
         str, typer.Option("--figure-format", help="svg, png, pdf or html.")
     ] = "svg",
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -123,7 +129,7 @@ def fit(
     if figures is not None:
         from workbench.figures import save_fits
 
-        lines += save_fits(fits, figures, figure_format)
+        lines += save_fits(fits, figures, figure_format, paper)
     if study:
         _save(results, ", ".join(dict.fromkeys(study)), document)
     emit(rows, fmt, document=document)
@@ -192,6 +198,7 @@ def advise(
 
 
 @app.command()
+@with_paper
 def flops(
     size: Annotated[str | None, typer.Option("--size", help="A named size, such as 1B.")] = None,
     generate: Annotated[
@@ -215,6 +222,7 @@ def flops(
     with_data: Annotated[
         bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
     ] = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -229,16 +237,18 @@ def flops(
     if study is not None:
         rows = flops_to_best(results, study, metric)
         if figure is not None:
-            from workbench.figures import save, training_flops_figure
+            from workbench.figures import training_flops_figure
 
-            save(training_flops_figure(rows), figure, save_data=with_data)
+            drawn = training_flops_figure(rows)
+            write_figure(drawn, figure, with_data=with_data, paper=paper)
         emit([cost_table_row(row) for row in rows], fmt, document=rows)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
-        from workbench.figures import generation_flops_figure, save
+        from workbench.figures import generation_flops_figure
 
-        save(generation_flops_figure(shape), figure, save_data=with_data)
+        drawn = generation_flops_figure(shape)
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if generate is None:
         emit(training_rows(shape, seq_len), fmt)
         return
