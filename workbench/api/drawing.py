@@ -17,7 +17,6 @@ from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
 from workbench.errors import InputError
 from workbench.figures import Paper
 from workbench.figures.learning_curves import Look
-from workbench.figures.paper import inches
 from workbench.figures.points import Band, Smoothing
 from workbench.laws.fitting.result import Fit
 from workbench.messages import suggestion
@@ -50,12 +49,7 @@ def _made(
             )
     printed = {name: value for name, value in options.items() if name in _PRINTED}
     drawn = makers[kind](what, **{name: v for name, v in options.items() if name in own})
-    return Figure(drawn, _paper(**printed) if printed else None)
-
-
-def _paper(width: str | float = "column", **options: Any) -> Paper:
-    """How a figure is made for print: `column`, `page` or inches wide."""
-    return Paper(width=inches(width), **options)
+    return Figure(figures.for_paper(drawn, Paper.of(**printed)) if printed else drawn)
 
 
 def _curves(

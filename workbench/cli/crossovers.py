@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     AgainstOption,
@@ -27,6 +28,9 @@ from workbench.cli.options import (
 )
 from workbench.cli.root import app
 
+if TYPE_CHECKING:
+    from workbench.figures import Paper
+
 
 def _say(lines: Iterable[str | None]) -> None:
     """Write remarks to stderr, each once and on a line of its own."""
@@ -35,6 +39,7 @@ def _say(lines: Iterable[str | None]) -> None:
 
 
 @app.command()
+@with_paper
 def crossover(
     study: StudyArgument,
     metric: MetricOption = "val_loss",
@@ -54,6 +59,7 @@ def crossover(
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
@@ -77,13 +83,12 @@ def crossover(
     if figure is not None:
         from workbench import figures
 
-        figures.save(
+        drawn = (
             figures.crossover_trend_figure(rows, trends)
             if against
-            else figures.crossover_figure(results, study, metric, str(axis), rows),
-            figure,
-            save_data=with_data,
+            else figures.crossover_figure(results, study, metric, str(axis), rows)
         )
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if against:
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
@@ -150,6 +155,7 @@ def difference_(
 
 
 @app.command("effective-data")
+@with_paper
 def effective(
     study: StudyArgument,
     metric: MetricOption = "val_loss",
@@ -158,6 +164,7 @@ def effective(
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
@@ -168,19 +175,23 @@ def effective(
 
     rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
     if figure is not None:
-        from workbench.figures import effective_data_figure, save
+        from workbench.figures import effective_data_figure
 
-        save(effective_data_figure(rows), figure, save_data=with_data)
+        write_figure(effective_data_figure(rows), figure, with_data=with_data, paper=paper)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
     _say([*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)])
 
 
 @app.command()
+@with_paper
 def overfitting(
     study: StudyArgument,
     metric: MetricOption = "val_loss",
     against: AgainstOption = None,
     results: SourceOption = RESULTS,
+    figure: FigureOption = None,
+    with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show at which epoch each configuration starts to overfit."""
@@ -189,6 +200,10 @@ def overfitting(
     from workbench.cli.output import emit
 
     rows = overfitting_onset(results, study, metric)
+    if figure is not None:
+        from workbench.figures import onset_figure
+
+        write_figure(onset_figure(rows), figure, with_data=with_data, paper=paper)
     if against:
         trends = onset_trends(rows, against)
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
@@ -262,6 +277,7 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 
 
 @app.command()
+@with_paper
 def report(
     study: StudiesArgument,
     out: Annotated[
@@ -281,6 +297,7 @@ def report(
             "--renew", help="Renew these studies in the .md that is there, and keep its others."
         ),
     ] = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
@@ -289,11 +306,14 @@ def report(
     from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
-        written = write_markdown(results, study, out, metrics=metric, notes=notes, renew=renew)
+        written = write_markdown(
+            results, study, out, metrics=metric, notes=notes, renew=renew, paper=paper
+        )
         print(written)
         return
     if len(study) > 1 or notes is not None or renew:
         raise InputError(
             "several studies, --notes and --renew are for Markdown: give --out FILE.md."
         )
-    print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))
+    out = out or Path(f"{study[0]}.html")
+    print(write_report(results, study[0], out, metrics=metric, paper=paper))

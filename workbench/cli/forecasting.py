@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import completing
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     AtOption,
@@ -25,10 +26,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
+    from workbench.figures import Paper
     from workbench.recipe import Recipe
 
 
 @app.command()
+@with_paper
 def backtest(
     studies: StudiesArgument,
     train: Annotated[
@@ -56,6 +59,7 @@ def backtest(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -78,9 +82,9 @@ def backtest(
     for note in answer.notes:
         print(note, file=sys.stderr)
     if figure is not None:
-        from workbench.figures import backtest_figure, save
+        from workbench.figures import backtest_figure
 
-        save(backtest_figure(rows), figure, save_data=with_data)
+        write_figure(backtest_figure(rows), figure, with_data=with_data, paper=paper)
 
 
 def _say_what_is_fitted(text: str) -> None:

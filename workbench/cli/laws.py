@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli import completing
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     ColumnOption,
@@ -24,8 +25,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 from workbench.messages import pairs
 
+if TYPE_CHECKING:
+    from workbench.figures import Paper
+
 
 @app.command()
+@with_paper
 def fit(
     study: Annotated[
         list[str] | None,
@@ -97,6 +102,7 @@ def fit(
     figure_format: Annotated[
         str, typer.Option("--figure-format", help="svg, png, pdf or html.")
     ] = "svg",
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -125,7 +131,7 @@ def fit(
     if figures is not None:
         from workbench.figures import save_fits
 
-        lines += save_fits(list(fits), figures, figure_format)
+        lines += save_fits(list(fits), figures, figure_format, paper)
     emit(fits.table, fmt, document=fits.document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)
@@ -188,6 +194,7 @@ def advise(
 
 
 @app.command()
+@with_paper
 def flops(
     study: Annotated[
         str | None,
@@ -212,6 +219,7 @@ def flops(
     metric: MetricOption = "val_loss",
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -227,16 +235,18 @@ def flops(
     if study is not None:
         rows = flops_to_best(results, study, metric)
         if figure is not None:
-            from workbench.figures import save, training_flops_figure
+            from workbench.figures import training_flops_figure
 
-            save(training_flops_figure(rows), figure, save_data=with_data)
+            drawn = training_flops_figure(rows)
+            write_figure(drawn, figure, with_data=with_data, paper=paper)
         emit([cost_table_row(row) for row in rows], fmt, document=rows)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
-        from workbench.figures import generation_flops_figure, save
+        from workbench.figures import generation_flops_figure
 
-        save(generation_flops_figure(shape), figure, save_data=with_data)
+        drawn = generation_flops_figure(shape)
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if generate is None:
         emit(training_rows(shape, seq_len), fmt)
         return

@@ -6,6 +6,7 @@ wide that it is scaled to its true size by one factor: the font size asked for o
 So all figures have one look, and nothing here knows any of them.
 """
 
+import re
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -60,11 +61,29 @@ class Paper:
     labels: Labels = "direct"
     """Names at the ends of lines, where they fit, or a legend below."""
 
+    @classmethod
+    def of(
+        cls,
+        width: str | float | None = None,
+        font_size: float | None = None,
+        font: str | None = None,
+        title: bool | None = None,
+        labels: str | None = None,
+    ) -> "Paper":
+        """Paper with what is given, a column wide by default; "column" and "page" are widths.
+
+        Raises:
+            InputError: a value that no figure has.
+        """
+        given = {"font_size": font_size, "font": font, "title": title, "labels": labels}
+        given["width"] = None if width is None else inches(width)
+        return cls(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 40:
             raise InputError(f"width {self.width}: expected column, page, or inches from 1 to 40.")
         if not 4 <= self.font_size <= 40:
-            raise InputError(f"font size {self.font_size}: expected points from 4 to 40.")
+            raise InputError(f"font-size {self.font_size}: expected points from 4 to 40.")
         if self.labels not in ("direct", "legend"):
             raise InputError(f"labels {self.labels}: expected direct or legend.")
         if not self.font.strip() or set(self.font) & set("<>&\"'"):
@@ -120,7 +139,7 @@ def on_paper(spec: Spec, paper: Paper) -> Spec:
     chosen, taken = None, 0.0
     for _ in range(4):
         made = _laid_out(base, columns, side, paper)
-        taken = vlc.vegalite_to_scenegraph(printed(made))["width"]
+        taken = width_of(vlc.vegalite_to_svg(printed(made)))
         if taken <= room:
             chosen = made
         if -2 <= taken - room <= 0 or side < 40:
@@ -133,6 +152,13 @@ def on_paper(spec: Spec, paper: Paper) -> Spec:
             f"{paper.font_size:g} points. Choose a wider one, or a smaller font."
         )
     return chosen
+
+
+def width_of(svg: str) -> float:
+    """Pixels that a drawing of Vega's is wide."""
+    found = re.search(r'width="([\d.]+)"', svg)
+    assert found, "an SVG of Vega begins with its size"
+    return float(found[1])
 
 
 def printed(spec: Spec) -> Spec:
@@ -177,7 +203,7 @@ def _plain(spec: Spec, paper: Paper) -> Spec:
             first["title"] = {**title_of(first), "text": text}
     title = spec.pop("title", None)
     if paper.title and title:
-        spec["title"] = fitted_title(title, paper.pixels, SIZES.heading)
+        spec["title"] = fitted_title(title, paper.pixels - _MARGIN, SIZES.heading)
     if "hconcat" in spec:
         spec["concat"] = spec.pop("hconcat")
         spec["columns"] = len(spec["concat"])

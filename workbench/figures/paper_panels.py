@@ -106,10 +106,10 @@ def fit_texts(view: Spec) -> None:
             elif isinstance(encoding.get("axis"), dict) and channel == "x":
                 _thin_ticks(encoding, width)
         for channel in ("color", "strokeDash", "shape"):
-            legend = (layer.get("encoding", {}).get(channel) or {}).get("legend")
-            if isinstance(legend, dict):
-                legend["labelExpr"] = "split(datum.label, ' (')[0]"
-                legend["orient"] = "bottom"
+            coded: Spec = layer.get("encoding", {}).get(channel) or {}
+            if isinstance(coded.get("legend"), dict):
+                short = {"labelExpr": "split(datum.label, ' (')[0]", "orient": "bottom"}
+                coded["legend"] |= short
 
 
 def _thin_ticks(encoding: Spec, width: float) -> None:
@@ -130,8 +130,7 @@ def _thin_ticks(encoding: Spec, width: float) -> None:
 
 def level_titles(views: list[Spec]) -> None:
     """As many lines of titles over each panel of a row, so that the panels are level."""
-    titles = [next(panels_of(view)).get("title") for view in views]
-    titles = [title for title in titles if title]
+    titles: list[Spec] = [title for view in views if (title := next(panels_of(view)).get("title"))]
     for part in ("text", "subtitle"):
         most = max((len(title.get(part, ())) for title in titles), default=0)
         for title in titles:

@@ -21,7 +21,7 @@ _SIZE = re.compile(r'width="[\d.]+" height="([\d.]+)" viewBox="0 0 [\d.]+ [\d.]+
 
 
 def for_paper(figure: Figure, paper: Paper) -> Figure:
-    """The figure as it is printed: to look at, and for `save` with the same paper.
+    """The figure as it is printed.
 
     Raises:
         InputError: the figure has no room on that paper.
@@ -29,7 +29,7 @@ def for_paper(figure: Figure, paper: Paper) -> Figure:
     spec = figure.to_dict()
     text = () if paper.title else tuple(caption(spec))
     chart: Any = alt.Chart.from_dict(on_paper(spec, paper))
-    return replace(figure, chart=chart, caption=text)
+    return replace(figure, chart=chart, caption=text, paper=paper)
 
 
 def save(
@@ -46,7 +46,7 @@ def save(
 
     Args:
         save_data: write the data behind a `Figure` as .csv beside it too.
-        paper: how it is made for print; as on a screen by default.
+        paper: what it is made for; by default what `for_paper` made it for, or a screen.
 
     Returns:
         The figure as it was written, whose `caption` is what it leaves to its caption.
@@ -64,7 +64,7 @@ def save(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            _write(figure.chart, temporary, path.suffix, paper)
+            _write(figure, temporary, path.suffix)
         if save_data and figure.data.width:
             with replacing(path.with_suffix(".csv")) as temporary:
                 csv_frame(figure.data).write_csv(temporary)
@@ -74,7 +74,20 @@ def save(
     return figure
 
 
-def _write(chart: Any, path: Path, suffix: str, paper: Paper | None) -> None:
+def svg_of(figure: Figure) -> str:
+    """The figure as SVG, on paper in its true size."""
+    import vl_convert as vlc
+
+    if figure.paper is None:
+        return str(vlc.vegalite_to_svg(figure.to_dict()))
+    return _true_size(vlc.vegalite_to_svg(printed(figure.to_dict())), figure.paper, "pt")
+
+
+def _write(figure: Figure, path: Path, suffix: str) -> None:
+    paper, chart = figure.paper, figure.chart
+    if suffix == ".svg":
+        path.write_text(svg_of(figure), encoding="utf-8")
+        return
     if suffix in (".html", ".json") or paper is None:
         options: dict[str, Any] = {"format": suffix[1:]}
         if suffix == ".png":
@@ -86,9 +99,6 @@ def _write(chart: Any, path: Path, suffix: str, paper: Paper | None) -> None:
     import vl_convert as vlc
 
     svg = vlc.vegalite_to_svg(printed(chart.to_dict()))
-    if suffix == ".svg":
-        path.write_text(_true_size(svg, paper, "pt"), encoding="utf-8")
-        return
     sheet = _true_size(svg, paper, "")
     pdf = vlc.svg_to_pdf(sheet)
     _check_font(pdf, paper)

@@ -50,6 +50,8 @@ class Figure:
     title: str
     caption: tuple[str, ...] = ()
     """What the chart leaves to its caption, where it was made for paper."""
+    paper: Any = None
+    """The `paper.Paper` that `saving.for_paper` made it for: files then have its true size."""
 
     def to_dict(self) -> dict[str, Any]:
         """The chart as Vega-Lite, validated."""

@@ -6,7 +6,7 @@ be made again, and the others stay as they are written.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.outcomes import outcome_notes, outcome_table_row, outcomes
 from workbench.analysis.table_rows import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
-from workbench.figures import Figure, curves_figure, put_together_figure, save
+from workbench.figures import Figure, Paper, curves_figure, for_paper, put_together_figure, save
 from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
@@ -61,6 +61,7 @@ def write_markdown(
     metrics: list[str] | None = None,
     notes: Path | None = None,
     renew: bool = False,
+    paper: Paper | None = None,
 ) -> Path:
     """Write studies as a Markdown file, and a folder of its name with their figures.
 
@@ -70,6 +71,7 @@ def write_markdown(
             or at its end, and keep its other sections.
         metrics: the metrics to cover; all that are compared by default.
         notes: a TOML file with one table for each study: see `report.study_notes`.
+        paper: what figures are made for; a screen by default.
 
     Raises:
         InputError: there is no such study or metric, the notes cannot be read or have unknown
@@ -85,6 +87,8 @@ def write_markdown(
         _part(results, study, out, metrics, recipes.get(study), meanings.get(study, StudyNotes()))
         for study in studies
     ]
+    if paper is not None:
+        parts = [replace(part, figure=for_paper(part.figure, paper)) for part in parts]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("workbench.report", "templates"),
         autoescape=False,  # Markdown
