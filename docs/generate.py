@@ -2,10 +2,12 @@
 
 recipe-reference.md has every key of a recipe, from the JSON Schema that `workbench schema` prints.
 commands.md has every command, argument and option, from the command line itself.
+api.md has every public name of `import workbench`, from its docstring (api_reference.py).
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -17,6 +19,10 @@ from workbench.cli import app
 from workbench.recipe.json_schema import recipe_schema
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from api_reference import api_reference  # noqa: E402
+
 NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
 # The tables of a recipe: what stands in brackets, and the name of its part of the schema.
 TABLES = {
@@ -224,7 +230,11 @@ def command_reference() -> str:
 
 def pages() -> dict[str, str]:
     """The generated files of docs/, by name."""
-    return {"recipe-reference.md": recipe_reference(), "commands.md": command_reference()}
+    return {
+        "recipe-reference.md": recipe_reference(),
+        "commands.md": command_reference(),
+        "api.md": api_reference(NOTE),
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which runs of a study are compared with each other."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,9 @@ from workbench.analysis.run_keys import (
     of_plugin_objective,
     order_of,
 )
+from workbench.conditions import parse_conditions
 from workbench.errors import InputError
+from workbench.recipe.check import check_side
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import keys_of_some_objectives
 from workbench.recipe.sides import Side, criteria, require_runs, selects
@@ -233,6 +236,29 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
         own_keys = {key: keys.get(key) for key in differing}
         variants.setdefault(identity(own_keys), (own_keys, []))[1].append(curve)
     return list(variants.values())
+
+
+def parse_side(option: str, given: str | dict[str, Any] | None) -> Side | None:
+    """A side of a comparison, as it was given: an objective, or values, lists for several, of its
+    runs' keys, as a text of conditions too. None stands for what the recipe compares.
+
+    Raises:
+        InputError: no such objective, or conditions that are not of the form KEY = VALUE or
+            KEY in (VALUE, ...).
+    """
+    if not isinstance(given, str):
+        return given
+    if not re.search(r"[=<>]|\bin\b", given):
+        check_side(given, option)
+        return given
+    conditions = parse_conditions([given], option)
+    for condition in conditions:
+        if condition.op not in ("=", "in"):
+            raise InputError(
+                f"{option} {condition}: a side is KEY = VALUE or KEY in (VALUE, ...), "
+                "joined by and."
+            )
+    return {c.column: list(c.value) if c.op == "in" else c.value for c in conditions}
 
 
 def side_name(side: Side) -> str:

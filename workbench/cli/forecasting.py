@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import completing
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     AtOption,
@@ -25,10 +26,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
+    from workbench.figures import Paper
     from workbench.recipe import Recipe
 
 
 @app.command()
+@with_paper
 def backtest(
     studies: StudiesArgument,
     train: Annotated[
@@ -56,6 +59,7 @@ def backtest(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -65,33 +69,26 @@ def backtest(
     runs of most epochs and that of most compute. Errors are in percent of the loss; coverage is how
     often a 95 % interval held the measured loss, with its own 95 % interval.
     """
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.laws.backtest import run_backtest, score_row, scores
+    from workbench.laws.backtest import score_row
 
-    found = run_backtest(
-        studies, results, train=train, along=along, law=law, metric=metric, at=at, where=where,
-        cluster=cluster, starts=starts, seed=seed,
-        say=lambda text: print(f"Fitting {text} ...", file=sys.stderr),
+    answer = Results(results).backtest(
+        studies, law, train=train, along=along, metric=metric, at=at, where=where, cluster=cluster,
+        starts=starts, seed=seed, progress=_say_what_is_fitted, save=True,
     )  # fmt: skip
-    rows = scores(found.results)
-    _save(results, studies, rows)
-    emit([score_row(row) for row in rows], fmt, document={"rows": rows, "notes": found.notes})
-    for note in found.notes:
-        print(f"Note: {note}.", file=sys.stderr)
+    rows = answer.document["rows"]
+    emit([score_row(row) for row in rows], fmt, document=answer.document)
+    for note in answer.notes:
+        print(note, file=sys.stderr)
     if figure is not None:
-        from workbench.figures import backtest_figure, save
+        from workbench.figures import backtest_figure
 
-        save(backtest_figure(rows), figure, save_data=with_data)
+        write_figure(backtest_figure(rows), figure, with_data=with_data, paper=paper)
 
 
-def _save(results: Path, studies: list[str], rows: list[dict[str, Any]]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_backtests
-
-    try:
-        keep_backtests(results, ", ".join(dict.fromkeys(studies)), rows)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
+def _say_what_is_fitted(text: str) -> None:
+    print(f"Fitting {text} ...", file=sys.stderr)
 
 
 @app.command()
@@ -149,36 +146,13 @@ def forecast(
 
 def put_on_record(recipe: "Recipe", results: Path, **options: Any) -> dict[str, Any]:
     """Make and write a study's forecast, and say so on stderr."""
-    from workbench.laws.forecast import make_forecast
-    from workbench.planning.prepare import prepare_study
-    from workbench.runs.files import check_writable
-    from workbench.runs.forecasts import read_forecasts, write_forecast
-    from workbench.store import ingest
+    from workbench.api.planning import forecast
 
-    check_writable(results)
-    plan = prepare_study(recipe, results)
-    before = read_forecasts(results, plan.study)
-    document = make_forecast(
-        recipe, plan, results, say=lambda text: print(f"Fitting {text} ...", file=sys.stderr),
-        **options,
-    )  # fmt: skip
-    path = write_forecast(results, plan.study, document)
-    ingest(results, run_ids=[])
-    print(f"Wrote {path}.", file=sys.stderr)
-    late = sum(run["after_the_fact"] for run in document["runs"])
-    if late:
-        print(
-            f"Note: {late} of {len(document['runs'])} runs have records already. They are marked "
-            "as after the fact, and never scored.",
-            file=sys.stderr,
-        )
-    for one in before:
-        said = one.problem or f"made on {one.document['made']}, is the one that is scored"
-        print(
-            f"Note: an earlier forecast of {plan.study}, {one.path.name}: {said}.", file=sys.stderr
-        )
-    for note in document["notes"]:
-        print(f"Note: {note}.", file=sys.stderr)
+    made = forecast(recipe, results, record=True, progress=_say_what_is_fitted, **options)
+    print(f"Wrote {made.path}.", file=sys.stderr)
+    for note in made.notes:
+        print(note, file=sys.stderr)
+    document: dict[str, Any] = made.document
     return document
 
 

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli import completing
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     ColumnOption,
@@ -24,8 +25,12 @@ from workbench.cli.options import (
 from workbench.cli.root import app
 from workbench.messages import pairs
 
+if TYPE_CHECKING:
+    from workbench.figures import Paper
+
 
 @app.command()
+@with_paper
 def fit(
     study: Annotated[
         list[str] | None,
@@ -97,6 +102,7 @@ def fit(
     figure_format: Annotated[
         str, typer.Option("--figure-format", help="svg, png, pdf or html.")
     ] = "svg",
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -105,53 +111,30 @@ def fit(
     CONDITIONS are COLUMN OP VALUE, joined by and: OP is =, !=, <, <=, >, >=, or in with values in
     parentheses. A column is one of the table, or a recipe's dotted key or a column of the store.
     """
+    from workbench.api.laws import make_fits
+    from workbench.api.words import conditions
     from workbench.cli.output import emit
-    from workbench.conditions import parse_conditions
     from workbench.importing.units import parse_units
-    from workbench.laws.fitting.fit import fit_law
-    from workbench.laws.fitting.result import parameter_rows, summary
-    from workbench.laws.fitting.tournament import standings, tournament, verdicts
-    from workbench.laws.registry import LAWS
-    from workbench.laws.request import fit_options, get_law, get_table
+    from workbench.laws.request import fit_options
 
     study = [*(study or ()), *(old_study or ())]
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
         starts=starts, resamples=resamples, seed=seed, cluster=cluster, delta=huber_delta,
     )  # fmt: skip
-    chosen = None if law == "all" else get_law(law)
-    losses = get_table(
-        table, study, results, metric, at, pairs("--column", column), law,
-        parse_conditions(where, "--where"), parse_units(pairs("--unit", unit)),
+    fits = make_fits(
+        law, options, table=table, results=results, studies=study, metric=metric, at=at,
+        columns=pairs("--column", column), units=parse_units(pairs("--unit", unit)),
+        where=conditions(where), save=True,
     )  # fmt: skip
-    if chosen is None:
-        fits, missing = tournament(LAWS, losses, options)
-        rows = standings(fits)
-        lines = [*verdicts(fits), *(f"Not fitted: {reason}" for reason in missing)]
-    else:
-        fits = fit_law(chosen, losses, options)
-        rows = parameter_rows(fits)
-        lines = [line for fitted in fits for line in summary(fitted)]
-    document = [fitted.row() for fitted in fits]
+    lines = list(fits.notes)
     if figures is not None:
         from workbench.figures import save_fits
 
-        lines += save_fits(fits, figures, figure_format)
-    if study:
-        _save(results, ", ".join(dict.fromkeys(study)), document)
-    emit(rows, fmt, document=document)
+        lines += save_fits(list(fits), figures, figure_format, paper)
+    emit(fits.table, fmt, document=fits.document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)
-
-
-def _save(results: Path, study: str, fits: list[dict[str, object]]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_fits
-
-    try:
-        keep_fits(results, study, fits)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
 
 
 @app.command()
@@ -211,6 +194,7 @@ def advise(
 
 
 @app.command()
+@with_paper
 def flops(
     study: Annotated[
         str | None,
@@ -235,6 +219,7 @@ def flops(
     metric: MetricOption = "val_loss",
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -250,16 +235,18 @@ def flops(
     if study is not None:
         rows = flops_to_best(results, study, metric)
         if figure is not None:
-            from workbench.figures import save, training_flops_figure
+            from workbench.figures import training_flops_figure
 
-            save(training_flops_figure(rows), figure, save_data=with_data)
+            drawn = training_flops_figure(rows)
+            write_figure(drawn, figure, with_data=with_data, paper=paper)
         emit([cost_table_row(row) for row in rows], fmt, document=rows)
         return
     shape = named_shape(str(size), vocab_size)
     if figure is not None:
-        from workbench.figures import generation_flops_figure, save
+        from workbench.figures import generation_flops_figure
 
-        save(generation_flops_figure(shape), figure, save_data=with_data)
+        drawn = generation_flops_figure(shape)
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if generate is None:
         emit(training_rows(shape, seq_len), fmt)
         return

@@ -1,15 +1,13 @@
 """Arguments and options that commands share."""
 
 import os
-import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from workbench.cli import completing
-from workbench.errors import InputError
 
 
 class Format(StrEnum):
@@ -106,18 +104,11 @@ ResultsOption = Annotated[
 
 
 def _source(given: str | Path) -> Path:
-    """Return a given folder, of a URL the folder that mirrors it, and of `shipped` its folder."""
-    if completing.ASKED_BY_A_SHELL in os.environ:
+    if completing.ASKED_BY_A_SHELL in os.environ or isinstance(given, Path):
         return Path(given)  # nothing is fetched for a press of Tab
-    if given == "shipped":
-        from workbench.store.shipped import shipped_studies
+    from workbench.store.source import source_folder
 
-        return shipped_studies()
-    if isinstance(given, Path) or "://" not in given:
-        return Path(given)
-    from workbench.store.parquet.mirror import mirrored
-
-    return mirrored(given)
+    return source_folder(given)
 
 
 SourceOption = Annotated[
@@ -206,28 +197,3 @@ SideOption = Annotated[
         help="Default: what the recipe compares. KEY=[A, B] is each of both.",
     ),
 ]
-
-
-def side(option: str, given: str | None) -> str | dict[str, Any] | None:
-    """A side of a comparison: an objective, or values, lists for several, of its runs' keys.
-
-    Raises:
-        InputError: no such objective, or conditions that are not of the form KEY = VALUE or
-            KEY in (VALUE, ...).
-    """
-    from workbench.conditions import parse_conditions
-    from workbench.recipe.check import check_side
-
-    if given is None:
-        return None
-    if not re.search(r"[=<>]|\bin\b", given):
-        check_side(given, option)
-        return given
-    conditions = parse_conditions([given], option)
-    for condition in conditions:
-        if condition.op not in ("=", "in"):
-            raise InputError(
-                f"{option} {condition}: a side is KEY = VALUE or KEY in (VALUE, ...), "
-                "joined by and."
-            )
-    return {c.column: list(c.value) if c.op == "in" else c.value for c in conditions}

@@ -6,9 +6,10 @@ number in a column of its own. Signs such as "> 3" stand in tables alone.
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from workbench.analysis.table_rows import flat_rows
 from workbench.messages import csv_cell, json_text, pretty
 from workbench.terminal import console, shown
 
@@ -51,35 +52,6 @@ def _rows_of(document: Any) -> list[dict[str, Any]] | None:
         named = (document[key] for key in ("rows", "runs", "options") if key in document)
         document = next(named, None)
     return document if isinstance(document, list) else None
-
-
-def flat_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without nested values: a.b for what is inside of a, but for a group's keys, which keep
-    their names; NAME_low and NAME_high for the ends of an interval; JSON for other lists."""
-    return [dict(_cells(row)) for row in rows]
-
-
-def _cells(row: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in row.items():
-        if isinstance(value, dict):
-            yield from _cells(value, prefix if name in ("group", "varies") else f"{prefix}{name}.")
-        elif _is_interval(prefix + name, value):
-            low, high = (None, None) if value is None else value
-            yield from ((f"{prefix}{name}_low", low), (f"{prefix}{name}_high", high))
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _is_interval(name: str, value: Any) -> bool:
-    """Whether a cell has the ends of an interval, or lacks them: told by its name too."""
-    if value is None:
-        return any(part.endswith("ci95") for part in name.split("."))
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and all(isinstance(end, (int, float, type(None))) for end in value)
-        and ("ci95" in name or "range" in name)
-    )
 
 
 def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str | None) -> None:

@@ -40,7 +40,7 @@ app = Commands(
 
 def _version(show: bool) -> None:
     if show:
-        from workbench import __version__
+        from workbench.version import __version__
 
         print(__version__)
         raise typer.Exit

@@ -117,9 +117,9 @@ def sql(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Ask the store, read-only."""
+    from workbench.api.results import Results
     from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.store import query as ask
     from workbench.store import schema_rows
 
     if schema:
@@ -129,7 +129,7 @@ def sql(
         raise InputError(
             "give a query, such as \"SELECT * FROM best WHERE metric = 'val_loss'\", or --schema."
         )
-    frame = ask(results, sys.stdin.read() if query == "-" else query)
+    frame = Results(results).sql(sys.stdin.read() if query == "-" else query)
     emit(frame.to_dicts(), fmt, columns=frame.columns)
 
 

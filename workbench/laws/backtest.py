@@ -242,10 +242,7 @@ def _predicted(
     (fit,) = fit_law(law, replace(train, objective=None), replace(options, diagnostics=False))
     predictor = Predictor.of_fit(fit, str(None if train.objective is None else train.objective[0]))
     log_loss = law.log_loss(predictor.theta, test.rows)
-    assert fit.predicted is not None
-    free = len(law.names) - len(fit.fixed)
-    residuals = np.log(train.loss / fit.predicted) * np.sqrt(len(train) / (len(train) - free))
-    low, high = prediction_interval(log_loss[1:], residuals, options.seed)
+    low, high = prediction_interval(log_loss[1:], fit.residuals, options.seed)
     notes = (f"{law.name}: intervals: {fit.ci_method}, and the runs' residuals",)
     return np.exp(log_loss[0]), low, high, notes if len(log_loss) > 1 else ()
 

@@ -87,8 +87,5 @@ def _best_law(table: LossTable, say: Say) -> Law:
 def _fitted(law: Law, table: LossTable, source: str) -> Expected:
     options = FitOptions(resamples=DRAWS, diagnostics=False)
     (fit,) = fit_law(law, replace(table, objective=None), options)
-    assert fit.predicted is not None
-    free = len(law.names) - len(fit.fixed)
-    residuals = np.log(table.loss / fit.predicted) * np.sqrt(len(table) / (len(table) - free))
     predictor = Predictor.of_fit(fit, "")
-    return Expected(law, fit, predictor, residuals, f"{law.name} fitted to {source}")
+    return Expected(law, fit, predictor, fit.residuals, f"{law.name} fitted to {source}")

@@ -130,6 +130,15 @@ def stored_predictors(results: Path) -> list[list[Predictor]]:
     return [pair for pair in ordered if len(pair) == 2 and pair[0].objective == BASELINE]
 
 
+def outside_range(value: float, fitted: tuple[float, float] | None) -> str | None:
+    """How far a value lies outside the range that a law was fitted to."""
+    if fitted is None or fitted[0] <= value <= fitted[1]:
+        return None
+    if value > fitted[1]:
+        return f"{value / fitted[1]:.3g} times above the largest fitted"
+    return f"{fitted[0] / value:.3g} times below the smallest fitted"
+
+
 def _estimator(objective: str) -> str:
     facts = OBJECTIVES.get(objective)
     return facts.estimator if facts else "unknown"
