@@ -127,7 +127,7 @@ def recipe_reference() -> str:
     lines += [
         "A recipe is a TOML file. `[study]`, `[data]`, `[model]` and `[training]` are required.",
         "Combinations of keys are checked too, in `workbench/recipe/check.py`.",
-        "[The README](../README.md) has an example.",
+        "[Write a study](studies-of-your-own.md) has an example.",
         "",
     ]
     for title, name in TABLES.items():
