@@ -2,6 +2,7 @@
 
 recipe-reference.md has every key of a recipe, from the JSON Schema that `workbench schema` prints.
 commands.md has every command, argument and option, from the command line itself.
+store.md has every table and column, from the schema of the store.
 """
 
 import json
@@ -15,6 +16,8 @@ import typer.main
 
 from workbench.cli import app
 from workbench.recipe.json_schema import recipe_schema
+from workbench.store.schema import TABLES as STORE_TABLES
+from workbench.store.schema import VIEWS
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
@@ -47,6 +50,24 @@ together.
 | `zip` | list of tables | none | lists of one length | `[[sweep.zip]]`: values that go in pairs. |
 | `exclude` | list of tables | none | keys, values | `[[sweep.exclude]]`: combinations to omit. |
 """
+
+
+VIEW_COLUMNS = (
+    "Its columns are those of [`metrics`](#metrics), and the run's `objective`, `n_params`, "
+    "`unique_tokens`, `total_tokens`, `seed`, `size`, `state` and `protocol`."
+)
+PLACEHOLDERS = [
+    "Words in capitals in a command stand for something of yours:",
+    "",
+    "| | |",
+    "|---|---|",
+    "| `RECIPE` | a `.toml` file, or the name of a recipe that ships, such as `quickstart` |",
+    "| `STUDY` | the name of a study: `name` in its recipe |",
+    "| `RUN` | a run's id, or the beginning of it; `workbench status` shows ids |",
+    "| `DIR`, `FILE` | a path |",
+    "",
+    "What stands in brackets, such as `[--step N]`, may be left out.",
+]
 
 
 def table(head: str, rows: list[tuple[str, ...]]) -> list[str]:
@@ -210,6 +231,8 @@ def command_reference() -> str:
     lines += [
         "`workbench --debug COMMAND` shows tracebacks, `workbench --version` the version.",
         "",
+        *PLACEHOLDERS,
+        "",
     ]
     for name, command in commands(root, "workbench"):
         rows = [parameter_row(p) for p in command.params if p.name != "help"]
@@ -219,9 +242,36 @@ def command_reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def store_reference() -> str:
+    """The page of the store's tables and views."""
+    lines = ["# Tables of the store", "", NOTE, ""]
+    lines += [
+        "`results/workbench.duckdb` has these tables, and `workbench sql --schema` shows the same.",
+        "A dataset of `workbench export parquet` has them too ([its layout](results.md#layout)).",
+        "A missing value is NULL, never 0.",
+        "",
+        "The views `curves`, `final` and `best` answer most questions.",
+        "",
+    ]
+    for name, (comment, _) in VIEWS.items():
+        lines += [f"## `{name}`", "", "A view. " + comment, ""]
+        lines += [VIEW_COLUMNS, ""]
+    for one in STORE_TABLES:
+        rows: list[tuple[str, ...]] = [
+            (f"`{column.name}`", column.type, column.comment) for column in one.columns
+        ]
+        lines += [f"## `{one.name}`", "", one.comment, ""]
+        lines += [*table("| column | type | |", rows), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def pages() -> dict[str, str]:
     """The generated files of docs/, by name."""
-    return {"recipe-reference.md": recipe_reference(), "commands.md": command_reference()}
+    return {
+        "recipe-reference.md": recipe_reference(),
+        "commands.md": command_reference(),
+        "store.md": store_reference(),
+    }
 
 
 if __name__ == "__main__":

@@ -85,10 +85,18 @@ def links_in_site(markdown: str, source: str, page: str) -> str:
         link += f"#{anchor}" if anchor else ""
         return f"{found['image']}[{found['text']}]({link})"
 
-    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.MULTILINE | re.DOTALL)
     return "".join(
-        part if part.startswith("```") else LINK.sub(rewritten, part) for part in parts
+        part if part.lstrip().startswith("```") else LINK.sub(rewritten, _bars(part))
+        for part in parts
     )
+
+
+def _bars(text: str) -> str:
+    """Code in tables with its bars as they are: GitHub wants `a\\|b` there, MkDocs `a|b`."""
+    rows = re.compile(r"^\|.*\|$", re.MULTILINE)
+    code = re.compile(r"`[^`\n]*`")
+    return rows.sub(lambda row: code.sub(lambda c: c[0].replace("\\|", "|"), row[0]), text)
 
 
 def _in_docs(file: str) -> bool:

@@ -11,10 +11,17 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from workbench.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^(?P<indent> *)```(?P<tag>\w*)\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<tag>\w*)\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL
+)
 WITH_COMMANDS = ("", "bash", "console")
 
 
@@ -28,8 +35,9 @@ class CommandLine:
 
     @property
     def words(self) -> list[str]:
-        """Its words, without quotes and without the comment."""
-        return shlex.split(self.text, comments=True)
+        """Its words, without quotes, comment, and what may be left out: `[--step N]`."""
+        text = re.sub(r"\[--[^\]]*\]", "", self.text.replace("\\\n", " "))
+        return shlex.split(text, comments=True)
 
     @property
     def place(self) -> str:
@@ -54,6 +62,43 @@ def command_lines(page: Path) -> list[CommandLine]:
         if tag in WITH_COMMANDS
         for line, text in _joined(first, code, console=tag == "console")
     ]
+
+
+def inline_commands(text: str) -> list[str]:
+    """What follows `workbench` in the backquotes of a text: commands with or without arguments."""
+    prose = FENCE.sub("", text)
+    return [" ".join(found.split()) for found in re.findall(r"`workbench ([^`]*)`", prose)]
+
+
+def unknown_names(line: str) -> list[str]:
+    """The commands and options of a line, without `workbench`, that there are not."""
+    command, words = typer.main.get_command(app), shlex.split(line)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        if name not in command.commands:
+            return [name] if name.islower() else []  # such as COMMAND
+        command = command.commands[name]
+    known = {name for parameter in command.params for name in parameter.opts}
+    known |= {name for parameter in command.params for name in parameter.secondary_opts}
+    return [word for word in words if re.match(r"--[a-z]", word) and word not in known | {"--help"}]
+
+
+def refusal(words: list[str]) -> str | None:
+    """Why the command line's own parser refuses a command's words; None: it does not. Nothing is
+    done."""
+    command: Any = typer.main.get_command(app)
+    name, parent = "workbench", None
+    try:
+        while True:
+            parent = command.make_context(name, words, parent=parent)
+            if not hasattr(command, "resolve_command"):
+                return None
+            words = [*parent._protected_args, *parent.args]
+            name, command, words = command.resolve_command(parent, words)
+    except Exception as error:  # of the click that typer brings, which has no public name
+        if not hasattr(error, "format_message"):
+            raise
+        return str(error.format_message())
 
 
 def _joined(first: int, code: str, *, console: bool) -> Iterator[tuple[int, str]]:

@@ -4,11 +4,12 @@ Names in the documents stand for things of the reader's own; here is what they a
 Every command is run as it is written but for these names.
 """
 
+import contextlib
 import json
-import os
 import random
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,12 @@ from tests.docs.command_lines import ROOT, blocks
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
 from workbench.running.study import make_folders
+from workbench.runs.folder import RunFolder
 from workbench.runs.records import RecordWriter
+from workbench.store.ingest import ingest
 
-LINKED = ("tests", "recipes", "benchmarks", "docs", "examples", "Makefile", "pyproject.toml")
+LINKED = ("tests", "recipes", "benchmarks", "docs", "examples", "Makefile", "pyproject.toml",
+          "constraints.txt")  # fmt: skip
 """What a checkout has, where a reader runs the commands."""
 
 
@@ -36,50 +40,55 @@ def make_workplace(folder: Path) -> Path:
         (folder / name).symlink_to(ROOT / name)
     _write_texts(folder / "my-texts")
     _write_tables(folder)
+    (folder / "shared").mkdir()
+    (folder / "shared" / "results").symlink_to(folder / "results")
     (study,) = studies_of(ROOT / "README.md")
-    (folder / "study.toml").write_text(study)
-    before = Path.cwd()
-    os.chdir(folder)  # where the recipe's paths begin
-    try:
-        add_finished_runs(folder / "study.toml", folder / "results")
-    finally:
-        os.chdir(before)
+    add_study(study, folder)
     return folder
 
 
-def add_finished_runs(recipe_path: Path, results: Path) -> None:
-    """The runs of a recipe, their text prepared, with curves as training might have given them:
-    AR falls and rises, diffusion falls slowly and ends lower."""
-    recipe = load_recipe(recipe_path)
-    rng = np.random.default_rng(0)
-    for run in make_folders(recipe, prepare_study(recipe, results), results).values():
-        document = run.config_json()
-        config, derived = document["config"], document["derived"]
-        unique, diffusion = config["data"]["unique_tokens"], config["training"]["objective"] != "ar"
-        own = rng.normal(0, 0.01)
-        with_tokens = config["training"]["total_tokens"] / derived["steps"]
-        writer = RecordWriter(run.records_path)
-        for step in np.linspace(1, derived["steps"], 17).astype(int).tolist():
-            tokens, share = int(step * with_tokens), step / derived["steps"]
-            epochs = tokens / unique
-            loss = 2.4 + 2 * (1 - share) ** 2 if diffusion else 2.2 + 0.03 * epochs + 2 / (1 + step)
-            values = {"val_loss": loss + own, "val_bpb": (loss + own) / np.log(2)}
-            values |= {"cloze_acc": 0.25 + 0.1 * share, "cloze_nll_true": loss + own,
-                       "cloze_nll_other": loss + 0.2}  # fmt: skip
-            for metric, value in values.items():
-                writer.write(
-                    step=step,
-                    tokens=tokens,
-                    epoch=epochs,
-                    flops=derived["train_flops"] * share,
-                    metric=metric,
-                    value=float(value),
-                    stderr=None,
-                    estimator="nelbo" if diffusion else "nll",
-                )
-        writer.flush(fsync=False)
-        writer.close()
-        run.write_status(state="finished", step=derived["steps"], attempts=1)
+def add_study(text: str, folder: Path) -> None:
+    """Write a page's recipe as study.toml and make the runs that it asks for, finished."""
+    (folder / "study.toml").write_text(text)
+    with contextlib.chdir(folder):  # where the recipe's paths begin
+        recipe, results = load_recipe(Path("study.toml")), Path("results").resolve()
+        for run in make_folders(recipe, prepare_study(recipe, results), results).values():
+            if run.status().state != "finished":
+                _finish(run)
+        ingest(results)
+
+
+def _finish(run: RunFolder) -> None:
+    """Give a run curves as training might have: AR falls and rises, diffusion falls slowly and
+    ends lower."""
+    rng = np.random.default_rng(int(run.run_id, 16) % 2**32)
+    document = run.config_json()
+    config, derived = document["config"], document["derived"]
+    unique, diffusion = config["data"]["unique_tokens"], config["training"]["objective"] != "ar"
+    own = rng.normal(0, 0.01)
+    tokens_per_step = config["training"]["total_tokens"] / derived["steps"]
+    writer = RecordWriter(run.records_path)
+    for step in np.linspace(1, derived["steps"], 17).astype(int).tolist():
+        tokens, share = int(step * tokens_per_step), step / derived["steps"]
+        epochs = tokens / unique
+        loss = 2.4 + 2 * (1 - share) ** 2 if diffusion else 2.2 + 0.03 * epochs + 2 / (1 + step)
+        values = {"val_loss": loss + own, "val_bpb": (loss + own) / np.log(2)}
+        values |= {"cloze_acc": 0.25 + 0.1 * share, "cloze_nll_true": loss + own,
+                   "cloze_nll_other": loss + 0.2}  # fmt: skip
+        for metric, value in values.items():
+            writer.write(
+                step=step,
+                tokens=tokens,
+                epoch=epochs,
+                flops=derived["train_flops"] * share,
+                metric=metric,
+                value=float(value),
+                stderr=None,
+                estimator="nelbo" if diffusion else "nll",
+            )
+    writer.flush(fsync=False)
+    writer.close()
+    run.write_status(state="finished", step=derived["steps"], attempts=1)
 
 
 def _write_texts(folder: Path) -> None:
@@ -101,6 +110,20 @@ def _write_tables(folder: Path) -> None:
                 loss = 1.8 + 400 / size**0.35 + 1500 / min(tokens, 8 * unique) ** 0.35
                 rows.append(f"ar,{size:.0f},{tokens:.0f},{unique:.0f},{loss + rng.normal(0, 0.01)}")
     (folder / "runs.csv").write_text("\n".join(rows) + "\n")
+    rows = ["objective,n_params,unique_tokens,metric,total_tokens,loss"]
+    for objective, slope in (("ar", 0.002), ("mdlm", -0.01)):
+        for step in range(1, 20):
+            rows.append(f"{objective},1e6,1e6,val_loss,{step * 1e6},{3 + slope * step}")
+    (folder / "curves.csv").write_text("\n".join(rows) + "\n")
+    (folder / "a.txt").write_text("text in another encoding\n", encoding="utf-16")
+    (folder / "a.json").write_text('[{"text": "one"}, {"text": "two"}]')
+    with tarfile.open(folder / "shards.tar", "w") as archive:
+        archive.add(folder / "a.json", "a.json")
+    question = {"ctx": "value index", "endings": ["result", "token", "model", "batch"], "label": 1}
+    (folder / "hellaswag_val.jsonl").write_text((json.dumps(question) + "\n") * 4)
+    question = {"question": "value?", "choices": list("abcd"), "answer": 2, "subject": "algebra"}
+    for name in ("mmlu_test.jsonl", "mmlu_dev.jsonl"):
+        (folder / name).write_text((json.dumps(question) + "\n") * 5)
 
 
 def add_runs_of(trained: TrainedRuns, results: Path) -> None:
@@ -111,6 +134,6 @@ def add_runs_of(trained: TrainedRuns, results: Path) -> None:
 
 def with_names(words: list[str], *, run: str) -> list[str]:
     """A command's words with the names that docs/commands.md explains in place of yours."""
-    names = {"RUN": run, "STUDY": "unique-budget", "RECIPE": "study.toml", "FOLDER": "a-folder"}
-    pattern = re.compile(rf"\b({'|'.join(names)})\b")
+    names = {"RUN": run, "STUDY": "unique-budget", "RECIPE": "study.toml", "/shared": "shared"}
+    pattern = re.compile(rf"(?<!\w)({'|'.join(names)})\b")
     return [pattern.sub(lambda found: names[found[1]], word) for word in words]
