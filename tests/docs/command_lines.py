@@ -16,6 +16,7 @@ from typing import Any
 import typer.main
 
 from workbench.cli import app
+from workbench.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,6 +96,10 @@ def refusal(words: list[str]) -> str | None:
                 return None
             words = [*parent._protected_args, *parent.args]
             name, command, words = command.resolve_command(parent, words)
+    except InputError:
+        if any("://" in word for word in words):
+            return None  # --from has looked for the bucket, which is not within reach
+        raise
     except Exception as error:  # of the click that typer brings, which has no public name
         if not hasattr(error, "format_message"):
             raise

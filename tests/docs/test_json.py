@@ -11,11 +11,8 @@ from tests.docs.command_lines import ROOT, CommandLine, command_lines
 from tests.docs.executing import execute
 
 PAGE = ROOT / "docs" / "json.md"
-SECTIONS = dict(
-    re.findall(
-        r"^(workbench [^\n]*)$.*?^\|---\|---\|$\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S
-    )
-)
+SECTION = re.compile(r"^(workbench [^\n]*)$.*?^\|---\|---\|$\n(.*?)(?=^## |\Z)", re.M | re.S)
+SECTIONS = dict(SECTION.findall(PAGE.read_text()))
 """The table of keys that follows each command."""
 
 
