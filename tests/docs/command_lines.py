@@ -89,15 +89,16 @@ def refusal(words: list[str]) -> str | None:
     done."""
     command: Any = typer.main.get_command(app)
     name, parent = "workbench", None
+    elsewhere = any("://" in word for word in words)
     try:
         while True:
-            parent = command.make_context(name, words, parent=parent)
+            parent = command.make_context(name, list(words), parent=parent)
             if not hasattr(command, "resolve_command"):
                 return None
             words = [*parent._protected_args, *parent.args]
             name, command, words = command.resolve_command(parent, words)
     except InputError:
-        if any("://" in word for word in words):
+        if elsewhere:
             return None  # --from has looked for the bucket, which is not within reach
         raise
     except Exception as error:  # of the click that typer brings, which has no public name
