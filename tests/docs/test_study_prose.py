@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.command_lines import inline_commands, unknown_names
-from workbench.report.markdown import NOTES
+from workbench.report.study_notes import HEADINGS as NOTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTES_FILE = tomllib.loads((DOCS / "studies.toml").read_text())
