@@ -19,7 +19,10 @@ from workbench.cli import app
 from workbench.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/plugin/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<tag>\w*)\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL
 )
