@@ -8,6 +8,7 @@ shown as pages; links to them are rewritten, and a link to any other file become
 import json
 import posixpath
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +67,26 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """A page's text, its links as the site needs them."""
     source = {site: file for file, site in OUTSIDE.items()}.get(page.file.src_uri)
     source = source or f"docs/{page.file.src_uri}"
-    return links_in_site(markdown, source, page.file.src_uri)
+    present = {file.src_uri for file in files.documentation_pages() + files.media_files()}
+    return links_in_site(markdown, source, page.file.src_uri, present)
 
 
-def links_in_site(markdown: str, source: str, page: str) -> str:
-    """Text of the file `source`, for the page `page` of the site; code is left as it is."""
+def links_in_site(markdown: str, source: str, page: str, present: Container[str]) -> str:
+    """Text of the file `source`, for the page `page` of the site; code is left as it is.
+
+    Args:
+        present: the site's pages and figures. A link to another file that is there becomes its
+            text; a link to nothing stays, and MkDocs refuses it.
+    """
 
     def rewritten(found: re.Match[str]) -> str:
         target, _, anchor = found["target"].partition("#")
         if not target or re.match(r"[a-z]+:", target):
             return found[0]
         file = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-        inside = OUTSIDE.get(file) or (file.removeprefix("docs/") if _in_docs(file) else None)
-        if inside is None:
+        inside = OUTSIDE.get(file) or re.sub(r"\.ipynb$", ".md", file.removeprefix("docs/"))
+        if inside not in present and (ROOT / file).exists():
             return found["text"]
-        inside = re.sub(r"\.ipynb$", ".md", inside)
         link = posixpath.relpath(inside, posixpath.dirname(page) or ".")
         link += f"#{anchor}" if anchor else ""
         return f"{found['image']}[{found['text']}]({link})"
@@ -97,10 +103,6 @@ def _bars(text: str) -> str:
     rows = re.compile(r"^\|.*\|$", re.MULTILINE)
     code = re.compile(r"`[^`\n]*`")
     return rows.sub(lambda row: code.sub(lambda c: c[0].replace("\\|", "|"), row[0]), text)
-
-
-def _in_docs(file: str) -> bool:
-    return file.startswith("docs/")
 
 
 def notebook_page(notebook: dict[str, Any]) -> str:

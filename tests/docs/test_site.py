@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 from tests.docs.command_lines import ROOT
 
+HOOK = runpy.run_path(str(ROOT / "docs" / "site.py"))
+links_in_site, notebook_page = HOOK["links_in_site"], HOOK["notebook_page"]
 LOADED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)=[\"']?([^\"'\s>]+)"
     r"|<link\b[^>]*?\bhref=[\"']?([^\"'\s>]+)",
@@ -67,6 +70,34 @@ def test_readme_and_its_figure_are_the_site_s_home(site: Path) -> None:
     assert "quickstart.svg" in home
     assert 'href="start.html"' in home
     assert "docs/start" not in home
+
+
+def test_a_link_between_files_leads_to_the_page_of_the_site() -> None:
+    present = {"index.md", "data.md", "app/curves.png", "notebooks/first.md"}
+
+    def in_site(text: str) -> str:
+        return links_in_site(text, "docs/notebooks/first.ipynb", "notebooks/first.md", present)
+
+    assert in_site("[a](../data.md#seeds)") == "[a](../data.md#seeds)"
+    assert in_site("[a](../../README.md#begin)") == "[a](../index.md#begin)"
+    assert in_site("[a](first.ipynb)") == "[a](first.md)"
+    assert in_site("![a](../app/curves.png)") == "![a](../app/curves.png)"
+    assert in_site("[`a`](../../pyproject.toml), [b](https://b)") == "`a`, [b](https://b)"
+    assert in_site("[a](../nowhere.md)") == "[a](../nowhere.md)"
+    assert in_site("```\n[a](../../README.md)\n```\n") == "```\n[a](../../README.md)\n```\n"
+
+
+def test_a_notebook_is_a_page_with_what_it_wrote() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# First\n"]},
+        {"cell_type": "code", "source": ["1 + 1"],
+         "outputs": [{"data": {"text/plain": ["2"]}}, {"data": {"image/png": "QUJD"}}]},
+    ]  # fmt: skip
+    page = notebook_page({"cells": cells})
+    assert page.split("\n\n") == [
+        "# First", "```python\n1 + 1\n```", "```text\n2\n```",
+        "![](data:image/png;base64,QUJD)\n",
+    ]  # fmt: skip
 
 
 def test_code_in_a_table_has_its_bars_alone(site: Path) -> None:
