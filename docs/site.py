@@ -67,7 +67,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """A page's text, its links as the site needs them."""
     source = {site: file for file, site in OUTSIDE.items()}.get(page.file.src_uri)
     source = source or f"docs/{page.file.src_uri}"
-    present = {file.src_uri for file in files.documentation_pages() + files.media_files()}
+    present = {file.src_uri for file in (*files.documentation_pages(), *files.media_files())}
     return links_in_site(markdown, source, page.file.src_uri, present)
 
 
