@@ -114,7 +114,7 @@ def evaluate_foreign(
     import_transformers()
     programs = pass_tasks(options)
     files = find_model(request.name, with_code=request.trust_remote_code)
-    config = _config(request, files)
+    config = recipe_of(request, files)
     if options.draws_given:
         check_draws({request.name: config.training}, options)
     model = load_foreign(
@@ -142,7 +142,7 @@ def evaluate_foreign(
     return MeasuredModel(files, files.digests(), model, data, fingerprint, answers)
 
 
-def _config(request: ForeignRequest, files: ModelFiles) -> RunConfig:
+def recipe_of(request: ForeignRequest, files: ModelFiles) -> RunConfig:
     """The text that the checkpoint is measured on, and its objective, as a recipe has them."""
     for one in request.data:
         if not one.startswith("data."):

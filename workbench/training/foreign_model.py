@@ -172,10 +172,17 @@ def load_foreign(
         vocab=Vocab(ids.n_tokens, ids.size, ids.mask_id, ids.bos_id),
         tokenizer=tokenizer,
         config=config,
-        step=0,
+        step=_step(files),
         trained_in=trained_in,
         always_bos=always_bos,
     )
+
+
+def _step(files: ModelFiles) -> int:
+    """The step of an export of ours, which is then seen through the noise of that step; else 0."""
+    ours = files.config.get("workbench")
+    step = ours.get("step") if isinstance(ours, dict) else None
+    return step if isinstance(step, int) else 0
 
 
 def _class_of(
