@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,28 @@ def record_checkpoint(
     """
     study = check_name(study or STUDY)
     read_study(results, study)
-    run = _run(checkpoint)
+    folder = RunFolder(results / "runs" / _run(checkpoint).run_id)
+    run = _run(_as_known(checkpoint, folder))
     check_folders(results, [run])
     check_writable(results)
     write_run(results, run)
-    record_evaluations(RunFolder(results / "runs" / run.run_id), None, numbers)
+    record_evaluations(folder, None, numbers)
     question = "How do published models score?"
     notes = join_study(results, study, [run.run_id], question, "measured by workbench eval")
     return run.run_id, [*notes, *ingest(results, run_ids=[run.run_id]).problems]
+
+
+def _as_known(checkpoint: Checkpoint, folder: RunFolder) -> Checkpoint:
+    """The checkpoint with the tokens that were given when it was measured before."""
+    if not folder.config_path.exists():
+        return checkpoint
+    before = folder.config_json()
+    known = {
+        "trained_tokens": before["derived"].get("total_tokens"),
+        "unique_tokens": before["config"]["data"].get("unique_tokens"),
+    }
+    missing = {name: value for name, value in known.items() if getattr(checkpoint, name) is None}
+    return replace(checkpoint, **missing)
 
 
 def _run(checkpoint: Checkpoint) -> ImportedRun:

@@ -50,16 +50,16 @@ def record_evaluations(
 ) -> list[dict[str, Any]]:
     """Append numbers of the checkpoint of a step to a run, and return the records.
 
-    An imported run has one checkpoint, its last, whose step is None; its numbers alone are
-    written. A run of another evaluation protocol has the present one in the numbers' estimators,
-    so that they are no part of its curves.
+    An imported run has one checkpoint, its last: its step is None, its place in training the
+    run's, and its numbers alone are written. A run of another evaluation protocol has the present
+    one in the numbers' estimators, so that they are no part of its curves.
 
     Raises:
         WorkbenchError: a file cannot be written.
     """
     document = run.config_json()
     marks = "" if step is None or run.protocol() == PROTOCOL else f"/protocol={PROTOCOL}"
-    place = _last(document["derived"]) if step is None else _place(document, step)
+    place = {"step": None} if step is None else _place(document, step)
     code = {"time": time.time(), "workbench": __version__, "git": revision()}
     records = []
     for evaluated in numbers:
@@ -83,12 +83,6 @@ def _place(document: dict[str, Any], step: int) -> dict[str, Any]:
     tokens = step * derived["tokens_per_step"]
     flops = derived["train_flops"] / derived["steps"] * step
     return {"step": step, "tokens": tokens, "epoch": tokens / unique, "flops": flops}
-
-
-def _last(derived: dict[str, Any]) -> dict[str, Any]:
-    """The end of a training of which not more is known than was given."""
-    names = {"tokens": "total_tokens", "epoch": "epochs", "flops": "train_flops"}
-    return {"step": None, **{name: derived.get(theirs) for name, theirs in names.items()}}
 
 
 def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:
