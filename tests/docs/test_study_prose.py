@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from workbench.cli import app
-from workbench.report.markdown import NOTES
+from workbench.report.study_notes import HEADINGS as NOTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTES_FILE = tomllib.loads((DOCS / "studies.toml").read_text())

@@ -106,6 +106,13 @@ def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> d
     return group | {key: keys.get(key) for key in differing}
 
 
-def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
-    """Sorts groups by parameters, then by unique tokens; unknown ones come first."""
-    return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
+def order_of(group: dict[str, Any]) -> tuple[Any, ...]:
+    """Sorts groups by parameters, then by unique tokens, unknown ones first; then by their other
+    keys: None first, then numbers, texts."""
+    values = [group[key] for key in sorted(group)]
+    return group["n_params"] or 0, group["unique_tokens"] or 0, [
+        (-1, 0.0, "") if value is None
+        else (0, float(value), "") if isinstance(value, int | float)
+        else (1, 0.0, str(value))
+        for value in values
+    ]  # fmt: skip

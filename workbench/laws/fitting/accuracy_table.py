@@ -1,6 +1,7 @@
 """A study's losses with an accuracy measured at the same points."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def accuracy_table(
     chosen.columns.update(
         {name: np.array(values, dtype=object) for name, values in columns.items()}
     )
-    return chosen
+    return replace(chosen, metric=metric, at="last" if at == "final" else at)
 
 
 def _chance_levels(results: Path, metric: str) -> dict[str, float]:

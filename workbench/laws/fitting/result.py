@@ -62,6 +62,7 @@ class Fit:
         return {
             "law": self.law,
             "objective_name": self.objective_name,
+            "fitted_to": None if self.table is None else self.table.described(),
             "n": self.n,
             "loss": self.loss,
             "huber_delta": self.huber_delta,

@@ -91,6 +91,9 @@ def study_table(
         columns=run_columns(
             results, curves, of_study, np.array([place[run_id] for run_id in frame["run_id"]], int)
         ),
+        metric=metric,
+        at="last" if at == "final" else at,
+        conditions=tuple(map(str, where)),
     )
 
 
