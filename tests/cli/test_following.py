@@ -3,16 +3,16 @@
 import csv
 import io
 import json
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.made_runs import MakeRun
-from workbench.cli import app
-from workbench.cli.following import _summaries
+from workbench.cli import app, following
+from workbench.cli.following import _fitting, _summaries
 from workbench.errors import InputError
 from workbench.running.status import status_rows
 from workbench.runs.folder import RunFolder
@@ -78,16 +78,16 @@ def test_status_takes_several_studies(study: Path, make_run: MakeRun) -> None:
 
 
 def test_watching_a_pipe_prints_what_changes_and_ends_with_the_runs(
-    study: Path, make_run: MakeRun
+    study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits = iter([lambda: None, lambda: finish()])
+
     def finish() -> None:
-        time.sleep(0.4)
         RunFolder(study / "runs" / "ab22").write_status(state="finished", step=400)
 
-    thread = threading.Thread(target=finish)
-    thread.start()
-    out = ask("status", "made", "--watch", "--every", "0.1", "--results", study)
-    thread.join()
+    clock = SimpleNamespace(sleep=lambda seconds: next(waits)())
+    monkeypatch.setattr(following, "time", clock)
+    out = ask("status", "made", "--watch", "--results", study)
     first, last = out.splitlines()
     assert first.startswith("made: 1 finished, 1 interrupted;")
     assert last == "2 runs have ended."
@@ -166,3 +166,24 @@ def test_a_log_is_followed_until_nobody_trains_the_run(study: Path) -> None:
             seen.append(next(lines))
             file.write("rd\nlast")
     assert [*seen, *lines] == ["first", "second", "third", "last"]
+
+
+def test_a_narrow_terminal_is_watched_with_fewer_columns() -> None:
+    row = {
+        "run_id": "a" * 12,
+        "objective": "ar",
+        "lr": 0.1,
+        "seed": 0,
+        "state": "interrupted",
+        "progress": "2 %",
+        "step": 10,
+        "tokens/s": 900.0,
+        "to go": "1 min 10 s",
+        "age": "9 s",
+    }
+    for width in (30, 60, 200):
+        (fitting,) = _fitting([row], width)
+        assert sum(3 + max(len(n), len(str(v))) for n, v in fitting.items()) < width
+    assert list(_fitting([row], 60)[0]) == ["run_id", "state", "progress", "to go"]
+    assert _fitting([row], 200) == [row]
+    assert _fitting([], 60) == []

@@ -1,6 +1,10 @@
 """How a study gets on: labels of any size, and a first estimate that leaves out the start."""
 
+from io import StringIO
+from types import SimpleNamespace
+
 import pytest
+from rich.console import Console
 
 from workbench.recipe import load_recipe
 from workbench.running import progress
@@ -48,3 +52,14 @@ def test_a_run_of_any_size_has_a_label(clock: list[float]) -> None:
     config = config.model_copy(update={"model": config.model.model_copy(update={"size": None})})
     for count, text in ((32_040, "32k"), (420, "420"), (1_250_000, "1.25M")):
         assert f" {text} U=12,800" in label("ab12", {"derived": {"n_params": count}}, config)
+
+
+@pytest.mark.parametrize("width", [50, 60, 140])
+def test_a_narrow_terminal_cuts_labels_and_no_numbers(width: int) -> None:
+    shown = Progress("study", {"a": RunView("a label " * 6, 400, RunStatus("running", step=3))})
+    shown._live = SimpleNamespace(console=Console(width=width))
+    out = StringIO()
+    Console(width=width, file=out).print(shown._table())
+    _, row = out.getvalue().splitlines()
+    assert {"running", "3/400"} <= set(row.split())
+    assert ("…" in row) == (width < 100)

@@ -17,6 +17,7 @@ from workbench.analysis.pairing import (
     finished_runs,
     make_pairs,
     mean_curve,
+    named_runs,
     seed_pairs,
 )
 from workbench.analysis.point_intervals import point_interval, seed_crossings
@@ -158,10 +159,7 @@ class _Question:
                 "challenger": pair.challenger[0].estimator,
             },
             "seeds": len({curve.seed for curve in compared.baseline}),
-            "runs": {
-                "baseline": [curve.run_id for curve in compared.baseline],
-                "challenger": [curve.run_id for curve in compared.challenger],
-            },
+            **named_runs(compared.baseline, compared.challenger),
             "unfinished": left_out,
             "imported": _imported(pair),
         }

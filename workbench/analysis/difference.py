@@ -18,7 +18,14 @@ from workbench.analysis.document_curves import (
     seeds_difference,
     stopped_at_best,
 )
-from workbench.analysis.pairing import Pair, Side, compared_pairs, finished_runs, side_name
+from workbench.analysis.pairing import (
+    Pair,
+    Side,
+    compared_pairs,
+    finished_runs,
+    named_runs,
+    side_name,
+)
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.analysis.taken_at import taken_at
 from workbench.errors import InputError
@@ -81,10 +88,7 @@ def differences(
                     "baseline": pair.baseline[0].estimator,
                     "challenger": pair.challenger[0].estimator,
                 },
-                "runs": {
-                    "baseline": [curve.run_id for curve in compared.baseline],
-                    "challenger": [curve.run_id for curve in compared.challenger],
-                },
+                **named_runs(compared.baseline, compared.challenger),
                 "unfinished": unfinished,
             }
         )

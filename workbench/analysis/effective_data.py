@@ -20,6 +20,7 @@ from workbench.analysis.effective_interval import interval_of
 from workbench.analysis.pairing import (
     Shared,
     Side,
+    named_runs,
     refuse_across_protocols,
     shared_groups,
     side_name,
@@ -147,6 +148,7 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
         "range": [float(axis[0]), float(axis[-1])],
         "baseline_values": [[u, v] for u, v in zip(axis.tolist(), values.tolist(), strict=True)],
         "seeds": len({curve.seed for curve in curves}),
+        **named_runs([c for of_budget in budgets.values() for c in of_budget], curves),
         "unfinished": [c.run_id for c in every if not c.finished],
         "imported": any(c.imported for c in every),
         "note": _note(reading, axis, question),

@@ -276,6 +276,18 @@ def finished_runs(pair: Pair) -> tuple[Pair, list[str]]:
     return pair, unfinished
 
 
+def named_runs(baseline: list[Curve], challenger: list[Curve]) -> dict[str, Any]:
+    """The runs behind an answer, as answers have them: "runs" and "run_seeds" of each side."""
+    sides = {"baseline": baseline, "challenger": challenger}
+    return {
+        "runs": {name: [curve.run_id for curve in curves] for name, curves in sides.items()},
+        "run_seeds": {
+            name: [curve.keys.get("training.seed") for curve in curves]
+            for name, curves in sides.items()
+        },
+    }
+
+
 def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
     """The mean over seeds, at the points that all of them have reached."""
     shortest = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]

@@ -112,7 +112,7 @@ def _cells(row: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
 def _is_interval(name: str, value: Any) -> bool:
     """Whether a cell has the ends of an interval, or lacks them: told by its name too."""
     if value is None:
-        return name.endswith("ci95")
+        return any(part.endswith("ci95") for part in name.split("."))
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2

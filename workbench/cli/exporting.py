@@ -34,14 +34,14 @@ def export_model(
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the weights.")] = Dtype.float32,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write a run's weights as safetensors, with a config.json and the tokenizer."""
+    """Write a run's model as a folder that transformers loads, with its tokenizer and a card."""
     from workbench.runs.studies import find_run
 
     folder = find_run(results, run)
     from workbench.training import export_model as exporting
 
     written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
-    print(f"{out}: the weights of run {folder.run_id} after step {written}.", file=sys.stderr)
+    print(f"{out}: the model of run {folder.run_id} after step {written}.", file=sys.stderr)
 
 
 @export_app.command("parquet")

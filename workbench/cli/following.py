@@ -68,13 +68,13 @@ def _with_varying(results: Path, rows: list[dict[str, Any]]) -> list[dict[str, A
 
 def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows as a table has them: short names, shares and durations, no empty columns."""
-    from workbench.cli.run_columns import share, short_names, time_text, without_empty
+    from workbench.cli.run_columns import share, short_names, size, time_text, without_empty
 
     hidden = {
         "objective", "seed", "state", "step", "steps", "progress", "tokens", "tokens_per_second",
-        "seconds_left", "age_seconds", "attempts", "varies", "run_id", "study", "error",
+        "seconds_left", "age_seconds", "attempts", "varies", "run_id", "study", "error", "n_params",
     }  # fmt: skip
-    several = len({row["study"] for row in rows}) > 1
+    several, sizes = (len({row[name] for row in rows}) > 1 for name in ("study", "n_params"))
     keys = short_names([row["varies"] for row in rows])
     names = list(dict.fromkeys(name for row in keys for name in row))
     table = [
@@ -82,6 +82,7 @@ def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "run_id": row["run_id"],
             **({"study": row["study"]} if several else {}),
             "objective": row["objective"],
+            **({"size": size(row["n_params"])} if sizes else {}),
             **{name: own.get(name) for name in names},
             "seed": row["seed"],
             "state": row["state"],
@@ -164,11 +165,28 @@ def _watch(results: Path, studies: tuple[str, ...], every: float, fmt: Format) -
     with Live(console=console(), auto_refresh=False) as live:
         while True:
             rows, over = look()
-            table = table_of(_for_people(_with_varying(results, rows)))
+            people = _for_people(_with_varying(results, rows))
+            table = table_of(_fitting(people, live.console.width))
             live.update(Group(table, Text("\n".join(_summaries(rows)))), refresh=True)
             if over:
                 return
             time.sleep(every)
+
+
+def _fitting(rows: list[dict[str, Any]], width: int) -> list[dict[str, Any]]:
+    """Rows with as many columns as fit beside each other; how far a run is goes last."""
+    from workbench.messages import pretty
+
+    kept = ("run_id", "state", "progress", "to go", "step", "seed", "objective")
+    names = list(rows[0]) if rows else []
+    order = [name for name in reversed(names) if name not in kept]
+    order += [name for name in reversed(kept) if name in names]
+    wide = {
+        name: 3 + max(len(name), *(len(pretty(row.get(name))) for row in rows)) for name in names
+    }
+    while order and sum(wide[name] for name in names) > width - 1:
+        names.remove(order.pop(0))
+    return [{name: row[name] for name in names} for row in rows]
 
 
 @app.command()

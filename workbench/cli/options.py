@@ -82,11 +82,12 @@ RunArgument = Annotated[
         metavar="RUN", help="A run id, or the beginning of one.", autocompletion=completing.runs
     ),
 ]
-RunsArgument = Annotated[
+ModelsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN...",
-        help="Run ids, or the beginnings of them.",
+        help="Run ids, or the beginnings of them; or models of Hugging Face, hf:FOLDER or "
+        "hf:org/name (extra `hf`).",
         autocompletion=completing.runs,
     ),
 ]

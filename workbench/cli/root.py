@@ -78,9 +78,11 @@ def main() -> NoReturn:
     except WorkbenchError as error:
         _fail(error, 1)
     except BrokenPipeError:
-        # The reader of our output has left: an error message would reach nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _nobody_reads()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as Typer and Rich end then, with 1
+            _nobody_reads()
+        raise
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
@@ -96,6 +98,12 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         sys.exit(1)
+    sys.exit(0)
+
+
+def _nobody_reads() -> NoReturn:
+    """End well: the reader of our output, such as `head`, has what it wanted and has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 

@@ -295,6 +295,8 @@ def score(result: Backtest, best_naive: Backtest) -> dict[str, Any]:
         }
     return {
         "objective": result.objective,
+        "metric": result.table.metric,
+        "at": result.table.at,
         "along": result.split.along,
         "train": result.split.train,
         "predictor": result.predictor,
@@ -364,6 +366,7 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "along": row["along"],
         "fitted": row["train"],
         "objective": row["objective"],
+        "values": " ".join(filter(None, (row.get("at"), row.get("metric")))) or None,
         "predictor": row["predictor"],
         "runs": f"{row['n_train']} for {row['n_test']}",
         "error (%)": percent(row["rmse_log"]),

@@ -115,20 +115,19 @@ class Progress:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        for column in ("run", "state"):
-            table.add_column(column, no_wrap=True)
+        views = self._shown()
+        table.add_column("run")  # where there is no room, it is the label that is cut
+        table.add_column("state", no_wrap=True)
         wide = self._live is None or self._live.console.width >= _ROOM_FOR_BARS
         if wide:
             table.add_column("bar", width=24)
         table.add_column("step", justify="right", no_wrap=True)
-        for view in self._shown():
+        for view in views:
+            label_text = Text(shown(view.label), no_wrap=True, overflow="ellipsis")
             bar = ProgressBar(total=view.steps, completed=view.status.step, width=24)
-            table.add_row(
-                Text(shown(view.label), overflow="ellipsis"),
-                Text(view.status.state),
-                *([bar] if wide else []),
-                f"{view.status.step}/{view.steps}",
-            )
+            bars = [bar] if wide else []
+            count = f"{view.status.step}/{view.steps}"
+            table.add_row(label_text, Text(view.status.state), *bars, count)
         return Group(Text(self._headline()), table)
 
     def _shown(self) -> list[RunView]:

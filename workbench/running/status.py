@@ -70,6 +70,7 @@ def _row(
         "run_id": folder.run_id,
         "study": study,
         "objective": training.get("objective"),
+        "n_params": document["derived"].get("n_params"),
         "seed": training.get("seed"),
         "state": status.state,
         "step": status.step,

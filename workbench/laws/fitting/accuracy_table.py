@@ -71,7 +71,7 @@ def accuracy_table(
     chosen.columns.update(
         {name: np.array(values, dtype=object) for name, values in columns.items()}
     )
-    return replace(chosen, metric=metric, at="last" if at == "final" else at)
+    return replace(chosen, metric=metric, at=at)
 
 
 def _chance_levels(results: Path, metric: str) -> dict[str, float]:

@@ -102,7 +102,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         options = replace(options, two_stage=False, fixed={**first, **options.fixed})
     problem = make_problem(law, table, options)
     needs = int(problem.free.sum())
-    checks = check_table(table, needs=needs, law=law)
+    checks = check_table(table, needs=needs, law=law, shared=bool(options.shared))
     options.report_stage("search")
     minima = search(problem, options)
     theta = minima[0].theta

@@ -92,7 +92,7 @@ def study_table(
             results, curves, of_study, np.array([place[run_id] for run_id in frame["run_id"]], int)
         ),
         metric=metric,
-        at="last" if at == "final" else at,
+        at=at,
         conditions=tuple(map(str, where)),
     )
 
