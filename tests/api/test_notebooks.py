@@ -61,9 +61,11 @@ def test_notebooks_are_stored_without_outputs() -> None:
         assert not any(cell["outputs"] or cell["execution_count"] for cell in cells(name)), name
 
 
-@pytest.mark.long
-@pytest.mark.training
-@pytest.mark.parametrize("name", NAMES)
+_MARKS = {"wandb-curves": [], "first-study": [pytest.mark.long, pytest.mark.training]}
+_IN_A_KERNEL = [pytest.param(n, marks=_MARKS.get(n, [pytest.mark.long])) for n in NAMES]
+
+
+@pytest.mark.parametrize("name", _IN_A_KERNEL)
 def test_a_notebook_runs_in_a_kernel(name: str, parameters: Any, tmp_path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
