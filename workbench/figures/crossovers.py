@@ -95,7 +95,7 @@ def crossover_figure(
         for lead, pair in zip(leads, pairs, strict=True) if lead is not None
     ]  # fmt: skip
     exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
-    data = pl.concat([*exact, *drawn], how="diagonal")
+    data = pl.concat([*exact, *drawn], how="diagonal_relaxed")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     notes = ["against the best so far (thin line), as if stopped in time"] if strict else []
     title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
