@@ -117,12 +117,14 @@ def _asking(
 ) -> Iterator[Callable[[], list[Evaluated]]]:
     """The tasks, made one after another, each to be asked once."""
     for name, task in likelihood_tasks(opened, options).items():
-        stages.doing(f"{name} of {opened.run.run_id} after step {opened.model.step}")
+        stages.doing(f"{name} of {' and '.join(opened.members)} after step {opened.model.step}")
         for note in task.notes:
             print(f"Note: {note}", file=sys.stderr)
         yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
     if VALIDATION in options.tasks:
-        stages.doing(f"{VALIDATION} of {opened.run.run_id} after step {opened.model.step}")
+        stages.doing(
+            f"{VALIDATION} of {' and '.join(opened.members)} after step {opened.model.step}"
+        )
         yield lambda: list(ask_validation(opened, options))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]

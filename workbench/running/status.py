@@ -1,7 +1,6 @@
 """How far runs are: what `workbench status` shows."""
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,10 @@ def _pace(
 
 def _trains_as(folder: RunFolder, document: dict[str, Any]) -> str | None:
     """Device, dtype, compiled or eager, as at the run's first start; None before that."""
-    with suppress(InputError, KeyError, TypeError):
+    try:
         compiled = document["config"]["training"].get("compile") is True
         started = started_as(folder.provenance_json(), compiled=compiled)
-        return None if started is None else str(started)
-    return None  # damaged: what else is known of the run is shown all the same
+    except (InputError, KeyError, TypeError):
+        # What else is known of the run is shown all the same.
+        return f"unknown: {folder.provenance_path.name} is damaged"
+    return None if started is None else str(started)
