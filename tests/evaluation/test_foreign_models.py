@@ -266,11 +266,17 @@ def test_what_cannot_be_measured_is_refused_by_name(
     strange = broken(models, tmp_path / "strange", "qwen3", model_type="strange")
     elsewhere = {"AutoModel": "somebody/else--modeling.Model"}
     borrowed = broken(models, tmp_path / "borrowed", "toy", auto_map=elsewhere)
+    kernel = {"attn_implementation": "somebody/kernel"}
+    computed = broken(models, tmp_path / "computed", "qwen3", text_config=kernel)
+    adapter = broken(models, tmp_path / "adapter", "qwen3")
+    (adapter / "adapter_config.json").write_text("{}")
     qwen3 = models / "qwen3"
     for arguments, words in (
         ([pickled, "--objective", "ar"], ["pytorch_model.bin, a pickle", "safetensors"]),
         ([headless, "--objective", "ar"], ["lm_head.weight", "would measure random ones"]),
         ([strange, "--objective", "ar"], ['model_type "strange"', "no modelling code"]),
+        ([computed, "--objective", "ar"], ['attn_implementation = "somebody/kernel"']),
+        ([adapter, "--objective", "ar"], ["adapter_config.json"]),
         ([borrowed, "--objective", "mdlm"], ["in another repository, somebody/else"]),
         ([qwen3, "--objective", "mdlm", "--mask-id", "9"], ["tokens to the right", "ar?"]),
         ([models / "toy", "--objective", "ar"], ["no AutoModelForCausalLM", "toy_diffusion"]),
