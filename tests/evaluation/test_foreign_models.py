@@ -174,7 +174,7 @@ def test_code_beside_the_weights_runs_only_where_it_is_trusted(
     from lm_eval.api.instance import Instance
 
     options = EvalOptions(("val_loss",), draws=4)
-    with pytest.raises(InputError, match=r"modeling_toy\.py, which is not run unless you trust it"):
+    with pytest.raises(InputError, match=r"modeling_toy\.py beside its weights, which is not run"):
         measure(models / "toy", "mdlm", options, tmp_path, corpus=str(corpus))
     measured = measure(
         models / "toy", "mdlm", options, tmp_path, corpus=str(corpus), data=DATA,
@@ -266,6 +266,8 @@ def test_what_cannot_be_measured_is_refused_by_name(
     strange = broken(models, tmp_path / "strange", "qwen3", model_type="strange")
     elsewhere = {"AutoModel": "somebody/else--modeling.Model"}
     borrowed = broken(models, tmp_path / "borrowed", "toy", auto_map=elsewhere)
+    ids = {"n_tokens": 300, "size": 304, "mask_id": 300, "bos_id": 9**9, "eod_id": 0}
+    forged = broken(models, tmp_path / "forged", "qwen3", workbench={"vocabulary": ids})
     kernel = {"attn_implementation": "somebody/kernel"}
     computed = broken(models, tmp_path / "computed", "qwen3", text_config=kernel)
     adapter = broken(models, tmp_path / "adapter", "qwen3")
@@ -276,6 +278,7 @@ def test_what_cannot_be_measured_is_refused_by_name(
         ([headless, "--objective", "ar"], ["lm_head.weight", "would measure random ones"]),
         ([strange, "--objective", "ar"], ['model_type "strange"', "no modelling code"]),
         ([computed, "--objective", "ar"], ['attn_implementation = "somebody/kernel"']),
+        ([forged, "--objective", "ar"], ["workbench.vocabulary.bos_id is 387420489", "304 ids"]),
         ([adapter, "--objective", "ar"], ["adapter_config.json"]),
         ([borrowed, "--objective", "mdlm"], ["in another repository, somebody/else"]),
         ([qwen3, "--objective", "mdlm", "--mask-id", "9"], ["tokens to the right", "ar?"]),

@@ -7,7 +7,7 @@ Shape suffixes: B sequences, L tokens a sequence, V vocabulary.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -151,7 +151,7 @@ def load_foreign(
             output_loading_info=True,
         )
         tokens = transformers.AutoTokenizer.from_pretrained(
-            files.folder, trust_remote_code=trusted, local_files_only=True
+            files.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
     except Exception as error:  # of its code, or of transformers
         raise InputError(
@@ -201,7 +201,7 @@ def _class_of(
             return name, False
     if code is not None:
         raise InputError(
-            f"{PREFIX}{files.name}: its network is its own code, {files.folder / code[1]}, "
+            f"{PREFIX}{files.name}: its network is code of its own, {code[1]} beside its weights, "
             "which is not run unless you trust it: read the file, and give --trust-remote-code."
         )
     raise InputError(
@@ -218,14 +218,17 @@ def _tokenizer(
     where, ours = f"{PREFIX}{files.name}", files.config.get("workbench")
     tokenizer = copy.copy(load_tokenizer(str(files.folder)))
     size, rows = _probe(model, where, objective), _rows(model)
-    if isinstance(ours, dict) and isinstance(ours.get("vocabulary"), dict):  # an export of ours
-        tokenizer.vocabulary = Vocabulary(**ours["vocabulary"])
+    if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
+        tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
         return tokenizer, True
-    eos, bos = (_first(getattr(theirs, f"{n}_token_id"), files.config, n) for n in ("eos", "bos"))
+    bos, eos = theirs.bos_token_id, theirs.eos_token_id
+    if bos is None and eos is None:
+        bos, eos = (_of_config(files.config, name) for name in ("bos", "eos"))
     first, last = eos if bos is None else bos, bos if eos is None else eos
     if first is None or last is None:
         raise InputError(f"{where}: its tokenizer has neither eos_token nor bos_token.")
-    mask = _first(mask_id if mask_id is not None else theirs.mask_token_id, files.config, "mask")
+    known = (mask_id, _of_config(files.config, "mask"), theirs.mask_token_id)
+    mask = next((one for one in known if one is not None), None)
     if objective == "mdlm":
         if mask is None:
             raise InputError(
@@ -250,9 +253,22 @@ def _tokenizer(
     return tokenizer, always
 
 
-def _first(given: Any, config: dict[str, Any], name: str) -> int | None:
-    """A special id, of several the first; of the tokenizer, or else of config.json."""
-    found = config.get(f"{name}_token_id") if given is None else given
+def _exported_ids(given: Any, most: int, where: str) -> Vocabulary:
+    names = {field.name for field in fields(Vocabulary)}
+    if not isinstance(given, dict) or given.keys() != names:
+        raise InputError(f"{where}: config.json: workbench.vocabulary is not that of an export.")
+    for name, value in given.items():
+        if type(value) is not int or not 0 <= value < most + (name in ("n_tokens", "size")):
+            raise InputError(
+                f"{where}: config.json: workbench.vocabulary.{name} is {value!r:.40}, and the "
+                f"model has {most} ids."
+            )
+    return Vocabulary(**given)
+
+
+def _of_config(config: dict[str, Any], name: str) -> int | None:
+    """A special id, of several the first."""
+    found = config.get(f"{name}_token_id")
     found = found[0] if isinstance(found, list) and found else found
     return found if isinstance(found, int) else None
 
