@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    Format,
+    FormatOption,
+    ModelsArgument,
+    ResultsOption,
+)
 from workbench.cli.root import app
-from workbench.messages import pairs
+from workbench.messages import pairs, whole_number
 
 if TYPE_CHECKING:
     from workbench.evaluation.foreign import MeasuredModel
@@ -16,14 +26,7 @@ if TYPE_CHECKING:
 
 @app.command("eval")
 def eval_(
-    run: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...",
-            help="Run ids, or the beginnings of them; or models of Hugging Face, hf:FOLDER or "
-            "hf:org/name (extra `hf`).",
-        ),
-    ],
+    run: ModelsArgument,
     tasks: Annotated[
         str,
         typer.Option(
@@ -71,14 +74,8 @@ def eval_(
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
-        ),
-    ] = "auto",
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="Programs written for each problem.")
     ] = 1,
@@ -247,9 +244,10 @@ def _step(checkpoint: str) -> int | None:
 
     if checkpoint == "last":
         return None
-    if not checkpoint.isdigit():
+    step = whole_number(checkpoint)
+    if step is None or step < 0:
         raise InputError(f"--checkpoint {checkpoint}: expected a step, or last.")
-    return int(checkpoint)
+    return step
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
@@ -257,7 +255,8 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    parts = [whole_number(part) for part in text.split(",")]
+    counts = tuple(part for part in parts if part is not None and part >= 0)
+    if len(set(counts)) < len(parts):
         raise InputError(f"{option} {text}: expected different whole numbers, such as 0,1,5.")
-    return tuple(int(part) for part in parts)
+    return counts

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench import stages
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.complete import RunCompleter
@@ -72,6 +73,7 @@ def evaluate_runs(
     groups = [runs] if together else [[run] for run in runs]
     steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
     for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
+        stages.doing(f"loading {' + '.join(run.run_id for run in group)}")
         opened = open_run(*group, step=at, device=device, dtype=dtype, threads=options.threads)
         answers = answers_of(opened, options, programs)
         if record:
@@ -115,10 +117,14 @@ def _asking(
 ) -> Iterator[Callable[[], list[Evaluated]]]:
     """The tasks, made one after another, each to be asked once."""
     for name, task in likelihood_tasks(opened, options).items():
+        stages.doing(f"{name} of {' and '.join(opened.members)} after step {opened.model.step}")
         for note in task.notes:
             print(f"Note: {note}", file=sys.stderr)
         yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
     if VALIDATION in options.tasks:
+        stages.doing(
+            f"{VALIDATION} of {' and '.join(opened.members)} after step {opened.model.step}"
+        )
         yield lambda: list(ask_validation(opened, options))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]

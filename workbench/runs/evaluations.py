@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from workbench import __version__
 from workbench.errors import WorkbenchError
 from workbench.metrics import PROTOCOL
 from workbench.runs.files import plain_file
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import Items, write_evaluated
 from workbench.runs.provenance import revision
+from workbench.version import __version__
 
 
 @dataclass(frozen=True)

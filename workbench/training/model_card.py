@@ -3,7 +3,6 @@
 from contextlib import suppress
 from typing import Any
 
-from workbench import __version__
 from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.recipe import objective_facts
@@ -12,6 +11,7 @@ from workbench.runs.studies import studies_of
 from workbench.store.read_records import deduplicated, read_records
 from workbench.training.hf_format import MODELLING_FILE
 from workbench.training.trained_model import RunModel
+from workbench.version import __version__
 
 _LOAD = """\
 import torch

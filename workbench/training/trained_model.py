@@ -17,6 +17,7 @@ from torchtitan.config import TORCH_DTYPE_MAP
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_same_tokenizer, load_tokenizer
 from workbench.errors import InputError
+from workbench.messages import choose
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.kernels import fused
 from workbench.recipe.plugins_used import check_plugins
@@ -258,8 +259,7 @@ def place_of(name: str) -> str:
     Raises:
         InputError: another name, or there is no GPU.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: expected auto, cpu or cuda.")
+    choose("--device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: there is no GPU here.")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
@@ -277,9 +277,7 @@ def compute_dtype(name: str, device: str, trained_in: str) -> torch.dtype:
     Raises:
         InputError: a type that is not known.
     """
-    if name not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"--dtype {name}: expected auto, float32 or bfloat16.")
-    if name == "auto":
+    if choose("--dtype", name, ("auto", "float32", "bfloat16")) == "auto":
         name = trained_in if device == "cuda" else "float32"
     return TORCH_DTYPE_MAP[name]
 
