@@ -20,10 +20,12 @@ from tests.evaluation.test_harness import files as files
 from workbench.cli import app
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
+from workbench.evaluation.complete import RunCompleter, Writing
 from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign, recipe_of
 from workbench.evaluation.harness import WorkbenchLM
 from workbench.evaluation.opened import EvalOptions, HarnessOptions, opened_model
 from workbench.evaluation.question_files import encode_pairs
+from workbench.generation.completion import encode
 from workbench.store import query
 from workbench.store.read_records import read_records
 from workbench.training.export_model import export_model
@@ -168,6 +170,19 @@ def harness_model(folder: Path, objective: str, **more: Any) -> WorkbenchLM:
     return WorkbenchLM(opened, draws=4)
 
 
+@pytest.mark.parametrize("name", ["qwen3", "llama"])
+def test_greedy_text_is_that_of_transformers(models: Path, name: str) -> None:
+    model = harness_model(models / name, "ar")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models / name)
+    given = tokenizer("def class return x", return_tensors="pt")["input_ids"]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(models / name)
+    expected = theirs.generate(given, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    prompt = encode(model.opened.model, "def class return x")
+    writing = Writing(12, temperature=0.0)
+    (ours,) = RunCompleter(model.opened.model).tokens(prompt, writing, count=1, first=0)
+    assert ours.tolist() == expected[0, given.shape[1] :].tolist()
+
+
 def test_code_beside_the_weights_runs_only_where_it_is_trusted(
     models: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -191,6 +206,9 @@ def test_code_beside_the_weights_runs_only_where_it_is_trusted(
     request = Instance("loglikelihood", {}, ("def class", "\n"), 0, ("t", 0, 1))
     ((nll, _),) = model.loglikelihood([request])
     assert nll == pytest.approx(float(log_p), rel=1e-5)
+    prompt, writing = encode(model.opened.model, "def class"), Writing(12, temperature=1.0)
+    (text,) = RunCompleter(model.opened.model).tokens(prompt, writing, count=1, first=0)
+    assert len(text) == 12
 
 
 DATA = ("data.document=blank-line", "data.validation_tokens=2048", "data.seq_len=32")
