@@ -148,6 +148,21 @@ def test_a_model_scores_as_lm_eval_s_own_does(
     assert 0 < theirs["local_hellaswag_acc"] < 1
 
 
+def test_logits_of_a_few_places_are_made_where_no_more_is_done_to_them(
+    models: Path, tmp_path: Path
+) -> None:
+    for name in ("qwen3", "gpt2", "llama"):
+        assert harness_model(models / name, "ar").opened.model.model.in_parts
+    assert not harness_model(models / "toy", "mdlm").opened.model.model.in_parts
+    bounded = broken(models, tmp_path / "cohere", "qwen3")
+    config = transformers.CohereConfig(
+        vocab_size=304, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=2, logit_scale=0.5, max_position_embeddings=128,
+    )  # fmt: skip
+    transformers.CohereForCausalLM(config).save_pretrained(bounded)
+    assert not harness_model(bounded, "ar").opened.model.model.in_parts
+
+
 def test_a_model_whose_tokenizer_puts_bos_before_a_text_has_it_there(models: Path) -> None:
     pytest.importorskip("accelerate")
     from lm_eval.api.instance import Instance

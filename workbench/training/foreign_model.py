@@ -3,7 +3,7 @@
 transformers makes the network. What it can do by itself runs no code of the checkpoint; a modelling
 file that lies beside the weights is imported only where the user trusts it.
 
-Shape suffixes: B sequences, L tokens a sequence, V vocabulary.
+Shape suffixes: B sequences, L tokens a sequence.
 """
 
 import copy
@@ -11,14 +11,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchtitan.config import TORCH_DTYPE_MAP
 
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.data.vocabulary import Vocabulary
 from workbench.errors import InputError
-from workbench.recipe import RunConfig, objective_facts
+from workbench.recipe import RunConfig
 from workbench.training.foreign_files import PREFIX, ModelFiles
+from workbench.training.foreign_network import ForeignNetwork, input_ids, probe
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective, Vocab
 from workbench.training.trained_model import RunModel, compute_dtype, place_of
@@ -31,19 +32,6 @@ _CLASSES = {
 }
 LONGEST = 2048
 """Tokens of context where none are asked for, of models that take more."""
-
-
-class ForeignNetwork(nn.Module):
-    """A model of transformers: tokens [B, L] to logits [B, L, V]."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, tokens_BL: Tensor) -> Tensor:
-        made = self.network(input_ids=tokens_BL)
-        logits: Tensor = made.logits if hasattr(made, "logits") else made[0]
-        return logits
 
 
 class WithoutBos(Autoregressive):
@@ -217,7 +205,7 @@ def _tokenizer(
     """The tokenizer with the model's special ids, and whether BOS comes before every text."""
     where, ours = f"{PREFIX}{files.name}", files.config.get("workbench")
     tokenizer = copy.copy(load_tokenizer(str(files.folder)))
-    size, rows = _probe(model, where, objective), _rows(model)
+    size, rows = probe(model, where, objective), input_ids(model)
     if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
         tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
         return tokenizer, True
@@ -271,31 +259,3 @@ def _of_config(config: dict[str, Any], name: str) -> int | None:
     found = config.get(f"{name}_token_id")
     found = found[0] if isinstance(found, list) and found else found
     return found if isinstance(found, int) else None
-
-
-def _rows(model: ForeignNetwork) -> int:
-    return int(model.network.get_input_embeddings().weight.shape[0])
-
-
-@torch.no_grad()
-def _probe(model: ForeignNetwork, where: str, objective: str) -> int:
-    """The size of the vocabulary that a model predicts.
-
-    Raises:
-        InputError: it looks to the right, and the objective does not, or the other way round.
-    """
-    device = next(model.parameters()).device
-    few = min(_rows(model), 1000)
-    tokens_BL = torch.arange(16, device=device).expand(2, -1) * 7 % few
-    tokens_BL = torch.cat([tokens_BL, torch.tensor([[1], [few - 1]], device=device)], dim=1)
-    logits_BLV = model(tokens_BL).float()
-    first, second = logits_BLV[:, :-1]
-    to_the_right = not torch.allclose(first, second, rtol=1e-4, atol=1e-5)
-    if to_the_right == objective_facts(objective).causal:
-        seen = "depend" if to_the_right else "do not depend"
-        other = "mdlm" if to_the_right else "ar"
-        raise InputError(
-            f"{where}: --objective {objective}, and its predictions {seen} on the tokens to the "
-            f"right. Is it a model for --objective {other}?"
-        )
-    return int(logits_BLV.shape[-1])
