@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from workbench import stages
 from workbench.data import PreparedData
 from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
@@ -118,6 +119,7 @@ def evaluate_foreign(
         )
     import_transformers()
     programs = pass_tasks(options)
+    stages.doing(f"loading {request.name}")
     files = find_model(request.name, with_code=request.trust_remote_code)
     config = recipe_of(request, files)
     if options.draws_given:
@@ -145,6 +147,7 @@ def evaluate_foreign(
     if not used:
         data = {"seq_len": config.data.seq_len}
     fingerprint = used[0].fingerprint if used else None
+    stages.doing(f"digests of {request.name}")
     return MeasuredModel(files, files.digests(), model, data, fingerprint, answers)
 
 
