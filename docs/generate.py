@@ -33,6 +33,7 @@ TABLES = {
     "[compare]": "CompareConfig",
     "[launcher.local]": "LocalConfig",
     "[launcher.slurm]": "SlurmConfig",
+    "[tracking]": "TrackingConfig",
 }
 SWEEP = """## `[sweep]`
 

@@ -6,8 +6,8 @@ import altair as alt
 import polars as pl
 
 from workbench.figures.axes import log_axis
+from workbench.figures.figure import Figure
 from workbench.figures.theme import (
-    Figure,
     finished,
     group_text,
     heading,

@@ -11,6 +11,7 @@ from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
 from workbench.analysis.run_keys import identity
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
+from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.points import POINTS, thinned
@@ -18,7 +19,6 @@ from workbench.figures.theme import (
     AXIS_TITLES,
     INK,
     OTHERS,
-    Figure,
     Style,
     finished,
     group_text,

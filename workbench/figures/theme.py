@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 import altair as alt
@@ -12,9 +12,6 @@ import polars as pl
 
 from workbench.messages import csv_cell, pretty
 from workbench.recipe.objectives import BASELINE, CHALLENGER
-
-if TYPE_CHECKING:
-    from workbench.figures.paper import Paper
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()
@@ -42,56 +39,6 @@ class SIZES:
     """Font sizes in pixels of a screen; on paper they are scaled together (see `figures.paper`)."""
 
     label, text, title, heading = 11, 12, 13, 15
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with the data that it draws, one row a mark."""
-
-    chart: alt.TopLevelMixin
-    data: pl.DataFrame
-    title: str
-    caption: tuple[str, ...] = ()
-    """What the chart leaves to its caption, where it was made for paper."""
-    paper: "Paper | None" = None
-    """What it was made for, by `on_paper`; files then have its true size."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The chart as Vega-Lite, validated."""
-        return self.chart.to_dict()
-
-    def to_json(self) -> str:
-        return self.chart.to_json()
-
-    def on_paper(self, **options: Any) -> "Figure":
-        """The figure made for print.
-
-        Args:
-            options: width ("column", "page" or inches), font_size (points), font ("sans", "serif"
-                or a name), title (True or False) and labels ("direct" or "legend"): see
-                `figures.paper.Paper`.
-
-        Raises:
-            InputError: a value that no figure has, or no room for the figure.
-        """
-        from workbench.figures.paper import Paper
-        from workbench.figures.saving import for_paper
-
-        return for_paper(self, Paper.of(**options))
-
-    def save(self, path: str | Path, *, save_data: bool = False) -> Path:
-        """Write the figure as .svg, .png, .pdf, .html or .json, by its suffix; the file's path.
-
-        Args:
-            save_data: write the data behind it as .csv beside it too.
-
-        Raises:
-            InputError: another suffix, or a file that cannot be written.
-        """
-        from workbench.figures.saving import save
-
-        save(self, Path(path), save_data=save_data)
-        return Path(path)
 
 
 @dataclass(frozen=True)

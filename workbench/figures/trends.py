@@ -12,13 +12,13 @@ from workbench.analysis.trends import power_law_trend
 from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.bounds import bounded_marks, places_of
+from workbench.figures.figure import Figure
 from workbench.figures.theme import (
     AXIS_TITLES,
     FAINT,
     KEY_NAMES,
     OTHERS,
     SHAPES,
-    Figure,
     Style,
     finished,
     group_text,

@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench import __version__
 from workbench.figures import Paper, for_paper
-from workbench.figures.saving import svg_of
+from workbench.figures.figure import svg_of
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report
