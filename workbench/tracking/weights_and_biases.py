@@ -5,10 +5,11 @@ from pathlib import Path
 
 import wandb
 from wandb.proto import wandb_internal_pb2
-from wandb.sdk.internal.datastore import DataStore
 
+from workbench.errors import InputError
 from workbench.recipe.tracking import TrackingConfig
 from workbench.tracking.tracker import Tracked
+from workbench.tracking.wandb_records import WandbFile
 
 
 class Tracker:
@@ -51,12 +52,10 @@ def _last_written(folder: Path, run_id: str) -> int:
     """The last step in files that earlier starts of the run left, 0 without any."""
     steps = [0]
     for path in folder.glob(f"*run-*-{run_id}/run-{run_id}.wandb"):
-        store = DataStore()
-        store.open_for_scan(str(path))
-        with suppress(AssertionError, OSError):  # where a process was killed as it wrote
-            while (data := store.scan_data()) is not None:
+        with suppress(InputError):  # of no use to W&B either
+            for content in WandbFile(path).records():
                 record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
-                record.ParseFromString(data)
+                record.ParseFromString(content)
                 if record.WhichOneof("record_type") == "history":
                     steps.append(record.history.step.num)
     return max(steps)
