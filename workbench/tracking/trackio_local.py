@@ -16,12 +16,14 @@ class Tracker:
             group=tracked.study or None,
             config=tracked.config,
             resume="allow",
+            auto_log_gpu=False,
+            auto_log_cpu=False,
         )
         self.last_step = _last_written(settings.project, tracked.run_id)
 
     def write(self, step: int, time: float, values: dict[str, float]) -> None:
         """See `Tracker`."""
-        trackio.log({**values, "time": time}, step=step)
+        trackio.log(values, step=step)  # its own time is that of the call
 
     def close(self, *, finished: bool) -> None:
         """See `Tracker`."""
