@@ -2,11 +2,13 @@
 
 recipe-reference.md has every key of a recipe, from the JSON Schema that `workbench schema` prints.
 commands.md has every command, argument and option, from the command line itself.
+api.md has every public name of `import workbench`, from its docstring (api_reference.py).
 store.md has every table and column, from the schema of the store.
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -20,6 +22,10 @@ from workbench.store.schema import TABLES as STORE_TABLES
 from workbench.store.schema import VIEWS
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from api_reference import api_reference  # noqa: E402
+
 NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
 # The tables of a recipe: what stands in brackets, and the name of its part of the schema.
 TABLES = {
@@ -48,7 +54,7 @@ together.
 |---|---|---|---|---|
 | `"TABLE.KEY"` | list | one value | values of that key | Values that the runs take in turn. |
 | `zip` | list of tables | none | lists of one length | `[[sweep.zip]]`: values that go in pairs. |
-| `exclude` | list of tables | none | keys, values | `[[sweep.exclude]]`: combinations to omit. |
+| `exclude` | list of tables | none | swept values | `[[sweep.exclude]]`: what to omit; lists too. |
 """
 
 
@@ -230,6 +236,9 @@ def command_reference() -> str:
     lines = ["# Commands", "", NOTE, ""]
     lines += [
         "`workbench --debug COMMAND` shows tracebacks, `workbench --version` the version.",
+        "`workbench --install-completion` lets your shell complete commands, options, studies,",
+        "runs, recipes and metrics. A run may be named by the beginning of its id. Whole numbers",
+        "may be written `2e9` or `1_000`.",
         "",
         *PLACEHOLDERS,
         "",
@@ -270,6 +279,7 @@ def pages() -> dict[str, str]:
     return {
         "recipe-reference.md": recipe_reference(),
         "commands.md": command_reference(),
+        "api.md": api_reference(NOTE),
         "store.md": store_reference(),
     }
 

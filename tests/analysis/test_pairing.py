@@ -22,10 +22,10 @@ from workbench.analysis.pairing import (
     finished_runs,
     make_pairs,
     mean_curve,
+    parse_side,
     seed_pairs,
 )
 from workbench.analysis.run_keys import distinguishing_keys
-from workbench.cli.options import side
 from workbench.errors import InputError
 from workbench.figures import crossover_figure
 from workbench.figures.crossovers import side_text
@@ -202,13 +202,13 @@ def test_a_side_that_no_stored_run_has_is_refused_with_what_they_have(
 
 def test_a_list_is_a_side_of_the_command_line_too() -> None:
     given = 'training.objective=["mdlm", "block"],training.betas=[[0.9, 0.95]],model.dropout=0.0'
-    assert side("--challenger", given) == {
+    assert parse_side("--challenger", given) == {
         "training.objective": ["mdlm", "block"],
         "training.betas": [[0.9, 0.95]],
         "model.dropout": 0.0,
     }
     with pytest.raises(InputError, match="--challenger 1: expected COLUMN OP VALUE"):
-        side("--challenger", "model.dropout=0.0,1")
+        parse_side("--challenger", "model.dropout=0.0,1")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.figures.test_figures import also, study
 from tests.made_runs import MakeRun
 from workbench.analysis.config_diff import configuration_diff
 from workbench.analysis.curves import load_curves
@@ -32,7 +31,6 @@ from workbench.figures.theme import COLOURS, OTHERS, palette
 from workbench.planning.flops import named_shape
 from workbench.store import ingest
 
-__all__ = ["also", "study"]
 UNIQUE = "data.unique_tokens"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from workbench.store import keep_fits, query
+from workbench.store import keep_backtests, keep_fits, query
 
 
 def fit(law: str, at: str | None, value: float, **more: Any) -> dict[str, Any]:
@@ -11,8 +11,8 @@ def fit(law: str, at: str | None, value: float, **more: Any) -> dict[str, Any]:
     return {"law": law, "objective_name": "ar", "fitted_to": values, "value": value} | more
 
 
-def stored(results: Path) -> set[float]:
-    frame = query(results, "SELECT (result->>'$.value')::DOUBLE AS value FROM fits")
+def stored(results: Path, table: str = "fits") -> set[float]:
+    frame = query(results, f"SELECT (result->>'$.value')::DOUBLE AS value FROM {table}")
     return set(frame["value"].to_list())
 
 
@@ -33,3 +33,18 @@ def test_a_fit_of_unknown_values_gives_way_to_any_of_its_law(tmp_path: Path) -> 
     keep_fits(tmp_path, "s", [fit("a", None, 1), fit("b", None, 2)])
     keep_fits(tmp_path, "s", [fit("a", "best", 3)])
     assert stored(tmp_path) == {2, 3}
+
+
+def backtest(at: str | None, value: float) -> dict[str, Any]:
+    row = {"along": "size", "train": "n_params < 10", "objective": "ar", "predictor": "p"}
+    return row | ({} if at is None else {"at": at, "metric": "val_loss"}) | {"value": value}
+
+
+def test_a_backtest_takes_the_place_of_one_of_the_same_values(tmp_path: Path) -> None:
+    keep_backtests(tmp_path, "s", [backtest(None, 1)])
+    keep_backtests(tmp_path, "s", [backtest("last", 2)])
+    assert stored(tmp_path, "backtests") == {2}, "of the first one it is not known of what it is"
+    keep_backtests(tmp_path, "s", [backtest("best", 3)])
+    assert stored(tmp_path, "backtests") == {2, 3}
+    keep_backtests(tmp_path, "s", [backtest("last", 4)])
+    assert stored(tmp_path, "backtests") == {3, 4}

@@ -65,8 +65,9 @@ def _text(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
-    """The keys that distinguish configurations: those that differ and follow from no other.
+def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that differ among configurations, seeds among them, sorted but for unique tokens
+    and parameters, which come first.
 
     A key that some objectives do not have counts only if it differs among those that have it: a
     noise schedule distinguishes two diffusion runs, not diffusion from AR.
@@ -82,7 +83,12 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         return len(having) > 1
 
     named = [*ALWAYS_NAMED, *differing_keys(configurations)]
-    differing = [key for key in named if differs(key)]
+    return [key for key in named if differs(key)]
+
+
+def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that distinguish configurations: those that vary and follow from no other."""
+    differing = varying_keys(configurations)
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)

@@ -4,34 +4,32 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
+    AgainstOption,
+    AtOption,
     Axis,
+    AxisOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OverOption,
     SideOption,
     SourceOption,
-    side,
+    StudiesArgument,
+    StudyArgument,
 )
 from workbench.cli.root import app
 
-StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
-FigureOption = Annotated[
-    Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-]
-OverOption = Annotated[
-    str,
-    typer.Option(
-        "--over", help="What intervals run over: seeds+documents, seeds alone, or documents alone."
-    ),
-]
-DataOption = Annotated[
-    bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-]
+if TYPE_CHECKING:
+    from workbench.figures import Paper
 
 
 def _say(lines: Iterable[str | None]) -> None:
@@ -41,10 +39,11 @@ def _say(lines: Iterable[str | None]) -> None:
 
 
 @app.command()
+@with_paper
 def crossover(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -54,90 +53,76 @@ def crossover(
         ),
     ] = None,
     over: OverOption = "seeds+documents",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    against: AgainstOption = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
-    from workbench.analysis.crossover import bound_note, crossovers, table_row
-    from workbench.analysis.interval_notes import definition_notes, notes_of
+    from workbench.analysis.crossover import table_row
     from workbench.analysis.table_rows import trend_table_row
-    from workbench.analysis.trends import crossover_trends
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_crossovers
 
-    sides = side("--baseline", baseline), side("--challenger", challenger)
-    rows = crossovers(
-        results,
-        study,
+    asked = Results(results).study(study)
+    answer = asked.crossovers(
         metric,
-        str(axis),
-        *sides,
+        axis.value,
         definition=definition,  # type: ignore[arg-type]
         over=over,  # type: ignore[arg-type]
+        baseline=baseline,
+        challenger=challenger,
+        save=True,
     )
-    trends = crossover_trends(rows, against) if against else []
-    try:
-        if over == "seeds+documents" and sides == (None, None):
-            keep_crossovers(results, rows)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
+    rows = answer.document
+    trends = answer.trends(against).document if against else []
     if figure is not None:
         from workbench import figures
 
-        figures.save(
+        drawn = (
             figures.crossover_trend_figure(rows, trends)
             if against
-            else figures.crossover_figure(results, study, metric, str(axis), rows),
-            figure,
-            save_data=with_data,
+            else figures.crossover_figure(results, study, metric, str(axis), rows)
         )
+        write_figure(drawn, figure, with_data=with_data, paper=paper)
     if against:
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
-    _say([*definition_notes(rows), *notes_of(rows), note and f"Note: {note}"])
+    _say(answer.notes)
 
 
 @app.command("outcomes")
 def outcomes_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show the best and the last value of each configuration, over its seeds."""
-    from workbench.analysis.outcomes import (
-        outcome_notes,
-        outcome_table,
-        outcome_table_row,
-        outcomes,
-    )
+    from workbench.analysis.outcomes import outcome_table, outcome_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = outcomes(results, study, metric, over=over)  # type: ignore[arg-type]
+    answer = Results(results).study(study).outcomes(metric, over=over)  # type: ignore[arg-type]
+    rows = answer.document
     if fmt != Format.table:  # programs get the same columns always
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    _say(outcome_notes(rows))
+    _say(answer.notes)
 
 
 @app.command("difference")
 def difference_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="What to compare.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's last or best value.")] = "last",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "last",
     estimator: Annotated[
         str | None,
         typer.Option(
@@ -151,42 +136,35 @@ def difference_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
-    from workbench.analysis.crossover import bound_note
-    from workbench.analysis.difference import difference_table_row, differences
-    from workbench.analysis.interval_notes import notes_of
+    from workbench.analysis.difference import difference_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = differences(
-        results,
-        study,
+    asked = Results(results).study(study)
+    answer = asked.difference(
         metric,
         at,  # type: ignore[arg-type]
         estimator=estimator,
-        baseline=side("--baseline", baseline),
-        challenger=side("--challenger", challenger),
+        baseline=baseline,
+        challenger=challenger,
         over=over,  # type: ignore[arg-type]
     )
+    rows = answer.document
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
-    _say(notes_of(rows))
-    used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
-    print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
-    if ("loss" in metric or "bpb" in metric) and bound_note(rows):
-        print(
-            "Note: NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as "
-            "good as shown here.",
-            file=sys.stderr,
-        )
+    _say(answer.notes)
 
 
 @app.command("effective-data")
+@with_paper
 def effective(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "best",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
@@ -197,22 +175,23 @@ def effective(
 
     rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
     if figure is not None:
-        from workbench.figures import effective_data_figure, save
+        from workbench.figures import effective_data_figure
 
-        save(effective_data_figure(rows), figure, save_data=with_data)
+        write_figure(effective_data_figure(rows), figure, with_data=with_data, paper=paper)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
     _say([*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)])
 
 
 @app.command()
+@with_paper
 def overfitting(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    metric: MetricOption = "val_loss",
+    against: AgainstOption = None,
     results: SourceOption = RESULTS,
+    figure: FigureOption = None,
+    with_data: DataOption = False,
+    paper: "Paper | None" = None,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show at which epoch each configuration starts to overfit."""
@@ -221,6 +200,10 @@ def overfitting(
     from workbench.cli.output import emit
 
     rows = overfitting_onset(results, study, metric)
+    if figure is not None:
+        from workbench.figures import onset_figure
+
+        write_figure(onset_figure(rows), figure, with_data=with_data, paper=paper)
     if against:
         trends = onset_trends(rows, against)
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
@@ -238,8 +221,8 @@ class Aim(StrEnum):
 @app.command("next")
 def next_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     aim: Annotated[
         Aim, typer.Option("--for", help="A sharper crossover, or a surer scaling law.")
     ] = Aim.crossover,
@@ -277,9 +260,9 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
     from workbench.laws.design import choice_row
     from workbench.planning.plan import plan_study
     from workbench.recipe import load_recipe_text
-    from workbench.report.content import head_of
+    from workbench.store.studies import study_head
 
-    recipe = load_recipe_text(head_of(results, study)["recipe"] or "", f"study {study}")
+    recipe = load_recipe_text(study_head(results, study)["recipe"] or "", f"study {study}")
     planned = plan_study(recipe, results)
     limit = planned.total_train_flops if budget is None else budget
     choices, _, errors = choose(planned, results, limit, metric=metric)
@@ -294,8 +277,9 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 
 
 @app.command()
+@with_paper
 def report(
-    study: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies.")],
+    study: StudiesArgument,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The .html or .md to write. Default: STUDY.html."),
@@ -313,6 +297,7 @@ def report(
             "--renew", help="Renew these studies in the .md that is there, and keep its others."
         ),
     ] = False,
+    paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
 ) -> None:
     """Write a study as one HTML file that opens without a network, or several as Markdown."""
@@ -321,11 +306,14 @@ def report(
     from workbench.report.write import write_report
 
     if out is not None and out.suffix == ".md":
-        written = write_markdown(results, study, out, metrics=metric, notes=notes, renew=renew)
+        written = write_markdown(
+            results, study, out, metrics=metric, notes=notes, renew=renew, paper=paper
+        )
         print(written)
         return
     if len(study) > 1 or notes is not None or renew:
         raise InputError(
             "several studies, --notes and --renew are for Markdown: give --out FILE.md."
         )
-    print(write_report(results, study[0], out or Path(f"{study[0]}.html"), metrics=metric))
+    out = out or Path(f"{study[0]}.html")
+    print(write_report(results, study[0], out, metrics=metric, paper=paper))

@@ -20,7 +20,9 @@ from workbench.figures.law_fits import (
 )
 from workbench.figures.learning_curves import curves_figure
 from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
-from workbench.figures.theme import Figure, save
+from workbench.figures.paper import Paper
+from workbench.figures.saving import for_paper, save
+from workbench.figures.theme import Figure
 from workbench.figures.trends import crossover_trend_figure, effective_data_figure
 
 
@@ -54,12 +56,14 @@ FIGURES: dict[str, Entry] = {
 __all__ = [
     "FIGURES",
     "Figure",
+    "Paper",
     "backtest_figure",
     "contour_figure",
     "crossover_figure",
     "crossover_trend_figure",
     "curves_figure",
     "effective_data_figure",
+    "for_paper",
     "generation_flops_figure",
     "isoflop_figure",
     "loss_against_accuracy_figure",

@@ -11,7 +11,7 @@ import polars as pl
 from workbench.analysis.curves import load_curves
 from workbench.analysis.run_keys import UNIQUE, identity
 from workbench.errors import InputError
-from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
 from workbench.figures.learning_curves import (
     HEIGHT,
     WIDTH,
@@ -58,7 +58,8 @@ def put_together_figure(
         raise InputError(f"no run has the key {key}.")
     values = sorted({json.dumps(f.keys.get(key)) for f in every}, key=by_number)
     labels = [group_text({key: json.loads(value)}) for value in values]
-    span = np.concatenate([family.frame["x"].to_numpy() for family in every])
+    begin, span = _span(every)
+    levels = np.concatenate([begin.values(family.frame, "value") for family in every])
     panels, parts = [], []
     for objective in styles_of(family.objective for family in every):
         members = [family for family in every if family.objective == objective]
@@ -66,11 +67,19 @@ def put_together_figure(
         shades = _shades(colour_of(objective), len(labels))
         if key in (UNIQUE, "unique_tokens"):
             shades.reverse()
-        panels.append(_shaded(rows, metric, axis, span, labels, shades, members[0].series(metric)))
+        title = members[0].series(metric)
+        panels.append(_shaded(rows, metric, axis, span, levels, labels, shades, title))
         parts.append(rows)
     chart = alt.concat(*panels, columns=3).resolve_scale(color="independent", y="shared")
-    chart = chart.properties(title=heading(f"{study}: {metric}, put together"))
+    chart = chart.properties(title=heading(f"{study}: {metric}, put together", begin.note(axis)))
     return Figure(finished(chart), pl.concat(parts), f"{study}: {metric}, put together")
+
+
+def _span(every: list[Family]) -> tuple[Beginning, np.ndarray]:
+    """Where the axis of curves begins, and every place that it has."""
+    places = [family.frame["x"].to_numpy() for family in every]
+    begin = beginning(places)
+    return begin, begin.inside(np.concatenate(places))
 
 
 def _shaded(
@@ -78,6 +87,7 @@ def _shaded(
     metric: str,
     axis: str,
     span: np.ndarray,
+    levels: np.ndarray,
     labels: list[str],
     shades: list[str],
     title: str,
@@ -90,10 +100,10 @@ def _shaded(
         scale=alt.Scale(domain=[label for label, _ in own], range=[shade for _, shade in own]),
     )  # fmt: skip
     x = log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
-    y = linear_axis("value:Q", metric_title(metric))
+    y = linear_axis("value:Q", metric_title(metric), levels)
     return (
         alt.Chart(numbered(rows).select("x", "value", "label", "curve"))
-        .mark_line(strokeWidth=2)
+        .mark_line(strokeWidth=2, clip=True)
         .encode(x, y, colour, alt.Detail("curve:N"))
         .properties(width=WIDTH, height=HEIGHT, title=title)
     )
@@ -125,6 +135,7 @@ def paper_arrangement_figure(
     differing = distinguishing_keys(every)
     published = {} if study == reference else _published(results, reference, metrics, axis)
     legend = Legend(every, [])
+    spans = {metric: _span(members) for metric, members in loaded.items()}
     panels, parts = [], []
     for group in _groups(every, differing):
         name = group_text(group)
@@ -136,8 +147,7 @@ def paper_arrangement_figure(
             rows = point_rows(members, [], metric).with_columns(
                 panel=pl.lit(name), published=pl.lit(False)
             )
-            span = np.concatenate([f.frame["x"].to_numpy() for f in loaded[metric]])
-            made = panel(rows, metric, axis, name, legend, span)
+            made = panel(rows, metric, axis, name, legend, spans[metric][1])
             behind = [f for f in published.get(metric, []) if _same_data(f, members[0])]
             parts.append(rows)
             if behind:
@@ -149,6 +159,7 @@ def paper_arrangement_figure(
             panels.append(made)
     data = pl.concat(parts)
     notes = measures(loaded)
+    notes += dict.fromkeys(note for begin, _ in spans.values() for note in begin.note(axis))
     if data["published"].any():
         notes.append("faint and broad: published curves, as far as they lie near")
     # Groups of a single metric would make one long column.

@@ -1,12 +1,19 @@
 """Axes: logarithms with labels that people read, and units in titles."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import numpy as np
+import polars as pl
 
 from workbench.analysis.curves import Floats
+from workbench.figures.theme import place_text
 from workbench.metrics import unit
+
+_STRETCH = 0.25
+"""The share of a logarithmic axis that the way to a curve's second point may take."""
 
 # 12.8k, 1M, 10B; FLOPs, and whatever is as large, as 1e20.
 _POWER = "replace(format(datum.value, '.2~e'), '+', '')"
@@ -35,18 +42,21 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
             break
     while len(ticks) > most:
         ticks = ticks[::2]
-    return ticks if len(ticks) >= 2 else even_ticks(low, high, most)
+    if len(ticks) >= 3 or (len(ticks) == 2 and high >= 10 * low):
+        return ticks
+    even = even_ticks(low, high, most)
+    return even if len(even) > len(ticks) else ticks
 
 
 def even_ticks(low: float, high: float, most: int) -> list[float]:
-    """Evenly spaced round numbers between two bounds, at most about `most`."""
-    rough = (high - low) / (most - 1)
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(float(s * power) for s in (1, 2, 5, 10) if s * power >= rough)
-    first = np.ceil(low / step)
-    count = int(np.floor(high / step) - first) + 1
+    """Evenly spaced round numbers between two bounds, as many as there may be, but two or more."""
+    power = 10.0 ** (np.floor(np.log10((high - low) / most)))
+    for step in (float(s * p) for p in (power, 10 * power) for s in (1, 2, 5)):
+        first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+        if last - first < most:
+            break
     # Rounded, so that 1.2e9 does not become 1200000000.0000002.
-    return [float(f"{(first + i) * step:.6g}") for i in range(count)]
+    return [float(f"{(first + i) * step:.6g}") for i in range(int(last - first) + 1)]
 
 
 def span_of(values: Floats) -> tuple[float, float]:
@@ -58,6 +68,55 @@ def span_of(values: Floats) -> tuple[float, float]:
         low, high = low / 2, high * 2
     pad = (high / low) ** 0.04
     return low / pad, high * pad
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where an axis of curves begins, and the places before it that are not drawn."""
+
+    at: float
+    before: tuple[float, ...] = ()
+
+    def note(self, axis: str) -> list[str]:
+        """A line for the figure's subtitle, where points lie before the axis; else none."""
+        if not self.before:
+            return []
+        ends = [place_text(place, axis) for place in (min(self.before), max(self.before))]
+        where = ends[0] if ends[0] == ends[1] else f"{ends[0].split()[0]} to {ends[1]}"
+        return [f"left of the axis: the first evaluation, at {where}"]
+
+    def inside(self, x: Floats) -> Floats:
+        """The places that the axis has."""
+        return x[x >= self.at]
+
+    def values(self, frame: pl.DataFrame, *columns: str, x: str = "x") -> Floats:
+        """Every number of some columns of a frame whose place the axis has."""
+        drawn = frame.filter(pl.col(x) >= self.at)
+        if drawn.is_empty():
+            drawn = frame
+        return np.concatenate([drawn[c].drop_nulls().cast(pl.Float64).to_numpy() for c in columns])
+
+
+def beginning(curves: Iterable[Floats], keep: Iterable[float | None] = ()) -> Beginning:
+    """Where a logarithmic axis of curves begins.
+
+    Runs are evaluated after their first step, and then after perhaps a twentieth of their steps. A
+    first point so far before the second would press everything else into the axis' right half, so
+    the axis begins at the second.
+
+    Args:
+        curves: the places of each curve, increasing.
+        keep: places that the axis has to have, such as crossovers.
+    """
+    positive = [x[x > 0] for x in curves]
+    positive = [x for x in positive if len(x)]
+    if not positive:
+        return Beginning(0.0)
+    low, high = min(x[0] for x in positive), max(x[-1] for x in positive)
+    reach = _STRETCH * np.log(high / low)
+    starts = [x[1] if len(x) > 2 and np.log(x[1] / x[0]) > reach else x[0] for x in positive]
+    at = float(min([*starts, *(place for place in keep if place)]))
+    return Beginning(at, tuple(float(x[0]) for x in positive if x[0] < at))
 
 
 def log_axis(
@@ -103,12 +162,21 @@ def _own_ticks(values: Floats, low: float, high: float) -> list[float]:
     return [float(tick) for tick in ticks] if gap > 0.1 else []
 
 
-def linear_axis(field: str, title: str, *, channel: Any = alt.Y, **options: Any) -> Any:
-    """A linear axis that need not begin at zero."""
+def linear_axis(
+    field: str, title: str, values: Floats | None = None, *, channel: Any = alt.Y, **options: Any
+) -> Any:
+    """A linear axis that need not begin at zero.
+
+    Args:
+        values: what it has to include; all that is drawn by default.
+    """
+    scale = alt.Scale(zero=False, nice=True)
+    if values is not None and len(values):
+        scale.domain = [float(values.min()), float(values.max())]
     return channel(
         field,
         title=title,
-        scale=alt.Scale(zero=False, nice=True),
+        scale=scale,
         # Flush, so that the titles of panels beside each other are level.
         axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True),
         **options,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from workbench.figures.axes import log_axis
-from workbench.figures.theme import FAINT, Figure, finished, heading, short
+from workbench.figures.theme import FAINT, Figure, finished, heading, ramp, short
 from workbench.recipe.objectives import display_name
 
 _WIDTH, _HEIGHT = 300, 200
@@ -44,7 +44,7 @@ def _colour(frame: pl.DataFrame) -> Any:
     order = frame.sort("unique_tokens")["unique"].unique(maintain_order=True).to_list()
     return alt.Color(
         "unique:N", title="unique tokens", sort=order,
-        scale=alt.Scale(domain=order, scheme="viridis"), legend=alt.Legend(orient="bottom"),
+        scale=alt.Scale(domain=order, range=ramp(len(order))), legend=alt.Legend(orient="bottom"),
     )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import polars as pl
 from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
 from workbench.analysis.run_keys import identity
-from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
+from workbench.figures.exact_columns import with_keys
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.points import POINTS, thinned
@@ -75,33 +76,38 @@ def crossover_figure(
     leads = [
         lead_frame(results, pair, row, metric) for pair, row in zip(pairs, answers, strict=True)
     ]
-    span = pl.concat(frames)["x"].to_numpy()
-    domain = _common_domain(frames)
+    begin = beginning(
+        (
+            part["x"].to_numpy()
+            for frame in frames
+            for part in frame.partition_by("curve", maintain_order=True)
+        ),
+        keep=[place for row in answers for place in (row["crossover"], *(row.get("ci95") or ()))],
+    )
+    span = begin.inside(pl.concat(frames)["x"].to_numpy())
+    domain = _common_domain(frames, begin)
     panels = [
-        _panel(frame, lead, answer, metric, names, styles, span, domain)
+        _panel(frame, lead, answer, metric, names, styles, span, domain, begin)
         for frame, lead, answer in zip(frames, leads, answers, strict=True)
     ]
     drawn = [
         lead.with_columns(panel=pl.lit(group_text(pair.group)))
         for lead, pair in zip(leads, pairs, strict=True) if lead is not None
     ]  # fmt: skip
-    data = pl.concat([*frames, *drawn], how="diagonal")
+    exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
+    data = pl.concat([*exact, *drawn], how="diagonal")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
-    title = heading(
-        f"{study}: {subject}, by {metric}",
-        "against the best so far (thin line), as if stopped in time" if strict else "",
-    )
+    notes = ["against the best so far (thin line), as if stopped in time"] if strict else []
+    title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
     chart = alt.concat(*panels, columns=3).properties(title=title)
     return Figure(finished(chart), data, f"{study}: crossover on {metric}")
 
 
-def _common_domain(frames: list[pl.DataFrame]) -> list[float] | None:
-    """The range of all panels' values, where they are alike; None for a range for each."""
-    ranges = [float(np.ptp(frame["y"].to_numpy())) for frame in frames]
-    if max(ranges) > _SPREAD * min(ranges):
-        return None
-    values = pl.concat([frame["y"] for frame in frames]).to_numpy()
-    return [float(values.min()), float(values.max())]
+def _common_domain(frames: list[pl.DataFrame], begin: Beginning) -> Floats | None:
+    """The values of all panels, where their ranges are alike; None for a range for each."""
+    values = [begin.values(frame, "y") for frame in frames]
+    ranges = [float(np.ptp(own)) for own in values]
+    return None if max(ranges) > _SPREAD * min(ranges) else np.concatenate(values)
 
 
 def _styles(sides: tuple[Side, Side]) -> list[Style]:
@@ -153,6 +159,18 @@ def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
     return x[chosen], y[chosen]
 
 
+def _with_runs(frame: pl.DataFrame, pair: Pair, names: list[str]) -> pl.DataFrame:
+    """The frame with the exact keys of the pair, and the runs and seeds behind each curve."""
+    curves = dict(zip(names, (pair.baseline, pair.challenger), strict=True))
+    behind = [curves[name] for name in frame["curve"]]
+    return with_keys(
+        frame,
+        [pair.group] * frame.height,
+        [[curve.run_id for curve in own] for own in behind],
+        [[curve.keys.get("training.seed") for curve in own] for own in behind],
+    )
+
+
 def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:
     """The frame with a column "best": the baseline's best so far, for the stricter definition."""
     best = pl.col("y").cum_max() if higher else pl.col("y").cum_min()
@@ -171,32 +189,35 @@ def _panel(
     names: list[str],
     styles: list[Style],
     span: Floats,
-    domain: list[float] | None,
+    domain: Floats | None,
+    begin: Beginning,
 ) -> Any:
     colour, dash, _ = series_channels(names, styles, field="curve:N")
     title = AXIS_TITLES[answer["axis"]]
     x = log_axis("x:Q", title if lead is None else "", span, most=5)
-    y = linear_axis("y:Q", metric_title(metric))
-    if domain:
-        y.scale.domain = domain
+    y = linear_axis(
+        "y:Q", metric_title(metric), begin.values(frame, "y") if domain is None else domain
+    )
     base = alt.Chart(frame)
     layers = _interval(answer, frame)
     if "best" in frame.columns:
         own = base.transform_filter("isValid(datum.best)")
         layers.append(
-            own.mark_line(strokeWidth=1, color=styles[0].colour).encode(x, alt.Y("best:Q"))
+            own.mark_line(strokeWidth=1, color=styles[0].colour, clip=True).encode(
+                x, alt.Y("best:Q")
+            )
         )
-    layers.append(base.mark_line(strokeWidth=2).encode(x, y, colour, dash))
-    layers.append(base.mark_point(filled=True, size=16, opacity=1).encode(x, y, colour))
+    layers.append(base.mark_line(strokeWidth=2, clip=True).encode(x, y, colour, dash))
+    layers.append(base.mark_point(filled=True, size=16, opacity=1, clip=True).encode(x, y, colour))
     rule = _crossover_rule(answer)
-    layers += rule or _bound(answer, frame, names[1], styles[1])
+    layers += rule or _bound(answer, frame, names[1], styles[1], span)
     heads = alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer))
     curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=heads)
     if lead is None:
         return curves
     below = [
         *_interval(answer, frame),
-        *lead_layers(lead, log_axis("x:Q", title, span, most=5), metric),
+        *lead_layers(lead, log_axis("x:Q", title, span, most=5), metric, begin),
         *rule,
     ]
     panel = alt.layer(*below).properties(width=_WIDTH, height=LEAD_HEIGHT)
@@ -221,14 +242,17 @@ def _crossover_rule(answer: dict[str, Any]) -> list[Any]:
     return [alt.Chart(at).mark_rule(strokeDash=[2, 2], color=INK).encode(alt.X("x:Q"))]
 
 
-def _bound(answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style) -> list[Any]:
-    """A triangle at the bound, on the challenger's curve; nothing where no bound is known."""
+def _bound(
+    answer: dict[str, Any], frame: pl.DataFrame, name: str, style: Style, span: Floats
+) -> list[Any]:
+    """A triangle at the bound, on the challenger's curve; nothing where no bound is known. A bound
+    before the axis is marked where the axis begins: what lies beyond it lies beyond that too."""
     early = answer["status"] == "ahead_throughout"
     place = answer["upper_bound" if early else "lower_bound"]
     if place is None:
         return []
     own = frame.filter(pl.col("curve") == name)
-    bound = max(float(place), float(own["x"][0]))
+    bound = max(float(place), float(own["x"][0]), float(span.min()))
     level = float(np.interp(bound, own["x"].to_numpy(), own["y"].to_numpy()))
     mark = alt.Chart(pl.DataFrame({"x": [bound], "y": [level]})).mark_point(
         shape="triangle-left" if early else "triangle-right", size=170, filled=True, fill="white",

@@ -44,6 +44,16 @@ def on_dark(colour: str) -> str:
     return colour
 
 
+def on_white(colour: str) -> str:
+    """A colour as dark as text on white paper has to be (WCAG 2.1, for large text and graphics)."""
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    share = 0.0
+    while contrast(colour, "#ffffff") < _CONTRAST:
+        share += 0.02
+        colour = _hex([v * (1 - share) for v in rgb])
+    return colour
+
+
 def _hex(rgb: list[float]) -> str:
     return "#" + "".join(f"{round(value):02x}" for value in rgb)
 

@@ -9,13 +9,15 @@ from workbench.figures.law_fits import (
     profile_figure,
     residuals_figure,
 )
-from workbench.figures.theme import Figure, save
+from workbench.figures.paper import Paper
+from workbench.figures.saving import save
+from workbench.figures.theme import Figure
 from workbench.laws.fitting.result import Fit
 from workbench.laws.law import Law
 from workbench.laws.registry import LAWS
 
 
-def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
+def save_fits(fits: list[Fit], folder: Path, suffix: str, paper: Paper | None = None) -> list[str]:
     """Save every figure that the fits have, with the data behind each, into a folder.
 
     Returns:
@@ -44,8 +46,8 @@ def save_fits(fits: list[Fit], folder: Path, suffix: str) -> list[str]:
                 made.append((_file(fit, "likelihood"), profile_figure(fit)))
     for name, figure in made:
         path = folder / f"{name}.{suffix}"
-        save(figure, path, save_data=True)
-        lines.append(f"{path}: {figure.title}")
+        written = save(figure, path, save_data=True, paper=paper)
+        lines.append(f"{path}: {'; '.join(written.caption) or written.title}")
     return lines
 
 

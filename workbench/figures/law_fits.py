@@ -15,6 +15,7 @@ from workbench.figures.theme import (
     colour_of,
     finished,
     heading,
+    ramp,
     series_channels,
     series_styles,
     short,
@@ -215,7 +216,7 @@ def isoflop_figure(fit: Fit) -> Figure:
     y = log_axis("loss:Q", "loss", rows["loss"].to_numpy(), channel=alt.Y)
     colour: Any = alt.Color(
         "budget:N", title="FLOPs", sort=labels,
-        scale=alt.Scale(domain=labels, scheme="viridis", reverse=True),
+        scale=alt.Scale(domain=labels, range=ramp(len(labels))[::-1]),
         legend=alt.Legend(orient="right", symbolLimit=40),
     )  # fmt: skip
     best = alt.Chart(pl.DataFrame(lowest)).mark_point(

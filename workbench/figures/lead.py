@@ -15,7 +15,7 @@ import polars as pl
 from workbench.analysis.band import crossing_along_training
 from workbench.analysis.document_curves import lead_along
 from workbench.analysis.pairing import Pair
-from workbench.figures.axes import linear_axis
+from workbench.figures.axes import Beginning, linear_axis
 from workbench.figures.theme import FAINT, INK
 from workbench.metrics import higher_is_better, unit
 
@@ -58,19 +58,22 @@ def lead_frame(
     )
 
 
-def lead_layers(frame: pl.DataFrame, x: Any, metric: str) -> list[Any]:
+def lead_layers(frame: pl.DataFrame, x: Any, metric: str, begin: Beginning) -> list[Any]:
     """The layers of the panel, on the axis of the curves above it."""
     of = unit(metric)
-    y = linear_axis("y:Q", f"lead ({of})" if of else "lead")
+    shown = np.r_[begin.values(frame, "y", "low", "high"), 0.0]
+    y = linear_axis("y:Q", f"lead ({of})" if of else "lead", shown)
     y.axis.tickCount = 3
     smoothed = frame.filter(pl.col("curve") == SMOOTHED)
     banded = smoothed.drop_nulls(["low", "high"])
     zero = alt.Chart(pl.DataFrame({"y": [0.0]})).mark_rule(color=FAINT)
     layers = [zero.encode(y)]
     if banded.height:
-        area = alt.Chart(banded).mark_area(color=INK, opacity=0.2)
+        area = alt.Chart(banded).mark_area(color=INK, opacity=0.2, clip=True)
         layers.append(area.encode(x, alt.Y("low:Q"), alt.Y2("high:Q")))
-    layers.append(alt.Chart(smoothed).mark_line(color=INK, strokeWidth=1.5).encode(x, y))
+    layers.append(alt.Chart(smoothed).mark_line(color=INK, strokeWidth=1.5, clip=True).encode(x, y))
     dots = alt.Chart(frame.filter(pl.col("curve") == MEASURED))
-    layers.append(dots.mark_point(color=INK, filled=True, size=14, opacity=1).encode(x, y))
+    layers.append(
+        dots.mark_point(color=INK, filled=True, size=14, opacity=1, clip=True).encode(x, y)
+    )
     return layers

@@ -13,7 +13,14 @@ import polars as pl
 from workbench.analysis.curves import StudyCurves, chosen, load_curves
 from workbench.conditions import Conditions
 from workbench.errors import InputError
-from workbench.figures.axes import linear_axis, log_axis, metric_title, plain_axis
+from workbench.figures.axes import (
+    Beginning,
+    beginning,
+    linear_axis,
+    log_axis,
+    metric_title,
+    plain_axis,
+)
 from workbench.figures.points import (
     OBJECTIVE,
     POINTS,
@@ -100,15 +107,19 @@ def curves_figure(
     }  # fmt: skip
     every = [family for members in loaded.values() for family in members]
     legend = Legend.of(every, facet, dash, colour)
+    notes = measures(loaded)
     for metric, of_metric in loaded.items():
-        span = np.concatenate([family.frame["x"].to_numpy() for family in of_metric])
+        places = [family.frame["x"].to_numpy() for family in of_metric]
+        begin = beginning(places) if look.log_x else Beginning(0.0)
+        span = begin.inside(np.concatenate(places))
+        notes += begin.note(axis)
         for title, members in _facets(of_metric, facet):
             rows = point_rows(members, legend.keys, metric, colour)
             rows = rows.with_columns(panel=pl.lit(title))
             parts.append(rows)
             panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
             panels.append(panel(rows, metric, axis, panel_title, legend, span, look))
-    notes = measures(loaded)
+    notes = list(dict.fromkeys(notes))
     if legend.unlabelled:
         notes.append(f"{legend.unlabelled} configurations: more than dashes can show")
     chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
@@ -253,7 +264,7 @@ def panel(
     """One panel of curves: bands, lines, and markers whose shape repeats the colour.
 
     Args:
-        span: the places that the axis has to include.
+        span: the places that the axis has; what lies before them is cut off.
     """
     look = look or Look()
     x, y = _panel_axes(rows, metric, axis, span, look)
@@ -273,14 +284,16 @@ def panel(
     layers: list[Any] = []
     if rows["low"].null_count() < rows.height:
         band = [x, alt.Y("low:Q"), alt.Y2("high:Q"), channels[0], detail]
-        layers.append(base.mark_area(opacity=0.18, tooltip=None).encode(*band))
-    layers.append(base.mark_line(strokeWidth=1.8).encode(x, y, *channels, detail, tooltip=tips))
+        layers.append(base.mark_area(opacity=0.18, tooltip=None, clip=True).encode(*band))
+    layers.append(
+        base.mark_line(strokeWidth=1.8, clip=True).encode(x, y, *channels, detail, tooltip=tips)
+    )
     if len(legend.labels) > 1:
         marked = shown.filter("marked").select("x", "value", "series", "label")
-        marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=1)
+        marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=1, clip=True)
         layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
     elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
-        marks = base.mark_point(filled=True, size=12, opacity=1)
+        marks = base.mark_point(filled=True, size=12, opacity=1, clip=True)
         layers.append(marks.encode(x, y, channels[0], tooltip=tips))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     return chart.properties(title=wrapped(title)) if title else chart
@@ -289,7 +302,7 @@ def panel(
 def _panel_axes(
     rows: pl.DataFrame, metric: str, axis: str, span: np.ndarray, look: Look
 ) -> tuple[Any, Any]:
-    values = rows["value"].to_numpy()
+    values = Beginning(float(span.min())).values(rows, "value", "low", "high")
     title = metric_title(metric)
     x = (
         log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
@@ -297,7 +310,7 @@ def _panel_axes(
         else plain_axis("x:Q", AXIS_TITLES[axis])
     )
     if not look.log_y:
-        return x, linear_axis("value:Q", title)
+        return x, linear_axis("value:Q", title, values)
     if not (values > 0).all():
         raise InputError(f"{metric}: a logarithmic axis has no place for values of 0 and below.")
     return x, log_axis("value:Q", title, values, channel=alt.Y, powers=False)

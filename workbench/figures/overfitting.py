@@ -8,12 +8,12 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import chosen, load_curves
+from workbench.analysis.curves import Floats, chosen, load_curves
 from workbench.analysis.overfitting import onset_trends
 from workbench.analysis.run_keys import identity
 from workbench.conditions import Conditions
 from workbench.errors import InputError
-from workbench.figures.axes import linear_axis, log_axis, metric_title
+from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
 from workbench.figures.points import POINTS, Family, by_number, distinguishing_keys, families
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -184,8 +184,16 @@ def nll_gap_figure(
         )
     rows = pl.concat(parts)
     marked = f"; dotted line: lowest {loss}" if rows["lowest_loss_at"].is_not_null().any() else ""
-    chart = _gaps(rows, axis).properties(
-        title=heading(f"{study}: likelihood of endings", f"gap: other - true endings{marked}")
+    begin = beginning(
+        (
+            part["x"].to_numpy()
+            for part in rows.filter(pl.col("what") == "gap").partition_by("series", "label")
+        ),
+        keep=rows["lowest_loss_at"].drop_nulls().to_list(),
+    )
+    notes = [f"gap: other - true endings{marked}", *begin.note(axis)]
+    chart = _gaps(rows, axis, begin).properties(
+        title=heading(f"{study}: likelihood of endings", notes)
     )
     return Figure(finished(chart), rows, f"{study}: endings and their gap")
 
@@ -204,7 +212,7 @@ def _lowest(results: Path, study: str, loss: str, axis: str) -> dict[str, float]
     return lowest
 
 
-def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
+def _gaps(rows: pl.DataFrame, axis: str, begin: Beginning) -> alt.ConcatChart:
     names = {"true": "true ending", "other": "other endings"}
     ends = rows.filter(pl.col("what") != "gap").with_columns(
         what=pl.col("what").replace_strict(names, default=None)
@@ -217,9 +225,9 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
         scale=alt.Scale(domain=list(names.values()), range=list(DASHES[:2])),
         legend=alt.Legend(orient="bottom", columns=1, symbolSize=700, offset=8),
     )  # fmt: skip
-    x = log_axis("x:Q", AXIS_TITLES[axis], rows["x"].to_numpy(), most=5)
+    x = log_axis("x:Q", AXIS_TITLES[axis], begin.inside(rows["x"].to_numpy()), most=5)
     y, below = (
-        alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, domain=_span(part["value"])),
+        alt.Y("value:Q", title=title, scale=alt.Scale(domain=_span(begin.values(part, "value"))),
               axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True))
         for title, part in (
             ("NLL (nats a token)", ends), ("gap of NLL", rows.filter(pl.col("what") == "gap"))
@@ -235,13 +243,15 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
             alt.X("lowest_loss_at:Q"), colour
         )
         endings = [
-            own.mark_line(strokeWidth=1.8).encode(x, y, colour, dash),
-            own.mark_point(filled=True, size=26, opacity=1).encode(x, y, colour, shape),
+            own.mark_line(strokeWidth=1.8, clip=True).encode(x, y, colour, dash),
+            own.mark_point(filled=True, size=26, opacity=1, clip=True).encode(x, y, colour, shape),
             rule,
         ]
         differences = [
-            gap.mark_line(strokeWidth=1.8).encode(x, below, colour),
-            gap.mark_point(filled=True, size=26, opacity=1).encode(x, below, colour, shape),
+            gap.mark_line(strokeWidth=1.8, clip=True).encode(x, below, colour),
+            gap.mark_point(filled=True, size=26, opacity=1, clip=True).encode(
+                x, below, colour, shape
+            ),
             rule,
         ]
         panels.append(
@@ -253,9 +263,9 @@ def _gaps(rows: pl.DataFrame, axis: str) -> alt.ConcatChart:
     return alt.concat(*panels, columns=3)
 
 
-def _span(values: pl.Series) -> list[float]:
+def _span(values: Floats) -> list[float]:
     """The domain of all panels' axes, so that their heights compare."""
-    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low or 1.0)
     return [low - margin, high + margin]
 

@@ -3,6 +3,7 @@
 Only how a figure is shown changes: files that people download keep the sizes that papers like.
 """
 
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -27,17 +28,28 @@ def fitted(spec: Spec, width: int) -> Spec:
     return spec
 
 
+def panels_of(spec: Spec) -> Iterator[Spec]:
+    """Every panel of a chart: what has marks, or layers of them."""
+    for arrangement in ("concat", "hconcat", "vconcat"):
+        if arrangement in spec:
+            for view in spec[arrangement]:
+                yield from panels_of(view)
+            return
+    yield spec
+
+
 def _single(spec: Spec, width: int) -> Spec:
     """A panel as wide as the page. Panels with rows of names stay as high as they are."""
     room = max(_LEAST, width - _MARGIN)
     height = spec.get("height")
-    if not isinstance(height, int) or _has_names(spec):
+    if not isinstance(height, int) or has_names(spec):
         # Names stand beside the panel, and need room too.
         return {**spec, "width": min(room - 260, 1000)}
     return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
 
 
-def _has_names(spec: Spec) -> bool:
+def has_names(spec: Spec) -> bool:
+    """Whether a panel has rows of names rather than an axis of numbers."""
     views = spec.get("layer", [spec])
     return any(view.get("encoding", {}).get("y", {}).get("type") == "nominal" for view in views)
 

@@ -1,4 +1,4 @@
-"""What all figures share: colours, names, words, the look, and how they are saved."""
+"""What all figures share: colours, names, words, and the look."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,8 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.errors import InputError
 from workbench.messages import csv_cell, pretty
 from workbench.recipe.objectives import BASELINE, CHALLENGER
-from workbench.runs.files import replacing
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()
@@ -35,7 +33,12 @@ KEY_NAMES = {
     "unique_tokens": "unique tokens", "data.unique_tokens": "unique tokens",
     "n_params": "parameters", "training.seed": "seed",
 }  # fmt: skip
-_SUFFIXES = (".svg", ".png", ".pdf", ".html", ".json")
+
+
+class SIZES:
+    """Font sizes in pixels of a screen; on paper they are scaled together (see `figures.paper`)."""
+
+    label, text, title, heading = 11, 12, 13, 15
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Figure:
     chart: alt.TopLevelMixin
     data: pl.DataFrame
     title: str
+    caption: tuple[str, ...] = ()
+    """What the chart leaves to its caption, where it was made for paper."""
+    paper: Any = None
+    """The `paper.Paper` that `saving.for_paper` made it for: files then have its true size."""
 
     def to_dict(self) -> dict[str, Any]:
         """The chart as Vega-Lite, validated."""
@@ -61,35 +68,6 @@ class Style:
     colour: str
     dash: list[int]
     shape: str
-
-
-def save(figure: Figure | alt.TopLevelMixin, path: Path, *, save_data: bool = False) -> None:
-    """Write a figure as .svg, .png, .pdf, .html or .json, by its suffix.
-
-    Args:
-        save_data: write the data behind a `Figure` as .csv beside it too.
-
-    Raises:
-        InputError: another suffix, or a file cannot be written.
-    """
-    if path.suffix not in _SUFFIXES:
-        raise InputError(f"--figure {path}: expected .svg, .png, .pdf, .html or .json.")
-    chart = figure.chart if isinstance(figure, Figure) else figure
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"format": path.suffix[1:]}
-        if path.suffix == ".png":
-            options["scale_factor"] = 2
-        if path.suffix == ".html":
-            options["inline"] = True  # opens without a network
-        with replacing(path) as temporary:
-            chart.save(str(temporary), **options)
-        if save_data and isinstance(figure, Figure):
-            with replacing(path.with_suffix(".csv")) as temporary:
-                csv_frame(figure.data).write_csv(temporary)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--figure {path}: cannot be written: {reason}.") from None
 
 
 def csv_frame(frame: pl.DataFrame) -> pl.DataFrame:
@@ -109,20 +87,21 @@ def finished(chart: Any) -> Any:
         chart.configure(background="white")
         .configure_view(stroke="#d0d0d0")
         .configure_axis(
-            labelColor=INK, titleColor=INK, labelFontSize=11, titleFontSize=12,
+            labelColor=INK, titleColor=INK, labelFontSize=SIZES.label, titleFontSize=SIZES.text,
             titleFontWeight="normal", gridColor=GRID, domainColor="#888888", tickColor="#888888",
         )
-        .configure_title(fontSize=13, subtitleFontSize=11, color=INK, subtitleColor="#666666",
-                         anchor="start", fontWeight=600, subtitlePadding=4, frame="group")
-        .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=500, titleLimit=500,
-                          symbolOpacity=1)
+        .configure_title(fontSize=SIZES.title, subtitleFontSize=SIZES.label, color=INK,
+                         subtitleColor="#666666", anchor="start", fontWeight=600, subtitlePadding=4,
+                         frame="group")
+        .configure_legend(labelFontSize=SIZES.text, titleFontSize=SIZES.text,
+                          labelLimit=500, titleLimit=500, symbolOpacity=1)
         .configure_mark(tooltip=alt.TooltipContent("encoding"))
     )  # fmt: skip
 
 
 def heading(text: str, subtitle: str | list[str] = "") -> alt.TitleParams:
     """The title of a figure of several panels, larger than those of its panels."""
-    return alt.TitleParams(text, subtitle=subtitle, fontSize=15, offset=14)
+    return alt.TitleParams(text, subtitle=subtitle, fontSize=SIZES.heading, offset=14)
 
 
 def styles_of(objectives: Iterable[str]) -> dict[str, Style]:
@@ -161,13 +140,15 @@ def series_styles(objectives: Sequence[str | None]) -> list[Style]:
 def palette(count: int) -> list[Style]:
     """Styles of what is no objective: the colours that no objective of the paper has, or, beyond
     those, shades from dark blue over green to ochre, which keep their order in grey."""
-    if count <= len(OTHERS):
-        colours = list(OTHERS[:count])
-    else:
-        colours = [_between(_RAMP, place) for place in np.linspace(0, 1, count)]
+    colours = list(OTHERS[:count]) if count <= len(OTHERS) else ramp(count)
     return [
         Style(colour, [1, 0], SHAPES[place % len(SHAPES)]) for place, colour in enumerate(colours)
     ]
+
+
+def ramp(count: int) -> list[str]:
+    """Colours of what has an order, from dark blue over green to ochre, all seen on white."""
+    return [_between(_RAMP, place) for place in np.linspace(0, 1, count)]
 
 
 def _between(anchors: tuple[str, ...], share: float) -> str:

@@ -75,7 +75,7 @@ def study_predictors(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
         diagnostics=False,
     )  # fmt: skip
-    table = study_table(results, study, metric, "final")
+    table = study_table(results, study, metric, "last")
     return paired_predictors(fit_law(chosen, table, options))
 
 
@@ -128,6 +128,15 @@ def stored_predictors(results: Path) -> list[list[Predictor]]:
         for same in sorted(pairs, key=lambda same: errors[same])
     )
     return [pair for pair in ordered if len(pair) == 2 and pair[0].objective == BASELINE]
+
+
+def outside_range(value: float, fitted: tuple[float, float] | None) -> str | None:
+    """How far a value lies outside the range that a law was fitted to."""
+    if fitted is None or fitted[0] <= value <= fitted[1]:
+        return None
+    if value > fitted[1]:
+        return f"{value / fitted[1]:.3g} times above the largest fitted"
+    return f"{fitted[0] / value:.3g} times below the smallest fitted"
 
 
 def _estimator(objective: str) -> str:

@@ -4,18 +4,19 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from workbench import __version__
+from workbench.figures import Paper, for_paper
+from workbench.figures.saving import svg_of
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report
+from workbench.version import __version__
 
 _COUNTS = ("tokens", "params", "flops", "FLOPs")
 
 
-def render(report: Report) -> str:
+def render(report: Report, paper: Paper | None = None) -> str:
     """The report as one HTML document without references to anything outside it."""
     import jinja2
-    import vl_convert as vlc
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("workbench.report", "templates"),
@@ -30,9 +31,10 @@ def render(report: Report) -> str:
         if section.figure is None:
             charts.append(None)
             continue
-        spec = section.figure.chart.to_dict()
-        svg = _own_ids(vlc.vegalite_to_svg(spec), f"svg{place}-")
-        charts.append({"svg": svg, "spec": spec, "title": section.figure.title})
+        figure = section.figure if paper is None else for_paper(section.figure, paper)
+        spec = figure.to_dict()
+        svg = _own_ids(svg_of(figure), f"svg{place}-")
+        charts.append({"svg": svg, "spec": spec, "title": figure.title, "caption": figure.caption})
     script = _script() if any(charts) else ""
     return environment.get_template("report.html.jinja").render(
         report=report,

@@ -76,7 +76,7 @@ def backtests_section(results: Path, study: str) -> Section | None:
     """How well laws predicted the study's larger runs from its smaller ones, or None if that was
     never asked."""
     sql = f"""SELECT result FROM backtests WHERE study = {literal(study)}
-ORDER BY along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
+ORDER BY result->>'$.at' DESC, along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
     rows = [json.loads(row) for row in query(results, sql)["result"]]
     if not rows:
         return None
@@ -85,7 +85,8 @@ ORDER BY along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
         "of the loss; coverage is how often a 95 % interval held the measured loss; the last "
         "column is the error less that of the best predictor without a law.",
     )
-    figure = backtest_figure(rows) if any(not row["naive"] for row in rows) else None
+    drawn = [row for row in rows if row.get("at") == rows[0].get("at")]
+    figure = backtest_figure(drawn) if any(not row["naive"] for row in drawn) else None
     return Section(
         "Backtests", text=text, rows=tuple(map(score_row, rows)), figure=figure, sql=(sql,)
     )

@@ -6,7 +6,7 @@ be made again, and the others stay as they are written.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.outcomes import outcome_notes, outcome_table_row, outcomes
 from workbench.analysis.table_rows import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
-from workbench.figures import Figure, curves_figure, put_together_figure, save
+from workbench.figures import Figure, Paper, curves_figure, for_paper, put_together_figure, save
 from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
-from workbench.report.content import chosen_metrics, head_of
+from workbench.report.content import chosen_metrics
 from workbench.report.html import cell
 from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.renewing import StudySection, read_sections, renewed
@@ -28,6 +28,7 @@ from workbench.report.study_notes import StudyNotes, read_notes
 from workbench.runs.files import replacing
 from workbench.store import query
 from workbench.store.query import literal
+from workbench.store.studies import study_head
 
 _AXIS = "epochs"
 _TABLES = ("data.", "model.", "training.", "evaluation.", "baseline.", "challenger.")
@@ -60,6 +61,7 @@ def write_markdown(
     metrics: list[str] | None = None,
     notes: Path | None = None,
     renew: bool = False,
+    paper: Paper | None = None,
 ) -> Path:
     """Write studies as a Markdown file, and a folder of its name with their figures.
 
@@ -69,6 +71,7 @@ def write_markdown(
             or at its end, and keep its other sections.
         metrics: the metrics to cover; all that are compared by default.
         notes: a TOML file with one table for each study: see `report.study_notes`.
+        paper: what figures are made for; a screen by default.
 
     Raises:
         InputError: there is no such study or metric, the notes cannot be read or have unknown
@@ -84,6 +87,8 @@ def write_markdown(
         _part(results, study, out, metrics, recipes.get(study), meanings.get(study, StudyNotes()))
         for study in studies
     ]
+    if paper is not None:
+        parts = [replace(part, figure=for_paper(part.figure, paper)) for part in parts]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("workbench.report", "templates"),
         autoescape=False,  # Markdown
@@ -120,7 +125,7 @@ def _part(
     recipe: str | None,
     notes: StudyNotes,
 ) -> StudyPart:
-    head = head_of(results, study)
+    head = study_head(results, study)
     chosen = chosen_metrics(results, study, list(notes.metrics) or metrics)
     if not chosen:
         raise InputError(f"study {study}: nothing has been evaluated yet. Run it first.")

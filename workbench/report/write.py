@@ -4,17 +4,27 @@ each number. It opens without a network. Or several studies as one Markdown docu
 from pathlib import Path
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.figures import Paper
 from workbench.report.content import study_report
 from workbench.report.html import render
 from workbench.runs.files import replacing
 
 
-def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | None = None) -> Path:
+def write_report(
+    results: Path,
+    study: str,
+    out: Path,
+    *,
+    metrics: list[str] | None = None,
+    paper: Paper | None = None,
+) -> Path:
     """Write a study's report; if that fails, no partial file is left.
 
     Args:
         out: the .html file to write.
         metrics: the metrics to compare; all that were evaluated by default.
+
+        paper: what figures are made for; a screen by default.
 
     Raises:
         InputError: there is no such study or metric, or the suffix is not .html.
@@ -22,7 +32,7 @@ def write_report(results: Path, study: str, out: Path, *, metrics: list[str] | N
     """
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: expected an .html file, or .md.")
-    page = render(study_report(results, study, metrics))
+    page = render(study_report(results, study, metrics), paper)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:

@@ -85,7 +85,7 @@ def fit_identity(fit: dict[str, Any]) -> str:
 def keep_backtests(
     results: Path, study: str, rows: list[dict[str, Any]], *, timeout: float = 10.0
 ) -> None:
-    """Replace a study's backtests of the same splits. A dataset is not changed.
+    """Replace a study's backtests of the same splits and values. A dataset is not changed.
 
     Args:
         rows: of `laws.backtest.scores`.
@@ -96,9 +96,12 @@ def keep_backtests(
     if is_dataset(results):
         return
     with writing(database_path(results), timeout=timeout) as connection:
-        for train in {row["train"] for row in rows}:
+        for train, metric, at in {(r["train"], r.get("metric"), r.get("at")) for r in rows}:
             connection.execute(
-                "DELETE FROM backtests WHERE study = ? AND train = ?", [study, train]
+                """DELETE FROM backtests WHERE study = ? AND train = ?
+                   AND coalesce(result->>'$.metric', ?) IS NOT DISTINCT FROM ?
+                   AND coalesce(result->>'$.at', ?) IS NOT DISTINCT FROM ?""",
+                [study, train, metric, metric, at, at],
             )
         for row in rows:
             connection.execute(

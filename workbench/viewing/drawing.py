@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from workbench.figures import Figure, save
+from workbench.figures import Figure, Paper, save
 from workbench.figures.dark import darkened
 from workbench.figures.panel_width import fitted
 from workbench.figures.theme import csv_frame
@@ -21,6 +21,7 @@ from workbench.viewing.text import refusals
 _TYPES = {
     "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",
 }  # fmt: skip
+_WIDTHS = {"for the screen": None, "for a column": "column", "for a page": "page"}
 
 
 def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
@@ -56,11 +57,21 @@ def is_dark() -> bool:
 
 
 def _downloads(figure: Figure, name: str) -> None:
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        width = st.selectbox(
+            "Size of files",
+            _WIDTHS,
+            key=f"width of {name}",
+            label_visibility="collapsed",
+            width=150,
+            help="As on the screen, or for print: with small text, names at the lines' ends and no "
+            "title.",
+        )
+        paper = None if _WIDTHS[width] is None else Paper.of(_WIDTHS[width])
         for kind, mime in _TYPES.items():
             st.download_button(
                 kind,
-                data=lambda kind=kind: file_of(figure, kind),  # type: ignore[misc]
+                data=lambda kind=kind: file_of(figure, kind, paper),  # type: ignore[misc]
                 file_name=f"{file_name(figure.title)}.{kind.lower()}",
                 mime=mime,
                 key=f"{kind} of {name}",
@@ -71,7 +82,7 @@ def _downloads(figure: Figure, name: str) -> None:
             )
 
 
-def file_of(figure: Figure, kind: str) -> bytes:
+def file_of(figure: Figure, kind: str, paper: Paper | None = None) -> bytes:
     """A figure, or its data, as a file of a kind: SVG, PNG, PDF or CSV."""
     if kind == "CSV":
         buffer = io.BytesIO()
@@ -79,7 +90,7 @@ def file_of(figure: Figure, kind: str) -> bytes:
         return buffer.getvalue()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"figure.{kind.lower()}"
-        save(figure, path)
+        save(figure, path, paper=paper)
         return path.read_bytes()
 
 

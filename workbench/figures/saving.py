@@ -1,0 +1,137 @@
+"""Figures as files: SVG, PNG, PDF, a page of HTML, or Vega-Lite as JSON."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from workbench.errors import InputError
+from workbench.figures.paper import FAMILIES, Paper, caption, on_paper, printed
+from workbench.figures.theme import Figure, csv_frame
+from workbench.runs.files import replacing
+
+SUFFIXES = (".svg", ".png", ".pdf", ".html", ".json")
+_DPI = 300
+_SCREEN_SCALE = 2
+_GROUND = re.compile(r'<rect width="[\d.]+"')
+_SIZE = re.compile(r'width="[\d.]+" height="([\d.]+)" viewBox="0 0 [\d.]+ [\d.]+"')
+
+
+def for_paper(figure: Figure, paper: Paper) -> Figure:
+    """The figure as it is printed.
+
+    Raises:
+        InputError: the figure has no room on that paper.
+    """
+    spec = figure.to_dict()
+    text = () if paper.title else tuple(caption(spec))
+    chart: Any = alt.Chart.from_dict(on_paper(spec, paper))
+    return replace(figure, chart=chart, caption=text, paper=paper)
+
+
+def save(
+    figure: Figure | alt.TopLevelMixin,
+    path: Path,
+    *,
+    save_data: bool = False,
+    paper: Paper | None = None,
+) -> Figure:
+    """Write a figure as .svg, .png, .pdf, .html or .json, by its suffix.
+
+    On paper, SVG and PDF have the paper's true size and PNG has 300 dots an inch; a PDF has the
+    parts of its fonts that it uses, and an SVG names fonts of equal widths for other systems.
+
+    Args:
+        save_data: write the data behind a `Figure` as .csv beside it too.
+        paper: what it is made for; by default what `for_paper` made it for, or a screen.
+
+    Returns:
+        The figure as it was written, whose `caption` is what it leaves to its caption.
+
+    Raises:
+        InputError: another suffix, a font that is not installed, no room for the figure on the
+            paper, or a file that cannot be written.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"--figure {path}: expected .svg, .png, .pdf, .html or .json.")
+    if not isinstance(figure, Figure):
+        figure = Figure(figure, pl.DataFrame(), "")
+    if paper is not None:
+        figure = for_paper(figure, paper)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            _write(figure, temporary, path.suffix)
+        if save_data and figure.data.width:
+            with replacing(path.with_suffix(".csv")) as temporary:
+                csv_frame(figure.data).write_csv(temporary)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--figure {path}: cannot be written: {reason}.") from None
+    return figure
+
+
+def svg_of(figure: Figure) -> str:
+    """The figure as SVG, on paper in its true size."""
+    import vl_convert as vlc
+
+    if figure.paper is None:
+        return str(vlc.vegalite_to_svg(figure.to_dict()))
+    return _true_size(vlc.vegalite_to_svg(printed(figure.to_dict())), figure.paper, "pt")
+
+
+def _write(figure: Figure, path: Path, suffix: str) -> None:
+    paper, chart = figure.paper, figure.chart
+    if suffix == ".svg":
+        path.write_text(svg_of(figure), encoding="utf-8")
+        return
+    if suffix in (".html", ".json") or paper is None:
+        options: dict[str, Any] = {"format": suffix[1:]}
+        if suffix == ".png":
+            options["scale_factor"] = _SCREEN_SCALE
+        if suffix == ".html":
+            options["inline"] = True  # opens without a network
+        chart.save(str(path), **options)
+        return
+    import vl_convert as vlc
+
+    svg = vlc.vegalite_to_svg(printed(chart.to_dict()))
+    sheet = _true_size(svg, paper, "")
+    pdf = vlc.svg_to_pdf(sheet)
+    _check_font(pdf, paper)
+    if suffix == ".pdf":
+        path.write_bytes(pdf)
+        return
+    # A tenth of a point more, which is no dot: the renderer takes the whole dots below.
+    path.write_bytes(vlc.svg_to_png(_true_size(svg, paper, "", more=0.1), ppi=_DPI))
+
+
+def _true_size(svg: str, paper: Paper, unit: str, more: float = 0.0) -> str:
+    """A drawing scaled to the paper's width, exactly: what a layout leaves free is at its right."""
+
+    def size(match: re.Match[str]) -> str:
+        height = float(match[1])
+        return (
+            f'width="{paper.points + more:g}{unit}" height="{height * paper.scale:.6g}{unit}" '
+            f'viewBox="0 0 {paper.pixels:.6g} {height:g}"'
+        )
+
+    scaled, count = _SIZE.subn(size, svg, count=1)
+    assert count == 1, "an SVG of Vega begins with its size"
+    return _GROUND.sub(f'<rect width="{paper.pixels:.6g}"', scaled, count=1)
+
+
+def _check_font(pdf: bytes, paper: Paper) -> None:
+    """Refuse a font for which another one was taken."""
+    if paper.font in FAMILIES:
+        return
+    used = {name.decode() for name in re.findall(rb"/BaseFont /[A-Z]{6}\+([\w-]+)", pdf)}
+    wanted = re.sub(r"\W", "", paper.font).lower()
+    if not any(re.sub(r"\W", "", name).lower().startswith(wanted) for name in used):
+        raise InputError(
+            f"font {paper.font}: is not installed here, {', '.join(sorted(used))} was taken. "
+            "Install it, or choose sans or serif, which come with the workbench or the system."
+        )
