@@ -19,7 +19,7 @@ from workbench.figures import (
     training_flops_figure,
 )
 from workbench.figures.exact_columns import with_keys
-from workbench.figures.theme import Figure
+from workbench.figures.figure import Figure
 from workbench.store import ingest
 
 
