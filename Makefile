@@ -3,7 +3,7 @@
 # make test: set up, check style and types, run all the tests but the long ones.
 # make test-long: the tests that take minutes each.
 # make lint: check style, types and the direction of imports.
-# make docs: write the generated pages of docs/ again.
+# make docs: write the generated pages of docs/ again, and build them as a site in build/site.
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +42,8 @@ lint: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open build/site/index.html, or for search: python -m http.server --directory build/site"
 
 # The tests look at the app in a real browser.
 browser:

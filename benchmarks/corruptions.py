@@ -10,6 +10,7 @@ anything failed. `--quick` leaves out the commands that load torch.
 """
 
 import argparse
+import encodings.utf_8_sig  # noqa: F401 - a process without rights could not import the codec
 import hashlib
 import importlib
 import json

@@ -2,10 +2,13 @@
 
 recipe-reference.md has every key of a recipe, from the JSON Schema that `workbench schema` prints.
 commands.md has every command, argument and option, from the command line itself.
+api.md has every public name of `import workbench`, from its docstring (api_reference.py).
+store.md has every table and column, from the schema of the store.
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -15,8 +18,14 @@ import typer.main
 
 from workbench.cli import app
 from workbench.recipe.json_schema import recipe_schema
+from workbench.store.schema import TABLES as STORE_TABLES
+from workbench.store.schema import VIEWS
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from api_reference import api_reference  # noqa: E402
+
 NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
 # The tables of a recipe: what stands in brackets, and the name of its part of the schema.
 TABLES = {
@@ -46,8 +55,26 @@ together.
 |---|---|---|---|---|
 | `"TABLE.KEY"` | list | one value | values of that key | Values that the runs take in turn. |
 | `zip` | list of tables | none | lists of one length | `[[sweep.zip]]`: values that go in pairs. |
-| `exclude` | list of tables | none | keys, values | `[[sweep.exclude]]`: combinations to omit. |
+| `exclude` | list of tables | none | swept values | `[[sweep.exclude]]`: what to omit; lists too. |
 """
+
+
+VIEW_COLUMNS = (
+    "Its columns are those of [`metrics`](#metrics), and the run's `objective`, `n_params`, "
+    "`unique_tokens`, `total_tokens`, `seed`, `size`, `state` and `protocol`."
+)
+PLACEHOLDERS = [
+    "Words in capitals in a command stand for something of yours:",
+    "",
+    "| | |",
+    "|---|---|",
+    "| `RECIPE` | a `.toml` file, or the name of a recipe that ships, such as `quickstart` |",
+    "| `STUDY` | the name of a study: `name` in its recipe |",
+    "| `RUN` | a run's id, or the beginning of it; `workbench status` shows ids |",
+    "| `DIR`, `FILE` | a path |",
+    "",
+    "What stands in brackets, such as `[--step N]`, may be left out.",
+]
 
 
 def table(head: str, rows: list[tuple[str, ...]]) -> list[str]:
@@ -128,7 +155,7 @@ def recipe_reference() -> str:
     lines += [
         "A recipe is a TOML file. `[study]`, `[data]`, `[model]` and `[training]` are required.",
         "Combinations of keys are checked too, in `workbench/recipe/check.py`.",
-        "[The README](../README.md) has an example.",
+        "[Write a study](studies-of-your-own.md) has an example.",
         "",
     ]
     for title, name in TABLES.items():
@@ -210,6 +237,11 @@ def command_reference() -> str:
     lines = ["# Commands", "", NOTE, ""]
     lines += [
         "`workbench --debug COMMAND` shows tracebacks, `workbench --version` the version.",
+        "`workbench --install-completion` lets your shell complete commands, options, studies,",
+        "runs, recipes and metrics. A run may be named by the beginning of its id. Whole numbers",
+        "may be written `2e9` or `1_000`.",
+        "",
+        *PLACEHOLDERS,
         "",
     ]
     for name, command in commands(root, "workbench"):
@@ -220,9 +252,37 @@ def command_reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def store_reference() -> str:
+    """The page of the store's tables and views."""
+    lines = ["# Tables of the store", "", NOTE, ""]
+    lines += [
+        "`results/workbench.duckdb` has these tables, and `workbench sql --schema` shows the same.",
+        "A dataset of `workbench export parquet` has them too ([its layout](results.md#layout)).",
+        "A missing value is NULL, never 0.",
+        "",
+        "The views `curves`, `final` and `best` answer most questions.",
+        "",
+    ]
+    for name, (comment, _) in VIEWS.items():
+        lines += [f"## `{name}`", "", "A view. " + comment, ""]
+        lines += [VIEW_COLUMNS, ""]
+    for one in STORE_TABLES:
+        rows: list[tuple[str, ...]] = [
+            (f"`{column.name}`", column.type, column.comment) for column in one.columns
+        ]
+        lines += [f"## `{one.name}`", "", one.comment, ""]
+        lines += [*table("| column | type | |", rows), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def pages() -> dict[str, str]:
     """The generated files of docs/, by name."""
-    return {"recipe-reference.md": recipe_reference(), "commands.md": command_reference()}
+    return {
+        "recipe-reference.md": recipe_reference(),
+        "commands.md": command_reference(),
+        "api.md": api_reference(NOTE),
+        "store.md": store_reference(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,3 +1,81 @@
-"""Scaling studies of autoregressive against diffusion language models, from recipes."""
+"""Scaling studies of autoregressive against diffusion language models, from recipes.
 
-__version__ = "0.1.0"
+`import workbench as wb` is all that a notebook needs: `wb.run` trains a recipe's runs, `wb.Results`
+answers questions of them. Every name is imported when it is first used, so that the import itself
+takes no time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from workbench.version import __version__
+
+if TYPE_CHECKING:
+    from workbench.api.answers import (
+        Answer,
+        Backtest,
+        BacktestScore,
+        Crossover,
+        Crossovers,
+        Difference,
+        Forecast,
+        Forecasted,
+        Outcome,
+        Trends,
+    )
+    from workbench.api.figure import Figure
+    from workbench.api.importing import Imported, import_curves
+    from workbench.api.laws import Fits, Prediction, Predictions, fit_table
+    from workbench.api.planning import Planned, forecast, plan
+    from workbench.api.results import Results, Run
+    from workbench.api.running import run
+    from workbench.api.study import Study
+    from workbench.errors import InputError, WorkbenchError
+    from workbench.recipe import Recipe
+    from workbench.running.run_report import RunReport
+
+_PLACES = {
+    "Answer": "api.answers",
+    "Backtest": "api.answers",
+    "BacktestScore": "api.answers",
+    "Crossover": "api.answers",
+    "Crossovers": "api.answers",
+    "Difference": "api.answers",
+    "Figure": "api.figure",
+    "Fits": "api.laws",
+    "Forecast": "api.answers",
+    "Forecasted": "api.answers",
+    "Imported": "api.importing",
+    "InputError": "errors",
+    "Outcome": "api.answers",
+    "Planned": "api.planning",
+    "Prediction": "api.laws",
+    "Predictions": "api.laws",
+    "Recipe": "recipe",
+    "Results": "api.results",
+    "Run": "api.results",
+    "RunReport": "running.run_report",
+    "Study": "api.study",
+    "Trends": "api.answers",
+    "WorkbenchError": "errors",
+    "fit_table": "api.laws",
+    "forecast": "api.planning",
+    "import_curves": "api.importing",
+    "plan": "api.planning",
+    "run": "api.running",
+}
+"""Where each public name is: what a name needs is imported with it, and nothing before."""
+
+__all__ = [*_PLACES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    value = getattr(import_module(f"workbench.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

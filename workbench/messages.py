@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from workbench.errors import InputError
@@ -20,6 +21,42 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     by_folded = {str(name).casefold(): name for name in known}
     close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
+def choose(where: str, given: str, known: Iterable[str]) -> str:
+    """A word of a closed set, as it was given.
+
+    Args:
+        where: the option, to name in the message.
+
+    Raises:
+        InputError: it is none of the set; the message has the set, and the word that is near.
+    """
+    names = list(known)
+    if given in names:
+        return given
+    raise InputError(
+        f"{where} {given}{suggestion(given, names) or '.'} Known: {', '.join(map(str, names))}."
+    )
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that a text writes, such as `2e9`, `1.5e3` or `1_000`; None of all else,
+    `1.5` and what 64 bits do not hold among it."""
+    try:
+        value = Decimal(text.strip())
+        whole = value.is_finite() and abs(value) < 2**63 and value == value.to_integral_value()
+    except ArithmeticError:  # no number, or one of a thousand million digits
+        return None
+    return int(value) if whole else None
+
+
+def size_label(count: float) -> str:
+    """A count for people, with three digits: 999, 32k, 1.23M, 8B. Nothing is identified by it."""
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(float(f"{count:.3g}")) >= unit:
+            return f"{count / unit:.3g}{letter}"
+    return f"{count:.3g}"
 
 
 def pretty(value: Any) -> str:

@@ -4,8 +4,11 @@ A recipe may come from anyone. What takes `tomllib` minutes, or what nothing aft
 refused before.
 """
 
+import json
+import os
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,57 @@ def _parse(text: str, origin: str) -> dict[str, Any]:
         raise InputError(_WIDE.format(origin)) from None
     check_bounds(document, origin)
     return document
+
+
+def toml_document(document: Mapping[str, Any]) -> str:
+    """A document as the TOML text that `parse_toml` reads it from: what is None is left out.
+
+    Raises:
+        InputError: a value of a kind that TOML does not have.
+    """
+    plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in document.items() if isinstance(value, Mapping)}
+    text = "".join(_lines(plain))
+    for name, table in tables.items():
+        text += ("\n" if text else "") + f"[{_key(name)}]\n" + "".join(_lines(table))
+    return text
+
+
+def toml_literal(value: Any, origin: str) -> str:
+    """A value as TOML writes it, on one line.
+
+    Raises:
+        InputError: TOML has no such kind of value.
+    """
+    if hasattr(value, "item") and not isinstance(value, str):  # one of NumPy's or of Polars'
+        value = value.item()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | os.PathLike):
+        # JSON's escapes are TOML's, but for DEL.
+        return json.dumps(os.fspath(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        inner = {key: one for key, one in value.items() if one is not None}
+        return (
+            "{"
+            + ", ".join(f"{_key(k)} = {toml_literal(v, origin)}" for k, v in inner.items())
+            + "}"
+        )
+    if isinstance(value, Iterable):
+        return "[" + ", ".join(toml_literal(one, origin) for one in value) + "]"
+    raise InputError(f"{origin}: a recipe has no values of the kind {type(value).__name__}.")
+
+
+def _lines(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        if value is not None:
+            yield f"{_key(key)} = {toml_literal(value, str(key))}\n"
+
+
+def _key(name: object) -> str:
+    return str(name) if re.fullmatch(r"[A-Za-z0-9_-]+", str(name)) else json.dumps(str(name))
 
 
 def check_bounds(document: Any, origin: str) -> None:

@@ -204,7 +204,7 @@ def test_what_was_measured_otherwise_later_is_asked_for_by_its_estimator(
 
 def test_a_place_that_is_not_known_is_refused(study: Path) -> None:
     with pytest.raises(InputError, match=r"--at lats.*last"):
-        differences(study, "made", "val_loss", "lats")  # type: ignore[arg-type]
+        differences(study, "made", "val_loss", "lats")
 
 
 @pytest.mark.parametrize("shift", [0, 10], ids=["paired seeds", "other seeds"])

@@ -367,5 +367,5 @@ def test_a_study_without_pairs_is_refused(results: Path, make_run: MakeRun) -> N
     ingest(results)
     with pytest.raises(InputError, match="all keys but the unique tokens"):
         effective_data(results, "made", "val_loss")
-    with pytest.raises(InputError, match="best or final"):
-        effective_data(results, "made", "val_loss", at="last")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"--at first\. Known: last, best"):
+        effective_data(results, "made", "val_loss", at="first")

@@ -22,10 +22,10 @@ from workbench.analysis.pairing import (
     finished_runs,
     make_pairs,
     mean_curve,
+    parse_side,
     seed_pairs,
 )
 from workbench.analysis.run_keys import distinguishing_keys
-from workbench.cli.options import side
 from workbench.errors import InputError
 from workbench.figures import crossover_figure
 from workbench.figures.crossovers import side_text
@@ -46,8 +46,8 @@ def test_each_variant_of_a_side_is_compared_by_itself(results: Path, make_run: M
         make_run(f"mdlm{seed}", DIFFUSION, overrides=[s, MDLM])
     ingest(results)
     rows = crossovers(results, "made", "val_loss", "tokens")
-    assert [row["group"]["training.input_mask"] for row in rows] == [0.3, None]
-    masked, plain = (row["crossover"] / 2048 for row in rows)
+    assert [row["group"]["training.input_mask"] for row in rows] == [None, 0.3]
+    plain, masked = (row["crossover"] / 2048 for row in rows)
     assert plain == pytest.approx(100 + 100 * 0.5 / 1.5)
     assert masked == pytest.approx(100 + 100 * 1.0 / 1.4)
     assert [row["seeds"] for row in rows] == [2, 2]
@@ -55,7 +55,7 @@ def test_each_variant_of_a_side_is_compared_by_itself(results: Path, make_run: M
         results, "made", "val_loss", "tokens",
         baseline={"training.objective": "ar", "training.input_mask": 0.3},
     )  # fmt: skip
-    assert asked["crossover"] == rows[0]["crossover"]
+    assert asked["crossover"] == rows[1]["crossover"]
 
 
 def test_variants_of_both_sides_are_named_by_side(results: Path, make_run: MakeRun) -> None:
@@ -202,13 +202,13 @@ def test_a_side_that_no_stored_run_has_is_refused_with_what_they_have(
 
 def test_a_list_is_a_side_of_the_command_line_too() -> None:
     given = 'training.objective=["mdlm", "block"],training.betas=[[0.9, 0.95]],model.dropout=0.0'
-    assert side("--challenger", given) == {
+    assert parse_side("--challenger", given) == {
         "training.objective": ["mdlm", "block"],
         "training.betas": [[0.9, 0.95]],
         "model.dropout": 0.0,
     }
     with pytest.raises(InputError, match="--challenger 1: expected COLUMN OP VALUE"):
-        side("--challenger", "model.dropout=0.0,1")
+        parse_side("--challenger", "model.dropout=0.0,1")
 
 
 @pytest.mark.parametrize(

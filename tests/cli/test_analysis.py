@@ -12,6 +12,7 @@ from workbench.errors import InputError
 from workbench.importing.importer import import_runs
 from workbench.store import ingest, query
 
+AT = ("last", "final")
 AR = {s: 2.0 + abs(s - 100) / 100 for s in range(1, 400, 20)}
 DIFFUSION = {s: 5.0 - s / 120 for s in range(1, 400, 20)}
 
@@ -215,7 +216,7 @@ def test_fits_of_a_study_are_stored_for_sql(results: Path) -> None:
         (["crossover", "made", "--metric", "val_los"], "did you mean 'val_loss'"),
         (["crossover", "made", "--definition", "best"], "best_so_far"),
         (["crossover", "made", "--against", "qualty"], "unique_tokens"),
-        (["effective-data", "made", "--at", "first"], "best or final"),
+        (["effective-data", "made", "--at", "first"], "Known: last, best"),
         (["overfitting", "made", "--metric", "cloze_acc"], "cloze_acc"),
         (["flops"], "--size"),
         (["flops", "--size", "1B", "--study", "made"], "one of"),
@@ -236,3 +237,21 @@ def test_fits_of_a_study_are_stored_for_sql(results: Path) -> None:
 def test_wrong_arguments_are_named(study: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         CliRunner().invoke(app, [*arguments, "--results", str(study)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("command", ["effective-data", "difference"])
+def test_last_and_final_are_one_word_and_answers_keep_their_own(study: Path, command: str) -> None:
+    last, final = (ask_json(command, "made", "--at", at, "--results", study) for at in AT)
+    assert last == final
+    assert {row["at"] for row in last} == {"final" if command == "effective-data" else "last"}
+
+
+def test_laws_take_runs_at_their_last_value_by_either_word(results: Path) -> None:
+    import_runs("reference", None, results)
+    fixed = "E=1.0,A=400,alpha=0.34,beta=0.36"
+    asked: list[str | Path] = [
+        "fit", "reference", "--law", "chinchilla", "--resamples", "0", "--fixed", fixed,
+        "--results", results,
+    ]  # fmt: skip
+    last, final = (ask_json(*asked, "--at", at) for at in AT)
+    assert last == final

@@ -84,3 +84,32 @@ def test_a_narrow_terminal_gets_rows_below_each_other() -> None:
 )
 def test_numbers_are_shown_with_what_matters(value: object, text: str) -> None:
     assert pretty(value) == text
+
+
+def test_csv_has_each_number_in_a_column_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    document = [
+        {"group": {"unique_tokens": 5}, "crossover": 1.5, "ci95": [1.0, None], "runs": {"a": ["x"]},
+         "varies": {"training.lr": 0.1}, "params": {"E": 2.0}, "range": (3, 4)},
+        {"group": {"unique_tokens": 6}, "crossover": None, "ci95": None, "lower_bound": 9.0},
+    ]  # fmt: skip
+    for shape in (document, {"rows": document, "notes": ["no"]}):
+        emit([{"crossover": "> 9"}], "csv", document=shape)
+        one, other = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        assert one == {
+            "unique_tokens": "5", "crossover": "1.5", "ci95_low": "1.0", "ci95_high": "",
+            "runs.a": '["x"]', "training.lr": "0.1", "params.E": "2.0", "range_low": "3",
+            "range_high": "4", "lower_bound": "",
+        }  # fmt: skip
+        assert (other["crossover"], other["lower_bound"]) == ("", "9.0")
+
+
+@pytest.mark.parametrize("form", ["csv", "table", "json"])
+def test_a_reader_that_leaves_is_no_error(form: str) -> None:
+    code = "import sys; from workbench.cli import main; main()"
+    asked = "SELECT repeat('x', 200) || range AS text FROM range(600)"
+    words = [sys.executable, "-c", code, "sql", asked, "--from", "shipped", "--format", form]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=120) == 0
+        assert b"Traceback" not in process.stderr.read()

@@ -22,7 +22,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["recipe-reference.md", "commands.md"])
+@pytest.mark.parametrize("name", ["recipe-reference.md", "commands.md", "store.md", "api.md"])
 def test_a_page_is_what_the_code_says(name: str, generate: ModuleType) -> None:
     written = (DOCS / name).read_text()
     assert written == generate.pages()[name], f"docs/{name} has drifted: run `make docs`."

@@ -6,15 +6,13 @@ tables or of those of another study that the sentence names; or if it names, in 
 """
 
 import re
-import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from workbench.cli import app
-from workbench.report.markdown import NOTES
+from tests.docs.command_lines import inline_commands, unknown_names
+from workbench.report.study_notes import HEADINGS as NOTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTES_FILE = tomllib.loads((DOCS / "studies.toml").read_text())
@@ -95,14 +93,8 @@ def test_a_study_is_unchecked_only_while_it_is_of_the_old_protocol(study: str) -
 @pytest.mark.parametrize("study", CHECKED)
 def test_commands_that_the_prose_names_exist(study: str) -> None:
     prose = " ".join(str(text) for text in NOTES_FILE.get(study, {}).values())
-    for line in re.findall(r"`workbench ([^`]*)`", prose):
-        command, words = typer.main.get_command(app), shlex.split(line)
-        while hasattr(command, "commands"):
-            name = words.pop(0)
-            assert name in command.commands, line
-            command = command.commands[name]
-        known = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, line
+    for line in inline_commands(prose):
+        assert not unknown_names(line), line
 
 
 SECTION = """

@@ -160,10 +160,10 @@ def test_the_font_and_its_size_are_those_asked_for(
 
 def test_a_title_is_drawn_only_if_asked_for_and_otherwise_left_to_the_caption(study: Path) -> None:
     figure = curves_figure(study, "made", ["val_loss"], facet="data.unique_tokens")
-    without = figure.on_paper(width="column")
+    without = for_paper(figure, Paper.of(width="column"))
     assert "made: val_loss" in without.caption[0]
     assert any("upper bound of the NLL" in line for line in without.caption)
-    titled = figure.on_paper(width="column", title=True)
+    titled = for_paper(figure, Paper.of(width="column", title=True))
     assert titled.to_dict()["title"]["text"] == ["made: val_loss"]
     assert titled.caption == ()
 
@@ -171,7 +171,7 @@ def test_a_title_is_drawn_only_if_asked_for_and_otherwise_left_to_the_caption(st
 def test_legends_stay_where_they_are_asked_for(study: Path) -> None:
     figure = curves_figure(study, "made", ["val_loss"], facet="data.unique_tokens")
     for labels, count in (("direct", 0), ("legend", 1)):
-        spec = figure.on_paper(labels=labels).to_dict()
+        spec = for_paper(figure, Paper.of(labels=labels)).to_dict()
         texts = [
             layer for view in panels_of(spec) for layer in view["layer"]
             if layer["mark"].get("type") == "text"
@@ -278,7 +278,7 @@ def test_a_png_says_its_resolution_by_the_standard_chunk(tmp_path: Path) -> None
     from workbench.figures.any_table import quick_figure
 
     path = tmp_path / "figure.png"
-    quick_figure(frame, "x", "y").on_paper(width=4).save(path)
+    save(for_paper(quick_figure(frame, "x", "y"), Paper.of(width=4)), path)
     content = path.read_bytes()
     place = content.index(b"pHYs")
     x, y, unit = struct.unpack(">IIB", content[place + 4 : place + 13])

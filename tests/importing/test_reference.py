@@ -7,7 +7,8 @@ import pytest
 from workbench.analysis.crossover import crossovers
 from workbench.errors import InputError
 from workbench.importing.importer import import_runs
-from workbench.running.control import cancel, retry, status_rows
+from workbench.running.control import cancel, retry
+from workbench.running.status import status_rows
 from workbench.runs.folder import list_runs
 from workbench.store import query
 

@@ -66,7 +66,7 @@ def test_of_many_levels_the_highest_fifth_of_runs_is_held_out() -> None:
 
 
 def test_an_unknown_quantity_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="--along length: expected size, unique_tokens, epochs"):
+    with pytest.raises(InputError, match=r"--along length\. Known: size, unique_tokens, epochs"):
         splits(grid(0), ["length"])
 
 

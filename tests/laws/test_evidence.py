@@ -345,10 +345,16 @@ def test_fits_in_the_store_speak_for_their_unique_tokens(results: Path) -> None:
     keep_fits(results, "mine", [*fits, *({**fit, "law": "of_a_lost_plug_in"} for fit in fits)])
     (stored,) = gather(results).fits
     assert [p.objective for p in stored] == ["ar", "mdlm"]
+    best = {"fitted_to": {"at": "best", "runs": ["a"]}, "held_out": {"rmse_log": 0.1}}
+    last = {"fitted_to": {"at": "last", "runs": ["a"]}, "held_out": {"rmse_log": 0.2}}
+    keep_fits(results, "both", [fit | last for fit in fits])
+    keep_fits(results, "both", [fit | best for fit in fits])
+    sources = [[p.source for p in pair] for pair in gather(results).fits]
+    assert sources == [["study both"] * 2, ["study both"] * 2, ["study mine"] * 2]
     question = Question(3e7)
     known = gather(results).about(question)
     assert known.used.kind == FITTED
-    assert "fitted to study mine" in known.used.text
+    assert "fitted to study both" in known.used.text
     assert known.critical == pytest.approx(fitted_source(pair, question).expected, rel=1e-6)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import STEPS, MakeRun, make_crossing_seeds, run_maker
+from workbench.analysis.run_keys import order_of
 from workbench.errors import InputError
 from workbench.metrics import PROTOCOL
 from workbench.report.markdown import protocol_sentence, write_markdown
@@ -113,3 +114,31 @@ def test_what_is_no_document_of_studies_is_refused_and_left(
     with pytest.raises(InputError, match=r"--renew .*s\.md"):
         write_markdown(studies, ["present"], out, renew=True)
     assert (out.read_text() if out.exists() else None) == text
+
+
+def test_notes_choose_the_configurations_that_tables_show(
+    results: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    for unique in (12_800, 32_000):
+        u = f"data.unique_tokens={unique}"
+        make_run(f"a{unique}", dict.fromkeys(STEPS, 3.0), overrides=[u])
+        falling = {step: 4.0 - step / 200 for step in STEPS}
+        make_run(f"d{unique}", falling, overrides=[u, MDLM])
+    ingest(results)
+    notes = tmp_path / "notes.toml"
+    notes.write_text('[made]\nwhere = "unique_tokens > 20_000"\nmore = "A word."\n')
+    text = sections(write_markdown(results, ["made"], tmp_path / "s.md", notes=notes))["made"]
+    assert "12,800" not in text
+    assert "32,000" in text or "| ar |" in text
+    assert "The tables show configurations with unique_tokens > 20000" in text
+    assert "A word." in text
+    notes.write_text('[made]\nwhere = "unique_tokenz > 20_000"\n')
+    with pytest.raises(InputError, match="did you mean 'unique_tokens'"):
+        write_markdown(results, ["made"], tmp_path / "s.md", notes=notes)
+
+
+def test_groups_are_in_the_order_of_their_numbers() -> None:
+    keys = [102_400, 1_638_400, 204_800, None]
+    groups = [{"n_params": 1, "unique_tokens": 2, "training.total_tokens": key} for key in keys]
+    ordered = [group["training.total_tokens"] for group in sorted(groups, key=order_of)]
+    assert ordered == [None, 102_400, 204_800, 1_638_400]

@@ -103,6 +103,6 @@ def test_no_run_goes_on_from_one_whose_records_are_damaged(tmp_path: Path, what:
         file.write(DAMAGED[what])
     target = tmp_path / "long"
     target.mkdir()
-    with pytest.raises(InputError, match=r"records.jsonl, near line \d: not a record"):
+    with pytest.raises(InputError, match=r"records.jsonl, line \d: not a record"):
         fill_from(source, target, run_config(source.config_json()).trunk_steps)
     assert list(target.iterdir()) == []

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.made_runs import MakeRun
-from workbench.running.control import status_rows
+from workbench.running.status import status_rows
 from workbench.runs.started_as import StartedAs, note_started_as
 
 

@@ -15,8 +15,9 @@ import pytest
 from tests.running.studies import SCRIPTED, attempts, gone, make_run, wait_until
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import load_recipe
-from workbench.running.control import cancel, retry, status_rows
+from workbench.running.control import cancel, retry
 from workbench.running.run_report import RunReport
+from workbench.running.status import status_rows
 from workbench.running.study import run_study, train_folders
 from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder

@@ -11,7 +11,8 @@ import pytest
 
 from tests.made_runs import MakeRun
 from workbench.errors import InputError, WorkbenchError
-from workbench.running.control import cancel, status_rows
+from workbench.running.control import cancel
+from workbench.running.status import status_rows
 from workbench.runs.document import is_plain_id
 from workbench.runs.evaluations import _append
 from workbench.runs.files import plain_file, read_bytes, read_json

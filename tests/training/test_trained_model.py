@@ -20,7 +20,7 @@ from workbench.runs.studies import find_run
 from workbench.store.read_records import read_records
 from workbench.training.checkpoint_metadata import read_metadata
 from workbench.training.masks import mask_form
-from workbench.training.trained_model import _dtype, as_trainer, load_run_model
+from workbench.training.trained_model import as_trainer, compute_dtype, load_run_model
 from workbench.training.validation import Validation, sequence_nll
 
 
@@ -212,9 +212,9 @@ def test_by_itself_a_model_is_loaded_in_what_it_was_trained_in_on_a_gpu_and_floa
 ) -> None:
     loaded = load_run_model(trained["ar"], device="cpu", dtype="auto")
     assert (loaded.dtype, loaded.trained_in) == ("float32", "float32")
-    assert _dtype("auto", "cuda", "bfloat16") == torch.bfloat16
-    assert _dtype("auto", "cuda", "float32") == torch.float32
-    assert _dtype("auto", "cpu", "bfloat16") == torch.float32
-    assert _dtype("float32", "cuda", "bfloat16") == torch.float32
+    assert compute_dtype("auto", "cuda", "bfloat16") == torch.bfloat16
+    assert compute_dtype("auto", "cuda", "float32") == torch.float32
+    assert compute_dtype("auto", "cpu", "bfloat16") == torch.float32
+    assert compute_dtype("float32", "cuda", "bfloat16") == torch.float32
     with pytest.raises(InputError, match=r"--dtype half: expected auto, float32 or bfloat16\."):
         load_run_model(trained["ar"], device="cpu", dtype="half")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves, require_axis
-from workbench.analysis.pairing import compared_pairs, mean_curve, side_name
+from workbench.analysis.pairing import compared_pairs, mean_curve, named_runs, side_name
 from workbench.metrics import higher_is_better
 
 
@@ -40,6 +40,7 @@ def flops_to_best(results: Path, study: str, metric: str) -> list[dict[str, Any]
                 "baseline": {"name": side_name(sides[0]), **baseline},
                 "challenger": {"name": side_name(sides[1]), **challenger},
                 **_ratio(baseline, challenger),
+                **named_runs(pair.baseline, pair.challenger),
             }
         )
     return rows

@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over
-from workbench.errors import InputError
+from workbench.messages import choose
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class Interval:
 def known_over(mean: CrossedMean, over: Over) -> Over | None:
     """`over`, or what of it is known: documents alone with one seed, seeds alone without
     documents; None if nothing is."""
-    if over not in get_args(Over):
-        raise InputError(f"over {over}: expected one of {', '.join(get_args(Over))}.")
+    choose("--over", over, get_args(Over))
     if mean.has(over):
         return over
     if over == "seeds+documents":

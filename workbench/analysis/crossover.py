@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from workbench import stages
 from workbench.analysis.band import crossing_along_training
 from workbench.analysis.crossed import Over
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
@@ -16,11 +17,12 @@ from workbench.analysis.pairing import (
     finished_runs,
     make_pairs,
     mean_curve,
+    named_runs,
     seed_pairs,
 )
 from workbench.analysis.point_intervals import point_interval, seed_crossings
 from workbench.errors import InputError
-from workbench.messages import pretty, suggestion
+from workbench.messages import choose, pretty
 from workbench.metrics import higher_is_better
 
 __all__ = [
@@ -81,28 +83,27 @@ def crossovers(
         InputError: no such study, metric or axis, runs without that axis, or no two runs make
             a pair.
     """
-    if definition is not None and definition not in get_args(Definition):
-        definitions = get_args(Definition)
-        raise InputError(
-            f"no definition {definition}{suggestion(definition, definitions)} "
-            f"Definitions: {', '.join(definitions)}."
-        )
+    if definition is not None:
+        choose("--definition", definition, get_args(Definition))
     loaded = load_curves(results, study, metric)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
     question = _Question(results, metric, axis, definition, over, intervals)
-    return [
-        {
-            "study": study,
-            "group": pair.group,
-            "metric": metric,
-            "axis": axis,
-            "baseline": sides[0],
-            "challenger": sides[1],
-            **question.answer(pair),
-        }
-        for pair in pairs
-    ]
+    rows = []
+    for number, pair in enumerate(pairs, 1):
+        stages.doing(f"crossover of {metric}, pair {number} of {len(pairs)}")
+        rows.append(
+            {
+                "study": study,
+                "group": pair.group,
+                "metric": metric,
+                "axis": axis,
+                "baseline": sides[0],
+                "challenger": sides[1],
+                **question.answer(pair),
+            }
+        )
+    return rows
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,7 @@ class _Question:
                 "challenger": pair.challenger[0].estimator,
             },
             "seeds": len({curve.seed for curve in compared.baseline}),
-            "runs": {
-                "baseline": [curve.run_id for curve in compared.baseline],
-                "challenger": [curve.run_id for curve in compared.challenger],
-            },
+            **named_runs(compared.baseline, compared.challenger),
             "unfinished": left_out,
             "imported": _imported(pair),
         }

@@ -19,6 +19,7 @@ from workbench.recipe.identity import AUTO_COMPILE_IS, SOURCE_KEYS
 from workbench.recipe.plain_values import PLAIN
 from workbench.recipe.sweep import dotted, sweepable_keys
 from workbench.store import query
+from workbench.store.studies import study_head
 
 Floats = NDArray[np.float64]
 AXES = {
@@ -88,14 +89,7 @@ def load_curves(
         InputError: there is no such study, or no such metric or estimator in it. The message
             lists those that exist.
     """
-    studies = query(results, "SELECT study, compare FROM studies ORDER BY study")
-    known = studies["study"].to_list()
-    if study not in known:
-        raise InputError(
-            f"no study {study}{suggestion(study, known) or '.'} "
-            f"Studies here: {', '.join(known) or 'none'}."
-        )
-    compare = studies.filter(studies["study"] == study)["compare"].item()
+    compare = study_head(results, study)["compare"]
     name, wanted = _literal(study), ", ".join(map(_literal, spellings(metric)))
     frame = query(
         results,
@@ -108,25 +102,39 @@ def load_curves(
             ORDER BY m.run_id, tokens, step""",
     )
     if frame.is_empty():
-        metrics = query(
-            results,
-            f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
-                WHERE study = {name} ORDER BY metric""",
-        )["metric"].to_list()
+        metrics = study_metrics(results, study)
         raise InputError(
             f"study {study} has no {metric}{suggestion(metric, metrics)} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
     if estimator is not None:
         frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
+    by_id = {str(row["run_id"]): row for row in run_rows(results, study)}
+    curves = _by_protocol(_curves(frame, by_id))
+    return StudyCurves(study, spellings(metric)[0], json.loads(compare or "{}"), curves)
+
+
+def study_metrics(results: Path, study: str) -> list[str]:
+    """The names of what was measured in a study's runs, sorted."""
+    frame = query(
+        results,
+        f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
+            WHERE study = {_literal(study)} ORDER BY metric""",
+    )
+    return [str(name) for name in frame["metric"].to_list()]
+
+
+def run_rows(results: Path, study: str) -> list[dict[str, Any]]:
+    """A study's runs as the store's table `runs` has them, without provenance.
+
+    Of equal data they have equal names of it, wherever their text lay.
+    """
     runs = query(
         results,
         f"""SELECT * EXCLUDE (study, provenance) FROM runs JOIN study_runs USING (run_id)
-            WHERE study = {name}""",
+            WHERE study = {_literal(study)}""",
     )
-    by_id = {str(row["run_id"]): row for row in _one_spelling(runs.to_dicts())}
-    curves = _by_protocol(_curves(frame, by_id))
-    return StudyCurves(study, spellings(metric)[0], json.loads(compare or "{}"), curves)
+    return _one_spelling(runs.to_dicts())
 
 
 def run_keys(run: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
 from workbench.analysis.crossed_interval import interval
 from workbench.analysis.curves import Curve, Floats, load_curves
@@ -17,13 +18,19 @@ from workbench.analysis.document_curves import (
     seeds_difference,
     stopped_at_best,
 )
-from workbench.analysis.pairing import Pair, Side, compared_pairs, finished_runs, side_name
+from workbench.analysis.pairing import (
+    Pair,
+    Side,
+    compared_pairs,
+    finished_runs,
+    named_runs,
+    side_name,
+)
 from workbench.analysis.table_rows import four_digits, interval_text
+from workbench.analysis.taken_at import taken_at
 from workbench.errors import InputError
-from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
 
-At = Literal["last", "best"]
 _Z95 = 1.959964
 
 
@@ -31,7 +38,7 @@ def differences(
     results: Path,
     study: str,
     metric: str,
-    at: At = "last",
+    at: str = "last",
     *,
     estimator: str | None = None,
     baseline: Side | None = None,
@@ -44,9 +51,9 @@ def differences(
     others. The last value is that at the last place which all compared runs have reached.
 
     Args:
-        at: each run's last value, or its best. Where values of single documents are known, the best
-            is chosen on one half of them and measured on the other, both ways; else it is the best
-            of noisy points and flatters both sides alike.
+        at: each run's "last" value, or its "best". Where values of single documents are known, the
+            best is chosen on one half of them and measured on the other, both ways; else it is the
+            best of noisy points and flatters both sides alike.
         estimator: only values whose estimator's name contains this text, such as "questions=2000"
             for what `workbench eval` measured later.
         over: what the interval runs over.
@@ -60,14 +67,12 @@ def differences(
     Raises:
         InputError: no such study, metric or estimator, or no two runs make a pair.
     """
-    if at not in get_args(At):
-        raise InputError(
-            f"--at {at}{suggestion(at, get_args(At)) or '.'} Known: {', '.join(get_args(At))}."
-        )
+    taken = taken_at(at)
     loaded = load_curves(results, study, metric, estimator=estimator)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     rows = []
-    for pair in pairs:
+    for number, pair in enumerate(pairs, 1):
+        stages.doing(f"difference of {metric}, pair {number} of {len(pairs)}")
         compared, unfinished = finished_runs(pair)
         answer = _Compared(results, compared, metric, over)
         rows.append(
@@ -75,18 +80,15 @@ def differences(
                 "study": study,
                 "group": pair.group,
                 "metric": metric,
-                "at": at,
+                "at": taken,
                 "baseline": sides[0],
                 "challenger": sides[1],
-                **{"last": answer.last, "best": answer.best}[at](),
+                **{"last": answer.last, "best": answer.best}[taken](),
                 "estimators": {
                     "baseline": pair.baseline[0].estimator,
                     "challenger": pair.challenger[0].estimator,
                 },
-                "runs": {
-                    "baseline": [curve.run_id for curve in compared.baseline],
-                    "challenger": [curve.run_id for curve in compared.challenger],
-                },
+                **named_runs(compared.baseline, compared.challenger),
                 "unfinished": unfinished,
             }
         )

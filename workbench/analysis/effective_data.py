@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.analysis.band import crossing_between_budgets
 from workbench.analysis.budgets import At, Question, Reading, read_off
 from workbench.analysis.crossed import Over, crossed_difference, crossed_mean
@@ -19,6 +20,7 @@ from workbench.analysis.effective_interval import interval_of
 from workbench.analysis.pairing import (
     Shared,
     Side,
+    named_runs,
     refuse_across_protocols,
     shared_groups,
     side_name,
@@ -31,6 +33,7 @@ from workbench.analysis.run_keys import (
     named_group,
     order_of,
 )
+from workbench.analysis.taken_at import taken_at
 from workbench.errors import InputError
 from workbench.messages import pretty
 from workbench.recipe.objectives import display_name
@@ -46,7 +49,7 @@ def effective_data(
     results: Path,
     study: str,
     metric: str,
-    at: At = "best",
+    at: str = "best",
     baseline: Side | None = None,
     challenger: Side | None = None,
     *,
@@ -63,7 +66,7 @@ def effective_data(
     tokens; the error of that is not in the interval.
 
     Args:
-        at: compare each run's best value, or its last.
+        at: compare each run's best value, or its last ("last" or "final").
 
     Returns:
         Rows with "group", "unique_tokens" and "value" of the challenger,
@@ -74,8 +77,7 @@ def effective_data(
     Raises:
         InputError: no such study or metric, or no challenger has a baseline of equal keys.
     """
-    if at not in ("best", "final"):
-        raise InputError(f"at {at}: expected best or final.")
+    taken: At = "best" if taken_at(at) == "best" else "final"
     loaded = load_curves(results, study, metric)
     sides, match = sides_of(loaded, baseline, challenger)
     following = following_keys([curve.keys for curve in loaded.curves], UNIQUE)
@@ -93,10 +95,12 @@ def effective_data(
             "keys but the unique tokens."
         )
     differing = differing_keys([family.keys for family in families])
-    question = Question(results, study, metric, at, side_name(sides[0]), side_name(sides[1]), over)
+    one, other = map(side_name, sides)
+    question = Question(results, study, metric, taken, one, other, over)
     rows = []
     for family in families:
         for unique, curves in _by_budget(family.challenger).items():
+            stages.doing(f"matching {metric} at {unique:,.0f} unique tokens")
             group = named_group(family.keys, differing, curves[0])
             rows.append(
                 {**question.head(), "group": group, **_row(family, unique, curves, question)}
@@ -144,6 +148,7 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
         "range": [float(axis[0]), float(axis[-1])],
         "baseline_values": [[u, v] for u, v in zip(axis.tolist(), values.tolist(), strict=True)],
         "seeds": len({curve.seed for curve in curves}),
+        **named_runs([c for of_budget in budgets.values() for c in of_budget], curves),
         "unfinished": [c.run_id for c in every if not c.finished],
         "imported": any(c.imported for c in every),
         "note": _note(reading, axis, question),

@@ -107,15 +107,8 @@ def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Sorts by objective, size, unique tokens and other keys: None first, then numbers, texts."""
-    size, unique, _ = order_of(row["group"])
-    values = [row["group"][key] for key in sorted(row["group"])]
-    return str(row["objective"]), size, unique, [
-        (-1, 0.0, "") if value is None
-        else (0, float(value), "") if isinstance(value, int | float)
-        else (1, 0.0, str(value))
-        for value in values
-    ]  # fmt: skip
+    """Sorts by objective, then as groups are."""
+    return str(row["objective"]), *order_of(row["group"])
 
 
 def _over_seeds(values: list[float], why: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which runs of a study are compared with each other."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,9 @@ from workbench.analysis.run_keys import (
     of_plugin_objective,
     order_of,
 )
+from workbench.conditions import parse_conditions
 from workbench.errors import InputError
+from workbench.recipe.check import check_side
 from workbench.recipe.models import CompareConfig
 from workbench.recipe.objectives import keys_of_some_objectives
 from workbench.recipe.sides import Side, criteria, require_runs, selects
@@ -235,6 +238,29 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
     return list(variants.values())
 
 
+def parse_side(option: str, given: str | dict[str, Any] | None) -> Side | None:
+    """A side of a comparison, as it was given: an objective, or values, lists for several, of its
+    runs' keys, as a text of conditions too. None stands for what the recipe compares.
+
+    Raises:
+        InputError: no such objective, or conditions that are not of the form KEY = VALUE or
+            KEY in (VALUE, ...).
+    """
+    if not isinstance(given, str):
+        return given
+    if not re.search(r"[=<>]|\bin\b", given):
+        check_side(given, option)
+        return given
+    conditions = parse_conditions([given], option)
+    for condition in conditions:
+        if condition.op not in ("=", "in"):
+            raise InputError(
+                f"{option} {condition}: a side is KEY = VALUE or KEY in (VALUE, ...), "
+                "joined by and."
+            )
+    return {c.column: list(c.value) if c.op == "in" else c.value for c in conditions}
+
+
 def side_name(side: Side) -> str:
     """A side for messages and for tables."""
     return side if isinstance(side, str) else json.dumps(side)
@@ -248,6 +274,18 @@ def finished_runs(pair: Pair) -> tuple[Pair, list[str]]:
     if all(sides):
         return Pair(pair.group, *sides), unfinished
     return pair, unfinished
+
+
+def named_runs(baseline: list[Curve], challenger: list[Curve]) -> dict[str, Any]:
+    """The runs behind an answer, as answers have them: "runs" and "run_seeds" of each side."""
+    sides = {"baseline": baseline, "challenger": challenger}
+    return {
+        "runs": {name: [curve.run_id for curve in curves] for name, curves in sides.items()},
+        "run_seeds": {
+            name: [curve.keys.get("training.seed") for curve in curves]
+            for name, curves in sides.items()
+        },
+    }
 
 
 def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:

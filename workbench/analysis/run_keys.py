@@ -65,8 +65,9 @@ def _text(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
-    """The keys that distinguish configurations: those that differ and follow from no other.
+def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that differ among configurations, seeds among them, sorted but for unique tokens
+    and parameters, which come first.
 
     A key that some objectives do not have counts only if it differs among those that have it: a
     noise schedule distinguishes two diffusion runs, not diffusion from AR.
@@ -82,7 +83,12 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         return len(having) > 1
 
     named = [*ALWAYS_NAMED, *differing_keys(configurations)]
-    differing = [key for key in named if differs(key)]
+    return [key for key in named if differs(key)]
+
+
+def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
+    """The keys that distinguish configurations: those that vary and follow from no other."""
+    differing = varying_keys(configurations)
     distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)
@@ -106,6 +112,13 @@ def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> d
     return group | {key: keys.get(key) for key in differing}
 
 
-def order_of(group: dict[str, Any]) -> tuple[float, float, str]:
-    """Sorts groups by parameters, then by unique tokens; unknown ones come first."""
-    return (group["n_params"] or 0, group["unique_tokens"] or 0, str(group))
+def order_of(group: dict[str, Any]) -> tuple[Any, ...]:
+    """Sorts groups by parameters, then by unique tokens, unknown ones first; then by their other
+    keys: None first, then numbers, texts."""
+    values = [group[key] for key in sorted(group)]
+    return group["n_params"] or 0, group["unique_tokens"] or 0, [
+        (-1, 0.0, "") if value is None
+        else (0, float(value), "") if isinstance(value, int | float)
+        else (1, 0.0, str(value))
+        for value in values
+    ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Rows of answers as table cells: signs before bounds, empty cells for what is not known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 INTERVAL = "95 % interval"
@@ -90,3 +90,32 @@ def onset_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "95 % interval": interval_text(row["ci95"]),
         "rise since": row["rise"],
     }
+
+
+def flat_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without nested values: a.b for what is inside of a, but for a group's keys, which keep
+    their names; NAME_low and NAME_high for the ends of an interval; JSON for other lists."""
+    return [dict(_cells(row)) for row in rows]
+
+
+def _cells(row: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _cells(value, prefix if name in ("group", "varies") else f"{prefix}{name}.")
+        elif _is_interval(prefix + name, value):
+            low, high = (None, None) if value is None else value
+            yield from ((f"{prefix}{name}_low", low), (f"{prefix}{name}_high", high))
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _is_interval(name: str, value: Any) -> bool:
+    """Whether a cell has the ends of an interval, or lacks them: told by its name too."""
+    if value is None:
+        return any(part.endswith("ci95") for part in name.split("."))
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(end, (int, float, type(None))) for end in value)
+        and ("ci95" in name or "range" in name)
+    )

@@ -2,9 +2,12 @@
 
 # The order of the help: what is done first stands first.
 from workbench.cli import (  # noqa: F401, I001
+    starting,
+    planning,
     training,
+    following,
+    controlling,
     checking,
-    extending,
     evaluating,
     sampling,
     storing,

@@ -53,10 +53,10 @@ def audit(
 ) -> None:
     """Look for held-out text in training text, and for training text in a model."""
     from workbench.cli.output import emit
-    from workbench.errors import InputError
+    from workbench.messages import choose
 
-    if scope not in (None, "pool", "unique"):
-        raise InputError(f"--scope {scope}: expected pool or unique.")
+    if scope is not None:
+        choose("--scope", scope, ("pool", "unique"))
     options: dict[str, Any] = {
         "scope": scope, "ngram": ngram, "threshold": threshold, "windows": windows, "suffix": suffix
     }  # fmt: skip

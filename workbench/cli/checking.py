@@ -2,8 +2,6 @@
 
 import sys
 
-import typer
-
 from workbench.cli.options import (
     RESULTS,
     Format,
@@ -12,9 +10,9 @@ from workbench.cli.options import (
     ResultsOption,
     SetOption,
 )
-from workbench.cli.root import app
+from workbench.cli.root import Commands, app
 
-data_app = typer.Typer(help="Text.", no_args_is_help=True, rich_markup_mode=None)
+data_app = Commands(help="Text.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 

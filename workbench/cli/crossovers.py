@@ -11,31 +11,25 @@ import typer
 from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
+    AgainstOption,
+    AtOption,
     Axis,
+    AxisOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OverOption,
     SideOption,
     SourceOption,
-    side,
+    StudiesArgument,
+    StudyArgument,
 )
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
     from workbench.figures import Paper
-
-StudyArgument = Annotated[str, typer.Argument(help="Name of the study.")]
-FigureOption = Annotated[
-    Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-]
-OverOption = Annotated[
-    str,
-    typer.Option(
-        "--over", help="What intervals run over: seeds+documents, seeds alone, or documents alone."
-    ),
-]
-DataOption = Annotated[
-    bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-]
 
 
 def _say(lines: Iterable[str | None]) -> None:
@@ -48,8 +42,8 @@ def _say(lines: Iterable[str | None]) -> None:
 @with_paper
 def crossover(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -59,10 +53,7 @@ def crossover(
         ),
     ] = None,
     over: OverOption = "seeds+documents",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    against: AgainstOption = None,
     baseline: SideOption = None,
     challenger: SideOption = None,
     results: SourceOption = RESULTS,
@@ -72,30 +63,23 @@ def crossover(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show where the challenger overtakes the baseline, and stays ahead."""
-    from workbench.analysis.crossover import bound_note, crossovers, table_row
-    from workbench.analysis.interval_notes import definition_notes, notes_of
+    from workbench.analysis.crossover import table_row
     from workbench.analysis.table_rows import trend_table_row
-    from workbench.analysis.trends import crossover_trends
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_crossovers
 
-    sides = side("--baseline", baseline), side("--challenger", challenger)
-    rows = crossovers(
-        results,
-        study,
+    asked = Results(results).study(study)
+    answer = asked.crossovers(
         metric,
-        str(axis),
-        *sides,
+        axis.value,
         definition=definition,  # type: ignore[arg-type]
         over=over,  # type: ignore[arg-type]
+        baseline=baseline,
+        challenger=challenger,
+        save=True,
     )
-    trends = crossover_trends(rows, against) if against else []
-    try:
-        if over == "seeds+documents" and sides == (None, None):
-            keep_crossovers(results, rows)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
+    rows = answer.document
+    trends = answer.trends(against).document if against else []
     if figure is not None:
         from workbench import figures
 
@@ -109,40 +93,36 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    note = bound_note(rows) if "loss" in metric or "bpb" in metric else None
-    _say([*definition_notes(rows), *notes_of(rows), note and f"Note: {note}"])
+    _say(answer.notes)
 
 
 @app.command("outcomes")
 def outcomes_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to show.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show the best and the last value of each configuration, over its seeds."""
-    from workbench.analysis.outcomes import (
-        outcome_notes,
-        outcome_table,
-        outcome_table_row,
-        outcomes,
-    )
+    from workbench.analysis.outcomes import outcome_table, outcome_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = outcomes(results, study, metric, over=over)  # type: ignore[arg-type]
+    answer = Results(results).study(study).outcomes(metric, over=over)  # type: ignore[arg-type]
+    rows = answer.document
     if fmt != Format.table:  # programs get the same columns always
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    _say(outcome_notes(rows))
+    _say(answer.notes)
 
 
 @app.command("difference")
 def difference_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="What to compare.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's last or best value.")] = "last",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "last",
     estimator: Annotated[
         str | None,
         typer.Option(
@@ -156,39 +136,30 @@ def difference_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
-    from workbench.analysis.crossover import bound_note
-    from workbench.analysis.difference import difference_table_row, differences
-    from workbench.analysis.interval_notes import notes_of
+    from workbench.analysis.difference import difference_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = differences(
-        results,
-        study,
+    asked = Results(results).study(study)
+    answer = asked.difference(
         metric,
         at,  # type: ignore[arg-type]
         estimator=estimator,
-        baseline=side("--baseline", baseline),
-        challenger=side("--challenger", challenger),
+        baseline=baseline,
+        challenger=challenger,
         over=over,  # type: ignore[arg-type]
     )
+    rows = answer.document
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
-    _say(notes_of(rows))
-    used = {f"{row['estimators'][name]} ({name})" for row in rows for name in row["estimators"]}
-    print(f"Note: values by {', '.join(sorted(used))}.", file=sys.stderr)
-    if ("loss" in metric or "bpb" in metric) and bound_note(rows):
-        print(
-            "Note: NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as "
-            "good as shown here.",
-            file=sys.stderr,
-        )
+    _say(answer.notes)
 
 
 @app.command("effective-data")
 @with_paper
 def effective(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to match.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's best or final value.")] = "best",
+    metric: MetricOption = "val_loss",
+    at: AtOption = "best",
     over: OverOption = "seeds+documents",
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
@@ -215,11 +186,8 @@ def effective(
 @with_paper
 def overfitting(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="A loss.")] = "val_loss",
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
-    ] = None,
+    metric: MetricOption = "val_loss",
+    against: AgainstOption = None,
     results: SourceOption = RESULTS,
     figure: FigureOption = None,
     with_data: DataOption = False,
@@ -253,8 +221,8 @@ class Aim(StrEnum):
 @app.command("next")
 def next_(
     study: StudyArgument,
-    metric: Annotated[str, typer.Option("--metric", help="Metric to compare.")] = "val_loss",
-    axis: Annotated[Axis, typer.Option("--axis", help="What to measure it along.")] = Axis.tokens,
+    metric: MetricOption = "val_loss",
+    axis: AxisOption = Axis.tokens,
     aim: Annotated[
         Aim, typer.Option("--for", help="A sharper crossover, or a surer scaling law.")
     ] = Aim.crossover,
@@ -292,9 +260,9 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
     from workbench.laws.design import choice_row
     from workbench.planning.plan import plan_study
     from workbench.recipe import load_recipe_text
-    from workbench.report.content import head_of
+    from workbench.store.studies import study_head
 
-    recipe = load_recipe_text(head_of(results, study)["recipe"] or "", f"study {study}")
+    recipe = load_recipe_text(study_head(results, study)["recipe"] or "", f"study {study}")
     planned = plan_study(recipe, results)
     limit = planned.total_train_flops if budget is None else budget
     choices, _, errors = choose(planned, results, limit, metric=metric)
@@ -311,7 +279,7 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 @app.command()
 @with_paper
 def report(
-    study: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies.")],
+    study: StudiesArgument,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The .html or .md to write. Default: STUDY.html."),

@@ -1,20 +1,32 @@
-"""The command that measures trained runs."""
+"""The command that measures trained runs, and models of others."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    Format,
+    FormatOption,
+    ModelsArgument,
+    ResultsOption,
+)
 from workbench.cli.root import app
-from workbench.messages import pairs
+from workbench.messages import pairs, whole_number
+
+if TYPE_CHECKING:
+    from workbench.evaluation.foreign import MeasuredModel
 
 
 @app.command("eval")
 def eval_(
-    run: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run ids, or the beginnings of them.")
-    ],
+    run: ModelsArgument,
     tasks: Annotated[
         str,
         typer.Option(
@@ -62,14 +74,8 @@ def eval_(
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
-        ),
-    ] = "auto",
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="Programs written for each problem.")
     ] = 1,
@@ -99,19 +105,57 @@ def eval_(
         bool,
         typer.Option("--ensemble", help="All runs as one model that averages their probabilities."),
     ] = False,
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="Of hf: models: ar or mdlm.")
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", help="Of hf: models: the text to hold out from, as data.corpus."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of hf: models: a key of [data], such as data.seq_len=512.",
+        ),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run the modelling file of an hf: model."),
+    ] = False,
+    mask_id: Annotated[
+        int | None,
+        typer.Option("--mask-id", min=0, help="Of hf: models whose files do not have it: MASK."),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", metavar="NAME", help="Of hf: models. Default: models."),
+    ] = None,
+    trained_tokens: Annotated[
+        float | None,
+        typer.Option("--trained-tokens", min=1, help="Of an hf: model, where known: in training."),
+    ] = None,
+    unique_tokens: Annotated[
+        float | None,
+        typer.Option("--unique-tokens", min=1, help="Of an hf: model, where known: distinct ones."),
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Whether to save the numbers with the run.")
     ] = True,
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Measure a run's checkpoints on tasks, and save the numbers with the run."""
+    """Measure checkpoints of runs, or public models, on tasks, and save the numbers."""
     from workbench.cli.output import emit
+    from workbench.errors import InputError
     from workbench.evaluation.complete import Writing
     from workbench.evaluation.evaluate import evaluate_runs
+    from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign
     from workbench.evaluation.opened import EvalOptions, HarnessOptions
     from workbench.evaluation.programs.pass_task import PassOptions
     from workbench.recipe.task_names import TASK_DRAWS
+    from workbench.training.foreign_files import PREFIX
 
     if temperature is None:
         temperature = 0.0 if attempts == 1 else 0.8
@@ -128,18 +172,67 @@ def eval_(
         passing=PassOptions(attempts, _numbers("--pass-at", pass_at) or (), writing),
         harness=HarnessOptions(_names(harness), include_path),
     )
-    rows = evaluate_runs(
-        results,
-        run,
-        options,
-        step=_step(checkpoint),
-        all_checkpoints=all_checkpoints,
-        device=device,
-        dtype=dtype,
-        record=record,
-        together=ensemble,
-    )
+    foreign = [name for name in run if name.startswith(PREFIX)]
+    own = [name for name in run if name not in foreign]
+    of_runs = {"--checkpoint": checkpoint != "last", "--all-checkpoints": all_checkpoints,
+               "--ensemble": ensemble}  # fmt: skip
+    of_models = {"--objective": objective, "--corpus": corpus, "--set": overrides,
+                 "--trust-remote-code": trust_remote_code, "--mask-id": mask_id is not None,
+                 "--study": study, "--trained-tokens": trained_tokens,
+                 "--unique-tokens": unique_tokens}  # fmt: skip
+    refused: dict[str, object] = {**(of_runs if foreign else of_models)}
+    for option, given in refused.items():
+        if given:
+            raise InputError(f"{option} is not for {'hf: models' if foreign else 'runs'}.")
+    rows = []
+    for name in foreign:
+        request = ForeignRequest(
+            name, objective, corpus, tuple(overrides or ()), trust_remote_code, mask_id
+        )
+        measured = evaluate_foreign(request, options, results, device=device, dtype=dtype)
+        if record:
+            name = _record(results, study, measured, trained_tokens, unique_tokens)
+        rows += measured.rows(name)
+    if own:
+        rows += evaluate_runs(
+            results,
+            own,
+            options,
+            step=_step(checkpoint),
+            all_checkpoints=all_checkpoints,
+            device=device,
+            dtype=dtype,
+            record=record,
+            together=ensemble,
+        )
     emit(rows, fmt)
+
+
+def _record(
+    results: Path,
+    study: str | None,
+    measured: "MeasuredModel",
+    trained_tokens: float | None,
+    unique_tokens: float | None,
+) -> str:
+    """Save what was measured of a model as an imported run; returns its id."""
+    from workbench.importing.measured_models import Checkpoint, record_checkpoint
+
+    checkpoint = Checkpoint(
+        name=f"hf:{measured.files.name}",
+        revision=measured.files.revision,
+        digests=measured.digests,
+        objective=measured.model.config.training.objective,
+        n_params=measured.n_params,
+        data=measured.data,
+        fingerprint=measured.fingerprint,
+        trained_tokens=None if trained_tokens is None else round(trained_tokens),
+        unique_tokens=None if unique_tokens is None else round(unique_tokens),
+    )
+    run_id, notes = record_checkpoint(results, study, checkpoint, measured.answers)
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+    return run_id
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -151,9 +244,10 @@ def _step(checkpoint: str) -> int | None:
 
     if checkpoint == "last":
         return None
-    if not checkpoint.isdigit():
+    step = whole_number(checkpoint)
+    if step is None or step < 0:
         raise InputError(f"--checkpoint {checkpoint}: expected a step, or last.")
-    return int(checkpoint)
+    return step
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
@@ -161,7 +255,8 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    parts = [whole_number(part) for part in text.split(",")]
+    counts = tuple(part for part in parts if part is not None and part >= 0)
+    if len(set(counts)) < len(parts):
         raise InputError(f"{option} {text}: expected different whole numbers, such as 0,1,5.")
-    return tuple(int(part) for part in parts)
+    return counts

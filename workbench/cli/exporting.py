@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, ResultsOption
-from workbench.cli.root import app
+from workbench.cli import completing
+from workbench.cli.options import RESULTS, OldStudiesOption, ResultsOption, RunArgument
+from workbench.cli.root import Commands, app
 
-export_app = typer.Typer(
+export_app = Commands(
     help="Write models and numbers for other programs.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(export_app, name="export")
@@ -25,7 +26,7 @@ class Dtype(StrEnum):
 
 @export_app.command("model")
 def export_model(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")],
+    run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     step: Annotated[
         int | None, typer.Option("--step", help="Which checkpoint. Default: the newest.")
@@ -33,14 +34,14 @@ def export_model(
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the weights.")] = Dtype.float32,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write a run's weights as safetensors, with a config.json and the tokenizer."""
+    """Write a run's model as a folder that transformers loads, with its tokenizer and a card."""
     from workbench.runs.studies import find_run
 
     folder = find_run(results, run)
     from workbench.training import export_model as exporting
 
     written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
-    print(f"{out}: the weights of run {folder.run_id} after step {written}.", file=sys.stderr)
+    print(f"{out}: the model of run {folder.run_id} after step {written}.", file=sys.stderr)
 
 
 @export_app.command("parquet")
@@ -51,19 +52,22 @@ def export_parquet(
     ],
     studies: Annotated[
         list[str] | None,
-        typer.Option(
-            "--study",
-            metavar="NAME",
-            help="Only this study, to give away: its finished runs and what evaluations measured, "
-            "without steps' own numbers, items, host and paths. Studies that are there stay.",
+        typer.Argument(
+            metavar="[STUDY...]",
+            autocompletion=completing.studies,
+            help="Only these studies, to give away: their finished runs and what evaluations "
+            "measured, without steps' own numbers, items, host and paths. Studies that are there "
+            "stay.",
         ),
     ] = None,
+    old_studies: OldStudiesOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write the store, or some studies of it, as a Parquet dataset, or bring one up to date."""
     from workbench.store.parquet.export import export_parquet as export
     from workbench.store.publish import publish_studies
 
+    studies = [*(studies or ()), *(old_studies or ())]
     report = publish_studies(results, out, studies) if studies else export(results, out)
     for path in report.foreign:
         print(f"Note: {path}: no file of this dataset; other engines may read it.", file=sys.stderr)

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli import completing
 from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
+    AtOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OldStudiesOption,
     ResultsOption,
     SetOption,
     SourceOption,
+    StudiesArgument,
+    WhereOption,
 )
 from workbench.cli.root import app
 
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 @app.command()
 @with_paper
 def backtest(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies of the store.")],
+    studies: StudiesArgument,
     train: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,12 +46,9 @@ def backtest(
         str, typer.Option("--along", help="size, unique_tokens, epochs, compute, or all.")
     ] = "all",
     law: Annotated[str, typer.Option("--law", help="Name of a law, or all.")] = "all",
-    metric: Annotated[str, typer.Option("--metric", help="The loss.")] = "val_loss",
-    at: Annotated[str, typer.Option("--at", help="Each run's final or best value.")] = "final",
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITIONS", help="Only runs that meet these."),
-    ] = None,
+    metric: MetricOption = "val_loss",
+    at: AtOption = "last",
+    where: WhereOption = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -52,12 +57,8 @@ def backtest(
     ] = None,
     starts: Annotated[int, typer.Option("--starts", min=1, help="Starts of each search.")] = 32,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts and resamples.")] = 0,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-    ] = None,
-    with_data: Annotated[
-        bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-    ] = False,
+    figure: FigureOption = None,
+    with_data: DataOption = False,
     paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
@@ -68,33 +69,26 @@ def backtest(
     runs of most epochs and that of most compute. Errors are in percent of the loss; coverage is how
     often a 95 % interval held the measured loss, with its own 95 % interval.
     """
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.laws.backtest import run_backtest, score_row, scores
+    from workbench.laws.backtest import score_row
 
-    found = run_backtest(
-        studies, results, train=train, along=along, law=law, metric=metric, at=at, where=where,
-        cluster=cluster, starts=starts, seed=seed,
-        say=lambda text: print(f"Fitting {text} ...", file=sys.stderr),
+    answer = Results(results).backtest(
+        studies, law, train=train, along=along, metric=metric, at=at, where=where, cluster=cluster,
+        starts=starts, seed=seed, progress=_say_what_is_fitted, save=True,
     )  # fmt: skip
-    rows = scores(found.results)
-    _save(results, studies, rows)
-    emit([score_row(row) for row in rows], fmt, document={"rows": rows, "notes": found.notes})
-    for note in found.notes:
-        print(f"Note: {note}.", file=sys.stderr)
+    rows = answer.document["rows"]
+    emit([score_row(row) for row in rows], fmt, document=answer.document)
+    for note in answer.notes:
+        print(note, file=sys.stderr)
     if figure is not None:
         from workbench.figures import backtest_figure
 
         write_figure(backtest_figure(rows), figure, with_data=with_data, paper=paper)
 
 
-def _save(results: Path, studies: list[str], rows: list[dict[str, Any]]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_backtests
-
-    try:
-        keep_backtests(results, ", ".join(dict.fromkeys(studies)), rows)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
+def _say_what_is_fitted(text: str) -> None:
+    print(f"Fitting {text} ...", file=sys.stderr)
 
 
 @app.command()
@@ -102,20 +96,25 @@ def forecast(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            metavar="RECIPE", help="A .toml file, or a shipped recipe's name; a study with --score."
+            metavar="RECIPE",
+            help="A .toml file, or a shipped recipe's name; a study with --score.",
+            autocompletion=completing.recipes,
+        ),
+    ] = None,
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY...]",
+            help="Fit laws to these studies' runs. Default: all runs of the same kind.",
+            autocompletion=completing.studies,
         ),
     ] = None,
     overrides: SetOption = None,
-    studies: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--study", help="Fit laws to this study's runs. Default: all runs of the same kind."
-        ),
-    ] = None,
+    old_studies: OldStudiesOption = None,
     law: Annotated[
         str, typer.Option("--law", help="Name of a law. Default: the one that backtests best.")
     ] = "best",
-    metric: Annotated[str, typer.Option("--metric", help="The loss.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     score: Annotated[
         bool, typer.Option("--score", help="Compare all forecasts with what came true.")
     ] = False,
@@ -135,6 +134,7 @@ def forecast(
         return
     if recipe is None:
         raise InputError("give a RECIPE to forecast, or --score to compare forecasts with runs.")
+    studies = [*(studies or ()), *(old_studies or ())] or None
     document = put_on_record(
         load_recipe(recipe, overrides or []), results, studies=studies, law=law, metric=metric
     )
@@ -146,36 +146,13 @@ def forecast(
 
 def put_on_record(recipe: "Recipe", results: Path, **options: Any) -> dict[str, Any]:
     """Make and write a study's forecast, and say so on stderr."""
-    from workbench.laws.forecast import make_forecast
-    from workbench.planning.prepare import prepare_study
-    from workbench.runs.files import check_writable
-    from workbench.runs.forecasts import read_forecasts, write_forecast
-    from workbench.store import ingest
+    from workbench.api.planning import forecast
 
-    check_writable(results)
-    plan = prepare_study(recipe, results)
-    before = read_forecasts(results, plan.study)
-    document = make_forecast(
-        recipe, plan, results, say=lambda text: print(f"Fitting {text} ...", file=sys.stderr),
-        **options,
-    )  # fmt: skip
-    path = write_forecast(results, plan.study, document)
-    ingest(results, run_ids=[])
-    print(f"Wrote {path}.", file=sys.stderr)
-    late = sum(run["after_the_fact"] for run in document["runs"])
-    if late:
-        print(
-            f"Note: {late} of {len(document['runs'])} runs have records already. They are marked "
-            "as after the fact, and never scored.",
-            file=sys.stderr,
-        )
-    for one in before:
-        said = one.problem or f"made on {one.document['made']}, is the one that is scored"
-        print(
-            f"Note: an earlier forecast of {plan.study}, {one.path.name}: {said}.", file=sys.stderr
-        )
-    for note in document["notes"]:
-        print(f"Note: {note}.", file=sys.stderr)
+    made = forecast(recipe, results, record=True, progress=_say_what_is_fitted, **options)
+    print(f"Wrote {made.path}.", file=sys.stderr)
+    for note in made.notes:
+        print(note, file=sys.stderr)
+    document: dict[str, Any] = made.document
     return document
 
 

@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli import completing
 from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
     ColumnOption,
+    DataOption,
+    FigureOption,
     Format,
     FormatOption,
+    MetricOption,
+    OldStudiesOption,
+    OldStudyOption,
     SourceOption,
     UnitOption,
+    WhereOption,
 )
 from workbench.cli.root import app
 from workbench.messages import pairs
@@ -25,13 +32,18 @@ if TYPE_CHECKING:
 @app.command()
 @with_paper
 def fit(
-    table: Annotated[
-        Path | None, typer.Option("--table", help="A table of runs and losses.")
-    ] = None,
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", help="Or a study of the store; several are fitted together."),
+        typer.Argument(
+            metavar="[STUDY...]",
+            help="Studies of the store; several are fitted together.",
+            autocompletion=completing.studies,
+        ),
     ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Or a table of runs and losses.")
+    ] = None,
+    old_study: OldStudiesOption = None,
     law: Annotated[
         str, typer.Option("--law", help="Name of the law, or all for a tournament.")
     ] = "data_constrained",
@@ -49,12 +61,15 @@ def fit(
     two_stage: Annotated[
         bool, typer.Option("--two-stage", help="Fit runs of one epoch first, then the repeats.")
     ] = False,
-    metric: Annotated[
-        str, typer.Option("--metric", help="Of a study: the loss, or an accuracy.")
-    ] = "val_loss",
+    metric: MetricOption = "val_loss",
     at: Annotated[
-        str, typer.Option("--at", help="Of a study: each run's final or best value, or its curve.")
-    ] = "final",
+        str,
+        typer.Option(
+            "--at",
+            metavar="last|best|curve",
+            help="Of a study: each run's last value, its best, or its whole curve.",
+        ),
+    ] = "last",
     starts: Annotated[int, typer.Option("--starts", min=1, help="Starts of the search.")] = 64,
     resamples: Annotated[
         int, typer.Option("--resamples", min=0, help="Bootstrap resamples of the intervals.")
@@ -80,10 +95,7 @@ def fit(
     ] = None,
     column: ColumnOption = None,
     unit: UnitOption = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITIONS", help="Only rows or runs that meet these."),
-    ] = None,
+    where: WhereOption = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="A folder for its figures and their data.")
     ] = None,
@@ -99,56 +111,42 @@ def fit(
     CONDITIONS are COLUMN OP VALUE, joined by and: OP is =, !=, <, <=, >, >=, or in with values in
     parentheses. A column is one of the table, or a recipe's dotted key or a column of the store.
     """
+    from workbench.api.laws import make_fits
+    from workbench.api.words import conditions
     from workbench.cli.output import emit
-    from workbench.conditions import parse_conditions
     from workbench.importing.units import parse_units
-    from workbench.laws.fitting.fit import fit_law
-    from workbench.laws.fitting.result import parameter_rows, summary
-    from workbench.laws.fitting.tournament import standings, tournament, verdicts
-    from workbench.laws.registry import LAWS
-    from workbench.laws.request import fit_options, get_law, get_table
+    from workbench.laws.request import fit_options
 
+    study = [*(study or ()), *(old_study or ())]
     options = fit_options(
         pairs("--fixed", fixed), pairs("--tie", tie), share, joint=joint, two_stage=two_stage,
         starts=starts, resamples=resamples, seed=seed, cluster=cluster, delta=huber_delta,
     )  # fmt: skip
-    chosen = None if law == "all" else get_law(law)
-    losses = get_table(
-        table, study, results, metric, at, pairs("--column", column), law,
-        parse_conditions(where, "--where"), parse_units(pairs("--unit", unit)),
+    fits = make_fits(
+        law, options, table=table, results=results, studies=study, metric=metric, at=at,
+        columns=pairs("--column", column), units=parse_units(pairs("--unit", unit)),
+        where=conditions(where), save=True,
     )  # fmt: skip
-    if chosen is None:
-        fits, missing = tournament(LAWS, losses, options)
-        rows = standings(fits)
-        lines = [*verdicts(fits), *(f"Not fitted: {reason}" for reason in missing)]
-    else:
-        fits = fit_law(chosen, losses, options)
-        rows = parameter_rows(fits)
-        lines = [line for fitted in fits for line in summary(fitted)]
-    document = [fitted.row() for fitted in fits]
+    lines = list(fits.notes)
     if figures is not None:
         from workbench.figures import save_fits
 
-        lines += save_fits(fits, figures, figure_format, paper)
-    if study:
-        _save(results, ", ".join(dict.fromkeys(study)), document)
-    emit(rows, fmt, document=document)
+        lines += save_fits(list(fits), figures, figure_format, paper)
+    emit(fits.table, fmt, document=fits.document)
     for line in dict.fromkeys(lines):
         print(line, file=sys.stderr)
 
 
-def _save(results: Path, study: str, fits: list[dict[str, object]]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.store import keep_fits
-
-    try:
-        keep_fits(results, study, fits)
-    except WorkbenchError as error:  # the answer is there all the same
-        print(f"Note: not saved in the store: {error}", file=sys.stderr)
-
-
 @app.command()
 def advise(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="Size and epochs by this study's runs. Default: published laws.",
+            autocompletion=completing.studies,
+        ),
+    ] = None,
+    *,
     unique_tokens: Annotated[
         float, typer.Option("--unique-tokens", min=1, help="Distinct training tokens at hand.")
     ],
@@ -156,10 +154,7 @@ def advise(
     params_max: Annotated[
         float | None, typer.Option("--params-max", help="The largest model allowed.")
     ] = None,
-    study: Annotated[
-        str | None,
-        typer.Option("--study", help="Size and epochs by its runs. Default: published laws."),
-    ] = None,
+    old_study: OldStudyOption = None,
     law: Annotated[
         str, typer.Option("--law", help="Of a study: the law to fit to each objective.")
     ] = "data_constrained",
@@ -167,7 +162,7 @@ def advise(
         list[str] | None,
         typer.Option("--fixed", metavar="K=V,...", help="Of a study: hold parameters at values."),
     ] = None,
-    metric: Annotated[str, typer.Option("--metric", help="Of a study: the loss.")] = "val_loss",
+    metric: MetricOption = "val_loss",
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
@@ -183,6 +178,7 @@ def advise(
     from workbench.laws.evidence import gather
     from workbench.laws.predictors import published_predictors, study_predictors
 
+    study = study or old_study
     predictors = (
         published_predictors()
         if study is None
@@ -200,6 +196,13 @@ def advise(
 @app.command()
 @with_paper
 def flops(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="Training FLOPs that this study's best values took.",
+            autocompletion=completing.studies,
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option("--size", help="A named size, such as 1B.")] = None,
     generate: Annotated[
         str | None, typer.Option("--generate", help="Lengths to generate, such as 16,4096.")
@@ -212,16 +215,10 @@ def flops(
     vocab_size: Annotated[
         int, typer.Option("--vocab-size", min=2, help="Of the tokenizer; padded.")
     ] = 50258,
-    study: Annotated[
-        str | None, typer.Option("--study", help="Training FLOPs that its best values took.")
-    ] = None,
-    metric: Annotated[str, typer.Option("--metric", help="Of the study.")] = "val_loss",
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
-    ] = None,
-    with_data: Annotated[
-        bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
-    ] = False,
+    old_study: OldStudyOption = None,
+    metric: MetricOption = "val_loss",
+    figure: FigureOption = None,
+    with_data: DataOption = False,
     paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
@@ -232,8 +229,9 @@ def flops(
     from workbench.errors import InputError
     from workbench.planning.flops import counts, generation_rows, named_shape, training_rows
 
+    study = study or old_study
     if (size is None) == (study is None):
-        raise InputError("give one of --size NAME and --study NAME.")
+        raise InputError("give one of --size NAME and STUDY.")
     if study is not None:
         rows = flops_to_best(results, study, metric)
         if figure is not None:

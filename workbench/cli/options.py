@@ -1,13 +1,13 @@
 """Arguments and options that commands share."""
 
-import re
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from workbench.errors import InputError
+from workbench.cli import completing
 
 
 class Format(StrEnum):
@@ -27,8 +27,77 @@ class Axis(StrEnum):
     flops_per_unique = "flops_per_unique"
 
 
+class Device(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Dtype(StrEnum):
+    """The precision of a model's weights."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class LauncherName(StrEnum):
+    """What starts a study's runs."""
+
+    local = "local"
+    slurm = "slurm"
+
+
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A .toml file, or a shipped recipe's name.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A .toml file, or a shipped recipe's name.",
+        autocompletion=completing.recipes,
+    ),
+]
+StudyArgument = Annotated[
+    str, typer.Argument(help="Name of the study.", autocompletion=completing.studies)
+]
+StudiesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="STUDY...", help="Names of studies.", autocompletion=completing.studies),
+]
+SomeStudiesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[STUDY...]",
+        help="Only these studies; all where none is given.",
+        autocompletion=completing.studies,
+    ),
+]
+OldStudyOption = Annotated[str | None, typer.Option("--study", hidden=True)]
+OldStudiesOption = Annotated[list[str] | None, typer.Option("--study", hidden=True)]
+"""How studies were named before they became arguments: understood still, and not shown."""
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run id, or the beginning of one.", autocompletion=completing.runs
+    ),
+]
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...",
+        help="Run ids, or the beginnings of them; or models of Hugging Face, hf:FOLDER or "
+        "hf:org/name (extra `hf`).",
+        autocompletion=completing.runs,
+    ),
+]
+TargetsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STUDY|RUN...",
+        help="Studies, run ids, or the beginnings of run ids.",
+        autocompletion=completing.targets,
+    ),
 ]
 ResultsOption = Annotated[
     Path, typer.Option("--results", envvar="WORKBENCH_RESULTS", help="Folder of runs and store.")
@@ -36,16 +105,11 @@ ResultsOption = Annotated[
 
 
 def _source(given: str | Path) -> Path:
-    """Return a given folder, of a URL the folder that mirrors it, and of `shipped` its folder."""
-    if given == "shipped":
-        from workbench.store.shipped import shipped_studies
+    if completing.ASKED_BY_A_SHELL in os.environ or isinstance(given, Path):
+        return Path(given)  # nothing is fetched for a press of Tab
+    from workbench.store.source import source_folder
 
-        return shipped_studies()
-    if isinstance(given, Path) or "://" not in given:
-        return Path(given)
-    from workbench.store.parquet.mirror import mirrored
-
-    return mirrored(given)
+    return source_folder(given)
 
 
 SourceOption = Annotated[
@@ -83,6 +147,48 @@ UnitOption = Annotated[
         help="What one of a column or metric is, such as n_params=1e9; 1 where it is right.",
     ),
 ]
+MetricOption = Annotated[
+    str, typer.Option("--metric", help="Which metric.", autocompletion=completing.metrics)
+]
+AxisOption = Annotated[Axis, typer.Option("--axis", help="What to measure it along.")]
+AtOption = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        metavar="last|best",
+        help="Each run's last value, or its best.",
+        autocompletion=lambda incomplete: [w for w in ("last", "best") if w.startswith(incomplete)],
+    ),
+]
+OverOption = Annotated[
+    str,
+    typer.Option(
+        "--over", help="What intervals run over: seeds+documents, seeds alone, or documents alone."
+    ),
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option("--against", help="Show the trend along a key, such as unique_tokens."),
+]
+FigureOption = Annotated[
+    Path | None, typer.Option("--figure", help="Also draw it: .svg, .png, .pdf or .html.")
+]
+DataOption = Annotated[
+    bool, typer.Option("--with-data", help="Also write the figure's data, as .csv beside it.")
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="CONDITIONS", help="Only runs that meet these."),
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="slurm: follow the runs to their end.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="What computes.")]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype",
+        help="Of the weights in use. auto: what the run trained in, on a CPU float32.",
+    ),
+]
 
 
 SideOption = Annotated[
@@ -92,28 +198,3 @@ SideOption = Annotated[
         help="Default: what the recipe compares. KEY=[A, B] is each of both.",
     ),
 ]
-
-
-def side(option: str, given: str | None) -> str | dict[str, Any] | None:
-    """A side of a comparison: an objective, or values, lists for several, of its runs' keys.
-
-    Raises:
-        InputError: no such objective, or conditions that are not of the form KEY = VALUE or
-            KEY in (VALUE, ...).
-    """
-    from workbench.conditions import parse_conditions
-    from workbench.recipe.check import check_side
-
-    if given is None:
-        return None
-    if not re.search(r"[=<>]|\bin\b", given):
-        check_side(given, option)
-        return given
-    conditions = parse_conditions([given], option)
-    for condition in conditions:
-        if condition.op not in ("=", "in"):
-            raise InputError(
-                f"{option} {condition}: a side is KEY = VALUE or KEY in (VALUE, ...), "
-                "joined by and."
-            )
-    return {c.column: list(c.value) if c.op == "in" else c.value for c in conditions}

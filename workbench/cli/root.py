@@ -3,15 +3,36 @@
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-app = typer.Typer(
+from workbench.cli.values import with_parsers
+
+
+class Commands(typer.Typer):
+    """A group of commands, whose values are read in one way."""
+
+    def command(  # type: ignore[override]
+        self, *names: str, **settings: Any
+    ) -> Callable[..., Any]:
+        """Register a function as a command, as `typer.Typer.command` does."""
+        register = super().command(*names, **settings)
+
+        def understood(function: Callable[..., Any]) -> Callable[..., Any]:
+            with_parsers(function)
+            return register(function)
+
+        return understood
+
+
+app = Commands(
     name="workbench",
     help="Scaling studies of autoregressive against diffusion language models.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -19,7 +40,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        from workbench import __version__
+        from workbench.version import __version__
 
         print(__version__)
         raise typer.Exit
@@ -38,21 +59,30 @@ def _common(
 
 def main() -> NoReturn:
     """Entry point: every outcome becomes an exit status, and wrong input never a traceback."""
+    from workbench.cli.completing import ASKED_BY_A_SHELL
+    from workbench.cli.waiting import told
     from workbench.errors import InputError, WorkbenchError
     from workbench.terminal import guard
 
     guard()
+    if ASKED_BY_A_SHELL in os.environ:
+        with suppress(Exception):  # a shell that asks for words has no use for messages
+            app()
+        sys.exit(0)
     try:
-        app()
+        with told(_command()):
+            app()
         sys.stdout.flush()
     except InputError as error:
         _fail(error, 2)
     except WorkbenchError as error:
         _fail(error, 1)
     except BrokenPipeError:
-        # The reader of our output has left: an error message would reach nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _nobody_reads()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as Typer and Rich end then, with 1
+            _nobody_reads()
+        raise
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
@@ -69,6 +99,19 @@ def main() -> NoReturn:
         )
         sys.exit(1)
     sys.exit(0)
+
+
+def _nobody_reads() -> NoReturn:
+    """End well: the reader of our output, such as `head`, has what it wanted and has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _command() -> str:
+    """The command as it is called, for lines about it."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    groups = ("data", "tokenizer", "export")
+    return " ".join(words[: 2 if words[:1] and words[0] in groups else 1]) or "workbench"
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

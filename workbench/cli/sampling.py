@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import RESULTS, Format, FormatOption, ResultsOption
+from workbench.cli.options import (
+    RESULTS,
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    Format,
+    FormatOption,
+    ResultsOption,
+    RunArgument,
+)
 from workbench.cli.root import app
 
 if TYPE_CHECKING:
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def sample(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")],
+    run: RunArgument,
     prompt: Annotated[str, typer.Option("--prompt", help="The text to go on from.")] = "",
     prompt_file: Annotated[
         Path | None, typer.Option("--prompt-file", help="A UTF-8 file with the prompt.")
@@ -55,14 +65,8 @@ def sample(
     checkpoint: Annotated[
         int | None, typer.Option("--checkpoint", help="A step. Default: the newest.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            help="auto, float32 or bfloat16. auto: what the run trained in, on a CPU float32.",
-        ),
-    ] = "auto",
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     results: ResultsOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:

@@ -15,10 +15,10 @@ from workbench.cli.options import (
     SourceOption,
     UnitOption,
 )
-from workbench.cli.root import app
+from workbench.cli.root import Commands, app
 from workbench.messages import pairs
 
-tokenizer_app = typer.Typer(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
+tokenizer_app = Commands(help="Tokenizers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tokenizer_app, name="tokenizer")
 
 
@@ -117,9 +117,9 @@ def sql(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Ask the store, read-only."""
+    from workbench.api.results import Results
     from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.store import query as ask
     from workbench.store import schema_rows
 
     if schema:
@@ -129,7 +129,7 @@ def sql(
         raise InputError(
             "give a query, such as \"SELECT * FROM best WHERE metric = 'val_loss'\", or --schema."
         )
-    frame = ask(results, sys.stdin.read() if query == "-" else query)
+    frame = Results(results).sql(sys.stdin.read() if query == "-" else query)
     emit(frame.to_dicts(), fmt, columns=frame.columns)
 
 

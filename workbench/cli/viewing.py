@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from workbench import stages
 from workbench.cli.options import RESULTS, SourceOption
 from workbench.cli.root import app
 
@@ -58,4 +59,5 @@ def app_(
     rules = rules_of(
         address, token=token, allow_hosts=allow_host or (), embed_from=embed_from or ()
     )
-    start_app(results, address, port, rules, browser=browser)
+    with stages.shown_elsewhere():
+        start_app(results, address, port, rules, browser=browser)

@@ -119,7 +119,7 @@ class TiktokenTokenizer:
         lines = [f"{base64.b64encode(text).decode()} {rank}\n" for rank, text in ranks]
         (folder / "ranks.tiktoken").write_text("".join(lines))
         description = {"type": "tiktoken", "ranks": "ranks.tiktoken", "pattern_of": self._name}
-        (folder / "tokenizer.json").write_text(
+        (folder / "tiktoken.json").write_text(
             json.dumps(description | asdict(self.vocabulary), indent=2) + "\n"
         )
 

@@ -48,6 +48,10 @@ class PreparedData:
     `passed_over` (files of a folder, by ending). `round_trip` has the counts of `round_trip.py`.
     """
 
+    document_end: int | None = None
+    """The id that ends held-out documents for a model with one of its own, in the place of the
+    vocabulary's."""
+
     @classmethod
     def open(cls, folder: Path, seen: dict[str, Any] | None = None) -> "PreparedData":
         """Open a folder of prepared data.
@@ -122,7 +126,10 @@ class PreparedData:
 
     def held_out(self) -> NDArray[np.unsignedinteger]:
         """The held-out tokens, mapped."""
-        return self._map("held_out.bin")
+        tokens = self._map("held_out.bin")
+        if self.document_end is None:
+            return tokens
+        return np.where(tokens == self.vocab.eod_id, self.document_end, tokens).astype(tokens.dtype)
 
     def held_out_documents(self) -> NDArray[np.int64]:
         """[documents, 2]: where each held-out document starts and ends."""

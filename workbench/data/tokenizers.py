@@ -3,7 +3,6 @@
 import json
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from workbench.data.foreign_tokenizers import PATTERNS, SentencePieceTokenizer, TiktokenTokenizer
 from workbench.data.json_tokenizer import JsonTokenizer
 from workbench.data.tokenizer_files import MissingTokenizer, format_of, tokenizer_file
-from workbench.data.vocabulary import END_OF_DOCUMENT, Tokenizer, Vocabulary
+from workbench.data.vocabulary import BOS, END_OF_DOCUMENT, MASK, Tokenizer, Vocabulary
 from workbench.errors import InputError
 from workbench.runs.files import replacing
 
@@ -40,12 +39,29 @@ class ByteTokenizer:
         return bytes(i for i in ids if 0 < i < 256).decode(errors="replace")
 
     def save(self, folder: Path) -> None:
-        text = {
-            "type": "bytes",
-            "description": "The ids are UTF-8 bytes. Byte 0 ends a document.",
-            **asdict(self.vocabulary),
-        }
-        (folder / "tokenizer.json").write_text(json.dumps(text, indent=2) + "\n")
+        """Write a `tokenizer.json` that gives the same ids: byte-level BPE without merges."""
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+        ids = self.vocabulary
+        letters = ByteTokenizer._letters()
+        letters[0] = END_OF_DOCUMENT  # byte 0 is in no text
+        library = Library(
+            models.BPE({letter: i for i, letter in enumerate([*letters, MASK, BOS])}, [])
+        )
+        assert (library.token_to_id(MASK), library.token_to_id(BOS)) == (ids.mask_id, ids.bos_id)
+        library.normalizer = normalizers.Replace("\0", _SUBSTITUTE.decode())
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        library.decoder = decoders.ByteLevel()
+        (folder / "tokenizer.json").write_text(library.to_str(pretty=True))
+
+    @staticmethod
+    def _letters() -> list[str]:
+        """The letter that stands for each byte in byte-level vocabularies: itself where it can be
+        shown, and the others in their order from U+0100 on."""
+        shown = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+        others = iter(range(0x100, 0x200))
+        return [chr(byte if byte in shown else next(others)) for byte in range(256)]
 
 
 def load_tokenizer(spec: str) -> Tokenizer:

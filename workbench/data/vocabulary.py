@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from workbench.recipe.sizes import padded_vocab
 
 END_OF_DOCUMENT = "<|endoftext|>"
+MASK, BOS = "<|mask|>", "<|bos|>"
+"""As exported tokenizers call them. No text is read as one."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.data import PreparedData
 from workbench.data.ngrams import Texts
 from workbench.data.overlap_audit import (
@@ -158,6 +159,7 @@ def _memorised(
     windows = memorisation_windows(config, prepared, options.windows)
     rows = _recorded(run)
     for step in steps:
+        stages.doing(f"asking {run.run_id} after step {step}")
         trainer = as_trainer(load_run_model(run, step=step, dtype="auto"))
         for name, windows_NL in (
             ("training", windows.training_NL),

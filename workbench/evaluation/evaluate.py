@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench import stages
 from workbench.data.streams import validation_windows
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.complete import RunCompleter
@@ -16,13 +17,12 @@ from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluat
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.generation.samplers import choose_sampler
-from workbench.recipe import objective_facts, run_config
+from workbench.recipe import TrainingConfig, objective_facts, run_config
 from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
-from workbench.runs.folder import RunFolder
 from workbench.runs.studies import find_run
 from workbench.store import ingest
-from workbench.training.trained_model import kept_steps
+from workbench.training.trained_model import RunModel, kept_steps
 from workbench.training.validation import Validation
 
 
@@ -57,24 +57,28 @@ def evaluate_runs(
     rows = []
     runs = [find_run(results, name) for name in names]
     # What cannot be done is refused before a model is loaded.
-    programs = [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
+    programs = pass_tasks(options)
     if together and len(runs) < 2:
         raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
     record = record and not together
     if options.draws_given:
-        _check_draws(runs, options)
+        trained = {
+            run.run_id: run_config(run.config_json()).training
+            for run in runs
+            if not run.is_imported()
+        }
+        check_draws(trained, options)
     if all_checkpoints and step is not None:
         raise InputError("--all-checkpoints and --checkpoint: give one of them.")
     groups = [runs] if together else [[run] for run in runs]
     steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
     for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
+        stages.doing(f"loading {' + '.join(run.run_id for run in group)}")
         opened = open_run(*group, step=at, device=device, dtype=dtype, threads=options.threads)
-        answers: list[Evaluated] = []
-        for ask in _asking(opened, options, programs):
-            answers += ask()
+        answers = answers_of(opened, options, programs)
         if record:
-            record_evaluations(opened.run, opened.model.step, answers)
-        rows += [_row(opened, answer) for answer in answers]
+            record_evaluations(group[0], opened.model.step, answers)
+        rows += [row_of("+".join(opened.members), opened.model, answer) for answer in answers]
     if record:
         try:
             ingest(results, run_ids=[run.run_id for run in runs])
@@ -87,17 +91,25 @@ def evaluate_runs(
     return rows
 
 
-def _check_draws(runs: list[RunFolder], options: EvalOptions) -> None:
-    """Refuse a number of draws where no run has anything to draw."""
-    trained = [run_config(run.config_json()).training for run in runs if not run.is_imported()]
-    if not trained or any(objective_facts(one.objective).is_bound(one) for one in trained):
+def check_draws(trained: dict[str, TrainingConfig], options: EvalOptions) -> None:
+    """Refuse a number of draws where no run has anything to draw.
+
+    Raises:
+        InputError: the likelihoods of all of them, by their names, are exact.
+    """
+    every = trained.values()
+    if not trained or any(objective_facts(one.objective).is_bound(one) for one in every):
         return
-    names = ", ".join(run.run_id for run in runs)
     raise InputError(
-        f"--draws {options.draws}: nothing is drawn for run {names}, whose likelihood is exact "
-        f"({', '.join(sorted({one.objective for one in trained}))}). Leave --draws out; beside "
-        "runs whose loss is a bound it is for those."
+        f"--draws {options.draws}: nothing is drawn for run {', '.join(trained)}, whose likelihood "
+        f"is exact ({', '.join(sorted({one.objective for one in every}))}). Leave --draws out; "
+        "beside runs whose loss is a bound it is for those."
     )
+
+
+def answers_of(opened: Opened, options: EvalOptions, programs: list[PassTask]) -> list[Evaluated]:
+    """Every number that is asked for. Raises as the tasks do."""
+    return [answer for ask in _asking(opened, options, programs) for answer in ask()]
 
 
 def _asking(
@@ -105,10 +117,14 @@ def _asking(
 ) -> Iterator[Callable[[], list[Evaluated]]]:
     """The tasks, made one after another, each to be asked once."""
     for name, task in likelihood_tasks(opened, options).items():
+        stages.doing(f"{name} of {' and '.join(opened.members)} after step {opened.model.step}")
         for note in task.notes:
             print(f"Note: {note}", file=sys.stderr)
         yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
     if VALIDATION in options.tasks:
+        stages.doing(
+            f"{VALIDATION} of {' and '.join(opened.members)} after step {opened.model.step}"
+        )
         yield lambda: list(ask_validation(opened, options))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]
@@ -170,6 +186,16 @@ def ask_validation(opened: Opened, options: EvalOptions) -> Iterator[Evaluated]:
         yield evaluated(VALIDATION, measured, options, seconds=seconds, model=opened.model)
 
 
+def pass_tasks(options: EvalOptions) -> list[PassTask]:
+    """The tasks whose answers are programs.
+
+    Raises:
+        InputError: a file of problems is missing or damaged.
+        CannotConfine: this machine cannot confine programs.
+    """
+    return [_pass_task(name, options) for name in options.tasks if name in PROGRAM_TASKS]
+
+
 def _pass_task(name: str, options: EvalOptions) -> PassTask:
     shots = options.shots
     if shots is not None and len(shots) != 1:
@@ -203,11 +229,12 @@ def _naming_plugin_sampler(opened: Opened, options: EvalOptions) -> EvalOptions:
     return replace(options, passing=replace(passing, writing=writing))
 
 
-def _row(opened: Opened, answer: Evaluated) -> dict[str, Any]:
+def row_of(name: str, model: RunModel, answer: Evaluated) -> dict[str, Any]:
+    """An answer as a row of the command's output."""
     return {
-        "run_id": "+".join(opened.members),
-        "objective": opened.model.config.training.objective,
-        "step": opened.model.step,
+        "run_id": name,
+        "objective": model.config.training.objective,
+        "step": model.step,
         "metric": answer.metric,
         "value": answer.value,
         "stderr": answer.stderr,

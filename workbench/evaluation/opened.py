@@ -1,6 +1,7 @@
-"""A run opened for evaluation, what is asked of it, and an answer as it is recorded."""
+"""A model opened for evaluation, what is asked of it, and an answer as it is recorded."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,22 +88,14 @@ class EvalOptions:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run with its model, ready to be asked."""
+    """A model, ready to be asked."""
 
-    run: RunFolder
     model: RunModel
     scorer: ModelScorer
     members: tuple[str, ...]
     """The runs that it is made of: more than one where their probabilities are averaged."""
-
-    def prepared(self) -> PreparedData:
-        """The run's held-out text.
-
-        Raises:
-            InputError: its shards are gone or damaged.
-        """
-        folder = self.run.config_json()["data"]["folder"]
-        return open_checked(self.run.results / folder)
+    prepared: Callable[[], PreparedData]
+    """Opens its held-out text; raises an InputError where there is none, or it is damaged."""
 
 
 def open_run(
@@ -119,11 +112,26 @@ def open_run(
     models = [load_run_model(run, device=device, step=step, dtype=dtype) for run in runs]
     names = tuple(run.run_id for run in runs)
     model = models[0] if len(models) == 1 else ensemble(models, names)
+
+    def prepared() -> PreparedData:
+        return open_checked(runs[0].results / runs[0].config_json()["data"]["folder"])
+
+    return opened_model(model, names, prepared, threads=threads)
+
+
+def opened_model(
+    model: RunModel,
+    names: tuple[str, ...],
+    prepared: Callable[[], PreparedData],
+    *,
+    threads: int | None,
+) -> Opened:
+    """A loaded model with what asks it. Arguments as `Opened` and `EvalOptions` have them."""
     if threads is None:
         threads = len(os.sched_getaffinity(0))
     if model.device.type == "cpu":
         keep_freed_memory()
-    return Opened(runs[0], model, ModelScorer(model, threads=threads), names)
+    return Opened(model, ModelScorer(model, threads=threads), names, prepared)
 
 
 def evaluated(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.evaluation.ensemble import Ensemble, mean_of_members
+from workbench.training.foreign_model import ForeignNetwork
 from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted
 
@@ -18,7 +19,10 @@ class Predictions:
     """What a loaded network predicts at chosen positions, without logits of the others."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._members = [_Decoder(member) for member in members_of(model)]
+        self._members: list[_Decoder | _Whole] = [
+            _Whole(member) if isinstance(member, ForeignNetwork) else _Decoder(member)
+            for member in members_of(model)
+        ]
         self._model = model
 
     def logits(self, corrupted: Corrupted, row_N: Tensor, position_N: Tensor) -> Tensor:
@@ -32,6 +36,17 @@ class Predictions:
 def members_of(model: nn.Module) -> list[nn.Module]:
     """The networks of an ensemble; any other model is its own only member."""
     return list(model.members) if isinstance(model, Ensemble) else [model]
+
+
+class _Whole:
+    """A model of transformers, which may do more after its output layer: all logits are made."""
+
+    def __init__(self, model: ForeignNetwork) -> None:
+        self._model = model
+
+    def logits(self, corrupted: Corrupted, row_N: Tensor, position_N: Tensor) -> Tensor:
+        logits: Tensor = self._model(corrupted.inputs_BL)[row_N, position_N]
+        return logits
 
 
 class _Decoder:

@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from workbench.figures.axes import log_axis
+from workbench.figures.exact_columns import with_rows
 from workbench.figures.figure import Figure
 from workbench.figures.theme import (
     finished,
@@ -140,7 +141,9 @@ def training_flops_figure(rows: list[dict[str, Any]]) -> Figure:
         width=400, height=60 + 34 * len(rows),
         title=alt.TitleParams(f"Training FLOPs to the best {metric}", subtitle=subtitle),
     )  # fmt: skip
-    return Figure(finished(chart), frame, f"training FLOPs to the best {metric}")
+    of_sides = [(row, side) for row in rows for side in _names(row)]
+    data = with_rows(frame, [row for row, _ in of_sides], [side for _, side in of_sides])
+    return Figure(finished(chart), data, f"training FLOPs to the best {metric}")
 
 
 def _names(row: dict[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
 from workbench.analysis.run_keys import identity
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
+from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
@@ -93,7 +94,8 @@ def crossover_figure(
         lead.with_columns(panel=pl.lit(group_text(pair.group)))
         for lead, pair in zip(leads, pairs, strict=True) if lead is not None
     ]  # fmt: skip
-    data = pl.concat([*frames, *drawn], how="diagonal")
+    exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
+    data = pl.concat([*exact, *drawn], how="diagonal")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     notes = ["against the best so far (thin line), as if stopped in time"] if strict else []
     title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
@@ -155,6 +157,18 @@ def _drawn(curves: list[Curve], axis: str, limit: int) -> tuple[Floats, Floats]:
     x, y = x[x > 0], y[x > 0]  # a logarithm has no place for the start
     chosen = thinned(x, y, limit)
     return x[chosen], y[chosen]
+
+
+def _with_runs(frame: pl.DataFrame, pair: Pair, names: list[str]) -> pl.DataFrame:
+    """The frame with the exact keys of the pair, and the runs and seeds behind each curve."""
+    curves = dict(zip(names, (pair.baseline, pair.challenger), strict=True))
+    behind = [curves[name] for name in frame["curve"]]
+    return with_keys(
+        frame,
+        [pair.group] * frame.height,
+        [[curve.run_id for curve in own] for own in behind],
+        [[curve.keys.get("training.seed") for curve in own] for own in behind],
+    )
 
 
 def _with_best(frame: pl.DataFrame, baseline: str, higher: bool) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from workbench.analysis.trends import power_law_trend
 from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.bounds import bounded_marks, places_of
+from workbench.figures.exact_columns import with_rows
 from workbench.figures.figure import Figure
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -52,13 +53,14 @@ def crossover_trend_figure(
     against = trends[0]["against"]
     axis = rows[0].get("axis", "epochs")
     names = _series_names(trends)
-    points = [
-        _trend_point(row, against, name, axis)
+    both = [
+        (_trend_point(row, against, name, axis), row)
         for trend, name in zip(trends, names, strict=True)
         for row in rows
         if _belongs(row, trend)
     ]
-    points = [point for point in points if point["place"] is not None]
+    behind = [row for point, row in both if point["place"] is not None]
+    points = [point for point, _ in both if point["place"] is not None]
     if not points:
         raise InputError(f"{what}: no group has one, nor a bound of one, so no trend to draw.")
     frame = pl.DataFrame(points, infer_schema_length=None)
@@ -84,7 +86,7 @@ def crossover_trend_figure(
         width=_WIDTH, height=_HEIGHT,
         title=alt.TitleParams(f"{what} against {title}", subtitle=subtitle),
     )  # fmt: skip
-    return Figure(finished(chart), frame, f"{what} against {title}")
+    return Figure(finished(chart), with_rows(frame, behind), f"{what} against {title}")
 
 
 def _roomy(values: Floats) -> Floats:
@@ -237,7 +239,8 @@ def effective_data_figure(
         if (frame["status"] != "crossed").any() else "lines: 95 % intervals, where there are any",
     )  # fmt: skip
     chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=title)
-    return Figure(finished(chart), frame, f"effective data by {answers[0]['metric']}")
+    data = with_rows(frame, answers)
+    return Figure(finished(chart), data, f"effective data by {answers[0]['metric']}")
 
 
 def _effective_point(row: dict[str, Any], show: str) -> dict[str, Any]:

@@ -178,3 +178,29 @@ class GroupDecoder(_Cache):
             tokens_BN, place_BN, group=self._group, n_cached=n_cached, row_R=row_R
         )
         return self._logits(hidden[:, n_cached:])
+
+
+class WholeDecoder:
+    """Reads from left to right with a model that is not ours: every token passes through it anew
+    each time, since caches differ from model to model."""
+
+    def __init__(self, model: nn.Module, *, drop_first: bool) -> None:
+        """Begin with nothing read.
+
+        Args:
+            drop_first: leave out BOS, the first input, where other inputs come with it.
+        """
+        self._model = model
+        self._drop_first = drop_first
+        self._seen_BN: Tensor | None = None
+
+    @torch.no_grad()
+    def extend(self, tokens_BN: Tensor) -> Tensor:
+        """Append inputs and give [B, V] logits of the token after the last of them."""
+        if self._seen_BN is None:
+            alone = tokens_BN.shape[1] == 1
+            self._seen_BN = tokens_BN[:, 1:] if self._drop_first and not alone else tokens_BN
+        else:
+            self._seen_BN = torch.cat([self._seen_BN, tokens_BN], dim=1)
+        logits_BV: Tensor = self._model(self._seen_BN)[:, -1]
+        return logits_BV

@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from workbench.generation.incremental import CachedDecoder, GroupDecoder
+from workbench.generation.incremental import CachedDecoder, GroupDecoder, WholeDecoder
 from workbench.recipe import objective_facts
+from workbench.training.foreign_model import ForeignModel
 from workbench.training.head import logits_at
 from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
 from workbench.training.objectives.base import Vocab
@@ -76,12 +77,17 @@ def network_of(run: RunModel) -> Network:
     def denoise_at(tokens_BL: Tensor, row_N: Tensor, place_N: Tensor) -> Tensor:
         return logits_at(run.model, tokens_BL, (row_N, place_N))
 
+    def decoder(batch: int, length: int) -> Decoder:
+        if isinstance(run, ForeignModel):
+            return WholeDecoder(run.model, drop_first=not run.always_bos)
+        return CachedDecoder(run.model, batch=batch, length=length)
+
     return Network(
         vocab=run.vocab,
         context=run.context,
         denoise=torch.no_grad()(run.model),
         denoise_at=denoise_at,
-        decoder=lambda batch, length: CachedDecoder(run.model, batch=batch, length=length),
+        decoder=decoder,
         schedule=SCHEDULES[schedule] if schedule else LINEAR,
         block_size=training.block_size,
         reader=reader if objective_facts(training.objective).streams == 2 else None,

@@ -33,7 +33,7 @@ class ImportedRun:
     @property
     def tokens(self) -> int:
         """The largest number of training tokens seen."""
-        return int(self.config["derived"]["total_tokens"])
+        return int(self.config["derived"]["total_tokens"] or 0)
 
     @property
     def step(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from workbench import stages
 from workbench.errors import InputError
 from workbench.importing.folders import check_folders, write_run
 from workbench.importing.formats import LOG_FORMATS, find_runs
@@ -66,6 +67,7 @@ def import_runs(
     read_study(results, study)
     check_folders(results, runs)
     check_writable(results)
+    stages.doing(f"writing {len(runs):,} runs")
     changed = sum(write_run(results, run) for run in runs)
     run_ids = [run.run_id for run in runs]
     description = (QUESTION, SOURCE) if shipped else ("", f"imported from {Path(source).name}")

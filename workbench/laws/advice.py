@@ -32,7 +32,7 @@ from workbench.laws.critical_source import (
 )
 from workbench.laws.evidence import Evidence, published
 from workbench.laws.law import Floats
-from workbench.laws.predictors import Predictor
+from workbench.laws.predictors import Predictor, outside_range
 
 _CHOICE_FROM = {
     MEASURED: MEASURED,
@@ -142,7 +142,7 @@ def _option(predictor: Predictor, front: Frontier, unique: float, compute: float
         "outside": {
             name: outside
             for name, value in asked.items()
-            if (outside := _outside(value, predictor.fitted_range.get(name)))
+            if (outside := outside_range(value, predictor.fitted_range.get(name)))
         },
         "range_known": bool(predictor.fitted_range),
     }
@@ -166,15 +166,6 @@ def _interval(values: Floats) -> list[float] | None:
         return None
     low, high = np.quantile(values[1:], [0.025, 0.975])
     return [float(low), float(high)]
-
-
-def _outside(value: float, fitted: tuple[float, float] | None) -> str | None:
-    """How far a value lies outside the range that a law was fitted to."""
-    if fitted is None or fitted[0] <= value <= fitted[1]:
-        return None
-    if value > fitted[1]:
-        return f"{value / fitted[1]:.3g} times above the largest fitted"
-    return f"{fitted[0] / value:.3g} times below the smallest fitted"
 
 
 def _confidence(fronts: list[Frontier], compute: float) -> float | None:

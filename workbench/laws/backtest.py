@@ -29,6 +29,7 @@ from workbench.laws.naive import NAIVE
 from workbench.laws.predictors import DRAWS, Predictor
 from workbench.laws.registry import LAWS
 from workbench.laws.request import get_law
+from workbench.messages import choose
 
 ALONG = ("size", "unique_tokens", "epochs", "compute")
 _LEVELS = 8  # more different values than these are divided by their number, not by value
@@ -99,7 +100,7 @@ def run_backtest(
     along: str = "all",
     law: str = "all",
     metric: str = "val_loss",
-    at: str = "final",
+    at: str = "last",
     where: Iterable[str] | None = None,
     cluster: str | None = None,
     starts: int = 32,
@@ -182,9 +183,7 @@ def _quantity(table: LossTable, name: str) -> Floats:
         "epochs": table.total_tokens / unique,
         "compute": table.compute,
     }
-    if name not in values:
-        raise InputError(f"--along {name}: expected {', '.join(ALONG)} or all.")
-    return values[name]
+    return values[choose("--along", name, (*ALONG, "all"))]
 
 
 def cell_of(table: LossTable) -> NDArray[np.intp]:
@@ -243,10 +242,7 @@ def _predicted(
     (fit,) = fit_law(law, replace(train, objective=None), replace(options, diagnostics=False))
     predictor = Predictor.of_fit(fit, str(None if train.objective is None else train.objective[0]))
     log_loss = law.log_loss(predictor.theta, test.rows)
-    assert fit.predicted is not None
-    free = len(law.names) - len(fit.fixed)
-    residuals = np.log(train.loss / fit.predicted) * np.sqrt(len(train) / (len(train) - free))
-    low, high = prediction_interval(log_loss[1:], residuals, options.seed)
+    low, high = prediction_interval(log_loss[1:], fit.residuals, options.seed)
     notes = (f"{law.name}: intervals: {fit.ci_method}, and the runs' residuals",)
     return np.exp(log_loss[0]), low, high, notes if len(log_loss) > 1 else ()
 
@@ -299,6 +295,8 @@ def score(result: Backtest, best_naive: Backtest) -> dict[str, Any]:
         }
     return {
         "objective": result.objective,
+        "metric": result.table.metric,
+        "at": result.table.at,
         "along": result.split.along,
         "train": result.split.train,
         "predictor": result.predictor,
@@ -368,6 +366,7 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "along": row["along"],
         "fitted": row["train"],
         "objective": row["objective"],
+        "values": " ".join(filter(None, (row.get("at"), row.get("metric")))) or None,
         "predictor": row["predictor"],
         "runs": f"{row['n_train']} for {row['n_test']}",
         "error (%)": percent(row["rmse_log"]),
@@ -375,7 +374,7 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "coverage": None
         if row["coverage"] is None
         else f"{row['coverage']:.2f} ({between(row['coverage_ci95'], 1)})",
-        "less naive (%)": None
+        "over the best naive (%)": None
         if row["difference"] is None
         else f"{percent(row['difference'])} ({between(row['difference_ci95'], 100)})",
     }

@@ -53,7 +53,7 @@ def expected_losses(
         raise InputError(f"--law {law}: it predicts no losses.")
     if not sources:
         return {}, ["no finished run here is of the same kind: no law can be fitted"]
-    table = study_table(results, list(sources), metric, "final")
+    table = study_table(results, list(sources), metric, "last")
     wanted = {run for runs in sources.values() for run in runs or ()}
     if wanted:
         table = table.take(np.array([run in wanted for run in table.run_ids]))
@@ -87,8 +87,5 @@ def _best_law(table: LossTable, say: Say) -> Law:
 def _fitted(law: Law, table: LossTable, source: str) -> Expected:
     options = FitOptions(resamples=DRAWS, diagnostics=False)
     (fit,) = fit_law(law, replace(table, objective=None), options)
-    assert fit.predicted is not None
-    free = len(law.names) - len(fit.fixed)
-    residuals = np.log(table.loss / fit.predicted) * np.sqrt(len(table) / (len(table) - free))
     predictor = Predictor.of_fit(fit, "")
-    return Expected(law, fit, predictor, residuals, f"{law.name} fitted to {source}")
+    return Expected(law, fit, predictor, fit.residuals, f"{law.name} fitted to {source}")

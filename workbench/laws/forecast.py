@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench import __version__
 from workbench.laws.backtest import prediction_draws
 from workbench.laws.best_loss import crossing_place
 from workbench.laws.bracket import bracket
@@ -25,6 +24,7 @@ from workbench.recipe.objectives import BASELINE
 from workbench.runs.folder import RunFolder
 from workbench.runs.forecasts import has_records
 from workbench.runs.provenance import provenance
+from workbench.version import __version__
 
 QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 _STEPS = 60  # of tokens, between which a crossing is looked for

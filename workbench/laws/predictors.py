@@ -14,7 +14,7 @@ from workbench.laws.law import Floats, Law
 from workbench.laws.registry import LAWS
 from workbench.laws.request import fit_options, get_law
 from workbench.recipe.objectives import BASELINE, CHALLENGER, OBJECTIVES
-from workbench.store import database_path, query
+from workbench.store import database_path, fit_identity, query
 from workbench.store.parquet.layout import is_dataset
 
 DRAWS = 200  # resamples that intervals are worked out from
@@ -75,7 +75,7 @@ def study_predictors(
         fixed, {}, None, joint=False, two_stage=False, starts=64, resamples=DRAWS, seed=0,
         diagnostics=False,
     )  # fmt: skip
-    table = study_table(results, study, metric, "final")
+    table = study_table(results, study, metric, "last")
     return paired_predictors(fit_law(chosen, table, options))
 
 
@@ -97,7 +97,8 @@ def paired_predictors(fits: list[Fit]) -> list[Predictor]:
 
 
 def stored_predictors(results: Path) -> list[list[Predictor]]:
-    """AR's and another objective's law of each study that has both in the store's fits.
+    """AR's and another objective's law of each study that has both in the store's fits, to the same
+    values; those with the least held-out error first.
 
     Fits in the store have no resamples, so what they say has no interval.
     """
@@ -106,6 +107,7 @@ def stored_predictors(results: Path) -> list[list[Predictor]]:
     rows = query(results, "SELECT study, law, objective, result FROM fits ORDER BY ALL").to_dicts()
     laws = LAWS.usable() if rows else {}  # a plug-in of a stored fit may be gone
     pairs: dict[tuple[str, str], list[Predictor]] = {}
+    errors: dict[tuple[str, str], float] = {}
     for row in rows:
         law, fit = laws.get(row["law"]), json.loads(row["result"])
         if isinstance(law, Law) and row["objective"] and set(law.names) <= set(fit["params"]):
@@ -117,9 +119,24 @@ def stored_predictors(results: Path) -> list[list[Predictor]]:
                 f"study {row['study']}",
                 _estimator(row["objective"]),
             )
-            pairs.setdefault((row["study"], row["law"]), []).append(own)
-    ordered = (sorted(pair, key=lambda p: p.objective != BASELINE) for pair in pairs.values())
+            same = (row["study"], fit_identity(fit))
+            pairs.setdefault(same, []).append(own)
+            error = (fit.get("held_out") or {}).get("rmse_log")
+            errors[same] = errors.get(same, 0.0) + (np.inf if error is None else float(error))
+    ordered = (
+        sorted(pairs[same], key=lambda p: p.objective != BASELINE)
+        for same in sorted(pairs, key=lambda same: errors[same])
+    )
     return [pair for pair in ordered if len(pair) == 2 and pair[0].objective == BASELINE]
+
+
+def outside_range(value: float, fitted: tuple[float, float] | None) -> str | None:
+    """How far a value lies outside the range that a law was fitted to."""
+    if fitted is None or fitted[0] <= value <= fitted[1]:
+        return None
+    if value > fitted[1]:
+        return f"{value / fitted[1]:.3g} times above the largest fitted"
+    return f"{fitted[0] / value:.3g} times below the smallest fitted"
 
 
 def _estimator(objective: str) -> str:

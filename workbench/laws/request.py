@@ -52,7 +52,7 @@ def get_table(
         InputError: neither or both of a table and a study are given, or it cannot be read.
     """
     if (not table) == (not study):
-        raise InputError("give one of --table FILE and --study NAME.")
+        raise InputError("give one of --table FILE and STUDY.")
     if table is not None:
         losses = read_table(table, columns, units).where(where)
         if law == SECOND_STEP and metric in losses.columns:

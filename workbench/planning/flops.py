@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.messages import suggestion
+from workbench.messages import suggestion, whole_number
 from workbench.recipe import RunConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER, objective_facts
 from workbench.recipe.sizes import SIZES, ModelShape
@@ -127,9 +127,8 @@ def counts(option: str, text: str) -> list[int]:
     Raises:
         InputError: anything else.
     """
-    found = []
-    for part in text.split(","):
-        if not part.strip().isdigit() or int(part) < 1:
-            raise InputError(f"{option} {text}: expected whole numbers such as 16,4096.")
-        found.append(int(part))
-    return found
+    found = [whole_number(part) for part in text.split(",")]
+    counted = [count for count in found if count is not None and count >= 1]
+    if len(counted) < len(found):
+        raise InputError(f"{option} {text}: expected whole numbers such as 16,4096.")
+    return counted

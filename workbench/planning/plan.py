@@ -285,6 +285,8 @@ class TimeEstimate:
 
     seconds: float
     source: str
+    of_runs: list[float]
+    """Seconds of each run alone."""
 
 
 def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
@@ -295,19 +297,21 @@ def estimate_time(plan: Plan, results: Path, jobs: int) -> TimeEstimate | None:
     """
     speeds = _stored_speeds(results)
     flops_rate = _calibrated_rate(results)
-    seconds, sources = 0.0, set()
+    seconds: list[float] = []
+    sources = set()
     for place, run in enumerate(plan.runs):
         trained = 1 - plan.shared_steps(place) / run.steps
         speed = _speed(run, speeds)
         if speed is not None:
-            seconds += trained * run.steps * run.config.tokens_per_step / speed
+            seconds.append(trained * run.steps * run.config.tokens_per_step / speed)
             sources.add("runs in the store")
         elif flops_rate is not None:
-            seconds += trained * run.train_flops / flops_rate
+            seconds.append(trained * run.train_flops / flops_rate)
             sources.add("the calibration")
         else:
             return None
-    return TimeEstimate(seconds / max(1, min(jobs, len(plan.runs))), " and ".join(sorted(sources)))
+    whole = sum(seconds) / max(1, min(jobs, len(plan.runs)))
+    return TimeEstimate(whole, " and ".join(sorted(sources)), seconds)
 
 
 def _speed(run: RunSpec, speeds: dict[tuple[Any, ...], float]) -> float | None:

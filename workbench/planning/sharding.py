@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+from workbench import stages
 from workbench.errors import WorkbenchError
 from workbench.planning.memory import Held
 from workbench.planning.plan import Plan, RunSpec
@@ -26,7 +27,11 @@ def dry_runs(plan: Plan) -> list[tuple[RunSpec, Held]]:
         model = run.config.model.model_dump(mode="json", exclude={"size"})
         layout = run.config.parallelism.model_dump(mode="json")
         kinds.setdefault(json.dumps([model, layout], sort_keys=True), run)
-    return [(run, _dry_run(run)) for run in kinds.values()]
+    held = []
+    for run in kinds.values():
+        stages.doing(f"building a model of {run.n_params:,} parameters")
+        held.append((run, _dry_run(run)))
+    return held
 
 
 def _dry_run(run: RunSpec) -> Held:

@@ -1,6 +1,7 @@
 """From a TOML file to a study of validated, resolved runs."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +29,26 @@ from workbench.recipe.models import (
 from workbench.recipe.objectives import foreign_keys
 from workbench.recipe.plugins_used import with_plugins
 from workbench.recipe.slurm import LauncherConfig
-from workbench.recipe.sweep import SEED, SEEDS, expand, set_dotted, set_key, unsweep
+from workbench.recipe.sweep import (
+    SEED,
+    SEEDS,
+    drop_exclusions,
+    expand,
+    set_dotted,
+    set_key,
+    unsweep,
+)
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
 from workbench.recipe.tracking import TrackingConfig
 from workbench.recipe.types import IN_A_RECIPE
-from workbench.toml_text import check_bounds, parse_toml, read_toml, toml_value
+from workbench.toml_text import (
+    check_bounds,
+    parse_toml,
+    read_toml,
+    toml_document,
+    toml_literal,
+    toml_value,
+)
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
@@ -61,6 +77,27 @@ class Recipe:
     """Where the recipe came from, for messages."""
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
     tracking: tuple[TrackingConfig, ...] = ()
+
+    @classmethod
+    def load(
+        cls, source: "str | Path | Mapping[str, Any] | Recipe", set: Mapping[str, Any] | None = None
+    ) -> "Recipe":
+        """The recipe of a file, of a shipped recipe's name, or of a dictionary of tables.
+
+        Args:
+            source: of a recipe, the same one with these keys set.
+            set: dotted key -> value, such as `{"training.lr": 1e-3}`, as of `--set`.
+
+        Raises:
+            InputError: names file, key, value and what is allowed.
+        """
+        overrides = [f"{key}={toml_literal(value, key)}" for key, value in (set or {}).items()]
+        if isinstance(source, Recipe):
+            return load_recipe_text(_with(source.text, overrides), source.origin)
+        if not isinstance(source, Mapping):
+            return load_recipe(source, overrides)
+        text = toml_document(source)
+        return load_recipe_text(_with(text, overrides), "the recipe given")
 
 
 def recipe_folder() -> Path:
@@ -147,8 +184,13 @@ def _parsed(document: dict[str, Any], text: str, overrides: list[str], origin: s
     for combination in expand(document.get("sweep", {}), base, origin):
         config = resolve(combination.document, origin, combination.choices)
         runs.setdefault(canonical_json(config), config)
-    full_text = text + "".join(f"\n{_SET}{override}" for override in overrides)
-    return Recipe(study, compare, list(runs.values()), full_text, origin, launcher, tracking)
+    text = _with(text, overrides)
+    return Recipe(study, compare, list(runs.values()), text, origin, launcher, tracking)
+
+
+def _with(text: str, overrides: list[str]) -> str:
+    """A recipe's text as studies keep it: overrides are comments at its end."""
+    return text + "".join(f"\n{_SET}{override}" for override in overrides)
 
 
 def resolve(
@@ -257,6 +299,8 @@ def _override(document: dict[str, Any], override: str) -> None:
     if table == "sweep":
         sweep = document.setdefault("sweep", {})
         sweep[rest.strip('"')] = parsed
+        if isinstance(parsed, list):
+            drop_exclusions(document, rest.strip('"'), parsed)
     else:
         for other in (one for pair in _ALTERNATIVES if key in pair for one in pair if one != key):
             unsweep(document, other)

@@ -21,6 +21,7 @@ from workbench.recipe.types import (
     Seed,
     Table,
     Text,
+    Whole,
 )
 
 AUTO_COMPILE_FLOPS = 1e14
@@ -119,10 +120,10 @@ class TrainingConfig(Table):
     min_lr_ratio: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         0.1, description="Last learning rate over the peak."
     )
-    warmup_steps: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+    warmup_steps: Whole | None = Field(
         None, description="Default: 2 % of the steps, at most 1,000."
     )
-    warmup_tokens: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+    warmup_tokens: Whole | None = Field(
         None, description="The warm-up in tokens, which runs of several lengths can share."
     )
     decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ def unsweep(document: dict[str, Any], key: str) -> None:
         for group in sweep["zip"]:
             drop(group)
         sweep["zip"] = [group for group in sweep["zip"] if group]
+    drop_exclusions(document, key, [])
 
 
 def _swept(document: dict[str, Any]) -> set[str]:
@@ -119,8 +121,8 @@ def expand(sweep: Any, base: dict[str, Any], origin: str) -> Iterator[Combinatio
         raise InputError(f"{origin}: sweep: expected a table of keys and lists.")
     axes = [[{key: value} for value in values] for key, values in _flat(sweep, origin).items()]
     axes += [_zipped(group, origin) for group in _tables(sweep, "zip", origin)]
-    excluded = [_flat(rule, origin, lists=False) for rule in _tables(sweep, "exclude", origin)]
-    swept = [key for axis in axes for key in axis[0]]
+    swept = _values(axes)
+    excluded = [_exclusion(rule, swept, origin) for rule in _tables(sweep, "exclude", origin)]
     if SEED in swept and (single := [key for key in swept if key in SEEDS]):
         raise InputError(
             f"{origin}: sweep: {SEED} sets {' and '.join(SEEDS)} together, and {single[0]} is "
@@ -191,5 +193,71 @@ def _zipped(group: dict[str, Any], origin: str) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _matches(rule: dict[str, Any], choices: dict[str, Any]) -> bool:
-    return bool(rule) and all(key in choices and choices[key] == rule[key] for key in rule)
+def _values(axes: list[list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    """What each key of the axes takes in turn."""
+    return {key: [row[key] for row in axis] for axis in axes for key in axis[0]}
+
+
+def _exclusion(
+    rule: dict[str, Any], swept: dict[str, list[Any]], origin: str
+) -> dict[str, list[Any]]:
+    """What combinations a rule leaves out: those with one of these values of each key.
+
+    Raises:
+        InputError: the rule is empty, or names a key or a value that is not swept: it would leave
+            out nothing, and nobody would notice.
+    """
+    flat = _flat(rule, origin, lists=False)
+    if not flat:
+        raise InputError(f"{origin}: [[sweep.exclude]] is empty. Give a swept key and a value.")
+    left_out = {}
+    for key, value in flat.items():
+        if key not in swept:
+            raise InputError(
+                f"{origin}: sweep.exclude: {key} is not swept{suggestion(key, swept) or '.'} "
+                f"Swept are {', '.join(swept) or 'no keys'}."
+            )
+        left_out[key] = _alternatives(value, swept[key])
+        for one in left_out[key]:
+            if not _among(one, swept[key]):
+                raise InputError(
+                    f"{origin}: sweep.exclude: {key} = {json.dumps(one, default=str)} is not "
+                    f"swept. Its values are {json.dumps(swept[key], default=str)}."
+                )
+    return left_out
+
+
+def _alternatives(value: Any, swept: list[Any]) -> list[Any]:
+    """The values that a rule names: those of a list, unless the list itself is one value."""
+    if isinstance(value, list) and not _among(value, swept):
+        return value
+    return [value]
+
+
+def _among(value: Any, values: list[Any]) -> bool:
+    """Whether a value is one of these; true is not 1, as it is to Python."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
+
+
+def _matches(rule: dict[str, list[Any]], choices: dict[str, Any]) -> bool:
+    return all(_among(choices[key], values) for key, values in rule.items())
+
+
+def drop_exclusions(document: dict[str, Any], key: str, values: list[Any]) -> None:
+    """Take out of a recipe's exclusions what no run has any more, since the command line says
+    which values of a key there are.
+
+    Args:
+        values: what is swept now; nothing where the key is not.
+    """
+    sweep = document.get("sweep")
+    if not isinstance(sweep, dict) or not isinstance(sweep.get("exclude"), list):
+        return
+    left = []
+    for rule in sweep["exclude"]:
+        flat = dotted(rule) if isinstance(rule, dict) else {}
+        if key not in flat:
+            left.append(rule)
+        elif some := [one for one in _alternatives(flat[key], values) if _among(one, values)]:
+            left.append(flat | {key: some})
+    sweep["exclude"] = left

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.recipe.declarations import TaskPlugin
 from workbench.recipe.plugins import Plugins
+from workbench.recipe.types import AS_WHOLE
 
 TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation")
 """Tasks scored by likelihood: during training and after it."""
@@ -25,7 +26,7 @@ TASK_DRAWS = 32
 TASK_PLUGINS = Plugins("tasks", TaskPlugin, built_in=(*TASKS, *PROGRAM_TASKS, "val_loss"))
 """Tasks that other packages add: scored by likelihood, as `TASKS` are."""
 
-Shots = tuple[Annotated[int, Field(strict=True, ge=0, le=64)], ...]
+Shots = tuple[Annotated[int, Field(strict=True, ge=0, le=64), AS_WHOLE], ...]
 
 
 class TaskFile(BaseModel):

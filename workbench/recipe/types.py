@@ -2,16 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from workbench.recipe.objectives import OBJECTIVES
 
-Count = Annotated[int, Field(strict=True, gt=0)]
+
+def _whole(value: object) -> object:
+    """A float such as `2e9` as the whole number that it is; beyond 2^53 floats leave some out."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    return value
+
+
+AS_WHOLE = BeforeValidator(_whole)
+Whole = Annotated[int, Field(strict=True, ge=0), AS_WHOLE]
+Count = Annotated[int, Field(strict=True, gt=0), AS_WHOLE]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63), AS_WHOLE]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 

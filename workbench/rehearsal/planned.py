@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from workbench import stages
 from workbench.planning.gpus import HEADROOM, Gpu, spread
 from workbench.planning.memory import memory_per_gpu
 from workbench.planning.plan import Plan, RunSpec
@@ -61,6 +62,7 @@ def rehearse_plan(
     rows = []
     with stage() as ready:
         for run, config in kinds(plan, gpus):
+            stages.doing(f"rehearsing {run.objective} of {run.n_params:,} parameters")
             whole = config.model.shape.layers
             compiled = config.training.compile is not False  # "auto" is so on a GPU
             rehearsed = [whole] if layers is None or layers + 1 >= whole else [layers, layers + 1]

@@ -2,8 +2,8 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from workbench import stages
 from workbench.analysis.cost import cost_table_row, flops_to_best
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.table_rows import onset_table_row
@@ -24,6 +24,7 @@ from workbench.report.run_sections import cost_section, provenance_section, runs
 from workbench.report.sections import Report, Section, attempt, best_sql, points_sql
 from workbench.store import query
 from workbench.store.query import literal
+from workbench.store.studies import study_head
 
 # Metrics of training itself, and those of which neither more nor less is better.
 _NOT_COMPARED = {
@@ -41,15 +42,18 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
     Raises:
         InputError: there is no such study, or it lacks a metric of `metrics`.
     """
-    head = head_of(results, study)
+    head = study_head(results, study)
     known = _known_metrics(results, study)
     chosen = chosen_metrics(results, study, metrics)
     missing: list[str] = []
     verdicts: list[str] = []
+    stages.doing(f"{study}: runs and costs")
     runs = runs_section(results, study, missing)
     made: list[Section | None] = [runs, attempt(partial(cost_section, results, study), missing)]
     for metric in chosen:
+        stages.doing(f"{study}: comparing {metric}")
         made += metric_sections(results, study, metric, verdicts, missing)
+    stages.doing(f"{study}: drawing")
     made += _together(results, study, chosen, known, missing)
     made += [fits_section(results, study), backtests_section(results, study)]
     made += [forecasts_section(results, study), provenance_section(results, study)]
@@ -63,22 +67,6 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
         sections=tuple(section for section in made if section is not None),
         missing=tuple(dict.fromkeys(missing)),
     )
-
-
-def head_of(results: Path, study: str) -> dict[str, Any]:
-    """A study's name, question, source and recipe.
-
-    Raises:
-        InputError: there is no such study.
-    """
-    frame = query(results, "SELECT study, question, source, recipe FROM studies ORDER BY study")
-    rows = {row["study"]: row for row in frame.to_dicts()}
-    if study not in rows:
-        raise InputError(
-            f"no study {study}{suggestion(study, rows) or '.'} "
-            f"Studies here: {', '.join(rows) or 'none'}."
-        )
-    return rows[study]
 
 
 def _known_metrics(results: Path, study: str) -> list[str]:

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from workbench import __version__
 from workbench.figures import Paper, for_paper
 from workbench.figures.figure import svg_of
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report
+from workbench.version import __version__
 
 _COUNTS = ("tokens", "params", "flops", "FLOPs")
 

@@ -22,42 +22,65 @@ WHERE study = {literal(study)} ORDER BY law, objective"""
     stored = query(results, sql).to_dicts()
     if not stored:
         return None
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
-    for row in stored:
-        fit = json.loads(row["result"])
-        for name, value in fit["params"].items():
-            rows.append(
-                {
-                    "law": fit["law"],
-                    "objective": fit["objective_name"],
-                    "parameter": name,
-                    "value": value,
-                    "95 % interval": interval_text(fit["ci95"].get(name)),
-                    "identified": "held" if name in fit["fixed"] else fit["identified"].get(name),
-                }
-            )
-        notes += _notes(fit)
-    return Section("Scaling laws", text=tuple(notes), rows=tuple(rows), sql=(sql,))
+    fits = [json.loads(row["result"]) for row in stored]
+    notes = dict.fromkeys(note for fit in fits for note in _notes(fit))
+    return Section("Scaling laws", text=tuple(notes), rows=tuple(map(_fit_row, fits)), sql=(sql,))
+
+
+def _fit_row(fit: dict[str, Any]) -> dict[str, Any]:
+    """One fit in a line: what it is of, how it predicts, its parameters with their intervals."""
+    held_out = fit["held_out"] or {}
+    error = held_out.get("rmse_log")
+    return {
+        "law": fit["law"],
+        "objective": fit["objective_name"],
+        "fitted to": _fitted_to(fit),
+        "held-out error": None if error is None else f"{100 * error:.3g} %",
+        "tie with the best": held_out.get("tie"),
+        "parameters": "; ".join(_parameter(fit, name) for name in fit["params"]),
+    }
+
+
+def _fitted_to(fit: dict[str, Any]) -> str:
+    values = fit.get("fitted_to") or {}
+    which = " ".join(filter(None, (values.get("at"), values.get("metric"))))
+    chosen = " and ".join(values.get("where") or [])
+    shared = ", ".join(fit.get("shared") or [])
+    return (
+        f"{fit['n']} rows"
+        + (f", {which}" if which else "")
+        + (f", with {chosen}" if chosen else "")
+        + (f"; {shared} shared" if shared else "")
+    )
+
+
+def _parameter(fit: dict[str, Any], name: str) -> str:
+    text = f"{name} = {fit['params'][name]:.4g}"
+    if name in fit["fixed"]:
+        return f"{text} (fixed)"
+    interval = interval_text(fit["ci95"].get(name))
+    known = "" if fit["identified"].get(name, True) else "not identified"
+    return text + (f" ({', '.join(filter(None, (interval, known)))})" if interval or known else "")
 
 
 def _notes(fit: dict[str, Any]) -> list[str]:
+    """What stands below the table; the formula once for all fits of a law."""
     who = fit["law"] + (f", {fit['objective_name']}" if fit["objective_name"] else "")
-    r2 = "" if fit["r2"] is None else f", R2 {fit['r2']:.4f}"
-    notes = [f"{who}: {fit['formula']} ({fit['citation']}). {fit['n']} rows{r2}."]
-    error = (fit["held_out"] or {}).get("rmse_log")
-    if error is not None:
-        notes.append(f"{who}: held-out error {100 * error:.3g} % on the runs of most compute.")
+    notes = [f"{fit['law']}: {fit['formula']} ({fit['citation']})."]
     if fit.get("ratios"):
-        notes.append(f"{who}: {ratios_line(fit['ratios'])}")
+        notes.append(f"{who}, {_fitted_to(fit)}: {ratios_line(fit['ratios'])}")
     return notes + [f"{who}: {finding}" for finding in fit["checks"]]
 
 
-def backtests_section(results: Path, study: str) -> Section | None:
+def backtests_section(results: Path, study: str, *, short: bool = False) -> Section | None:
     """How well laws predicted the study's larger runs from its smaller ones, or None if that was
-    never asked."""
+    never asked.
+
+    Args:
+        short: only the best law of each split, and the best predictor without a law.
+    """
     sql = f"""SELECT result FROM backtests WHERE study = {literal(study)}
-ORDER BY along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
+ORDER BY result->>'$.at' DESC, along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
     rows = [json.loads(row) for row in query(results, sql)["result"]]
     if not rows:
         return None
@@ -66,10 +89,22 @@ ORDER BY along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
         "of the loss; coverage is how often a 95 % interval held the measured loss; the last "
         "column is the error less that of the best predictor without a law.",
     )
-    figure = backtest_figure(rows) if any(not row["naive"] for row in rows) else None
+    drawn = [row for row in rows if row.get("at") == rows[0].get("at")]
+    figure = backtest_figure(drawn) if any(not row["naive"] for row in drawn) else None
+    shown = _best(rows) if short else rows
     return Section(
-        "Backtests", text=text, rows=tuple(map(score_row, rows)), figure=figure, sql=(sql,)
+        "Backtests", text=text, rows=tuple(map(score_row, shown)), figure=figure, sql=(sql,)
     )
+
+
+def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each split, objective and kind of predictor (a law or not) the first, which is the best
+    one."""
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        place = (row.get("at"), row["train"], row["objective"], row["naive"])
+        best.setdefault(place, row)
+    return list(best.values())
 
 
 def forecasts_section(results: Path, study: str) -> Section | None:

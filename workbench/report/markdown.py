@@ -7,6 +7,7 @@ be made again, and the others stay as they are written.
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +17,20 @@ from workbench.analysis.outcomes import outcome_notes, outcome_table_row, outcom
 from workbench.analysis.table_rows import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
 from workbench.figures import Figure, Paper, curves_figure, for_paper, put_together_figure, save
-from workbench.messages import suggestion
 from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
-from workbench.report.content import chosen_metrics, head_of
+from workbench.report.content import chosen_metrics
 from workbench.report.html import cell
 from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.renewing import StudySection, read_sections, renewed
 from workbench.report.sections import sentence
+from workbench.report.study_notes import StudyNotes, read_notes
 from workbench.runs.files import replacing
 from workbench.store import query
 from workbench.store.query import literal
-from workbench.toml_text import parse_toml
+from workbench.store.studies import study_head
 
-NOTES = ("agrees", "differs", "why", "more")
-"""The paragraphs that a notes file can have for a study, in this order."""
-METRICS = "metrics"
-"""The key in a notes file for the metrics of a study to cover, separated by commas."""
-_HEADINGS = {
-    "agrees": "Agrees with the claim.",
-    "differs": "Does not agree.",
-    "why": "Likeliest reason.",
-    "more": "",
-}
 _AXIS = "epochs"
 _TABLES = ("data.", "model.", "training.", "evaluation.", "baseline.", "challenger.")
 _MANY = 6  # configurations in one panel
@@ -80,7 +71,7 @@ def write_markdown(
         renew: put these studies into a file that is there, in the places of their old sections
             or at its end, and keep its other sections.
         metrics: the metrics to cover; all that are compared by default.
-        notes: a TOML file with one table for each study: see `NOTES` and `METRICS`.
+        notes: a TOML file with one table for each study: see `report.study_notes`.
         paper: what figures are made for; a screen by default.
 
     Raises:
@@ -91,10 +82,10 @@ def write_markdown(
     import jinja2
 
     old = read_sections(out) if renew else []
-    paragraphs = _read_notes(notes, studies)
+    meanings = read_notes(notes, studies)
     recipes = _shipped_by_study()
     parts = [
-        _part(results, study, out, metrics, recipes.get(study), paragraphs.get(study, {}))
+        _part(results, study, out, metrics, recipes.get(study), meanings.get(study, StudyNotes()))
         for study in studies
     ]
     if paper is not None:
@@ -133,29 +124,27 @@ def _part(
     out: Path,
     metrics: list[str] | None,
     recipe: str | None,
-    notes: dict[str, str],
+    notes: StudyNotes,
 ) -> StudyPart:
-    head = head_of(results, study)
-    if METRICS in notes:
-        metrics = [name.strip() for name in notes[METRICS].split(",")]
-    chosen = chosen_metrics(results, study, metrics)
+    head = study_head(results, study)
+    chosen = chosen_metrics(results, study, list(notes.metrics) or metrics)
     if not chosen:
         raise InputError(f"study {study}: nothing has been evaluated yet. Run it first.")
     tables, lines = [], []
     for metric in chosen:
-        answers = outcomes(results, study, metric)
+        answers = notes.chosen(outcomes(results, study, metric))
         rows = [outcome_table_row(row) for row in answers]
         which = "mean over seeds" if any(row["seeds"] > 1 for row in rows) else "one seed each"
         tables.append((f"`{metric}`, {which}", _shown_columns(rows), tuple(outcome_notes(answers))))
     for metric in chosen:
-        crossing_rows = _crossovers(results, study, metric)
+        crossing_rows = notes.chosen(_crossovers(results, study, metric))
         if not crossing_rows:
             continue
         rows = [_crossing(row) for row in crossing_rows]
         said = (*definition_notes(crossing_rows), *notes_of(crossing_rows))
         title = f"Where {_sides(crossing_rows[0])}, by `{metric}`"
         tables.append((title, _shown_columns(rows), said))
-        strict = _crossovers(results, study, metric, definition="best_so_far")
+        strict = notes.chosen(_crossovers(results, study, metric, definition="best_so_far"))
         ahead = sum(row["status"] == "crossed" for row in strict)
         lines.append(
             f"Against the best that the baseline had been until then, by `{metric}`, "
@@ -164,7 +153,12 @@ def _part(
         note = bound_note(crossing_rows) if not higher_is_better(metric) else None
         if note:
             lines.append(sentence(note))
-    for make in (fits_section, backtests_section, forecasts_section):
+    if notes.where:
+        shown = " and ".join(map(str, notes.where))
+        lines.insert(0, f"The tables show configurations with {shown}; "
+                     f"`workbench crossover {study}` shows all.")  # fmt: skip
+    backtests = partial(backtests_section, short=True)
+    for make in (fits_section, backtests, forecasts_section):
         section = make(results, study)
         if section is not None and section.table:
             tables.append((section.title, section.table, section.text))
@@ -181,7 +175,7 @@ def _part(
         figure_file=f"{out.stem}/{study}.svg",
         tables=tuple(tables),
         lines=tuple(dict.fromkeys(lines)),
-        notes=tuple((_HEADINGS[key], notes[key]) for key in NOTES if key in notes),
+        notes=notes.paragraphs,
     )
 
 
@@ -285,25 +279,6 @@ def protocol_sentence(protocol: int, runs: int | None = None) -> str:
     return (
         f"{text[:-1]}: {words}. Numbers of it are not comparable with those of protocol {PROTOCOL}."
     )
-
-
-def _read_notes(path: Path | None, studies: list[str]) -> dict[str, dict[str, str]]:
-    if path is None:
-        return {}
-    try:
-        document = parse_toml(path.read_text(encoding="utf-8"), f"--notes {path}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--notes {path}: cannot be read: {error}.") from None
-    for study, table in document.items():
-        if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
-            raise InputError(f"--notes {path}: {study}: expected a table of texts.")
-        for key in table:
-            if key not in (*NOTES, METRICS):
-                raise InputError(
-                    f"--notes {path}: {study}.{key}: unknown{suggestion(key, NOTES) or '.'} "
-                    f"Keys are {', '.join((*NOTES, METRICS))}."
-                )
-    return {study: table for study, table in document.items() if study in studies}
 
 
 def _shipped_by_study() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from workbench import stages
 from workbench.errors import WorkbenchError
 from workbench.planning.plan import Plan, calibration_path
 from workbench.recipe import load_recipe
@@ -24,6 +25,7 @@ def calibrate(plan: Plan, results: Path) -> float:
         Training FLOPs a second of one rank, without evaluation.
     """
     check_writable(results)
+    stages.doing("measuring the speed of a small model")
     with tempfile.TemporaryDirectory(prefix="workbench-calibration-") as folder:
         threads = plan.runs[0].config.training.threads
         recipe = load_recipe(

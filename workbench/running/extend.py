@@ -8,6 +8,7 @@ store name its `parent`, and the parent's records up to that step are its own.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.data import PreparedData
@@ -23,20 +24,24 @@ from workbench.runs.files import check_writable, write_json
 from workbench.runs.folder import RunFolder, RunStatus
 from workbench.runs.provenance import provenance
 from workbench.runs.started_as import as_provenance, started_as
-from workbench.runs.studies import read_study, studies_of, targets
+from workbench.runs.studies import read_study, studies_of, targets, together
 
 
-def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = None) -> RunReport:
+def extend(
+    results: Path, target: str | Sequence[str], total_tokens: int, *, jobs: int | None = None
+) -> RunReport:
     """Train finished runs to more tokens, as new runs of the studies they are in.
 
     Args:
-        target: a study's name or a run's id; of a study, every run that has fewer tokens.
+        target: studies, run ids, or beginnings of run ids; of a study, every run that has fewer
+            tokens.
 
     Raises:
         InputError: no such study or run, one that is not finished or has as many tokens already,
             or whose checkpoint before the decay is not there any more. Nothing has started.
     """
-    parents = _parents(results, target, total_tokens)
+    names = [target] if isinstance(target, str) else target
+    parents = _parents(results, names, total_tokens)
     for parent in parents:
         _check(parent, total_tokens)
     check_writable(results)
@@ -45,16 +50,18 @@ def extend(results: Path, target: str, total_tokens: int, *, jobs: int | None = 
         child = extended_run(results, parent, total_tokens)
         folders[child.run_id] = child
         _join_studies(results, parent.run_id, child.run_id)
-    return train_folders(target, folders, results, jobs=jobs, keep_going=True, retry_failed=True)
+    return train_folders(
+        together(names), folders, results, jobs=jobs, keep_going=True, retry_failed=True
+    )
 
 
-def _parents(results: Path, target: str, total_tokens: int) -> list[RunFolder]:
+def _parents(results: Path, names: Sequence[str], total_tokens: int) -> list[RunFolder]:
     """Return the runs to go on from.
 
     Runs that differ in length alone have one extension, which starts from the longest of them that
     has its checkpoint: shorter ones may have lost theirs when the longer one was trained from it.
     """
-    named = targets(results, target)
+    named, target = targets(results, *names), together(names)
     trained = [run for run in named if not run.is_imported()]
     if not trained:
         raise InputError(f"{target}: its numbers were imported; there is nothing to extend.")

@@ -4,6 +4,7 @@ import math
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -128,7 +129,10 @@ class Orchestrator:
             KeyboardInterrupt: after Ctrl-C or SIGTERM, once every worker has ended.
         """
         began = time.monotonic()
-        previous = {s: signal.signal(s, self._on_stop_signal) for s in _STOP_SIGNALS}
+        # Python lets the main thread alone handle signals; in another one, as of a program that
+        # trains beside something else, `workbench cancel` still stops runs.
+        ours = _STOP_SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        previous = {s: signal.signal(s, self._on_stop_signal) for s in ours}
         try:
             with self.progress:
                 self._say_what_is_left_out()

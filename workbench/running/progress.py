@@ -5,12 +5,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.messages import duration
+from workbench import stages
+from workbench.messages import duration, size_label
 from workbench.recipe import RunConfig
 from workbench.runs.folder import RunStatus
 from workbench.terminal import console, shown
 
 _PLAIN_EVERY_S = 10.0
+_ROOM_FOR_BARS = 100  # columns of a terminal
 
 
 @dataclass
@@ -24,7 +26,7 @@ class RunView:
 
 def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:
     """Describe a run in a few words."""
-    size = config.model.size or f"{document['derived']['n_params'] / 1e6:.1f}M"
+    size = config.model.size or size_label(document["derived"]["n_params"])
     unique = f"U={config.data.unique_tokens:,}"
     return f"{run_id} {config.training.objective} {size} {unique} seed {config.training.seed}"
 
@@ -37,10 +39,15 @@ class Progress:
         self.views = views
         self.began = time.monotonic()
         self._at_start = self._done()
+        self._first_step: tuple[float, float] | None = None
+        """When the first step was seen, and how much was done by then: what goes before it, such
+        as imports and compiling, says nothing of what is to come."""
         self._last_plain = self.began
         self._live: Any = None
+        self._telling = stages.shown_elsewhere()
 
     def __enter__(self) -> "Progress":
+        self._telling.__enter__()
         if sys.stderr.isatty() and self.views:
             from rich.live import Live
 
@@ -53,6 +60,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+        self._telling.__exit__(None, None, None)
 
     def say(self, line: str) -> None:
         """Print a line that the live table does not replace."""
@@ -70,6 +78,8 @@ class Progress:
 
     def update(self, run_id: str, status: RunStatus) -> None:
         self.views[run_id].status = status
+        if self._first_step is None and self._done() > self._at_start:
+            self._first_step = time.monotonic(), self._done()
 
     def tick(self) -> None:
         """Print a progress line now and then, where there is no terminal."""
@@ -89,11 +99,13 @@ class Progress:
         return sum(min(v.status.step, v.steps) for v in self.views.values()) / max(total, 1)
 
     def _headline(self) -> str:
-        done, elapsed = self._done(), time.monotonic() - self.began
-        line = f"{self.study}  {done:.0%}  {duration(elapsed)}"
-        advanced = done - self._at_start
-        if advanced > 0.02 and done < 1:
-            line += f", about {duration(elapsed * (1 - done) / advanced)} to go"
+        done, now = self._done(), time.monotonic()
+        line = f"{self.study}  {done:.0%}  {duration(now - self.began)}"
+        if self._first_step is not None and done < 1:
+            began, before = self._first_step
+            advanced = done - before
+            if advanced > 0.02:
+                line += f", about {duration((now - began) * (1 - done) / advanced)} to go"
         return line
 
     def _table(self) -> Any:
@@ -103,17 +115,19 @@ class Progress:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        for column in ("run", "state"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("bar", width=24)
+        views = self._shown()
+        table.add_column("run")  # where there is no room, it is the label that is cut
+        table.add_column("state", no_wrap=True)
+        wide = self._live is None or self._live.console.width >= _ROOM_FOR_BARS
+        if wide:
+            table.add_column("bar", width=24)
         table.add_column("step", justify="right", no_wrap=True)
-        for view in self._shown():
-            table.add_row(
-                Text(shown(view.label)),
-                Text(view.status.state),
-                ProgressBar(total=view.steps, completed=view.status.step, width=24),
-                f"{view.status.step}/{view.steps}",
-            )
+        for view in views:
+            label_text = Text(shown(view.label), no_wrap=True, overflow="ellipsis")
+            bar = ProgressBar(total=view.steps, completed=view.status.step, width=24)
+            bars = [bar] if wide else []
+            count = f"{view.status.step}/{view.steps}"
+            table.add_row(label_text, Text(view.status.state), *bars, count)
         return Group(Text(self._headline()), table)
 
     def _shown(self) -> list[RunView]:

@@ -196,14 +196,15 @@ def _copy_records(source: Path, target: Path, last_step: int) -> None:
         for path, last in ((target, math.inf), (source, last_step)):
             # An earlier start may have written some and no checkpoint: readers of the file
             # have noted how far they have read.
-            number = 0
+            read = 0
             try:
-                for number, line in enumerate(_lines(path), 1):
+                for line in _lines(path):
                     if json.loads(line)["step"] <= last:
                         copied.write(line)
+                    read += 1
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise InputError(
-                    f"{path}, near line {max(number, 1)}: not a record ({error}). No run goes on "
+                    f"{path}, line {read + 1}: not a record ({error}). No run goes on "
                     "from a damaged one: train the longer run from the start "
                     "(workbench run RECIPE --set training.total_tokens=N), or put the file back."
                 ) from error

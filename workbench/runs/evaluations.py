@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from workbench import __version__
 from workbench.errors import WorkbenchError
 from workbench.metrics import PROTOCOL
 from workbench.runs.files import plain_file
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import Items, write_evaluated
 from workbench.runs.provenance import revision
+from workbench.version import __version__
 
 
 @dataclass(frozen=True)
@@ -46,40 +46,43 @@ class Evaluated:
 
 
 def record_evaluations(
-    run: RunFolder, step: int, numbers: Iterable[Evaluated]
+    run: RunFolder, step: int | None, numbers: Iterable[Evaluated]
 ) -> list[dict[str, Any]]:
     """Append numbers of the checkpoint of a step to a run, and return the records.
 
-    A run of another evaluation protocol has the present one in the numbers' estimators, so that
-    they are no part of its curves.
+    An imported run has one checkpoint, its last: its step is None, its place in training the
+    run's, and its numbers alone are written. A run of another evaluation protocol has the present
+    one in the numbers' estimators, so that they are no part of its curves.
 
     Raises:
         WorkbenchError: a file cannot be written.
     """
     document = run.config_json()
-    marks = "" if run.protocol() == PROTOCOL else f"/protocol={PROTOCOL}"
-    derived, unique = document["derived"], document["config"]["data"]["unique_tokens"]
-    tokens = step * derived["tokens_per_step"]
-    flops = derived["train_flops"] / derived["steps"] * step
+    marks = "" if step is None or run.protocol() == PROTOCOL else f"/protocol={PROTOCOL}"
+    place = {"step": None} if step is None else _place(document, step)
     code = {"time": time.time(), "workbench": __version__, "git": revision()}
     records = []
     for evaluated in numbers:
         number = asdict(replace(evaluated, items=None))
         del number["items"]
         number["estimator"] += marks
-        if evaluated.items is not None:
+        if evaluated.items is not None and step is not None:
             name = evaluated.metric, number["estimator"], evaluated.draws
             write_evaluated(run.items_dir, evaluated.items.frame(step, *name))
         for key in ("value", "stderr", "noise_stderr"):
             if number[key] is not None and not math.isfinite(number[key]):
                 number[key] = None
-        records.append(
-            {"step": step, "tokens": tokens, "epoch": tokens / unique, "flops": flops}
-            | number
-            | code
-        )
+        records.append(place | number | code)
     _append(run, records)
     return records
+
+
+def _place(document: dict[str, Any], step: int) -> dict[str, Any]:
+    """Where a step stands in a run's training."""
+    derived, unique = document["derived"], document["config"]["data"]["unique_tokens"]
+    tokens = step * derived["tokens_per_step"]
+    flops = derived["train_flops"] / derived["steps"] * step
+    return {"step": step, "tokens": tokens, "epoch": tokens / unique, "flops": flops}
 
 
 def _append(run: RunFolder, records: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -299,6 +299,15 @@ class RunFolder:
             if isinstance(record, dict) and record.get("metric") == metric:
                 return record.get("value")
         return None
+
+    def last_metrics(self) -> list[str]:
+        """Metrics that were recorded, as far as the last 64 KiB of records reach."""
+        found = []
+        for line in _tail(self.records_path):
+            with suppress(ValueError):
+                record = json.loads(line)
+                found += [record.get("metric")] if isinstance(record, dict) else []
+        return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
     def last_log_lines(self, count: int = 15) -> list[str]:
         """The end of the run's log."""

@@ -1,7 +1,7 @@
 """Studies of a results folder: their files, and the runs that belong to them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -97,17 +97,29 @@ def known_studies(studies: dict[str, list[str]]) -> str:
     return f"Studies here: {', '.join(studies) or 'none'}."
 
 
-def targets(results: Path, target: str) -> list[RunFolder]:
-    """The runs that a study's name or a run's id stands for."""
+def targets(results: Path, *names: str) -> list[RunFolder]:
+    """The runs that studies' names, run ids or beginnings of run ids stand for, each once.
+
+    Raises:
+        InputError: no study or run is called so, or several runs begin so.
+    """
     studies = studies_of(results)
-    if target in studies:
-        return [RunFolder(results / "runs" / run_id) for run_id in studies[target]]
-    named = [run for run in list_runs(results) if run.run_id == target]
-    if not named:
-        raise InputError(
-            f"no study or run {target}{suggestion(target, studies) or '.'} {known_studies(studies)}"
-        )
-    return named
+    run_ids: dict[str, None] = {}
+    for name in names:
+        if name in studies:
+            run_ids |= dict.fromkeys(studies[name])
+        elif any(name and run.run_id.startswith(name) for run in list_runs(results)):
+            run_ids[find_run(results, name).run_id] = None
+        else:
+            raise InputError(
+                f"no study or run {name}{suggestion(name, studies) or '.'} {known_studies(studies)}"
+            )
+    return [RunFolder(results / "runs" / run_id) for run_id in run_ids]
+
+
+def together(names: Iterable[str]) -> str:
+    """What several studies or runs are called where one name is needed, of a job or a report."""
+    return "-and-".join(names)
 
 
 def find_run(results: Path, name: str) -> RunFolder:
@@ -117,13 +129,28 @@ def find_run(results: Path, name: str) -> RunFolder:
         InputError: no run, or several, are called so.
     """
     runs = {run.run_id: run for run in list_runs(results)}
+    return runs[chosen_run(list(runs), name, results)]
+
+
+def chosen_run(runs: Sequence[str], name: str, results: Path) -> str:
+    """The one of run ids that a name is, or begins.
+
+    Args:
+        results: where the runs are, for the message.
+
+    Raises:
+        InputError: no run, or several, are called so.
+    """
     if name in runs:
-        return runs[name]
+        return name
     matching = [run_id for run_id in runs if name and run_id.startswith(name)]
     if len(matching) == 1:
-        return runs[matching[0]]
+        return matching[0]
     if matching:
-        raise InputError(f"run {name}: {', '.join(matching)} begin so. Give more of the id.")
+        more = f" and {len(matching) - 8} more" if len(matching) > 8 else ""
+        raise InputError(
+            f"run {name}: {', '.join(matching[:8])}{more} begin so. Give more of the id."
+        )
     if not runs:
         raise InputError(
             f"there is no run {name}: there are no runs in {results}. `workbench run` trains them."

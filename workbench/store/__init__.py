@@ -1,6 +1,6 @@
 """The store: a DuckDB file made from run folders, and queries of it."""
 
-from workbench.store.answers import keep_backtests, keep_crossovers, keep_fits
+from workbench.store.answers import fit_identity, keep_backtests, keep_crossovers, keep_fits
 from workbench.store.connection import database_path
 from workbench.store.ingest import IngestReport, ingest
 from workbench.store.query import query
@@ -9,6 +9,7 @@ from workbench.store.schema import schema_rows
 __all__ = [
     "IngestReport",
     "database_path",
+    "fit_identity",
     "ingest",
     "keep_backtests",
     "keep_crossovers",

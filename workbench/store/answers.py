@@ -1,5 +1,6 @@
 """Writing answers into the store, for SQL and for other programs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def keep_crossovers(results: Path, rows: list[dict[str, Any]], *, timeout: float
 def keep_fits(
     results: Path, study: str, fits: list[dict[str, Any]], *, timeout: float = 10.0
 ) -> None:
-    """Replace a study's fits of the same laws by newly computed ones. A dataset is not changed.
+    """Add a study's fits, in the places of those of the same law, to the same values, with the same
+    parameters fixed and shared. A dataset is not changed.
 
     Args:
         fits: rows as `workbench fit` writes them.
@@ -57,8 +59,15 @@ def keep_fits(
     if is_dataset(results):
         return
     with writing(database_path(results), timeout=timeout) as connection:
-        for law in {row["law"] for row in fits}:
-            connection.execute("DELETE FROM fits WHERE study = ? AND law = ?", [study, law])
+        stored = connection.execute(
+            "SELECT rowid, result FROM fits WHERE study = ? ORDER BY rowid", [study]
+        ).fetchall()
+        laws, new = {row["law"] for row in fits}, {fit_identity(row) for row in fits}
+        for place, result in stored:
+            row = json.loads(result)
+            unknown = row.get("fitted_to") is None and row["law"] in laws
+            if unknown or fit_identity(row) in new:
+                connection.execute("DELETE FROM fits WHERE rowid = ?", [place])
         for row in fits:
             connection.execute(
                 "INSERT INTO fits VALUES (?, ?, ?, ?)",
@@ -66,10 +75,17 @@ def keep_fits(
             )
 
 
+def fit_identity(fit: dict[str, Any]) -> str:
+    """Equal for fits of which the later one takes the place of the earlier."""
+    values = {name: part for name, part in (fit.get("fitted_to") or {}).items() if name != "runs"}
+    joint = fit.get("objective_name") is None
+    return json_text([fit["law"], values, joint, fit.get("fixed") or [], fit.get("shared") or []])
+
+
 def keep_backtests(
     results: Path, study: str, rows: list[dict[str, Any]], *, timeout: float = 10.0
 ) -> None:
-    """Replace a study's backtests of the same splits. A dataset is not changed.
+    """Replace a study's backtests of the same splits and values. A dataset is not changed.
 
     Args:
         rows: of `laws.backtest.scores`.
@@ -80,9 +96,12 @@ def keep_backtests(
     if is_dataset(results):
         return
     with writing(database_path(results), timeout=timeout) as connection:
-        for train in {row["train"] for row in rows}:
+        for train, metric, at in {(r["train"], r.get("metric"), r.get("at")) for r in rows}:
             connection.execute(
-                "DELETE FROM backtests WHERE study = ? AND train = ?", [study, train]
+                """DELETE FROM backtests WHERE study = ? AND train = ?
+                   AND coalesce(result->>'$.metric', ?) IS NOT DISTINCT FROM ?
+                   AND coalesce(result->>'$.at', ?) IS NOT DISTINCT FROM ?""",
+                [study, train, metric, metric, at, at],
             )
         for row in rows:
             connection.execute(

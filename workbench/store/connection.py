@@ -37,8 +37,6 @@ READ_ONLY = {
     "memory_limit": "4GB",
     "temp_directory": "",  # what does not fit into memory fails instead of using the disk
 }
-# The last statements that configure a reader. DuckDB would draw its progress bar into the output.
-LAST = ("SET enable_progress_bar = false", "SET lock_configuration = true")
 _CONFIGURING = threading.Lock()
 _HOLDER = re.compile(r"held in (.*) \(PID (\d+)\)")
 
@@ -139,10 +137,23 @@ def _lock_configuration(reader: duckdb.DuckDBPyConnection) -> None:
     locked it, the others cannot and need not.
     """
     with _CONFIGURING:
-        setting = reader.execute("SELECT current_setting('lock_configuration')").fetchone()
-        if setting is None or setting[0] in (False, "false"):
-            for statement in LAST:
-                reader.execute(statement)
+        if not _is_on(reader, "lock_configuration"):
+            finish_configuration(reader)
+
+
+def finish_configuration(reader: duckdb.DuckDBPyConnection) -> None:
+    """Keep DuckDB's progress bar out of the output, and lock a reader's configuration.
+
+    Without the package ipywidgets, no connection in Jupyter has the bar, and none may set it.
+    """
+    if _is_on(reader, "enable_progress_bar"):
+        reader.execute("SET enable_progress_bar = false")
+    reader.execute("SET lock_configuration = true")
+
+
+def _is_on(connection: duckdb.DuckDBPyConnection, setting: str) -> bool:
+    found = connection.execute(f"SELECT current_setting('{setting}')").fetchone()
+    return found is not None and found[0] not in (False, "false")
 
 
 def _create(path: Path) -> None:

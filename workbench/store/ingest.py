@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from workbench import stages
 from workbench.errors import InputError, WorkbenchError
 from workbench.runs.folder import RunFolder, headless_runs, list_runs
 from workbench.runs.forecasts import read_forecasts
@@ -129,7 +130,8 @@ def _batches(
     """
     batch: list[RunRows] = []
     records = 0
-    for run in runs:
+    for number, run in enumerate(runs, 1):
+        stages.doing(f"reading run {number:,} of {len(runs):,}")
         try:
             rows = read_run(run, known.get(run.run_id))
         except (WorkbenchError, OSError) as error:

@@ -133,9 +133,10 @@ def _record(row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError("not an object")
     record = {name: _field(name, dtype, row.get(name)) for name, dtype in RECORD_SCHEMA.items()}
-    if record["step"] is None or record["metric"] is None:
+    # What is measured of a checkpoint of unknown steps says so.
+    if "step" not in row or record["metric"] is None:
         raise ValueError("no step or no metric")
-    if record["step"] < 0:
+    if (record["step"] or 0) < 0:
         raise ValueError(f"step {record['step']}")
     return record
 

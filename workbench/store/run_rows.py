@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from workbench.runs.folder import RunFolder
 from workbench.runs.tables import read_parquet
 from workbench.store.metric_names import in_fractions, renamed
 from workbench.store.read_records import (
+    RECORD_SCHEMA,
     deduplicated,
     empty_records,
     read_records,
@@ -61,12 +62,22 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     if run.evaluations_path in files:
         reading = read_records(run.evaluations_path)
         problems += reading.problems
+        if row["imported"]:  # one checkpoint, the last
+            reading = replace(reading, frame=_at_the_end(reading.frame, row))
         # What is measured again as training measured it is the same number, and no second one.
         both = pl.concat([records, reading.frame], how="vertical_relaxed")
         records = deduplicated(both)
     if row["imported"]:
         records, _ = in_fractions(records)
     return RunRows(row, source, renamed(records), problems)
+
+
+def _at_the_end(frame: pl.DataFrame, run: dict[str, Any]) -> pl.DataFrame:
+    """Numbers of a run's last checkpoint, at the place where the run's row has its training end."""
+    place = {"tokens": "total_tokens", "epoch": "epochs", "flops": "train_flops"}
+    return frame.with_columns(
+        pl.lit(run[theirs], RECORD_SCHEMA[name]).alias(name) for name, theirs in place.items()
+    )
 
 
 def _read_trained(run: RunFolder, path: Path, problems: list[str]) -> pl.DataFrame:

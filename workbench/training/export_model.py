@@ -1,9 +1,8 @@
-"""Trained weights out of a run: safetensors, a config.json and the tokenizer, in one folder.
-
-docs/export.md has a reader of such a folder in plain torch.
-"""
+"""Trained weights out of a run, as a folder that transformers loads, and back into our network."""
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,24 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.errors import InputError, WorkbenchError
 from workbench.recipe import ModelConfig, objective_facts
 from workbench.runs.folder import RunFolder
 from workbench.runs.unfinished import replace_durably, sweep, unfinished
+from workbench.training.hf_format import MODELLING_FILE, hf_config, hf_weights, our_weights
+from workbench.training.hf_tokenizer import save_tokenizer
+from workbench.training.model_card import model_card
 from workbench.training.trained_model import RunModel, build_model, load_run_model
 
-FORMAT = "workbench-model-1"
+FORMAT = "workbench-model-2"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_TIED = {"tok_embeddings.weight": "lm_head.weight"}
 
 
-def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: str) -> int:
-    """Write a run's weights, from one of its checkpoints, whatever ranks wrote it.
+def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dtype: str) -> int:
+    """Write a run's weights, from one of its checkpoints, whatever ranks wrote it, in the format of
+    Hugging Face: docs/export.md.
 
     Args:
         out: the folder to make; it must not be there, or be empty.
@@ -40,21 +42,16 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
             something.
         WorkbenchError: a disk that cannot be written.
     """
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: is there already. Give a folder that is not.")
     loaded = load_run_model(run, device="cpu", step=step)
-    weights = {name: value.to(DTYPES[dtype]) for name, value in loaded.model.state_dict().items()}
-    if loaded.config.model.tied:
-        for name in _TIED:
-            del weights[name]
-    description = _description(run, loaded, dtype)
+    state = {name: value.to(DTYPES[dtype]) for name, value in loaded.model.state_dict().items()}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sweep(out.parent)
         with unfinished(out, folder=True) as building:
-            save_file(weights, building / "model.safetensors", metadata={"format": "pt"})
-            (building / "config.json").write_text(json.dumps(description, indent=2) + "\n")
-            loaded.tokenizer.save(building)
+            _write(building, run, loaded, hf_weights(state, loaded.config.model.shape), dtype)
             replace_durably(building, out)  # an empty folder makes place
     except (OSError, SafetensorError) as error:  # safetensors' own is for a full disk
         reason = getattr(error, "strerror", None) or error
@@ -62,22 +59,43 @@ def export_model(run: RunFolder, out: Path, *, step: int | None = None, dtype: s
     return loaded.step
 
 
-def _description(run: RunFolder, loaded: RunModel, dtype: str) -> dict[str, Any]:
+def _write(
+    folder: Path, run: RunFolder, loaded: RunModel, weights: dict[str, Tensor], dtype: str
+) -> None:
+    config, facts = loaded.config, objective_facts(loaded.config.training.objective)
+    ids, seq_len = loaded.tokenizer.vocabulary, config.data.seq_len
+    alone = facts.causal and facts.streams == 1
+    ours = _description(run, loaded)
+    document = hf_config(
+        config.model, seq_len=seq_len, causal=facts.causal, streams=facts.streams, dtype=dtype
+    )
+    special = {"bos_token_id": ids.bos_id, "eos_token_id": ids.eod_id, "pad_token_id": ids.eod_id}
+    document |= special | {"mask_token_id": ids.mask_id, "workbench": ours}
+    # MASK, BOS and padding are no tokens of a text: nothing has taught the model not to write them.
+    never = {"suppress_tokens": list(range(ids.n_tokens, ids.size))} if alone else {}
+    origin = {name: str(ours[name]) for name in ("run_id", "step", "data_fingerprint")}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt", **origin})
+    _write_json(folder / "config.json", document)
+    _write_json(folder / "generation_config.json", special | never)
+    if "auto_map" in document:
+        shutil.copyfile(Path(__file__).parent / MODELLING_FILE, folder / MODELLING_FILE)
+    has_tokenizer = save_tokenizer(loaded.tokenizer, folder, context=seq_len, bos_first=alone)
+    card = model_card(run, loaded, document, has_tokenizer=has_tokenizer)
+    (folder / "README.md").write_text(card)
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _description(run: RunFolder, loaded: RunModel) -> dict[str, Any]:
+    """Where the weights come from: the key `workbench` of config.json."""
     document, config = run.config_json(), loaded.config
-    facts = objective_facts(config.training.objective)
     return {
         "format": FORMAT,
-        "architecture": asdict(config.model.shape)
-        | {
-            "norm_eps": config.model.norm_eps,
-            "rope_theta": config.model.rope_theta,
-            "causal": facts.causal,
-            "streams": facts.streams,
-        },
         "objective": config.training.objective,
         "seq_len": config.data.seq_len,
         "vocabulary": asdict(loaded.tokenizer.vocabulary),
-        "dtype": dtype,
         "run_id": run.run_id,
         "step": loaded.step,
         "tokens": loaded.step * config.tokens_per_step,
@@ -87,27 +105,65 @@ def _description(run: RunFolder, loaded: RunModel, dtype: str) -> dict[str, Any]
     }
 
 
-def load_exported(folder: Path) -> nn.Module:
-    """The network of an exported folder, in our own class.
+def load_exported(folder: str | Path) -> nn.Module:
+    """The network of an exported folder, in our own class, of this format or the one before.
 
     Raises:
         InputError: not such a folder.
     """
+    folder = Path(folder)
     try:
-        description = json.loads((folder / "config.json").read_text())
+        document = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
+        read = _READERS[_format_of(document)]
+        model, weights = read(document, weights)
+        model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+    except KeyError as error:
+        raise InputError(f"{folder}: not an exported model ({error} missing or unknown).") from None
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: not an exported model ({error}).") from None
-    if description.get("format") != FORMAT:
-        raise InputError(f"{folder}: of format {description.get('format')!r}, expected {FORMAT}.")
-    model = build_model(
-        ModelConfig.model_validate(description["config"]["model"]),
-        seq_len=description["seq_len"],
-        causal=description["architecture"]["causal"],
-        # Folders from before there were two streams do not have their number.
-        doubled=description["architecture"].get("streams", 1) == 2,
-    )
-    if description["architecture"]["tied"]:
-        weights |= {name: weights[source] for name, source in _TIED.items()}
-    model.to(DTYPES[description["dtype"]]).load_state_dict(weights)
     return model
+
+
+def _format_of(document: Any) -> str:
+    ours = document.get("workbench", document) if isinstance(document, dict) else {}
+    found = ours.get("format") if isinstance(ours, dict) else None
+    if found not in _READERS:
+        raise ValueError(f"of format {found!r}, expected {' or '.join(_READERS)}")
+    return str(found)
+
+
+_Read = tuple[nn.Module, dict[str, Tensor]]
+
+
+def _read(document: dict[str, Any], weights: dict[str, Tensor]) -> _Read:
+    ours = document["workbench"]
+    model = ModelConfig.model_validate(ours["config"]["model"])
+    built = build_model(
+        model,
+        seq_len=ours["seq_len"],
+        causal=document.get("causal", True),  # where it is no Qwen3
+        doubled=document.get("streams", 1) == 2,
+    )
+    return built, our_weights(weights, model.shape)
+
+
+def _read_first(document: dict[str, Any], weights: dict[str, Tensor]) -> _Read:
+    """Of the first format, whose names are those of training."""
+    shape = document["architecture"]
+    built = build_model(
+        ModelConfig.model_validate(document["config"]["model"]),
+        seq_len=document["seq_len"],
+        causal=shape["causal"],
+        # Folders from before there were two streams do not have their number.
+        doubled=shape.get("streams", 1) == 2,
+    )
+    if shape["tied"]:
+        weights["tok_embeddings.weight"] = weights["lm_head.weight"]
+    return built, weights
+
+
+_READERS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], _Read]] = {
+    "workbench-model-1": _read_first,
+    FORMAT: _read,
+}

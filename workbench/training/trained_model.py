@@ -17,6 +17,7 @@ from torchtitan.config import TORCH_DTYPE_MAP
 from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_same_tokenizer, load_tokenizer
 from workbench.errors import InputError
+from workbench.messages import choose
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.kernels import fused
 from workbench.recipe.plugins_used import check_plugins
@@ -27,7 +28,7 @@ from workbench.training.checkpoints import cause, damage, load_checked
 from workbench.training.loss import token_nll
 from workbench.training.masks import form_for
 from workbench.training.model import model_config
-from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.base import Objective, Vocab
 from workbench.training.objectives.registry import build_objective
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class RunModel:
     """The checkpoint's step."""
     trained_in: str = "float32"
     """The dtype that the run computed in."""
+
+    def objective(self) -> Objective:
+        """What the model learned, with the estimator of its likelihood."""
+        return build_objective(self.config.training, self.vocab)
 
     @property
     def context(self) -> int:
@@ -94,8 +99,8 @@ def load_run_model(
     checkpoint_step(run, step)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)
-    place, trained_in = _device(device), _trained_in(run)
-    computed = _dtype(dtype, place, trained_in)
+    place, trained_in = place_of(device), _trained_in(run)
+    computed = compute_dtype(dtype, place, trained_in)
     model: Any = build_model(
         config.model,
         seq_len=config.data.seq_len,
@@ -231,7 +236,7 @@ class _LoadedTrainer:
 
     def __init__(self, loaded: RunModel) -> None:
         self.model_parts = [loaded.model]
-        self.objective = build_objective(loaded.config.training, loaded.vocab)
+        self.objective = loaded.objective()
         self.device = loaded.device
         self.parallel_dims = SimpleNamespace(dp_enabled=False)
         self.loss_fn = _Loss(loaded.vocab.n_tokens)
@@ -248,9 +253,13 @@ class _Loss:
         return token_nll(logits_BLV, targets_BL, self.n_tokens)
 
 
-def _device(name: str) -> str:
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: expected auto, cpu or cuda.")
+def place_of(name: str) -> str:
+    """ "cpu" or "cuda", of a name that may be "auto".
+
+    Raises:
+        InputError: another name, or there is no GPU.
+    """
+    choose("--device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: there is no GPU here.")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
@@ -262,10 +271,13 @@ def _trained_in(run: RunFolder) -> str:
     return str(trained_on[-1]["dtype"]) if trained_on else "float32"
 
 
-def _dtype(name: str, device: str, trained_in: str) -> torch.dtype:
-    if name not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"--dtype {name}: expected auto, float32 or bfloat16.")
-    if name == "auto":
+def compute_dtype(name: str, device: str, trained_in: str) -> torch.dtype:
+    """What a model computes in: as `load_run_model` says of its `dtype`.
+
+    Raises:
+        InputError: a type that is not known.
+    """
+    if choose("--dtype", name, ("auto", "float32", "bfloat16")) == "auto":
         name = trained_in if device == "cuda" else "float32"
     return TORCH_DTYPE_MAP[name]
 

@@ -190,7 +190,9 @@ def transformers(out: Path) -> None:
 
     wandb.finish()
     history = trainer.state.log_history
-    logged = by_hand([(e["step"], {k: v for k, v in e.items() if k != "step"}) for e in history])
+    logged = by_hand(
+        [(int(e["step"]), {k: v for k, v in e.items() if k != "step"}) for e in history]
+    )
     packages = ("transformers", "torch", "accelerate")
     for tool, pattern in (
         ("trainer_state", "**/trainer_state.json"),

@@ -1,15 +1,17 @@
 """A study's losses with an accuracy measured at the same points."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from workbench.analysis.taken_at import taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.study_runs import curves_of
-from workbench.laws.fitting.study_table import study_table
+from workbench.laws.fitting.study_table import AT, study_table
 from workbench.metrics import higher_is_better
 from workbench.store import query
 from workbench.store.query import literal
@@ -22,13 +24,13 @@ def accuracy_table(
     results: Path,
     study: str | Sequence[str],
     metric: str,
-    at: str = "final",
+    at: str = "last",
     where: Conditions = (),
 ) -> LossTable:
     """The validation losses of `study_table`, with columns of an accuracy and of its chance level.
 
     Args:
-        at: "final", each run's last point that has both, or "curve" for all such points.
+        at: "last" or "final", each run's last point that has both, or "curve" for all such points.
 
     Raises:
         InputError: as `study_table`; the metric is a loss; no point has both, or `at` is "best".
@@ -38,9 +40,10 @@ def accuracy_table(
             f"--metric {metric}: loss_to_accuracy predicts an accuracy from val_loss; give one, "
             "such as --metric cloze_acc."
         )
+    at = taken_at(at, AT)
     if at == "best":
         raise InputError(
-            "--at best: the best accuracy of a run is chosen by its noise. Take final or curve."
+            "--at best: the best accuracy of a run is chosen by its noise. Take last or curve."
         )
     table = study_table(results, study, "val_loss", "curve", where)
     studies = [study] if isinstance(study, str) else list(study)
@@ -52,7 +55,7 @@ def accuracy_table(
     }
     points = list(zip(table.run_ids, table.total_tokens.tolist(), strict=True))
     both = [row for row, point in enumerate(points) if point in accuracy]
-    if at == "final":  # a run's rows are in the order of their tokens
+    if at == "last":  # a run's rows are in the order of their tokens
         both = list({table.run_ids[row]: row for row in both}.values())
     if not both:
         raise InputError(
@@ -68,7 +71,7 @@ def accuracy_table(
     chosen.columns.update(
         {name: np.array(values, dtype=object) for name, values in columns.items()}
     )
-    return chosen
+    return replace(chosen, metric=metric, at=at)
 
 
 def _chance_levels(results: Path, metric: str) -> dict[str, float]:

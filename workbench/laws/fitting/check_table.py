@@ -11,11 +11,24 @@ _SEEDS = ("seed", "data_seed")
 _NAMED = 3  # findings of a kind that are spelt out; the rest are counted
 
 
-def check_table(table: LossTable, *, needs: int, law: Law) -> list[str]:
+def configurations(table: LossTable, *, shared: bool) -> int:
+    """How many different sizes, tokens and unique tokens a table has.
+
+    Args:
+        shared: whether each objective has parameters of its own, so that equal ones of two count.
+    """
+    inputs = [table.n_params, table.total_tokens, table.rows.log_u]
+    if shared and table.objective is not None:
+        inputs.append(np.unique(table.objective, return_inverse=True)[1].astype(float))
+    return len(np.unique(np.column_stack(inputs), axis=0))
+
+
+def check_table(table: LossTable, *, needs: int, law: Law, shared: bool = False) -> list[str]:
     """What is odd about a table, as sentences.
 
     Args:
         needs: free parameters of the law.
+        shared: see `configurations`.
 
     Raises:
         InputError: the table cannot determine the law.
@@ -25,8 +38,7 @@ def check_table(table: LossTable, *, needs: int, law: Law) -> list[str]:
             f"{table.source}: no column unique_tokens, and {law.name} needs it. Give it with "
             "--column unique_tokens=theirs, or fit --law chinchilla."
         )
-    inputs = np.column_stack([table.n_params, table.total_tokens, table.rows.log_u])
-    distinct = len(np.unique(inputs, axis=0))
+    distinct = configurations(table, shared=shared)
     if distinct <= needs:
         rows = "1 row" if len(table) == 1 else f"{len(table):,} rows"
         names = table.objectives

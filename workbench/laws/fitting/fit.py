@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench import stages
 from workbench.errors import InputError
 from workbench.laws.fitting.check_table import check_table, outliers, poor_fit
 from workbench.laws.fitting.clusters import clusters_of
@@ -90,6 +91,8 @@ class _Solution:
 
 
 def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
+    who = "" if table.objective is None else f" of {' and '.join(map(str, table.objectives))}"
+    stages.doing(f"fitting {law.name} to {len(table):,} losses{who}")
     notes = list(table.notes)
     given_options = options
     if options.two_stage:
@@ -99,7 +102,7 @@ def _fit_rows(law: Law, table: LossTable, options: FitOptions) -> list[Fit]:
         options = replace(options, two_stage=False, fixed={**first, **options.fixed})
     problem = make_problem(law, table, options)
     needs = int(problem.free.sum())
-    checks = check_table(table, needs=needs, law=law)
+    checks = check_table(table, needs=needs, law=law, shared=bool(options.shared))
     options.report_stage("search")
     minima = search(problem, options)
     theta = minima[0].theta

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.laws.fitting.check_table import configurations
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
 from workbench.laws.fitting.search import search
@@ -61,9 +62,7 @@ def held_out_error(
         return None
     fitted, held_out = table.take(~split), table.take(split)
     problem = make_problem(law, fitted, options)
-    if len(np.unique(np.column_stack([fitted.n_params, fitted.total_tokens]), axis=0)) <= (
-        problem.free.sum()
-    ):
+    if configurations(fitted, shared=bool(options.shared)) <= problem.free.sum():
         return None
     if options.shared and fitted.objectives != table.objectives:
         return None

@@ -33,6 +33,12 @@ class LossTable:
     columns: dict[str, NDArray[np.object_]] = field(default_factory=dict, repr=False)
     """What else is known of the rows, by name: the file's columns, or the store's columns of
     their runs and the keys in which these differ. None where a row has nothing there."""
+    metric: str | None = None
+    """What a study's values are of; None for a file."""
+    at: str | None = None
+    """Which of a run's values they are: last, best or curve; None for a file."""
+    conditions: tuple[str, ...] = ()
+    """What chose the rows."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -82,7 +88,19 @@ class LossTable:
         ]
         found = np.array(matching(rows, conditions, self.source, absent=absent))
         note = f"only rows with {' and '.join(map(str, conditions))}"
-        return replace(self.take(found), notes=(*self.notes, note))
+        chosen = (*self.conditions, *map(str, conditions))
+        return replace(self.take(found), notes=(*self.notes, note), conditions=chosen)
+
+    def described(self) -> dict[str, Any]:
+        """What the rows are, as answers and the store record it."""
+        return {
+            "source": self.source,
+            "metric": self.metric,
+            "at": self.at,
+            "where": list(self.conditions),
+            "estimators": list(self.estimators),
+            "runs": list(dict.fromkeys(self.run_ids)),
+        }
 
     def of(self, objective: str | None) -> "LossTable":
         """The rows of one objective."""

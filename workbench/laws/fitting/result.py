@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from workbench.laws.fitting.held_out import HeldOut
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.ratios import Estimates, ratios_line
@@ -57,11 +59,20 @@ class Fit:
     def estimates(self) -> Estimates:
         return Estimates(self.params, self.ci95, self.identified)
 
+    @property
+    def residuals(self) -> Floats:
+        """Of log loss, a row each, as large as those of runs that were not fitted."""
+        assert self.table is not None
+        assert self.predicted is not None
+        rows, free = len(self.table), len(self.params) - len(self.fixed)
+        return np.log(self.table.loss / self.predicted) * np.sqrt(rows / max(rows - free, 1))
+
     def row(self) -> dict[str, Any]:
         """The fit as `--json` prints it."""
         return {
             "law": self.law,
             "objective_name": self.objective_name,
+            "fitted_to": None if self.table is None else self.table.described(),
             "n": self.n,
             "loss": self.loss,
             "huber_delta": self.huber_delta,

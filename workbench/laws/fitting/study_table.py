@@ -8,6 +8,7 @@ import polars as pl
 
 from workbench.analysis.curves import Curve
 from workbench.analysis.document_curves import document_curves, stopped_at_best
+from workbench.analysis.taken_at import TAKEN_AT, taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
@@ -19,14 +20,14 @@ from workbench.laws.fitting.study_runs import (
 )
 from workbench.metrics import higher_is_better
 
-AT = ("final", "best", "curve")
+AT = (*TAKEN_AT, "curve")
 
 
 def study_table(
     results: Path,
     study: str | Sequence[str],
     metric: str = "val_loss",
-    at: str = "final",
+    at: str = "last",
     where: Conditions = (),
 ) -> LossTable:
     """A table of losses, one row a run: its last or best value of a metric, and its cost.
@@ -37,17 +38,16 @@ def study_table(
 
     Args:
         study: one or several, whose runs are then fitted together. A run of two counts once.
-        at: "final", "best" (early stopping: tokens and FLOPs are those of the best value, which is
-            chosen on one half of the documents and measured on the other where that is possible),
-            or "curve" for every point.
+        at: "last" or "final", "best" (early stopping: tokens and FLOPs are those of the best value,
+            which is chosen on one half of the documents and measured on the other where that is
+            possible), or "curve" for every point.
         where: only runs that meet these conditions; see `analysis.curves.chosen`.
 
     Raises:
         InputError: there is no such study or metric, no run matches, the metric is not a loss, or
             the runs were evaluated by different protocols or, across studies, estimators.
     """
-    if at not in AT:
-        raise InputError(f"--at {at}: allowed are {', '.join(AT)}.")
+    at = taken_at(at, AT)
     if higher_is_better(metric):
         raise InputError(
             f"--metric {metric}: scaling laws describe losses; {metric} is none. For how it "
@@ -58,7 +58,7 @@ def study_table(
     place = {curve.run_id: number for number, curve in enumerate(curves)}
     frame = _points(curves)
     if at != "curve":
-        order = pl.col("tokens") if at == "final" else -pl.col("value")
+        order = pl.col("tokens") if at == "last" else -pl.col("value")
         frame = (
             frame.sort(order, maintain_order=True).group_by("run_id", maintain_order=True).last()
         )
@@ -91,6 +91,9 @@ def study_table(
         columns=run_columns(
             results, curves, of_study, np.array([place[run_id] for run_id in frame["run_id"]], int)
         ),
+        metric=metric,
+        at=at,
+        conditions=tuple(map(str, where)),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from workbench.errors import InputError
-from workbench.store.connection import LAST, READ_ONLY
+from workbench.store.connection import READ_ONLY, finish_configuration
 from workbench.store.parquet.layout import (
     ITEMS,
     MARKER,
@@ -54,8 +54,8 @@ def open_dataset(
         try:
             _create_views(connection, folder, files, listed, items)
             connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, files.names))}]")
-            for statement in (f"SET enable_external_access = {shut}", *LAST):
-                connection.execute(statement)
+            connection.execute(f"SET enable_external_access = {shut}")
+            finish_configuration(connection)
         except duckdb.Error as error:
             raise InputError(cannot_be_read(folder, files.named(error))) from None
         try:

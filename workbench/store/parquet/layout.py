@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench import __version__
 from workbench.errors import InputError
 from workbench.store.schema import SCHEMA_VERSION, TABLES, schema_rows
+from workbench.version import __version__
 
 FORMAT = 1
 BUCKETS = 64

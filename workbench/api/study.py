@@ -1,0 +1,310 @@
+"""One study: its runs and curves as frames, its answers, figures and report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from workbench.api.answers import Answer, Backtest, Crossovers, Difference, Forecast, Outcome, Say
+from workbench.api.words import At, Axis, Definition, Over, Side, Where
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.api.figure import Figure
+    from workbench.api.laws import FitKeywords, Fits
+    from workbench.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study of some results: `wb.Results("results").study("quickstart")`.
+
+    Every method reads the store anew, so that a study which still trains answers with what it has.
+    What is wrong is an `InputError` that says how to mend it.
+    """
+
+    name: str
+    results: Path
+    """The folder of runs and store, or of the dataset."""
+    question: str = ""
+    source: str = ""
+    """Where the question comes from."""
+
+    def runs(self, metric: str | None = None) -> "pl.DataFrame":
+        """One row a run: `run_id`, `seed`, `objective`, `unique_tokens`, `n_params` and every other
+        key that differs among the runs; `total_tokens`, `epochs`, `train_flops` and `state`; and of
+        the metric `best`, `best_step`, `best_tokens`, `last`, `last_step` and `last_tokens`.
+
+        Args:
+            metric: by default `val_loss`, where the study has it.
+
+        Raises:
+            InputError: the study has no such metric.
+        """
+        from workbench.analysis.curves import load_curves, run_rows, study_metrics
+        from workbench.analysis.tidy import runs_frame
+
+        if metric is None and "val_loss" in study_metrics(self.results, self.name):
+            metric = "val_loss"
+        loaded = None if metric is None else load_curves(self.results, self.name, metric)
+        return runs_frame(run_rows(self.results, self.name), loaded)
+
+    def metrics(self) -> list[str]:
+        """The names of what was measured, such as `val_loss` and `cloze_acc`."""
+        from workbench.analysis.curves import study_metrics
+
+        return study_metrics(self.results, self.name)
+
+    def curves(self, *metrics: str, estimator: str | None = None) -> "pl.DataFrame":
+        """One row a measurement: `run_id`, `seed`, `objective`, `unique_tokens`, `n_params` and
+        every other key that differs among the runs; `metric`, `step`, `tokens` (repeats counted),
+        `epoch`, `flops` (of training), `value`, `stderr`, `estimator`. Null where nothing is known.
+
+        Losses are in nats a token, accuracies fractions. Each run's points are those of one
+        estimator, the one that measured most of them.
+
+        Args:
+            metrics: `val_loss` by default.
+            estimator: only points whose estimator's name contains this text.
+
+        Raises:
+            InputError: the study has no such metric or estimator.
+        """
+        from workbench.analysis.curves import load_curves
+        from workbench.analysis.tidy import curves_frame
+
+        return curves_frame(
+            [
+                load_curves(self.results, self.name, metric, estimator=estimator)
+                for metric in metrics or ("val_loss",)
+            ]
+        )
+
+    def crossovers(
+        self,
+        metric: str = "val_loss",
+        axis: Axis = "tokens",
+        *,
+        definition: Definition | None = None,
+        over: Over = "seeds+documents",
+        baseline: Side | None = None,
+        challenger: Side | None = None,
+        save: bool = False,
+    ) -> Crossovers:
+        """Where the challenger overtakes the baseline and stays ahead, one row a group of runs.
+
+        Args:
+            axis: what places are measured along.
+            definition: `band`, the smoothed lead and its uncertainty; `point`, point by point;
+                `best_so_far`, the baseline as if stopped in time. By default `band`, and `point`
+                for imported curves.
+            over: what the intervals run over.
+            baseline, challenger: by default what the recipe compares.
+            save: whether the store keeps the answer, as the command does.
+
+        Raises:
+            InputError: no such metric, axis or side, or no two runs make a pair.
+        """
+        from workbench.analysis.crossover import bound_note, crossovers
+        from workbench.analysis.interval_notes import definition_notes, notes_of
+        from workbench.api.answers import Crossover
+        from workbench.api.saving import saved
+        from workbench.store import keep_crossovers
+
+        sides = _side("--baseline", baseline), _side("--challenger", challenger)
+        rows = crossovers(
+            self.results, self.name, metric, axis, *sides, definition=definition, over=over
+        )
+        notes = [*definition_notes(rows), *notes_of(rows), _bound(metric, bound_note(rows))]
+        if save and over == "seeds+documents" and sides == (None, None):
+            notes.insert(0, saved(keep_crossovers, self.results, rows))
+        return Crossovers.of(Crossover, rows, notes)
+
+    def outcomes(
+        self, metric: str = "val_loss", *, over: Over = "seeds+documents"
+    ) -> Answer[Outcome]:
+        """The best and the last value of each configuration over its seeds, one row each.
+
+        Raises:
+            InputError: the study has no such metric.
+        """
+        from workbench.analysis.outcomes import outcome_notes, outcomes
+
+        rows = outcomes(self.results, self.name, metric, over=over)
+        return Answer.of(Outcome, rows, outcome_notes(rows))
+
+    def difference(
+        self,
+        metric: str = "val_loss",
+        at: At = "last",
+        *,
+        estimator: str | None = None,
+        baseline: Side | None = None,
+        challenger: Side | None = None,
+        over: Over = "seeds+documents",
+    ) -> Answer[Difference]:
+        """How far the challenger is ahead, in the metric's unit, one row a pair of configurations.
+
+        Args:
+            at: each run's last or best value.
+            estimator: only values of estimators named so, such as `questions=2000`.
+            baseline, challenger: by default what the recipe compares.
+
+        Raises:
+            InputError: no such metric, estimator or side, or no two runs make a pair.
+        """
+        from workbench.analysis.crossover import bound_note
+        from workbench.analysis.difference import differences
+        from workbench.analysis.interval_notes import notes_of
+
+        rows = differences(
+            self.results, self.name, metric, at, estimator=estimator, over=over,
+            baseline=_side("--baseline", baseline),
+            challenger=_side("--challenger", challenger),
+        )  # fmt: skip
+        used = {f"{row['estimators'][side]} ({side})" for row in rows for side in row["estimators"]}
+        bound = bound_note(rows) and (
+            "NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as good as "
+            "shown here."
+        )
+        notes = [*notes_of(rows), f"Note: values by {', '.join(sorted(used))}."]
+        return Answer.of(Difference, rows, [*notes, _bound(metric, bound)])
+
+    def fit(
+        self,
+        law: str = "data_constrained",
+        *,
+        metric: str = "val_loss",
+        at: Literal["last", "best", "curve"] = "last",
+        where: Where | None = None,
+        save: bool = False,
+        **options: "Unpack[FitKeywords]",
+    ) -> "Fits":
+        """A scaling law fitted to the runs, with `.predict(...)`; `all` is a tournament of laws.
+
+        Args:
+            law: its name, such as `data_constrained` or `chinchilla`.
+            metric: the loss, or of `loss_to_accuracy` an accuracy.
+            at: each run's last or best value, or every point of its curve.
+            where: only runs that meet these conditions.
+            save: whether the store keeps the answer, as the command does.
+            options: those of `wb.fit_table`, such as `fixed` and `resamples`.
+
+        Raises:
+            InputError: no such law, option or metric, or too few runs for the law.
+        """
+        from workbench.api.laws import fit_studies
+
+        return fit_studies(
+            self.results, [self.name], law, metric=metric, at=at, where=where, save=save, **options
+        )
+
+    def backtest(
+        self,
+        law: str = "all",
+        *,
+        train: Where | None = None,
+        along: str = "all",
+        metric: str = "val_loss",
+        at: At = "last",
+        where: Where | None = None,
+        cluster: str | None = None,
+        starts: int = 32,
+        seed: int = 0,
+        progress: Say | None = None,
+        save: bool = False,
+    ) -> Backtest:
+        """Laws fitted to the smaller runs, against the larger ones: one row a law and split.
+
+        Args:
+            law: one law's name, or all that predict losses.
+            train: conditions on the runs that are fitted; without them, splits along `along`:
+                `size`, `unique_tokens`, `epochs`, `compute`, or all of these.
+            where: only runs that meet these conditions.
+            cluster: the column whose equal rows share their noise.
+            progress: called with what is being fitted, such as `print`.
+            save: whether the store keeps the answer, as the command does.
+
+        Raises:
+            InputError: no such law, metric or column, or no law can be fitted.
+        """
+        from workbench.api.laws import backtest_studies
+
+        return backtest_studies(
+            self.results, [self.name], law, train=train, along=along, metric=metric, at=at,
+            where=where, cluster=cluster, starts=starts, seed=seed, progress=progress, save=save,
+        )  # fmt: skip
+
+    def forecast(
+        self,
+        recipe: "str | Path | Mapping[str, Any] | Recipe",
+        *,
+        law: str = "best",
+        metric: str = "val_loss",
+        progress: Say | None = None,
+    ) -> Forecast:
+        """What this study's runs let one expect of a recipe's runs, before those are trained.
+
+        `wb.forecast(..., record=True)` puts a forecast on record, to be scored later.
+
+        Raises:
+            InputError: the recipe is wrong, or no such law or metric.
+        """
+        from workbench.api.planning import forecast
+
+        return forecast(
+            recipe, self.results, studies=[self.name], law=law, metric=metric, progress=progress
+        )
+
+    def figure(self, kind: str = "curves", **options: Any) -> "Figure":
+        """A figure of the study, with its `chart` (Altair) and its `data` (Polars).
+
+        Args:
+            kind: a name of `workbench.figures.FIGURES` that is drawn of a study: curves, crossover,
+                crossover_trend, onset, effective_data, loss_against_accuracy, nll_gap,
+                paper_arrangement, put_together, backtest, training_flops.
+            options: of that figure, such as `metric=` and `axis=`; and of print: `width`
+                ("column", "page" or inches), `font_size` (points), `font`, `title` (whether it has
+                one) and `labels` ("direct" or "legend").
+
+        Raises:
+            InputError: no such figure or option, or nothing to draw.
+        """
+        from workbench.api.drawing import study_figure
+
+        return study_figure(self, kind, options)
+
+    def report(self, out: str | Path, *, metrics: Sequence[str] | None = None) -> Path:
+        """Write the study as one HTML file that opens without a network; the file's path.
+
+        Raises:
+            InputError: no such metric, or the name does not end in .html.
+            WorkbenchError: the file cannot be written.
+        """
+        from workbench.report.write import write_report
+
+        return write_report(
+            self.results, self.name, Path(out), metrics=None if metrics is None else list(metrics)
+        )
+
+    def status(self) -> "pl.DataFrame":
+        """How far each run is, one row each, as `workbench status` shows it.
+
+        Raises:
+            InputError: the results are a dataset, which has no run folders.
+        """
+        from workbench.api.following import status
+
+        return status(self.results, self.name)
+
+
+def _side(option: str, given: Side | None) -> "str | dict[str, Any] | None":
+    from workbench.analysis.pairing import parse_side
+
+    return parse_side(option, given if given is None or isinstance(given, str) else dict(given))
+
+
+def _bound(metric: str, note: str | None) -> str | None:
+    """A note on bounds, where it concerns the metric: accuracies are compared as they are."""
+    return f"Note: {note}" if note and ("loss" in metric or "bpb" in metric) else None

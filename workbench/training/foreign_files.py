@@ -1,0 +1,125 @@
+"""The files of a model in the format of Hugging Face: a folder, or a repository of the hub."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError
+
+PREFIX = "hf:"
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this disk."""
+
+    name: str
+    """As it was asked for, without `hf:`."""
+    folder: Path
+    revision: str | None
+    """The hub's commit; None of a folder."""
+    config: dict[str, Any]
+    """Its config.json."""
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each file of weights, by its name."""
+        found = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
+
+    def code(self, classes: Iterable[str]) -> tuple[str, str] | None:
+        """(class of transformers, file) of its own modelling code, for the first of some classes
+        that has any; None where none has.
+
+        Raises:
+            InputError: the code is in another repository.
+        """
+        table = self.config.get("auto_map")
+        references = {} if not isinstance(table, dict) else table
+        for name in classes:
+            if isinstance(reference := references.get(name), str):
+                if "--" in reference:
+                    raise InputError(
+                        f"{PREFIX}{self.name}: its modelling code is in another repository, "
+                        f"{reference.partition('--')[0]}, and is not fetched from there. Copy "
+                        "the file beside the weights, and name it alone in auto_map of config.json."
+                    )
+                return name, f"{reference.rpartition('.')[0]}.py"
+        return None
+
+
+def find_model(name: str, *, with_code: bool) -> ModelFiles:
+    """The files of `hf:NAME`: a folder, or a repository `org/name` or `org/name@revision` of the
+    hub, from the local cache where it is there. `HF_HUB_OFFLINE` is respected.
+
+    Args:
+        with_code: fetch its Python files too.
+
+    Raises:
+        InputError: there is no such model, or its weights are not in safetensors.
+    """
+    name = name.removeprefix(PREFIX)
+    folder = Path(name).expanduser()
+    revision = None
+    if not folder.is_dir():
+        folder = _of_hub(name, with_code=with_code)
+        revision = folder.name
+    config = _read_config(folder, name)
+    if not any((folder / file).is_file() for file in _WEIGHTS):
+        raise InputError(_no_weights(folder, name))
+    return ModelFiles(name, folder, revision, config)
+
+
+def _of_hub(name: str, *, with_code: bool) -> Path:
+    import huggingface_hub as hub
+    from huggingface_hub.errors import HFValidationError
+
+    repository, _, revision = name.partition("@")
+    wanted = [*_WANTED, "*.py"] if with_code else list(_WANTED)
+    try:
+        return Path(
+            hub.snapshot_download(repository, revision=revision or None, allow_patterns=wanted)
+        )
+    except HFValidationError:
+        raise InputError(
+            f"{PREFIX}{name}: no such folder. Expected a folder, hf:org/name or "
+            "hf:org/name@revision."
+        ) from None
+    except Exception as error:  # of the network there are many kinds
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{PREFIX}{name}: no such folder here, not in the local cache of Hugging Face "
+            f"(HF_HOME), and the hub does not give it ({first}). Where there is a network, "
+            f"`hf download {repository}` brings it into the cache; or give the path of a folder."
+        ) from None
+
+
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{PREFIX}{name}: {path}: cannot be read ({error}).") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{PREFIX}{name}: {path}: expected an object.")
+    return document
+
+
+def _no_weights(folder: Path, name: str) -> str:
+    pickles = sorted({path.name for glob in _PICKLES for path in folder.glob(glob)})
+    if not pickles:
+        return f"{PREFIX}{name}: {folder} has no weights: {' or '.join(_WEIGHTS)} is missing."
+    return (
+        f"{PREFIX}{name}: its weights are in {', '.join(pickles[:3])}, a pickle, which can run "
+        "code when it is read, and is not. Many repositories have them in safetensors too; where "
+        "you trust the file, transformers converts it: AutoModelForCausalLM.from_pretrained(FOLDER)"
+        ".save_pretrained(OUT)."
+    )
