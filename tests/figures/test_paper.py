@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import zlib
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -76,23 +77,31 @@ def axes_of(view: dict[str, Any]) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def column(every: dict[str, Figure]) -> dict[str, Figure]:
-    """Every figure, a column wide."""
-    return {name: for_paper(figure, Paper(3.25)) for name, figure in every.items()}
+    """Figures a column wide."""
+    return {name: for_paper(every[name], Paper(3.25)) for name in (*KINDS, "training_flops")}
+
+
+def check(figures: Iterable[Figure]) -> None:
+    for made in figures:
+        spec = made.to_dict()  # validated
+        assert made.paper
+        taken = width_of(vlc.vegalite_to_svg(printed(spec)))
+        assert made.paper.pixels * 0.97 <= taken <= made.paper.pixels, made.title
+        assert "title" not in spec or "concat" not in spec, made.title
+        assert made.caption, made.title
 
 
 @pytest.mark.slow
+def test_figures_are_as_wide_as_the_paper_and_valid(column: dict[str, Figure]) -> None:
+    check(column.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [3.25, 5.0, 6.75])
 def test_every_kind_is_as_wide_as_the_paper_and_valid(
-    every: dict[str, Figure], column: dict[str, Figure]
+    every: dict[str, Figure], width: float
 ) -> None:
-    page = [for_paper(every[name], Paper(6.75)) for name in ("crossover", "residuals")]
-    for place, made in enumerate((*page, *column.values())):
-        spec = made.to_dict()  # validated
-        assert made.paper
-        if place % 3 == 0:
-            taken = width_of(vlc.vegalite_to_svg(printed(spec)))
-            assert made.paper.pixels * 0.97 <= taken <= made.paper.pixels, made.title
-        assert "title" not in spec or "concat" not in spec, made.title
-        assert made.caption, made.title
+    check(for_paper(figure, Paper(width)) for figure in every.values())
 
 
 @pytest.mark.slow
