@@ -66,6 +66,7 @@ def test_the_commands_of_a_page_about_trained_models_run(
 
 @pytest.mark.long
 @pytest.mark.training
+@pytest.mark.timeout(3_600)  # laws are fitted to hundreds of runs
 @pytest.mark.parametrize(
     "page",
     [page for page, lines in LINES.items() if any("long" in listed(line) for line in lines)],

@@ -11,13 +11,13 @@ from workbench.analysis.effective_data import effective_data
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import (
-    Figure,
     crossover_figure,
     crossover_trend_figure,
     effective_data_figure,
     onset_figure,
     training_flops_figure,
 )
+from workbench.figures.figure import Figure
 from workbench.store import ingest
 
 

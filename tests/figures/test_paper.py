@@ -32,12 +32,18 @@ KINDS = ("crossover", "facets", "put_together", "generation_flops", "backtest")
 """Kinds that name their lines directly on paper a column wide."""
 
 
+def liberation(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font of the system, by which another program measures text."""
+    try:
+        return ImageFont.truetype(f"Liberation{name}.ttf", size)
+    except OSError:
+        pytest.skip("the Liberation fonts are not installed here")
+
+
 def names_in(spec: dict[str, Any], view: dict[str, Any]) -> list[dict[str, float]]:
     """The boxes in pixels of the names at lines' ends of a panel, as measured by another renderer
     of the same font's widths."""
-    font = ImageFont.truetype(
-        "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf", 110
-    )
+    font = liberation("Sans-Regular", 110)
     boxes = []
     for layer in view["layer"]:
         rows = layer.get("data", {}).get("values") or spec["datasets"].get(
@@ -263,8 +269,7 @@ def test_text_never_takes_more_room_than_was_counted(bold: bool) -> None:
         "fitted to n_params < 3e+09; error 1.1 %", "AR, imported",
     )  # fmt: skip
     for family in ("Sans", "Serif"):
-        path = f"/usr/share/fonts/truetype/liberation/Liberation{family}-{style}.ttf"
-        font = ImageFont.truetype(path, 100)
+        font = liberation(f"{family}-{style}", 100)
         for text in texts:
             counted = text_width(text, 100, bold=bold)
             assert font.getlength(text) <= counted <= 1.35 * font.getlength(text), (family, text)
