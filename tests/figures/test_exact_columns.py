@@ -63,3 +63,12 @@ def test_a_curve_names_the_runs_of_its_own_side(study: Path) -> None:
     sides = data.filter(~data["run_ids"].is_null()).select("curve", "run_ids").unique()
     for curve, run_ids in sides.iter_rows():
         assert {run_id[0] for run_id in run_ids.split()} == {"a" if "AR" in curve else "d"}
+
+
+def test_a_key_that_one_panel_lacks_is_empty_there(results: Path, make_run: MakeRun) -> None:
+    for level, dropout in ((3.2, []), (2.0, ["model.dropout=0.1"])):
+        make_crossing_seeds(make_run, 150 + level, seeds=1, level=level, overrides=dropout)
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
+    assert set(figure.data["model.dropout"]) == {None, 0.1}
