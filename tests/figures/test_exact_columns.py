@@ -81,3 +81,12 @@ def test_keys_of_any_kind_are_columns() -> None:
     assert exact["c"].to_list() == ["1", "none", None]
     assert exact["run_ids"].to_list() == ["r", "", "s t"]
     assert exact["seeds"].to_list() == ["0", "", "1"]
+
+
+def test_a_key_that_one_panel_lacks_is_empty_there(results: Path, make_run: MakeRun) -> None:
+    for level, dropout in ((3.2, []), (2.0, ["model.dropout=0.1"])):
+        make_crossing_seeds(make_run, 150 + level, seeds=1, level=level, overrides=dropout)
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
+    assert set(figure.data["model.dropout"]) == {None, 0.1}

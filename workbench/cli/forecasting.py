@@ -141,7 +141,7 @@ def forecast(
     from workbench.cli.output import emit
 
     shown = [_shown(row) for kind in ("runs", "crossovers") for row in document[kind]]
-    emit(shown, fmt, document=document)
+    emit(shown, fmt, document=document, plain=[*document["runs"], *document["crossovers"]])
 
 
 def put_on_record(recipe: "Recipe", results: Path, **options: Any) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.points import POINTS, thinned
+from workbench.figures.text_size import level_lines, wrapped_to
 from workbench.figures.theme import (
     AXIS_TITLES,
     INK,
     OTHERS,
+    SIZES,
     Style,
     finished,
     group_text,
@@ -29,7 +31,6 @@ from workbench.figures.theme import (
     place_text,
     series_channels,
     styles_of,
-    wrapped,
 )
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import BASELINE, CHALLENGER, display_name
@@ -87,8 +88,8 @@ def crossover_figure(
     span = begin.inside(pl.concat(frames)["x"].to_numpy())
     domain = _common_domain(frames, begin)
     panels = [
-        _panel(frame, lead, answer, metric, names, styles, span, domain, begin)
-        for frame, lead, answer in zip(frames, leads, answers, strict=True)
+        _panel(frame, lead, answer, metric, names, styles, span, domain, begin, head)
+        for frame, lead, answer, head in zip(frames, leads, answers, _heads(answers), strict=True)
     ]
     drawn = [
         lead.with_columns(panel=pl.lit(group_text(pair.group)))
@@ -101,6 +102,16 @@ def crossover_figure(
     title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
     chart = alt.concat(*panels, columns=3).properties(title=title)
     return Figure(finished(chart), data, f"{study}: crossover on {metric}")
+
+
+def _heads(answers: list[dict[str, Any]]) -> list[alt.TitleParams]:
+    """The titles of panels, in lines as wide as a panel, and as many for each, so that panels
+    beside each other are level."""
+    names = level_lines(
+        [wrapped_to(group_text(a["group"]), _WIDTH, SIZES.title, bold=True) for a in answers]
+    )
+    below = level_lines([wrapped_to(verdict(a), _WIDTH, SIZES.label) for a in answers])
+    return [alt.TitleParams(name, subtitle=lines) for name, lines in zip(names, below, strict=True)]
 
 
 def _common_domain(frames: list[pl.DataFrame], begin: Beginning) -> Floats | None:
@@ -191,6 +202,7 @@ def _panel(
     span: Floats,
     domain: Floats | None,
     begin: Beginning,
+    head: alt.TitleParams,
 ) -> Any:
     colour, dash, _ = series_channels(names, styles, field="curve:N")
     title = AXIS_TITLES[answer["axis"]]
@@ -211,8 +223,7 @@ def _panel(
     layers.append(base.mark_point(filled=True, size=16, opacity=1, clip=True).encode(x, y, colour))
     rule = _crossover_rule(answer)
     layers += rule or _bound(answer, frame, names[1], styles[1], span)
-    heads = alt.TitleParams(wrapped(group_text(answer["group"])), subtitle=verdict(answer))
-    curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=heads)
+    curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=head)
     if lead is None:
         return curves
     below = [

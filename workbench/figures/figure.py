@@ -30,7 +30,7 @@ class Figure:
     caption: tuple[str, ...] = ()
     """What the chart leaves to its caption, where it was made for paper."""
     paper: Paper | None = None
-    """What it was made for, by `on_paper`; files then have its true size."""
+    """What `for_paper` made it for: files then have its true size."""
 
     def to_dict(self) -> dict[str, Any]:
         """The chart as Vega-Lite, validated."""
@@ -38,31 +38,6 @@ class Figure:
 
     def to_json(self) -> str:
         return self.chart.to_json()
-
-    def on_paper(self, **options: Any) -> "Figure":
-        """The figure made for print.
-
-        Args:
-            options: width ("column", "page" or inches), font_size (points), font ("sans", "serif"
-                or a name), title (True or False) and labels ("direct" or "legend"): see
-                `figures.paper.Paper`.
-
-        Raises:
-            InputError: a value that no figure has, or no room for the figure.
-        """
-        return for_paper(self, Paper.of(**options))
-
-    def save(self, path: str | Path, *, save_data: bool = False) -> Path:
-        """Write the figure as .svg, .png, .pdf, .html or .json, by its suffix; the file's path.
-
-        Args:
-            save_data: write the data behind it as .csv beside it too.
-
-        Raises:
-            InputError: another suffix, or a file that cannot be written.
-        """
-        save(self, Path(path), save_data=save_data)
-        return Path(path)
 
 
 def for_paper(figure: Figure, paper: Paper) -> Figure:

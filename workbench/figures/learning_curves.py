@@ -33,10 +33,12 @@ from workbench.figures.points import (
     families,
     numbered,
 )
+from workbench.figures.text_size import wrapped_to
 from workbench.figures.theme import (
     AXIS_TITLES,
     DASHES,
     INK,
+    SIZES,
     Style,
     finished,
     group_text,
@@ -47,7 +49,6 @@ from workbench.figures.theme import (
     series_channels,
     stroke_legend,
     styles_of,
-    wrapped,
 )
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
@@ -296,7 +297,8 @@ def panel(
         marks = base.mark_point(filled=True, size=12, opacity=1, clip=True)
         layers.append(marks.encode(x, y, channels[0], tooltip=tips))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    return chart.properties(title=wrapped(title)) if title else chart
+    lines = wrapped_to(title, WIDTH, SIZES.title, bold=True)
+    return chart.properties(title=lines) if title else chart
 
 
 def _panel_axes(

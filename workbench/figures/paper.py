@@ -199,7 +199,7 @@ def _plain(spec: Spec, paper: Paper) -> Spec:
     for view, parts in zip(spec.get("concat", []), titles, strict=True):
         first = next(panels_of(view))
         if shared:
-            text = [part for part in parts if part not in shared]
+            text = ", ".join(part for part in parts if part not in shared)
             first["title"] = {**title_of(first), "text": text}
     title = spec.pop("title", None)
     if paper.title and title:
@@ -242,7 +242,7 @@ def _laid_out(base: Spec, columns: int, side: float, paper: Paper) -> Spec:
     if paper.labels == "direct":
         with_direct_labels(spec)
     for view in panels_of(spec):
-        fit_texts(view)
+        fit_texts(view, joined="concat" in spec)
     for start in range(0, len(views), columns):
         level_titles(views[start : start + columns])
     return spec

@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.figures.axes import log_ticks
 from workbench.figures.panel_width import has_names, panels_of
-from workbench.figures.text_size import wrapped_to
+from workbench.figures.text_size import level_lines, wrapped_to
 from workbench.figures.theme import SIZES
 
 Spec = dict[str, Any]
@@ -31,7 +31,7 @@ def panel_titles(spec: Spec) -> list[list[str]]:
     """The titles of panels beside each other, in the parts that commas separate."""
     views = spec.get("concat", [])
     titles = [lines_of(title_of(next(panels_of(view))).get("text")) for view in views]
-    return [", ".join(lines).split(", ") for lines in titles]
+    return [" ".join(lines).strip().split(", ") for lines in titles]
 
 
 def shared_parts(titles: list[list[str]]) -> list[str]:
@@ -91,11 +91,12 @@ def _axis_title(view: Spec, channel: str) -> Any:
     return None
 
 
-def fit_texts(view: Spec) -> None:
-    """Break a panel's titles, and the names beside it, into lines that it has room for."""
+def fit_texts(view: Spec, *, joined: bool) -> None:
+    """Break a panel's titles, and the names beside it, into lines that it has room for: see
+    `fitted_title`."""
     width, height = view.get("width", 200), view.get("height", 200)
     if view.get("title"):
-        view["title"] = fitted_title(view["title"], width, SIZES.title)
+        view["title"] = fitted_title(view["title"], width, SIZES.title, joined=joined)
     for layer in view.get("layer", [view]):
         for channel, room in (("x", width), ("y", height)):
             encoding: Spec = layer.get("encoding", {}).get(channel) or {}
@@ -132,21 +133,25 @@ def level_titles(views: list[Spec]) -> None:
     """As many lines of titles over each panel of a row, so that the panels are level."""
     titles: list[Spec] = [title for view in views if (title := next(panels_of(view)).get("title"))]
     for part in ("text", "subtitle"):
-        most = max((len(title.get(part, ())) for title in titles), default=0)
-        for title in titles:
-            missing = most - len(title.get(part, ()))
-            if missing:
-                title[part] = [*title.get(part, ()), *[" "] * missing]
+        levelled = level_lines([title.get(part, []) for title in titles])
+        for title, lines in zip(titles, levelled, strict=True):
+            if lines:
+                title[part] = lines
 
 
-def fitted_title(title: Any, width: float, size: float) -> Spec:
-    """A title and its subtitle in lines of at most so many pixels, at a title's font size."""
+def fitted_title(title: Any, width: float, size: float, *, joined: bool = False) -> Spec:
+    """A title and its subtitle in lines of at most so many pixels, at a title's font size.
+
+    Args:
+        joined: the lines of the subtitle are one text; otherwise each is a note of its own.
+    """
     title = dict(title) if isinstance(title, dict) else {"text": title}
-    text = ", ".join(lines_of(title.get("text")))
+    text = " ".join(lines_of(title.get("text")))
     title["text"] = wrapped_to(text, width, size, bold=True)
+    below = lines_of(title.pop("subtitle", None))
     lines = [
         part
-        for line in lines_of(title.pop("subtitle", None))
+        for line in ([" ".join(below)] if joined and below else below)
         for part in wrapped_to(line, width, SIZES.label)
     ]
     return title | ({"subtitle": lines} if lines else {})

@@ -30,3 +30,9 @@ def wrapped_to(text: str, width: float, size: float, *, bold: bool = False) -> l
         else:
             lines.append(word)
     return lines or [""]
+
+
+def level_lines(texts: list[list[str]]) -> list[list[str]]:
+    """Texts with as many lines each: blank ones below, which take their room."""
+    most = max(map(len, texts), default=0)
+    return [[*lines, *[" "] * (most - len(lines))] for lines in texts]

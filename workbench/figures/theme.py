@@ -199,18 +199,6 @@ def group_text(group: dict[str, Any], only: list[str] | None = None) -> str:
     return ", ".join(key_text(key, value) for key, value in keys.items())
 
 
-def wrapped(text: str, limit: int = 42) -> list[str]:
-    """A title in lines that fit a panel, broken at its commas."""
-    lines = [""]
-    for part in text.split(", "):
-        joined = f"{lines[-1]}, {part}" if lines[-1] else part
-        if len(joined) > limit and lines[-1]:
-            lines.append(part)
-        else:
-            lines[-1] = joined
-    return lines
-
-
 def short(value: Any) -> str:
     """12,800 -> "12.8k", 1.5e9 -> "1.5B", 3e20 -> "3e20"."""
     if value is None:
