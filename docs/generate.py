@@ -42,6 +42,7 @@ TABLES = {
     "[compare]": "CompareConfig",
     "[launcher.local]": "LocalConfig",
     "[launcher.slurm]": "SlurmConfig",
+    "[tracking]": "TrackingConfig",
 }
 SWEEP = """## `[sweep]`
 

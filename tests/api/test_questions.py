@@ -13,6 +13,7 @@ from tests.made_runs import make_crossing_seeds, run_maker
 from workbench.cli import app
 from workbench.store import ingest
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
 PAGE = (Path(__file__).parents[2] / "docs" / "questions.md").read_text()
 ROWS = re.findall(r"^\| ([^|`]+) \| `workbench ([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
 ELSEWHERE = ("Train it.", "Load a trained model.", "Bring curves from W&B.")
@@ -67,6 +68,17 @@ def test_a_question_that_takes_longer_has_them_too(
 ) -> None:
     monkeypatch.chdir(place)
     answer(command, call)
+
+
+def test_the_readmes_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_crossing_seeds(run_maker(tmp_path / "results"), 100, study="unique-budget", documents=8)
+    ingest(tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["curves"].height > 0
+    assert Path("crossover.pdf").exists()
 
 
 def test_the_page_has_ten_questions_and_more() -> None:

@@ -187,3 +187,18 @@ def test_a_narrow_terminal_is_watched_with_fewer_columns() -> None:
     assert list(_fitting([row], 60)[0]) == ["run_id", "state", "progress", "to go"]
     assert _fitting([row], 200) == [row]
     assert _fitting([], 60) == []
+
+
+def test_the_best_run_comes_first(study: Path, make_run: MakeRun) -> None:
+    make_run("ac33", {10: 1.0, 20: 5.0}, overrides=[f"{LR}=0.3"])
+    make_run("ad44", {10: 0.5}, metric="cloze_acc")
+    make_run("ae55", {10: 0.7}, metric="cloze_acc")
+    ingest(study)
+    rows = ask_json("status", "made", "--metric", "val_loss", "--results", study)
+    assert [row["run_id"] for row in rows] == ["ac33", "aa11", "ab22", "ad44", "ae55"]
+    assert (rows[0]["best"], rows[0]["best_step"], rows[0]["last"]) == (1.0, 10, 5.0)
+    higher = ask_json("status", "made", "--metric", "cloze_acc", "--results", study)
+    assert [row["run_id"] for row in higher][:2] == ["ae55", "ad44"]
+    assert "best" in ask("status", "--metric", "val_loss", "--results", study).split()
+    with pytest.raises(InputError, match="did you mean 'val_loss'"):
+        ask("status", "--metric", "val_los", "--results", study)

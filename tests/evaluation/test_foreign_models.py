@@ -20,10 +20,12 @@ from tests.evaluation.test_harness import files as files
 from workbench.cli import app
 from workbench.data.tokenizers import train_bpe
 from workbench.errors import InputError
+from workbench.evaluation.complete import RunCompleter, Writing
 from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign, recipe_of
 from workbench.evaluation.harness import WorkbenchLM
 from workbench.evaluation.opened import EvalOptions, HarnessOptions, opened_model
 from workbench.evaluation.question_files import encode_pairs
+from workbench.generation.completion import encode
 from workbench.store import query
 from workbench.store.read_records import read_records
 from workbench.training.export_model import export_model
@@ -146,6 +148,21 @@ def test_a_model_scores_as_lm_eval_s_own_does(
     assert 0 < theirs["local_hellaswag_acc"] < 1
 
 
+def test_logits_of_a_few_places_are_made_where_no_more_is_done_to_them(
+    models: Path, tmp_path: Path
+) -> None:
+    for name in ("qwen3", "gpt2", "llama"):
+        assert harness_model(models / name, "ar").opened.model.model.in_parts
+    assert not harness_model(models / "toy", "mdlm").opened.model.model.in_parts
+    bounded = broken(models, tmp_path / "cohere", "qwen3")
+    config = transformers.CohereConfig(
+        vocab_size=304, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=2, logit_scale=0.5, max_position_embeddings=128,
+    )  # fmt: skip
+    transformers.CohereForCausalLM(config).save_pretrained(bounded)
+    assert not harness_model(bounded, "ar").opened.model.model.in_parts
+
+
 def test_a_model_whose_tokenizer_puts_bos_before_a_text_has_it_there(models: Path) -> None:
     pytest.importorskip("accelerate")
     from lm_eval.api.instance import Instance
@@ -168,13 +185,26 @@ def harness_model(folder: Path, objective: str, **more: Any) -> WorkbenchLM:
     return WorkbenchLM(opened, draws=4)
 
 
+@pytest.mark.parametrize("name", ["qwen3", "llama"])
+def test_greedy_text_is_that_of_transformers(models: Path, name: str) -> None:
+    model = harness_model(models / name, "ar")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models / name)
+    given = tokenizer("def class return x", return_tensors="pt")["input_ids"]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(models / name)
+    expected = theirs.generate(given, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    prompt = encode(model.opened.model, "def class return x")
+    writing = Writing(12, temperature=0.0)
+    (ours,) = RunCompleter(model.opened.model).tokens(prompt, writing, count=1, first=0)
+    assert ours.tolist() == expected[0, given.shape[1] :].tolist()
+
+
 def test_code_beside_the_weights_runs_only_where_it_is_trusted(
     models: Path, corpus: Path, tmp_path: Path
 ) -> None:
     from lm_eval.api.instance import Instance
 
     options = EvalOptions(("val_loss",), draws=4)
-    with pytest.raises(InputError, match=r"modeling_toy\.py, which is not run unless you trust it"):
+    with pytest.raises(InputError, match=r"modeling_toy\.py beside its weights, which is not run"):
         measure(models / "toy", "mdlm", options, tmp_path, corpus=str(corpus))
     measured = measure(
         models / "toy", "mdlm", options, tmp_path, corpus=str(corpus), data=DATA,
@@ -191,6 +221,9 @@ def test_code_beside_the_weights_runs_only_where_it_is_trusted(
     request = Instance("loglikelihood", {}, ("def class", "\n"), 0, ("t", 0, 1))
     ((nll, _),) = model.loglikelihood([request])
     assert nll == pytest.approx(float(log_p), rel=1e-5)
+    prompt, writing = encode(model.opened.model, "def class"), Writing(12, temperature=1.0)
+    (text,) = RunCompleter(model.opened.model).tokens(prompt, writing, count=1, first=0)
+    assert len(text) == 12
 
 
 DATA = ("data.document=blank-line", "data.validation_tokens=2048", "data.seq_len=32")
@@ -266,11 +299,20 @@ def test_what_cannot_be_measured_is_refused_by_name(
     strange = broken(models, tmp_path / "strange", "qwen3", model_type="strange")
     elsewhere = {"AutoModel": "somebody/else--modeling.Model"}
     borrowed = broken(models, tmp_path / "borrowed", "toy", auto_map=elsewhere)
+    ids = {"n_tokens": 300, "size": 304, "mask_id": 300, "bos_id": 9**9, "eod_id": 0}
+    forged = broken(models, tmp_path / "forged", "qwen3", workbench={"vocabulary": ids})
+    kernel = {"attn_implementation": "somebody/kernel"}
+    computed = broken(models, tmp_path / "computed", "qwen3", text_config=kernel)
+    adapter = broken(models, tmp_path / "adapter", "qwen3")
+    (adapter / "adapter_config.json").write_text("{}")
     qwen3 = models / "qwen3"
     for arguments, words in (
         ([pickled, "--objective", "ar"], ["pytorch_model.bin, a pickle", "safetensors"]),
         ([headless, "--objective", "ar"], ["lm_head.weight", "would measure random ones"]),
         ([strange, "--objective", "ar"], ['model_type "strange"', "no modelling code"]),
+        ([computed, "--objective", "ar"], ['attn_implementation = "somebody/kernel"']),
+        ([forged, "--objective", "ar"], ["workbench.vocabulary.bos_id is 387420489", "304 ids"]),
+        ([adapter, "--objective", "ar"], ["adapter_config.json"]),
         ([borrowed, "--objective", "mdlm"], ["in another repository, somebody/else"]),
         ([qwen3, "--objective", "mdlm", "--mask-id", "9"], ["tokens to the right", "ar?"]),
         ([models / "toy", "--objective", "ar"], ["no AutoModelForCausalLM", "toy_diffusion"]),

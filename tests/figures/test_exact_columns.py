@@ -17,7 +17,7 @@ from workbench.figures import (
     onset_figure,
     training_flops_figure,
 )
-from workbench.figures.theme import Figure
+from workbench.figures.figure import Figure
 from workbench.store import ingest
 
 

@@ -12,7 +12,7 @@ from workbench.errors import InputError
 from workbench.importing.importer import read_source
 from workbench.importing.points import Points
 from workbench.importing.request import Request
-from workbench.importing.wandb_records import WandbFile
+from workbench.tracking.wandb_records import WandbFile
 
 pytest.importorskip("wandb")
 REAL = Path(__file__).parent / "real" / "wandb"

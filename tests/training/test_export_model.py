@@ -24,8 +24,9 @@ from workbench.recipe import ModelConfig, run_config
 from workbench.recipe.models import resolved_model
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
+from workbench.training import hf_format
 from workbench.training.export_model import export_model, load_exported
-from workbench.training.hf_format import MODELLING_FILE, hf_config, hf_weights, our_weights
+from workbench.training.hf_format import MODELLING_FILE, NAMED, hf_config, hf_weights, our_weights
 from workbench.training.model import initialise
 from workbench.training.objectives.registry import build_objective
 from workbench.training.trained_model import build_model, load_run_model, load_weights
@@ -163,6 +164,19 @@ def test_every_shape_is_a_renaming(
         if type(model).__name__ == "WorkbenchModel":
             logits = model(padded, attention_mask=mask).logits[:, :32]
             torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_every_key_of_a_model_has_a_place_or_is_refused() -> None:
+    assert set(ModelConfig.model_fields) <= NAMED, "a new key: say it in hf_config, or leave it out"
+    config = resolved_model(ModelConfig(width=32, layers=2, heads=2, vocab_size=264))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hf_format, "NAMED", NAMED - {"rope_theta"})
+        other = config.model_copy(update={"rope_theta": 5e5})
+        hf_config(config, seq_len=32, causal=True, streams=1, dtype="float32")
+        with pytest.raises(InputError, match=r"model\.rope_theta: has no place"):
+            hf_config(other, seq_len=32, causal=True, streams=1, dtype="float32")
+    with pytest.raises(InputError, match=r"layers\.0\.attention\.sink\.weight has no name"):
+        hf_weights({"layers.0.attention.sink.weight": torch.zeros(1)}, config.shape)
 
 
 @pytest.mark.parametrize("bos_first", [True, False])

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import InputError
+from workbench.messages import suggestion
+from workbench.metrics import higher_is_better
 from workbench.recipe.sides import same_value
 from workbench.recipe.sweep import dotted
 from workbench.runs.folder import RunFolder
@@ -70,6 +73,33 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, An
             {"what": f"last {metric}", first: last[0].get(metric), second: last[1].get(metric)}
         )
     return rows
+
+
+def best_first(results: Path, rows: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Rows of runs with "best", "best_step" and "last" of a metric, best first; those without a
+    value come at the end.
+
+    Args:
+        rows: with "run_id".
+
+    Raises:
+        InputError: none of these runs has the metric; or there is no store.
+    """
+    frame = query(
+        results,
+        f"""SELECT b.run_id, b.value AS best, b.step AS best_step, f.value AS last
+            FROM best b JOIN final f USING (run_id, metric) WHERE metric = {literal(metric)}""",
+    )
+    values = {row.pop("run_id"): row for row in frame.to_dicts()}
+    if not values.keys() & {row["run_id"] for row in rows}:
+        known = query(results, "SELECT DISTINCT metric FROM metrics")["metric"].to_list()
+        raise InputError(
+            f"--metric {metric}: none of these runs has it{suggestion(metric, known) or '.'}"
+        )
+    none = {"best": None, "best_step": None, "last": None}
+    found = [row | (values.get(row["run_id"]) or none) for row in rows]
+    sign = -1 if higher_is_better(metric) else 1
+    return sorted(found, key=lambda row: (row["best"] is None, sign * (row["best"] or 0.0)))
 
 
 def _keys(config: dict[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,8 @@ class Crossover:
     estimators: dict[str, str | None]
     seeds: int
     runs: dict[str, list[str]]
+    run_seeds: dict[str, list[Any]]
+    """Of each of these runs."""
     unfinished: list[str]
     imported: bool
 
@@ -156,6 +158,7 @@ class Difference:
     seeds: int
     estimators: dict[str, str | None]
     runs: dict[str, list[str]]
+    run_seeds: dict[str, list[Any]]
     unfinished: list[str]
     at_tokens: float | None = None
     """Of the last values: where all compared runs have got."""
@@ -191,6 +194,9 @@ class BacktestScore:
     along: str
     train: str
     """What the fitted runs have in common."""
+    metric: str
+    at: str
+    """last or best, of each run."""
     predictor: str
     naive: bool
     n_train: int

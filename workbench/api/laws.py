@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from workbench.api.answers import Answer, Backtest, BacktestScore, Say
+from workbench.api.answers import Answer
 from workbench.api.saving import saved
 from workbench.api.words import Where, conditions
 from workbench.conditions import Conditions
@@ -278,37 +278,3 @@ def fit_options(**given: Unpack[FitKeywords]) -> FitOptions:
         delta=options.pop("huber_delta", None),
         **options,
     )
-
-
-def backtest_studies(
-    results: Path,
-    studies: Sequence[str],
-    law: str = "all",
-    *,
-    train: Where | None = None,
-    where: Where | None = None,
-    at: str = "last",
-    progress: Say | None = None,
-    save: bool = False,
-    **options: Any,
-) -> Backtest:
-    """Laws against the larger runs of studies, taken together: see `Study.backtest`."""
-    from workbench.laws.backtest import run_backtest, scores
-
-    found = run_backtest(
-        list(studies), results, law=law, train=_texts(train), where=_texts(where),
-        at=at, say=progress or (lambda text: None), **options,
-    )  # fmt: skip
-    rows = scores(found.results)
-    notes = [f"Note: {note}." for note in found.notes]
-    if save:
-        from workbench.store import keep_backtests
-
-        note = saved(keep_backtests, results, ", ".join(dict.fromkeys(studies)), rows)
-        notes = [note, *notes] if note else notes
-    document = {"rows": rows, "notes": found.notes}
-    return Backtest.of(BacktestScore, rows, notes, document)
-
-
-def _texts(given: Where | None) -> list[str] | None:
-    return [given] if isinstance(given, str) else None if given is None else list(given)

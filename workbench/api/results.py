@@ -162,7 +162,7 @@ class Results:
     def backtest(self, studies: Sequence[str], law: str = "all", **options: Any) -> Backtest:
         """Laws fitted to the smaller runs of several studies, against the larger ones: see
         `Study.backtest`."""
-        from workbench.api.laws import backtest_studies
+        from workbench.api.backtesting import backtest_studies
 
         return backtest_studies(self.folder, studies, law, **options)
 

@@ -229,7 +229,7 @@ class Study:
         Raises:
             InputError: no such law, metric or column, or no law can be fitted.
         """
-        from workbench.api.laws import backtest_studies
+        from workbench.api.backtesting import backtest_studies
 
         return backtest_studies(
             self.results, [self.name], law, train=train, along=along, metric=metric, at=at,

@@ -8,6 +8,7 @@ import typer
 
 from workbench.cli.options import (
     RESULTS,
+    CheckpointOption,
     Device,
     DeviceOption,
     Dtype,
@@ -64,9 +65,7 @@ def eval_(
         str | None,
         typer.Option("--shots", help="Solved examples before a question, such as 0,1,5."),
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="A step, or last for the newest.")
-    ] = "last",
+    checkpoint: CheckpointOption = None,
     all_checkpoints: Annotated[
         bool,
         typer.Option(
@@ -198,7 +197,7 @@ def eval_(
             results,
             own,
             options,
-            step=_step(checkpoint),
+            step=checkpoint,
             all_checkpoints=all_checkpoints,
             device=device,
             dtype=dtype,
@@ -237,17 +236,6 @@ def _record(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _step(checkpoint: str) -> int | None:
-    from workbench.errors import InputError
-
-    if checkpoint == "last":
-        return None
-    step = whole_number(checkpoint)
-    if step is None or step < 0:
-        raise InputError(f"--checkpoint {checkpoint}: expected a step, or last.")
-    return step
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:

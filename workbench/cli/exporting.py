@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from workbench.cli import completing
-from workbench.cli.options import RESULTS, OldStudiesOption, ResultsOption, RunArgument
+from workbench.cli.options import (
+    RESULTS,
+    CheckpointOption,
+    OldStudiesOption,
+    ResultsOption,
+    RunArgument,
+)
 from workbench.cli.root import Commands, app
 
 export_app = Commands(
@@ -28,9 +34,8 @@ class Dtype(StrEnum):
 def export_model(
     run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
-    step: Annotated[
-        int | None, typer.Option("--step", help="Which checkpoint. Default: the newest.")
-    ] = None,
+    checkpoint: CheckpointOption = None,
+    old_step: Annotated[int | None, typer.Option("--step", hidden=True)] = None,
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the weights.")] = Dtype.float32,
     results: ResultsOption = RESULTS,
 ) -> None:
@@ -40,7 +45,9 @@ def export_model(
     folder = find_run(results, run)
     from workbench.training import export_model as exporting
 
-    written = exporting.export_model(folder, out, step=step, dtype=dtype.value)
+    written = exporting.export_model(
+        folder, out, step=old_step if checkpoint is None else checkpoint, dtype=dtype.value
+    )
     print(f"{out}: the model of run {folder.run_id} after step {written}.", file=sys.stderr)
 
 

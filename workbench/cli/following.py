@@ -24,6 +24,14 @@ from workbench.cli.root import app
 @app.command()
 def status(
     study: SomeStudiesArgument = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="Show its best and its last value too, and the runs in that order, best first.",
+            autocompletion=completing.metrics,
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it again and again, until all runs have ended.")
     ] = False,
@@ -34,15 +42,21 @@ def status(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how far each run is, how fast it trains and when it will be done."""
+    from workbench.analysis.one_run import best_first
     from workbench.cli.output import emit
+    from workbench.errors import InputError
     from workbench.running.status import status_rows
 
     studies = tuple(study or ())
     if watch:
+        if metric is not None:
+            raise InputError("--metric is not for --watch: the order would change all the time.")
         with stages.shown_elsewhere():
             _watch(results, studies, every, fmt)
         return
     rows = _with_varying(results, status_rows(results, *studies))
+    if metric is not None:
+        rows = best_first(results, rows, metric)
     emit(_for_people(rows) if fmt == Format.table else rows, fmt)
     if fmt == Format.table:
         for line in _summaries(rows):

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from workbench.cli import completing
+from workbench.errors import InputError
+from workbench.messages import whole_number
 
 
 class Format(StrEnum):
@@ -181,6 +183,27 @@ WhereOption = Annotated[
     typer.Option("--where", metavar="CONDITIONS", help="Only runs that meet these."),
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="slurm: follow the runs to their end.")]
+
+
+def _checkpoint(given: object) -> int | None:
+    """A step; None for the newest."""
+    if given is None or given == "last":
+        return None
+    step = whole_number(str(given))
+    if step is None or step < 0:
+        raise InputError(f"--checkpoint {given}: expected a step, or last.")
+    return step
+
+
+CheckpointOption = Annotated[
+    int | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="STEP|last",
+        parser=_checkpoint,
+        help="After which step. Default: last, the newest.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option("--device", help="What computes.")]
 DtypeOption = Annotated[
     Dtype,

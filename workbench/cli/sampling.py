@@ -8,6 +8,7 @@ import typer
 
 from workbench.cli.options import (
     RESULTS,
+    CheckpointOption,
     Device,
     DeviceOption,
     Dtype,
@@ -62,9 +63,7 @@ def sample(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other texts.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, help="Texts to make.")] = 1,
-    checkpoint: Annotated[
-        int | None, typer.Option("--checkpoint", help="A step. Default: the newest.")
-    ] = None,
+    checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
     results: ResultsOption = RESULTS,

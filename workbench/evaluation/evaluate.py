@@ -116,15 +116,15 @@ def _asking(
     opened: Opened, options: EvalOptions, programs: list[PassTask]
 ) -> Iterator[Callable[[], list[Evaluated]]]:
     """The tasks, made one after another, each to be asked once."""
+    after = f" after step {opened.model.step}" if opened.model.step else ""
+    whose = f"of {' and '.join(opened.members)}{after}"
     for name, task in likelihood_tasks(opened, options).items():
-        stages.doing(f"{name} of {' and '.join(opened.members)} after step {opened.model.step}")
+        stages.doing(f"{name} {whose}")
         for note in task.notes:
             print(f"Note: {note}", file=sys.stderr)
         yield lambda name=name, task=task: list(ask(opened, name, task, options))  # type: ignore[misc]
     if VALIDATION in options.tasks:
-        stages.doing(
-            f"{VALIDATION} of {' and '.join(opened.members)} after step {opened.model.step}"
-        )
+        stages.doing(f"{VALIDATION} {whose}")
         yield lambda: list(ask_validation(opened, options))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]

@@ -1,15 +1,18 @@
 """`workbench eval hf:NAME`: a checkpoint of Hugging Face, asked what runs are asked."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from workbench import stages
 from workbench.data import PreparedData
 from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
 from workbench.evaluation.evaluate import answers_of, check_draws, pass_tasks, row_of
 from workbench.evaluation.opened import EvalOptions, opened_model
+from workbench.evaluation.tasks import batch_for
 from workbench.recipe import RunConfig
 from workbench.recipe.loading import load_recipe_text
 from workbench.runs.evaluations import Evaluated
@@ -21,8 +24,11 @@ from workbench.training.foreign_model import (
     import_transformers,
     load_foreign,
 )
+from workbench.training.foreign_network import ForeignNetwork
 
 _NO_CORPUS = "none"
+_LOGITS_AT_ONCE = 2 * 2**30
+"""Bytes of logits in float32 of all forward passes together."""
 _RECIPE = """
 [study]
 name = "evaluated"
@@ -113,6 +119,7 @@ def evaluate_foreign(
         )
     import_transformers()
     programs = pass_tasks(options)
+    stages.doing(f"loading {request.name}")
     files = find_model(request.name, with_code=request.trust_remote_code)
     config = recipe_of(request, files)
     if options.draws_given:
@@ -132,14 +139,25 @@ def evaluate_foreign(
             used.append(_prepared(request, config, results, model))
         return used[0]
 
-    opened = opened_model(model, (request.name,), prepared, threads=options.threads)
+    threads = options.threads or _threads(model)
+    opened = opened_model(model, (request.name,), prepared, threads=threads)
     answers = answers_of(opened, options, programs)
     data = config.data.model_dump(mode="json", exclude_defaults=True)
     del data["unique_tokens"], data["tokenizer"]  # of which nothing is known, or the name says it
     if not used:
         data = {"seq_len": config.data.seq_len}
     fingerprint = used[0].fingerprint if used else None
+    stages.doing(f"digests of {request.name}")
     return MeasuredModel(files, files.digests(), model, data, fingerprint, answers)
+
+
+def _threads(model: ForeignModel) -> int | None:
+    """Forward passes at once: as many as cores (None), or fewer where each makes all logits."""
+    network = model.model
+    if isinstance(network, ForeignNetwork) and network.in_parts:
+        return None
+    size = 4 * model.vocab.size * batch_for(model.context) * model.context
+    return max(1, min(len(os.sched_getaffinity(0)), _LOGITS_AT_ONCE // size))
 
 
 def recipe_of(request: ForeignRequest, files: ModelFiles) -> RunConfig:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.evaluation.ensemble import Ensemble, mean_of_members
-from workbench.training.foreign_model import ForeignNetwork
+from workbench.training.foreign_network import ForeignNetwork
 from workbench.training.masks import mask_form
 from workbench.training.objectives.base import Corrupted
 
@@ -19,8 +19,8 @@ class Predictions:
     """What a loaded network predicts at chosen positions, without logits of the others."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._members: list[_Decoder | _Whole] = [
-            _Whole(member) if isinstance(member, ForeignNetwork) else _Decoder(member)
+        self._members: list[_Decoder | _Foreign] = [
+            _Foreign(member) if isinstance(member, ForeignNetwork) else _Decoder(member)
             for member in members_of(model)
         ]
         self._model = model
@@ -38,13 +38,15 @@ def members_of(model: nn.Module) -> list[nn.Module]:
     return list(model.members) if isinstance(model, Ensemble) else [model]
 
 
-class _Whole:
-    """A model of transformers, which may do more after its output layer: all logits are made."""
+class _Foreign:
+    """A model of transformers. Of one that does more after its output layer all logits are made."""
 
     def __init__(self, model: ForeignNetwork) -> None:
         self._model = model
 
     def logits(self, corrupted: Corrupted, row_N: Tensor, position_N: Tensor) -> Tensor:
+        if self._model.in_parts:
+            return self._model.head(self._model.hidden(corrupted.inputs_BL)[row_N, position_N])
         logits: Tensor = self._model(corrupted.inputs_BL)[row_N, position_N]
         return logits
 

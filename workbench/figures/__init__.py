@@ -11,6 +11,7 @@ from workbench.figures.backtests import backtest_figure
 from workbench.figures.compute import generation_flops_figure, training_flops_figure
 from workbench.figures.contours import contour_figure
 from workbench.figures.crossovers import crossover_figure
+from workbench.figures.figure import Figure, for_paper, save
 from workbench.figures.fit_folder import save_fits
 from workbench.figures.law_fits import (
     isoflop_figure,
@@ -21,8 +22,6 @@ from workbench.figures.law_fits import (
 from workbench.figures.learning_curves import curves_figure
 from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.figures.paper import Paper
-from workbench.figures.saving import for_paper, save
-from workbench.figures.theme import Figure
 from workbench.figures.trends import crossover_trend_figure, effective_data_figure
 
 

@@ -8,8 +8,9 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.figures.axes import log_axis
+from workbench.figures.figure import Figure
 from workbench.figures.points import POINTS
-from workbench.figures.theme import Figure, colour_of, finished, palette, styles_of
+from workbench.figures.theme import colour_of, finished, palette, styles_of
 from workbench.recipe.objectives import BASELINE, OBJECTIVES
 
 _WIDTH, _HEIGHT = 560, 320

@@ -12,6 +12,7 @@ from workbench.analysis.curves import load_curves
 from workbench.analysis.run_keys import UNIQUE, identity
 from workbench.errors import InputError
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
+from workbench.figures.figure import Figure
 from workbench.figures.learning_curves import (
     HEIGHT,
     WIDTH,
@@ -31,7 +32,6 @@ from workbench.figures.points import (
 )
 from workbench.figures.theme import (
     AXIS_TITLES,
-    Figure,
     colour_of,
     finished,
     group_text,

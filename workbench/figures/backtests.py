@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from workbench.figures.axes import log_axis
-from workbench.figures.theme import FAINT, Figure, finished, heading, ramp, short
+from workbench.figures.figure import Figure
+from workbench.figures.theme import FAINT, finished, heading, ramp, short
 from workbench.recipe.objectives import display_name
 
 _WIDTH, _HEIGHT = 300, 200

@@ -7,8 +7,8 @@ import polars as pl
 
 from workbench.figures.axes import log_axis
 from workbench.figures.exact_columns import with_rows
+from workbench.figures.figure import Figure
 from workbench.figures.theme import (
-    Figure,
     finished,
     group_text,
     heading,

@@ -9,8 +9,9 @@ import polars as pl
 from workbench.analysis.curves import Floats
 from workbench.errors import InputError
 from workbench.figures.axes import even_ticks, log_axis
+from workbench.figures.figure import Figure
 from workbench.figures.law_fits import fit_name, fit_rows
-from workbench.figures.theme import INK, Figure, colour_of, finished, short
+from workbench.figures.theme import INK, colour_of, finished, short
 from workbench.laws.fitting.result import Fit
 from workbench.laws.law import Law, Rows
 from workbench.laws.registry import LAWS

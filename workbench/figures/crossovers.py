@@ -12,6 +12,7 @@ from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, me
 from workbench.analysis.run_keys import identity
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
 from workbench.figures.exact_columns import with_keys
+from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.points import POINTS, thinned
@@ -19,7 +20,6 @@ from workbench.figures.theme import (
     AXIS_TITLES,
     INK,
     OTHERS,
-    Figure,
     Style,
     finished,
     group_text,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from workbench.figures.contours import contour_figure
+from workbench.figures.figure import Figure, save
 from workbench.figures.law_fits import (
     isoflop_figure,
     predicted_figure,
@@ -10,8 +11,6 @@ from workbench.figures.law_fits import (
     residuals_figure,
 )
 from workbench.figures.paper import Paper
-from workbench.figures.saving import save
-from workbench.figures.theme import Figure
 from workbench.laws.fitting.result import Fit
 from workbench.laws.law import Law
 from workbench.laws.registry import LAWS

@@ -8,10 +8,10 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis, log_axis
+from workbench.figures.figure import Figure
 from workbench.figures.theme import (
     FAINT,
     INK,
-    Figure,
     colour_of,
     finished,
     heading,

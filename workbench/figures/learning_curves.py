@@ -21,6 +21,7 @@ from workbench.figures.axes import (
     metric_title,
     plain_axis,
 )
+from workbench.figures.figure import Figure
 from workbench.figures.points import (
     OBJECTIVE,
     POINTS,
@@ -36,7 +37,6 @@ from workbench.figures.theme import (
     AXIS_TITLES,
     DASHES,
     INK,
-    Figure,
     Style,
     finished,
     group_text,

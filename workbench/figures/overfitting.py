@@ -14,11 +14,11 @@ from workbench.analysis.run_keys import identity
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
+from workbench.figures.figure import Figure
 from workbench.figures.points import POINTS, Family, by_number, distinguishing_keys, families
 from workbench.figures.theme import (
     AXIS_TITLES,
     DASHES,
-    Figure,
     finished,
     group_text,
     heading,

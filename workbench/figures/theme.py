@@ -42,26 +42,6 @@ class SIZES:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A chart with the data that it draws, one row a mark."""
-
-    chart: alt.TopLevelMixin
-    data: pl.DataFrame
-    title: str
-    caption: tuple[str, ...] = ()
-    """What the chart leaves to its caption, where it was made for paper."""
-    paper: Any = None
-    """The `paper.Paper` that `saving.for_paper` made it for: files then have its true size."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The chart as Vega-Lite, validated."""
-        return self.chart.to_dict()
-
-    def to_json(self) -> str:
-        return self.chart.to_json()
-
-
-@dataclass(frozen=True)
 class Style:
     """How one series is drawn."""
 

@@ -13,13 +13,13 @@ from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.bounds import bounded_marks, places_of
 from workbench.figures.exact_columns import with_rows
+from workbench.figures.figure import Figure
 from workbench.figures.theme import (
     AXIS_TITLES,
     FAINT,
     KEY_NAMES,
     OTHERS,
     SHAPES,
-    Figure,
     Style,
     finished,
     group_text,

@@ -13,7 +13,7 @@ from workbench.importing.columns import NUMBERS, RUN_LEVEL
 from workbench.importing.events import Events, joined
 from workbench.importing.request import Request
 from workbench.importing.run_log import Loaders, LogFormat, RunLog
-from workbench.importing.wandb_records import WandbFile
+from workbench.tracking.wandb_records import WandbFile
 
 _SUFFIX = ".wandb"
 _STEPS = ("trainer/global_step", "train/global_step", "global_step")

@@ -374,7 +374,7 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "coverage": None
         if row["coverage"] is None
         else f"{row['coverage']:.2f} ({between(row['coverage_ci95'], 1)})",
-        "less naive (%)": None
+        "over the best naive (%)": None
         if row["difference"] is None
         else f"{percent(row['difference'])} ({between(row['difference_ci95'], 100)})",
     }

@@ -10,6 +10,7 @@ from workbench.recipe.plugins_used import CORPUS_PLUGINS
 from workbench.recipe.slurm import LauncherConfig
 from workbench.recipe.sweep import SEED, sweepable_keys
 from workbench.recipe.task_names import TASK_PLUGINS
+from workbench.recipe.tracking import TrackingConfig
 
 
 class RecipeFile(RunTables):
@@ -18,6 +19,9 @@ class RecipeFile(RunTables):
     study: StudyConfig
     compare: CompareConfig = CompareConfig()
     launcher: LauncherConfig = LauncherConfig()
+    tracking: TrackingConfig | list[TrackingConfig] = Field(
+        default_factory=list, description="A table, or a list of tables."
+    )
     sweep: dict[str, Any] = Field(
         default_factory=dict, description="Lists of values by dotted key; zip; exclude."
     )

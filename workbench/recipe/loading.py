@@ -39,6 +39,7 @@ from workbench.recipe.sweep import (
     unsweep,
 )
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
+from workbench.recipe.tracking import TrackingConfig
 from workbench.recipe.types import IN_A_RECIPE
 from workbench.toml_text import (
     check_bounds,
@@ -51,7 +52,7 @@ from workbench.toml_text import (
 
 _TABLES = (
     "study", "data", "model", "training", "evaluation", "parallelism", "compare", "sweep",
-    "launcher",
+    "launcher", "tracking",
 )  # fmt: skip
 
 _SET = "# --set "
@@ -75,6 +76,7 @@ class Recipe:
     origin: str
     """Where the recipe came from, for messages."""
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    tracking: tuple[TrackingConfig, ...] = ()
 
     @classmethod
     def load(
@@ -171,14 +173,19 @@ def _parsed(document: dict[str, Any], text: str, overrides: list[str], origin: s
     compare = _model(CompareConfig, document.get("compare", {}), "compare", origin)
     check_compare(compare, origin)
     launcher = _model(LauncherConfig, document.get("launcher", {}), "launcher", origin)
-    no_run = ("study", "compare", "sweep", "launcher")
+    tables = document.get("tracking", [])
+    tracking = tuple(
+        _model(TrackingConfig, one, "tracking", origin)
+        for one in (tables if isinstance(tables, list) else [tables])
+    )
+    no_run = ("study", "compare", "sweep", "launcher", "tracking")
     base = {k: v for k, v in document.items() if k not in no_run}
     runs: dict[str, RunConfig] = {}
     for combination in expand(document.get("sweep", {}), base, origin):
         config = resolve(combination.document, origin, combination.choices)
         runs.setdefault(canonical_json(config), config)
     text = _with(text, overrides)
-    return Recipe(study, compare, list(runs.values()), text, origin, launcher)
+    return Recipe(study, compare, list(runs.values()), text, origin, launcher, tracking)
 
 
 def _with(text: str, overrides: list[str]) -> str:

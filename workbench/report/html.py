@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from workbench.figures import Paper, for_paper
-from workbench.figures.saving import svg_of
+from workbench.figures.figure import svg_of
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report

@@ -72,9 +72,13 @@ def _notes(fit: dict[str, Any]) -> list[str]:
     return notes + [f"{who}: {finding}" for finding in fit["checks"]]
 
 
-def backtests_section(results: Path, study: str) -> Section | None:
+def backtests_section(results: Path, study: str, *, short: bool = False) -> Section | None:
     """How well laws predicted the study's larger runs from its smaller ones, or None if that was
-    never asked."""
+    never asked.
+
+    Args:
+        short: only the best law of each split, and the best predictor without a law.
+    """
     sql = f"""SELECT result FROM backtests WHERE study = {literal(study)}
 ORDER BY result->>'$.at' DESC, along, train, objective, (result->>'$.rmse_log')::DOUBLE"""
     rows = [json.loads(row) for row in query(results, sql)["result"]]
@@ -87,9 +91,20 @@ ORDER BY result->>'$.at' DESC, along, train, objective, (result->>'$.rmse_log'):
     )
     drawn = [row for row in rows if row.get("at") == rows[0].get("at")]
     figure = backtest_figure(drawn) if any(not row["naive"] for row in drawn) else None
+    shown = _best(rows) if short else rows
     return Section(
-        "Backtests", text=text, rows=tuple(map(score_row, rows)), figure=figure, sql=(sql,)
+        "Backtests", text=text, rows=tuple(map(score_row, shown)), figure=figure, sql=(sql,)
     )
+
+
+def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each split, objective and kind of predictor (a law or not) the first, which is the best
+    one."""
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        place = (row.get("at"), row["train"], row["objective"], row["naive"])
+        best.setdefault(place, row)
+    return list(best.values())
 
 
 def forecasts_section(results: Path, study: str) -> Section | None:

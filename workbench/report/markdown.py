@@ -7,6 +7,7 @@ be made again, and the others stay as they are written.
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,8 @@ def _part(
         shown = " and ".join(map(str, notes.where))
         lines.insert(0, f"The tables show configurations with {shown}; "
                      f"`workbench crossover {study}` shows all.")  # fmt: skip
-    for make in (fits_section, backtests_section, forecasts_section):
+    backtests = partial(backtests_section, short=True)
+    for make in (fits_section, backtests, forecasts_section):
         section = make(results, study)
         if section is not None and section.table:
             tables.append((section.title, section.table, section.text))

@@ -23,6 +23,7 @@ from workbench.runs.folder import GOES_ON, RunFolder
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.provenance import provenance
 from workbench.runs.studies import extended_runs, imported_runs, studies_of
+from workbench.tracking.settings import note_trackers
 
 
 def run_study(
@@ -180,6 +181,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
     }
     (results / "studies").mkdir(exist_ok=True)
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
+    note_trackers(list(folders.values()), recipe.study.name, recipe.tracking)
     return folders
 
 

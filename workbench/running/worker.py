@@ -38,6 +38,7 @@ from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.processes import die_with_parent
 from workbench.runs.records import RecordWriter
 from workbench.runs.started_as import StartedAs, has_numbers, note_started_as, started_as
+from workbench.tracking.start import mirrored
 from workbench.training import titan_patches
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import trainer_config
@@ -103,7 +104,9 @@ def _lead(run: RunFolder) -> int:
         pid=os.getpid(),
         host=os.uname().nodename,
     )
-    code, error = _outcome(lambda: _train(run, document, leader=True))
+    with mirrored(run.path, run.records_path, finished=FINISHED) as ending:
+        code, error = _outcome(lambda: _train(run, document, leader=True))
+        ending.code = code
     stopped = "cancelled" if run.cancel_path.exists() else "interrupted"
     states = {FINISHED: "finished", STOPPED: stopped, DIVERGED: "diverged"}
     changes: dict[str, Any] = {"state": states.get(code, "failed"), "error": error}

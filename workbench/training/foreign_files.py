@@ -73,6 +73,13 @@ def find_model(name: str, *, with_code: bool) -> ModelFiles:
         folder = _of_hub(name, with_code=with_code)
         revision = folder.name
     config = _read_config(folder, name)
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{PREFIX}{name}: adapter_config.json says that this is an adapter to the weights of "
+            "another model. Merge them, and give the result."
+        )
+    if not with_code:
+        _refuse_kernels(config, f"{PREFIX}{name}")
     if not any((folder / file).is_file() for file in _WEIGHTS):
         raise InputError(_no_weights(folder, name))
     return ModelFiles(name, folder, revision, config)
@@ -111,6 +118,18 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InputError(f"{PREFIX}{name}: {path}: expected an object.")
     return document
+
+
+def _refuse_kernels(config: dict[str, Any], where: str) -> None:
+    """Refuse a configuration, or a part of one, that names code on the hub to compute with."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _refuse_kernels(value, where)
+        elif "implementation" in key and isinstance(value, str) and "/" in value:
+            raise InputError(
+                f'{where}: config.json has {key} = "{value}", which is code on the hub. Remove '
+                "the key, or give --trust-remote-code where you trust that."
+            )
 
 
 def _no_weights(folder: Path, name: str) -> str:

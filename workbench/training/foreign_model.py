@@ -3,22 +3,23 @@
 transformers makes the network. What it can do by itself runs no code of the checkpoint; a modelling
 file that lies beside the weights is imported only where the user trusts it.
 
-Shape suffixes: B sequences, L tokens a sequence, V vocabulary.
+Shape suffixes: B sequences, L tokens a sequence.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchtitan.config import TORCH_DTYPE_MAP
 
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.data.vocabulary import Vocabulary
 from workbench.errors import InputError
-from workbench.recipe import RunConfig, objective_facts
+from workbench.recipe import RunConfig
 from workbench.training.foreign_files import PREFIX, ModelFiles
+from workbench.training.foreign_network import ForeignNetwork, input_ids, probe
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective, Vocab
 from workbench.training.trained_model import RunModel, compute_dtype, place_of
@@ -31,19 +32,6 @@ _CLASSES = {
 }
 LONGEST = 2048
 """Tokens of context where none are asked for, of models that take more."""
-
-
-class ForeignNetwork(nn.Module):
-    """A model of transformers: tokens [B, L] to logits [B, L, V]."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, tokens_BL: Tensor) -> Tensor:
-        made = self.network(input_ids=tokens_BL)
-        logits: Tensor = made.logits if hasattr(made, "logits") else made[0]
-        return logits
 
 
 class WithoutBos(Autoregressive):
@@ -151,7 +139,7 @@ def load_foreign(
             output_loading_info=True,
         )
         tokens = transformers.AutoTokenizer.from_pretrained(
-            files.folder, trust_remote_code=trusted, local_files_only=True
+            files.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
     except Exception as error:  # of its code, or of transformers
         raise InputError(
@@ -201,7 +189,7 @@ def _class_of(
             return name, False
     if code is not None:
         raise InputError(
-            f"{PREFIX}{files.name}: its network is its own code, {files.folder / code[1]}, "
+            f"{PREFIX}{files.name}: its network is code of its own, {code[1]} beside its weights, "
             "which is not run unless you trust it: read the file, and give --trust-remote-code."
         )
     raise InputError(
@@ -217,15 +205,18 @@ def _tokenizer(
     """The tokenizer with the model's special ids, and whether BOS comes before every text."""
     where, ours = f"{PREFIX}{files.name}", files.config.get("workbench")
     tokenizer = copy.copy(load_tokenizer(str(files.folder)))
-    size, rows = _probe(model, where, objective), _rows(model)
-    if isinstance(ours, dict) and isinstance(ours.get("vocabulary"), dict):  # an export of ours
-        tokenizer.vocabulary = Vocabulary(**ours["vocabulary"])
+    size, rows = probe(model, where, objective), input_ids(model)
+    if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
+        tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
         return tokenizer, True
-    eos, bos = (_first(getattr(theirs, f"{n}_token_id"), files.config, n) for n in ("eos", "bos"))
+    bos, eos = theirs.bos_token_id, theirs.eos_token_id
+    if bos is None and eos is None:
+        bos, eos = (_of_config(files.config, name) for name in ("bos", "eos"))
     first, last = eos if bos is None else bos, bos if eos is None else eos
     if first is None or last is None:
         raise InputError(f"{where}: its tokenizer has neither eos_token nor bos_token.")
-    mask = _first(mask_id if mask_id is not None else theirs.mask_token_id, files.config, "mask")
+    known = (mask_id, _of_config(files.config, "mask"), theirs.mask_token_id)
+    mask = next((one for one in known if one is not None), None)
     if objective == "mdlm":
         if mask is None:
             raise InputError(
@@ -250,36 +241,21 @@ def _tokenizer(
     return tokenizer, always
 
 
-def _first(given: Any, config: dict[str, Any], name: str) -> int | None:
-    """A special id, of several the first; of the tokenizer, or else of config.json."""
-    found = config.get(f"{name}_token_id") if given is None else given
+def _exported_ids(given: Any, most: int, where: str) -> Vocabulary:
+    names = {field.name for field in fields(Vocabulary)}
+    if not isinstance(given, dict) or given.keys() != names:
+        raise InputError(f"{where}: config.json: workbench.vocabulary is not that of an export.")
+    for name, value in given.items():
+        if type(value) is not int or not 0 <= value < most + (name in ("n_tokens", "size")):
+            raise InputError(
+                f"{where}: config.json: workbench.vocabulary.{name} is {value!r:.40}, and the "
+                f"model has {most} ids."
+            )
+    return Vocabulary(**given)
+
+
+def _of_config(config: dict[str, Any], name: str) -> int | None:
+    """A special id, of several the first."""
+    found = config.get(f"{name}_token_id")
     found = found[0] if isinstance(found, list) and found else found
     return found if isinstance(found, int) else None
-
-
-def _rows(model: ForeignNetwork) -> int:
-    return int(model.network.get_input_embeddings().weight.shape[0])
-
-
-@torch.no_grad()
-def _probe(model: ForeignNetwork, where: str, objective: str) -> int:
-    """The size of the vocabulary that a model predicts.
-
-    Raises:
-        InputError: it looks to the right, and the objective does not, or the other way round.
-    """
-    device = next(model.parameters()).device
-    few = min(_rows(model), 1000)
-    tokens_BL = torch.arange(16, device=device).expand(2, -1) * 7 % few
-    tokens_BL = torch.cat([tokens_BL, torch.tensor([[1], [few - 1]], device=device)], dim=1)
-    logits_BLV = model(tokens_BL).float()
-    first, second = logits_BLV[:, :-1]
-    to_the_right = not torch.allclose(first, second, rtol=1e-4, atol=1e-5)
-    if to_the_right == objective_facts(objective).causal:
-        seen = "depend" if to_the_right else "do not depend"
-        other = "mdlm" if to_the_right else "ar"
-        raise InputError(
-            f"{where}: --objective {objective}, and its predictions {seen} on the tokens to the "
-            f"right. Is it a model for --objective {other}?"
-        )
-    return int(logits_BLV.shape[-1])

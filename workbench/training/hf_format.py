@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.errors import InputError
 from workbench.recipe import ModelConfig
 from workbench.recipe.sizes import ModelShape
 
@@ -43,6 +44,13 @@ _IN_LAYER = {
     "feed_forward.w3": "mlp.up_proj",
     "moe.router.gate": "mlp.gate",
 }
+NAMED = frozenset(
+    (
+        "size", "width", "layers", "heads", "ffn", "tied", "vocab_size", "rope_theta", "norm_eps",
+        "init_std", "qk_norm", "moe_experts", "moe_top_k", "dropout",
+    )
+)  # fmt: skip
+"""The keys of `[model]` that the format can say, or that do not matter after training (dropout)."""
 _OF_EXPERTS = {"w1_EFD": "gate_proj", "w2_EDF": "down_proj", "w3_EFD": "up_proj"}
 """One tensor of all experts here, one an expert there."""
 
@@ -60,7 +68,14 @@ def model_type(shape: ModelShape, *, causal: bool, streams: int) -> str:
 def hf_config(
     model: ModelConfig, *, seq_len: int, causal: bool, streams: int, dtype: str
 ) -> dict[str, Any]:
-    """What config.json says of a network."""
+    """What config.json says of a network.
+
+    Raises:
+        InputError: a key of `[model]` has no place there.
+    """
+    for name, field in ModelConfig.model_fields.items():
+        if name not in NAMED and getattr(model, name) != field.default:
+            raise InputError(f"model.{name}: has no place in the format of Hugging Face.")
     shape = model.shape
     kind = model_type(shape, causal=causal, streams=streams)
     config: dict[str, Any] = {
@@ -111,7 +126,11 @@ def hf_config(
 
 
 def hf_weights(state: dict[str, Tensor], shape: ModelShape) -> dict[str, Tensor]:
-    """The weights by their names there. A tied output layer is left out: it is the embedding."""
+    """The weights by their names there. A tied output layer is left out: it is the embedding.
+
+    Raises:
+        InputError: a weight has none.
+    """
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         if name in _WHOLE:
@@ -121,7 +140,10 @@ def hf_weights(state: dict[str, Tensor], shape: ModelShape) -> dict[str, Tensor]
         prefix = f"model.layers.{layer}"
         experts = _OF_EXPERTS.get(own.removeprefix("moe.routed_experts.inner_experts."))
         if experts is None:
-            renamed[f"{prefix}.{_IN_LAYER[own.removesuffix('.weight')]}.weight"] = value
+            theirs = _IN_LAYER.get(own.removesuffix(".weight"))
+            if theirs is None:
+                raise InputError(f"the weight {name} has no name in the format of Hugging Face.")
+            renamed[f"{prefix}.{theirs}.weight"] = value
         else:
             for number, of_expert in enumerate(value.unbind()):
                 renamed[f"{prefix}.mlp.experts.{number}.{experts}.weight"] = of_expert.contiguous()

@@ -1,5 +1,6 @@
 """README.md of an exported model: where it comes from, how to load it, to score and to sample."""
 
+from contextlib import suppress
 from typing import Any
 
 from workbench.errors import InputError
@@ -203,14 +204,16 @@ def _origin(run: RunFolder, loaded: RunModel) -> str:
         origin = run.provenance_json()
     except InputError:
         origin = {}
-    studies = [name for name, ids in studies_of(run.results).items() if run.run_id in ids]
+    studies = []
+    with suppress(InputError):  # some study's file is damaged
+        studies = [name for name, ids in studies_of(run.results).items() if run.run_id in ids]
     tokens, unique = loaded.step * config.tokens_per_step, config.data.unique_tokens
     git = origin.get("git") or {}
     rows = {
         "objective": f"`{config.training.objective}`",
         "parameters": f"{config.model.shape.n_params:,}",
         "run": f"`{run.run_id}`, step {loaded.step:,} of {config.steps:,}",
-        "studies": ", ".join(studies),
+        "studies": ", ".join(studies) or None,
         "recipe (SHA-256)": origin.get("recipe_sha256"),
         "trained on": f"{tokens:,} tokens, {tokens / unique:.3g} epochs of {unique:,} unique ones",
         "corpus": f"`{config.data.corpus}`",

@@ -1,7 +1,7 @@
-"""Figures as files: SVG, PNG, PDF, a page of HTML, or Vega-Lite as JSON."""
+"""A figure, and its files: SVG, PNG, PDF, a page of HTML, or Vega-Lite as JSON."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from workbench.errors import InputError
 from workbench.figures.paper import FAMILIES, Paper, caption, on_paper, printed
-from workbench.figures.theme import Figure, csv_frame
+from workbench.figures.theme import csv_frame
 from workbench.runs.files import replacing
 
 SUFFIXES = (".svg", ".png", ".pdf", ".html", ".json")
@@ -18,6 +18,51 @@ _DPI = 300
 _SCREEN_SCALE = 2
 _GROUND = re.compile(r'<rect width="[\d.]+"')
 _SIZE = re.compile(r'width="[\d.]+" height="([\d.]+)" viewBox="0 0 [\d.]+ [\d.]+"')
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with the data that it draws, one row a mark."""
+
+    chart: alt.TopLevelMixin
+    data: pl.DataFrame
+    title: str
+    caption: tuple[str, ...] = ()
+    """What the chart leaves to its caption, where it was made for paper."""
+    paper: Paper | None = None
+    """What it was made for, by `on_paper`; files then have its true size."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The chart as Vega-Lite, validated."""
+        return self.chart.to_dict()
+
+    def to_json(self) -> str:
+        return self.chart.to_json()
+
+    def on_paper(self, **options: Any) -> "Figure":
+        """The figure made for print.
+
+        Args:
+            options: width ("column", "page" or inches), font_size (points), font ("sans", "serif"
+                or a name), title (True or False) and labels ("direct" or "legend"): see
+                `figures.paper.Paper`.
+
+        Raises:
+            InputError: a value that no figure has, or no room for the figure.
+        """
+        return for_paper(self, Paper.of(**options))
+
+    def save(self, path: str | Path, *, save_data: bool = False) -> Path:
+        """Write the figure as .svg, .png, .pdf, .html or .json, by its suffix; the file's path.
+
+        Args:
+            save_data: write the data behind it as .csv beside it too.
+
+        Raises:
+            InputError: another suffix, or a file that cannot be written.
+        """
+        save(self, Path(path), save_data=save_data)
+        return Path(path)
 
 
 def for_paper(figure: Figure, paper: Paper) -> Figure:
