@@ -173,7 +173,7 @@ def eval_(
     )
     foreign = [name for name in run if name.startswith(PREFIX)]
     own = [name for name in run if name not in foreign]
-    of_runs = {"--checkpoint": checkpoint != "last", "--all-checkpoints": all_checkpoints,
+    of_runs = {"--checkpoint": checkpoint is not None, "--all-checkpoints": all_checkpoints,
                "--ensemble": ensemble}  # fmt: skip
     of_models = {"--objective": objective, "--corpus": corpus, "--set": overrides,
                  "--trust-remote-code": trust_remote_code, "--mask-id": mask_id is not None,

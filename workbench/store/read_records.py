@@ -64,20 +64,24 @@ def read_records(path: Path, offset: int = 0) -> Reading:
 
 
 def _read(path: Path, file: BinaryIO, offset: int) -> Reading:
-    frames, problems = [empty_records()], []
+    frames: list[pl.DataFrame] = []
+    problems: list[str] = []
     if os.fstat(file.fileno()).st_size > _LIMIT:
         raise OSError(errno.EFBIG, f"is larger than {_LIMIT / 2**30:.0f} GiB")
     number = file.read(offset).count(b"\n")
     for lines, skipped in _blocks(file):
         offset += len(lines) + skipped
-        frame, damaged = _read_block(path, lines, number)
+        count = lines.count(b"\n")
+        frame, damaged = _read_block(path, lines, number, count)
         frames.append(frame)
         problems += damaged
-        number += lines.count(b"\n")
+        number += count
         if skipped:
             number += 1
             problems.append(f"{path}, line {number}: not a record ({skipped:,} bytes); left out.")
-    return Reading(pl.concat(frames), offset, problems)
+    # One block is the usual case, and Polars would copy even that.
+    frame = pl.concat(frames or [empty_records()]) if len(frames) != 1 else frames[0]
+    return Reading(frame, offset, problems)
 
 
 def _blocks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -97,11 +101,17 @@ def _blocks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             yield block[:end], skipped
 
 
-def _read_block(path: Path, lines: bytes, before: int) -> tuple[pl.DataFrame, list[str]]:
+def _read_block(
+    path: Path, lines: bytes, before: int, count: int
+) -> tuple[pl.DataFrame, list[str]]:
+    """
+    Args:
+        before, count: how many lines the file has before these, and how many these are.
+    """
     try:
         frame = pl.read_ndjson(lines, schema=RECORD_SCHEMA) if lines else empty_records()
         # Polars fills what a line lacks with nulls: such a line is damaged, not a record.
-        if frame.height == lines.count(b"\n") and _are_records(frame):
+        if frame.height == count and _are_records(frame):
             return frame, []
     except pl.exceptions.PolarsError:
         pass  # some line is damaged: find out which
