@@ -62,7 +62,7 @@ STAGES = [
 ]  # fmt: skip
 # The store, and files that a command replaces whole: their readers are asked instead.
 CHANGED = re.compile(
-    r"workbench\.duckdb|status\.json|studies/|provenance\.json|slurm/|/lock$|log\.txt"
+    r"workbench\.duckdb|status\.json|studies/|provenance\.json|slurm/|/lock$|log\.txt|/checked\.json$"
 )
 
 

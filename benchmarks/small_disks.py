@@ -99,5 +99,6 @@ def ran_out(said: str, disk: Path) -> str:
         if "space" in line and paths:
             name = Path(paths[0].rstrip(".")).relative_to(disk).as_posix()
             name = re.sub(r"\.?[0-9a-f]{12}(-\w+)?", "*", name)  # a run, or one being made
+            name = re.sub(r"(\.unfinished-[^/]*)\.[0-9a-f]{8}(?=/|$)", r"\1", name)
             return re.sub(r"\.\d+(?=\.|$)|=\w+|(?<=data/)[0-9a-f]{8,}", "", name)
-    return "not told"
+    return "not named"

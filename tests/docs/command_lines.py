@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,15 @@ def inline_commands(text: str) -> list[str]:
     return [" ".join(found.split()) for found in re.findall(r"`workbench ([^`]*)`", prose)]
 
 
+@cache
+def the_command() -> Any:
+    """`workbench`, as its own parser has it."""
+    return typer.main.get_command(app)
+
+
 def unknown_names(line: str) -> list[str]:
     """The commands and options of a line, without `workbench`, that there are not."""
-    command, words = typer.main.get_command(app), shlex.split(line)
+    command, words = the_command(), shlex.split(line)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
         if name not in command.commands:
@@ -90,7 +97,7 @@ def unknown_names(line: str) -> list[str]:
 def refusal(words: list[str]) -> str | None:
     """Why the command line's own parser refuses a command's words; None: it does not. Nothing is
     done."""
-    command: Any = typer.main.get_command(app)
+    command = the_command()
     name, parent = "workbench", None
     elsewhere = any("://" in word for word in words)
     try:

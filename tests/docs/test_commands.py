@@ -16,6 +16,7 @@ from tests.docs.command_lines import (
     PAGES,
     ROOT,
     CommandLine,
+    blocks,
     command_lines,
     inline_commands,
     refusal,
@@ -77,6 +78,13 @@ def test_the_commands_of_a_page_run_that_take_long(
 ) -> None:
     add_runs_of(trained, workplace / "results")
     run_page(page, workplace, run=trained["ar"].run_id, long=True)
+
+
+@pytest.mark.long
+def test_the_python_of_the_readme_runs(workplace: Path) -> None:
+    (program,) = (code for _, tag, code in blocks(ROOT / "README.md") if tag == "python")
+    exec(program, {})
+    assert Path("crossover.pdf").read_bytes().startswith(b"%PDF")
 
 
 def run_page(page: Path, folder: Path, run: str, *, long: bool = False) -> None:
