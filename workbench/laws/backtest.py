@@ -356,12 +356,15 @@ def scores(results: list[Backtest]) -> list[dict[str, Any]]:
 def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """One row of `scores` as table cells, errors in percent of the loss."""
 
-    def percent(value: float | None) -> float | None:
-        return None if value is None else float(f"{100 * value:.3g}")
+    def percent(name: str) -> float | None:
+        return None if row[name] is None else float(f"{100 * row[name]:.3g}")
 
-    def between(ends: list[float] | None, factor: float) -> str | None:
-        return None if ends is None else f"{factor * ends[0]:.3g} to {factor * ends[1]:.3g}"
+    def interval(name: str, factor: float = 1) -> str:
+        ends = row[name]
+        return "" if ends is None else f" ({factor * ends[0]:.3g} to {factor * ends[1]:.3g})"
 
+    covered = None if row["coverage"] is None else f"{row['coverage']:.2f}"
+    over = percent("difference")
     return {
         "along": row["along"],
         "fitted": row["train"],
@@ -369,12 +372,10 @@ def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "values": " ".join(filter(None, (row.get("at"), row.get("metric")))) or None,
         "predictor": row["predictor"],
         "runs": f"{row['n_train']} for {row['n_test']}",
-        "error (%)": percent(row["rmse_log"]),
-        "bias (%)": percent(row["bias_log"]),
-        "coverage": None
-        if row["coverage"] is None
-        else f"{row['coverage']:.2f} ({between(row['coverage_ci95'], 1)})",
+        "error (%)": percent("rmse_log"),
+        "bias (%)": percent("bias_log"),
+        "coverage": covered and covered + interval("coverage_ci95"),
         "over the best naive (%)": None
-        if row["difference"] is None
-        else f"{percent(row['difference'])} ({between(row['difference_ci95'], 100)})",
+        if over is None
+        else f"{over}{interval('difference_ci95', 100)}",
     }
