@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.made_runs import MakeRun, make_crossing_seeds
@@ -17,6 +18,7 @@ from workbench.figures import (
     onset_figure,
     training_flops_figure,
 )
+from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
 from workbench.store import ingest
 
@@ -72,3 +74,19 @@ def test_a_key_that_one_panel_lacks_is_empty_there(results: Path, make_run: Make
     rows = crossovers(results, "made", "val_loss", "tokens")
     figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
     assert set(figure.data["model.dropout"]) == {None, 0.1}
+
+
+def test_keys_of_any_kind_are_columns() -> None:
+    data = pl.DataFrame({"x": [1.0, 2.0, 3.0]})
+    groups = [
+        {"training.betas": [0.9, 0.95], "model.dropout": 0, "a": True, "b": "x", "c": 1},
+        {"training.betas": None, "model.dropout": 0.5, "a": None, "b": None, "c": "none"},
+        {},
+    ]
+    exact = with_keys(data, groups, [["r"], [], ["s", "t"]], [[0], [], [1, 1]])
+    assert exact["training.betas"].to_list() == ["[0.9, 0.95]", None, None]
+    assert exact["model.dropout"].to_list() == [0.0, 0.5, None]
+    assert exact["a"].to_list() == [True, None, None]
+    assert exact["c"].to_list() == ["1", "none", None]
+    assert exact["run_ids"].to_list() == ["r", "", "s t"]
+    assert exact["seeds"].to_list() == ["0", "", "1"]

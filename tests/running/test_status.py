@@ -32,5 +32,5 @@ def test_what_a_run_was_started_as_is_shown_once_it_is_known(
         "planned": None,
         "new": "cuda bfloat16 compiled",
         "old": "cpu float32 eager",
-        "damaged": None,
+        "damaged": "unknown: provenance.json is damaged",
     }

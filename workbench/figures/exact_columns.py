@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from workbench.messages import plain_value
+
 
 def with_keys(
     data: pl.DataFrame,
@@ -21,9 +23,18 @@ def with_keys(
     columns = {name: [group.get(name) for group in groups] for name in names}
     columns["run_ids"] = [" ".join(ids) for ids in run_ids]
     columns["seeds"] = [" ".join(map(str, dict.fromkeys(own))) for own in seeds]
-    return data.with_columns(
-        pl.Series(name, values, strict=False) for name, values in columns.items()
-    )
+    return data.with_columns(pl.Series(name, _column(values)) for name, values in columns.items())
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Values of one kind as they are, all others as text: lists, and what is a number in one group
+    and a word in another."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int} or kinds <= {bool} or kinds <= {str}:
+        return values
+    if kinds <= {int, float}:
+        return [None if value is None else float(value) for value in values]
+    return [None if value is None else str(plain_value(value)) for value in values]
 
 
 def with_rows(
