@@ -67,6 +67,15 @@ def test_a_curve_names_the_runs_of_its_own_side(study: Path) -> None:
         assert {run_id[0] for run_id in run_ids.split()} == {"a" if "AR" in curve else "d"}
 
 
+def test_a_key_that_one_panel_lacks_is_empty_there(results: Path, make_run: MakeRun) -> None:
+    for level, dropout in ((3.2, []), (2.0, ["model.dropout=0.1"])):
+        make_crossing_seeds(make_run, 150 + level, seeds=1, level=level, overrides=dropout)
+    ingest(results)
+    rows = crossovers(results, "made", "val_loss", "tokens")
+    figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
+    assert set(figure.data["model.dropout"]) == {None, 0.1}
+
+
 def test_keys_of_any_kind_are_columns() -> None:
     data = pl.DataFrame({"x": [1.0, 2.0, 3.0]})
     groups = [
@@ -81,12 +90,3 @@ def test_keys_of_any_kind_are_columns() -> None:
     assert exact["c"].to_list() == ["1", "none", None]
     assert exact["run_ids"].to_list() == ["r", "", "s t"]
     assert exact["seeds"].to_list() == ["0", "", "1"]
-
-
-def test_a_key_that_one_panel_lacks_is_empty_there(results: Path, make_run: MakeRun) -> None:
-    for level, dropout in ((3.2, []), (2.0, ["model.dropout=0.1"])):
-        make_crossing_seeds(make_run, 150 + level, seeds=1, level=level, overrides=dropout)
-    ingest(results)
-    rows = crossovers(results, "made", "val_loss", "tokens")
-    figure = crossover_figure(results, "made", "val_loss", "tokens", rows)
-    assert set(figure.data["model.dropout"]) == {None, 0.1}
