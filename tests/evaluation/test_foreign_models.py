@@ -113,6 +113,13 @@ def toy_diffusion(folder: Path, tokenizer: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": code}))
 
 
+@pytest.fixture(autouse=True)
+def _no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval's own models would join one that a run trained in this process has left named."""
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def measure(name: Path, objective: str, options: EvalOptions, results: Path, **more: Any) -> Any:
     request = ForeignRequest(f"hf:{name}", objective, **more)
     return evaluate_foreign(request, options, results, device="cpu")
