@@ -228,7 +228,7 @@ BAD_OPTIONS = {
     "no such column": (["--column", "loss=nll"], ["nll", "Columns here"]),
     "no such column of ours": (["--column", "los=loss"], ["los", "'loss'"]),
     "column without a name": (["--column", "loss"], ["--column loss"]),
-    "table and study": (["--study", "tiny"], ["--table", "--study"]),
+    "table and study": (["--study", "tiny"], ["--table", "STUDY"]),
     "no such column to choose by": (["--where", "n_parms > 1e8"], ["n_parms", "'n_params'"]),
     "a choice of no row": (["--where", "n_params > 1e99"], ["t.csv", "no row with", "n_params is"]),
     "no condition": (["--where", "n_params"], ["--where n_params", "COLUMN OP VALUE"]),
@@ -270,7 +270,7 @@ def test_conditions_clusters_and_delta_reach_the_fit(fit: Any, tmp_path: Path) -
 
 
 def test_neither_table_nor_study_ends_with_status_2(fit: Any) -> None:
-    refused(fit(*QUICK), ["--table", "--study"])
+    refused(fit(*QUICK), ["--table", "STUDY"])
 
 
 @pytest.mark.parametrize("law", ["data_constrained", "data_constrained_geometric", "quokka"])
