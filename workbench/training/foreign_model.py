@@ -18,17 +18,18 @@ from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.data.vocabulary import Vocabulary
 from workbench.errors import InputError
 from workbench.recipe import RunConfig
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.training.foreign_files import PREFIX, ModelFiles
 from workbench.training.foreign_network import ForeignNetwork, input_ids, probe
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective, Vocab
 from workbench.training.trained_model import RunModel, compute_dtype, place_of
 
-OBJECTIVES = ("ar", "mdlm")
+OBJECTIVES = (BASELINE, CHALLENGER)
 """Whose checkpoints can be measured: what goes in and what comes out is known of these."""
 _CLASSES = {
-    "ar": ("AutoModelForCausalLM",),
-    "mdlm": ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel"),
+    BASELINE: ("AutoModelForCausalLM",),
+    CHALLENGER: ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel"),
 }
 LONGEST = 2048
 """Tokens of context where none are asked for, of models that take more."""
@@ -59,7 +60,7 @@ class ForeignModel(RunModel):
     """Whether BOS comes before every text."""
 
     def objective(self) -> Objective:
-        if self.config.training.objective == "ar" and not self.always_bos:
+        if self.config.training.objective == BASELINE and not self.always_bos:
             return WithoutBos.from_config(self.config.training, self.vocab)
         return super().objective()
 
@@ -217,7 +218,7 @@ def _tokenizer(
         raise InputError(f"{where}: its tokenizer has neither eos_token nor bos_token.")
     known = (mask_id, _of_config(files.config, "mask"), theirs.mask_token_id)
     mask = next((one for one in known if one is not None), None)
-    if objective == "mdlm":
+    if objective == CHALLENGER:
         if mask is None:
             raise InputError(
                 f"{where}: neither its config.json nor its tokenizer has mask_token_id. Give "

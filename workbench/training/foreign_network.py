@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from workbench.errors import InputError
 from workbench.recipe import objective_facts
+from workbench.recipe.objectives import BASELINE, CHALLENGER
 
 
 class ForeignNetwork(nn.Module):
@@ -69,7 +70,7 @@ def probe(model: ForeignNetwork, where: str, objective: str) -> int:
     to_the_right = not torch.allclose(first, second, rtol=1e-4, atol=1e-5)
     if to_the_right == objective_facts(objective).causal:
         seen = "depend" if to_the_right else "do not depend"
-        other = "mdlm" if to_the_right else "ar"
+        other = CHALLENGER if to_the_right else BASELINE
         raise InputError(
             f"{where}: --objective {objective}, and its predictions {seen} on the tokens to the "
             f"right. Is it a model for --objective {other}?"

@@ -129,7 +129,13 @@ def sample(prompt, new):
         ids[place] = torch.multinomial(log_p(ids, torch.arange(len(ids)), place).exp(), 1)
     return ids
 '''
-_CODE = {"ar": _AR, "mdlm": _MDLM, "block": _BLOCK, "aoar": _AOAR}
+_CODE = {
+    "left-to-right": _AR,
+    "by-confidence": _MDLM,
+    "block-by-block": _BLOCK,
+    "surest-order": _AOAR,
+}
+"""By the decoder of an objective (`recipe.objectives`)."""
 
 
 def model_card(
@@ -152,7 +158,9 @@ def model_card(
         trust=trust, tokenizer=tokenizer if has_tokenizer else "",
         n_tokens=ids.n_tokens, mask_id=ids.mask_id, bos_id=ids.bos_id,
     )  # fmt: skip
-    code = _CODE.get(objective, "").replace("{block_size}", str(config.training.block_size))
+    code = _CODE.get(facts.decoder or "", "").replace(
+        "{block_size}", str(config.training.block_size)
+    )
     parts = [
         _head(facts.display_name, causal),
         _origin(run, loaded),
