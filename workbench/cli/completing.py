@@ -82,9 +82,9 @@ def _results(context: typer.Context) -> Path:
 def _studies(results: Path) -> list[str]:
     table = results / "studies" / "part-0.parquet"
     if table.is_file():  # a dataset's; a results folder has a file a study
-        import polars as pl
+        from workbench.runs.tables import read_parquet
 
-        return sorted(pl.read_parquet(table, columns=["study"])["study"])
+        return sorted(read_parquet(table, ["study"])["study"])
     return sorted(path.stem for path in (results / "studies").glob("*.json"))
 
 
