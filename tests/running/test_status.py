@@ -22,7 +22,8 @@ def test_protocols_are_shown_where_a_study_has_runs_of_several(
 def test_what_a_run_was_started_as_is_shown_once_it_is_known(
     results: Path, make_run: MakeRun
 ) -> None:
-    make_run("planned", {1: 1.0})
+    make_run("planned", {1: 1.0}).write_status(state="planned", step=0)
+    make_run("silent", {1: 1.0})
     note_started_as(make_run("new", {1: 1.0}), StartedAs("cuda", "bfloat16", True))
     make_run("old", {1: 1.0}).note_device("cpu", "float32", 1)
     damaged = make_run("damaged", {1: 1.0})
@@ -30,6 +31,7 @@ def test_what_a_run_was_started_as_is_shown_once_it_is_known(
     shown = {row["run_id"]: row["trains_as"] for row in status_rows(results)}
     assert shown == {
         "planned": None,
+        "silent": "unknown: provenance.json does not say",
         "new": "cuda bfloat16 compiled",
         "old": "cpu float32 eager",
         "damaged": "unknown: provenance.json is damaged",

@@ -80,7 +80,7 @@ def _row(
         "seconds_left": left,
         "age_seconds": None if status.updated is None else max(time.time() - status.updated, 0.0),
         "attempts": status.attempts,
-        "trains_as": _trains_as(folder, document),
+        "trains_as": _trains_as(folder, status, document),
     }
 
 
@@ -101,12 +101,15 @@ def _pace(
     return speed, remaining * tokens_per_step / speed
 
 
-def _trains_as(folder: RunFolder, document: dict[str, Any]) -> str | None:
-    """Device, dtype, compiled or eager, as at the run's first start; None before that."""
+def _trains_as(folder: RunFolder, status: RunStatus, document: dict[str, Any]) -> str | None:
+    """Device, dtype, compiled or eager, as at the run's first start; None before that, and of an
+    imported run."""
     try:
         compiled = document["config"]["training"].get("compile") is True
         started = started_as(folder.provenance_json(), compiled=compiled)
     except (InputError, KeyError, TypeError):
         # What else is known of the run is shown all the same.
         return f"unknown: {folder.provenance_path.name} is damaged"
+    if started is None and status.step > 0 and document.get("imported") is not True:
+        return f"unknown: {folder.provenance_path.name} does not say"
     return None if started is None else str(started)
