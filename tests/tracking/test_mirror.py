@@ -329,4 +329,10 @@ def test_a_worker_that_is_killed_goes_on_in_the_same_runs(recipe: Path, tmp_path
     ours = stored(results)
     shown = metrics_of(in_tensorboard(results / "tensorboard" / run.run_id))
     assert shown == pytest.approx(ours, rel=1e-6)
-    assert metrics_of(in_wandb(results, run.run_id)) == ours
+    # W&B keeps a step as it was first written: the speed is that of the attempt that was killed.
+    theirs = metrics_of(in_wandb(results, run.run_id))
+    assert theirs.keys() == ours.keys()
+    speed = {key for key in ours if key[0] == "tokens_per_second"}
+    assert {k: v for k, v in theirs.items() if k not in speed} == {
+        k: v for k, v in ours.items() if k not in speed
+    }
