@@ -83,6 +83,7 @@ def crossovers(
         InputError: no such study, metric or axis, runs without that axis, or no two runs make
             a pair.
     """
+    choose("--over", over, get_args(Over))
     if definition is not None:
         choose("--definition", definition, get_args(Definition))
     loaded = load_curves(results, study, metric)

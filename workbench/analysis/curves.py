@@ -104,7 +104,7 @@ def load_curves(
     if frame.is_empty():
         metrics = study_metrics(results, study)
         raise InputError(
-            f"study {study} has no {metric}{suggestion(metric, metrics)} "
+            f"study {study} has no {metric}{suggestion(metric, metrics) or '.'} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
     if estimator is not None:
@@ -294,7 +294,7 @@ def require_axis(curves: Iterable[Curve], axis: str) -> None:
         InputError: there is no such axis, or some runs have NULL there; the message names them.
     """
     if axis not in AXES:
-        raise InputError(f"no axis {axis}{suggestion(axis, AXES)} Axes: {', '.join(AXES)}.")
+        raise InputError(f"no axis {axis}{suggestion(axis, AXES) or '.'} Axes: {', '.join(AXES)}.")
     lacking = sorted({curve.run_id for curve in curves if np.isnan(curve.x[axis]).any()})
     if not lacking:
         return

@@ -6,7 +6,7 @@ unique tokens than AR does. Here that is a number of unique tokens, read off the
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from workbench.analysis.run_keys import (
 )
 from workbench.analysis.taken_at import taken_at
 from workbench.errors import InputError
-from workbench.messages import pretty
+from workbench.messages import choose, pretty
 from workbench.recipe.objectives import display_name
 
 # Keys of a budget: where they follow from the unique tokens, budgets stay comparable.
@@ -77,6 +77,7 @@ def effective_data(
     Raises:
         InputError: no such study or metric, or no challenger has a baseline of equal keys.
     """
+    choose("--over", over, get_args(Over))
     taken: At = "best" if taken_at(at) == "best" else "final"
     loaded = load_curves(results, study, metric)
     sides, match = sides_of(loaded, baseline, challenger)

@@ -1,7 +1,7 @@
 """The best and the last value of each configuration, over its seeds."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from workbench.analysis.run_keys import (
     order_of,
 )
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
+from workbench.messages import choose
 from workbench.metrics import higher_is_better
 
 
@@ -43,6 +44,7 @@ def outcomes(
         InputError: no such study or metric.
     """
     higher = higher_is_better(metric)
+    choose("--over", over, get_args(Over))
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for curve in load_curves(results, study, metric).curves:
         keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}

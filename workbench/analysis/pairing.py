@@ -142,6 +142,11 @@ def sides_of(
         checked("baseline", baseline, compare.baseline),
         checked("challenger", challenger, compare.challenger),
     )
+    if sides[0] == sides[1]:
+        raise InputError(
+            f"study {loaded.study}: baseline and challenger are both {side_name(sides[0])}: nothing "
+            "to compare. Give two different sides."
+        )
     return sides, compare.match
 
 

@@ -43,6 +43,17 @@ class FitOptions:
     progress: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
     """Called with the name of each stage of a fit, one of `STAGES`, as it begins."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no fit has.
+
+        Raises:
+            InputError: it names the number and what is allowed.
+        """
+        for name, least in (("starts", 1), ("resamples", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} = {value!r}: expected a whole number from {least} on.")
+
     @property
     def huber_delta(self) -> float:
         return HUBER_DELTA if self.delta is None else self.delta
