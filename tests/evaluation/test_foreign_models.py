@@ -279,9 +279,12 @@ def test_an_exported_run_has_the_numbers_of_the_run_and_is_an_imported_one(
     assert (row["imported"], row["objective"]) == (True, objective)
     assert row["n_params"] == run.config_json()["derived"]["n_params"]
     source = json.loads(row["provenance"])["source"]
-    digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+    digests = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in ("config.json", "model.safetensors")
+    }
     assert source == {
-        "file": f"hf:{out}", "revision": None, "weights_sha256": {"model.safetensors": digest}
+        "file": f"hf:{out}", "revision": None, "files_sha256": digests
     }  # fmt: skip
     with pytest.raises(InputError, match="is imported: there are numbers and no model"):
         run_eval(results, rows["val_loss"]["run_id"], "--tasks", "cloze")
@@ -368,3 +371,48 @@ def test_without_transformers_the_extra_is_named(
     asked = [f"hf:{models / 'qwen3'}", "--objective", "ar", "--tasks", "val_loss"]
     with pytest.raises(InputError, match=r"pip install 'workbench\[hf\]'"):
         run_eval(tmp_path, *asked)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("pickle in the index", r"names 'weights\.bin'"),
+        ("weights outside", r"names '\.\./w\.safetensors'"),
+        ("other weights", "transformers_weights"),
+        ("code of a tokenizer", "tokenizer_config.json: its auto_map"),
+        ("code of a configuration", "config.json: its auto_map"),
+    ],
+)
+def test_weights_and_code_elsewhere_are_refused(
+    models: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(models / "gpt2", folder)
+
+    def put(name: str, values: dict[str, Any]) -> None:
+        path = folder / name
+        old = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(old | values))
+
+    elsewhere = {"auto_map": {"AutoConfig": "org/other--modeling.Config"}}
+    if change in ("pickle in the index", "weights outside"):
+        (folder / "model.safetensors").unlink()
+        name = "weights.bin" if change.startswith("pickle") else "../w.safetensors"
+        put("model.safetensors.index.json", {"weight_map": {"wte.weight": name}})
+    elif change == "other weights":
+        put("config.json", {"transformers_weights": "o.safetensors"})
+    else:
+        put("tokenizer_config.json" if "tokenizer" in change else "config.json", elsewhere)
+    with pytest.raises(InputError, match=message):
+        find_model(f"hf:{folder}", with_code=True)
+
+
+def test_weights_without_a_place_in_the_model_are_refused(models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(models / "qwen3", folder)
+    document = json.loads((folder / "config.json").read_text())
+    layers = document["num_hidden_layers"] - 1
+    shorter = {"num_hidden_layers": layers, "layer_types": document["layer_types"][:layers]}
+    (folder / "config.json").write_text(json.dumps(document | shorter))
+    with pytest.raises(InputError, match="of its weights have no place"):
+        measure(folder, "ar", EvalOptions(tasks=("val_loss",)), tmp_path / "results")

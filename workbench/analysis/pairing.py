@@ -144,8 +144,8 @@ def sides_of(
     )
     if sides[0] == sides[1]:
         raise InputError(
-            f"study {loaded.study}: baseline and challenger are both {side_name(sides[0])}: nothing "
-            "to compare. Give two different sides."
+            f"study {loaded.study}: baseline and challenger are both {side_name(sides[0])}. "
+            "Give two different sides."
         )
     return sides, compare.match
 

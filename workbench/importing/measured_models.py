@@ -112,7 +112,7 @@ def _run(checkpoint: Checkpoint) -> ImportedRun:
         "source": {
             "file": checkpoint.name,
             "revision": checkpoint.revision,
-            "weights_sha256": checkpoint.digests,
+            "files_sha256": checkpoint.digests,
         },
         **({"flops": "6 x n_params x tokens"} if tokens else {}),
     }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,30 +29,20 @@ class ModelFiles:
     """Its config.json."""
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each file of weights, by its name."""
+        """SHA-256 of config.json and of each file of weights, by its name."""
         found = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        for name in sorted({"config.json", *_weights(self.folder, f"{PREFIX}{self.name}")}):
+            with (self.folder / name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
 
     def code(self, classes: Iterable[str]) -> tuple[str, str] | None:
         """(class of transformers, file) of its own modelling code, for the first of some classes
-        that has any; None where none has.
-
-        Raises:
-            InputError: the code is in another repository.
-        """
+        that has any; None where none has."""
         table = self.config.get("auto_map")
         references = {} if not isinstance(table, dict) else table
         for name in classes:
             if isinstance(reference := references.get(name), str):
-                if "--" in reference:
-                    raise InputError(
-                        f"{PREFIX}{self.name}: its modelling code is in another repository, "
-                        f"{reference.partition('--')[0]}, and is not fetched from there. Copy "
-                        "the file beside the weights, and name it alone in auto_map of config.json."
-                    )
                 return name, f"{reference.rpartition('.')[0]}.py"
         return None
 
@@ -67,7 +58,10 @@ def find_model(name: str, *, with_code: bool) -> ModelFiles:
         InputError: there is no such model, or its weights are not in safetensors.
     """
     name = name.removeprefix(PREFIX)
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{PREFIX}{name}: {error}") from None
     revision = None
     if not folder.is_dir():
         folder = _of_hub(name, with_code=with_code)
@@ -82,7 +76,55 @@ def find_model(name: str, *, with_code: bool) -> ModelFiles:
         _refuse_kernels(config, f"{PREFIX}{name}")
     if not any((folder / file).is_file() for file in _WEIGHTS):
         raise InputError(_no_weights(folder, name))
+    _weights(folder, f"{PREFIX}{name}")
+    _refuse_detours(folder, config, f"{PREFIX}{name}")
     return ModelFiles(name, folder, revision, config)
+
+
+def _weights(folder: Path, where: str) -> list[str]:
+    """The names of the files of weights that transformers loads: one, or those of an index.
+
+    Raises:
+        InputError: the index cannot be read, or names another file than safetensors beside it.
+    """
+    single, index = _WEIGHTS
+    if (folder / single).is_file():
+        return [single]
+    try:
+        table = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(table.values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{where}: {index}: cannot be read ({error}).") from None
+    for name in names:
+        plain = isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
+        if not plain or not (folder / name).is_file():
+            raise InputError(
+                f"{where}: {index} names {name!r}: expected files in safetensors beside it."
+            )
+    return names
+
+
+def _refuse_detours(folder: Path, config: dict[str, Any], where: str) -> None:
+    """Refuse settings that lead to weights or code elsewhere than beside each other.
+
+    Raises:
+        InputError: it names the file and the key.
+    """
+    if "transformers_weights" in config:
+        raise InputError(
+            f"{where}: config.json has transformers_weights = {config['transformers_weights']!r}, "
+            f"other weights than {' or '.join(_WEIGHTS)}. Remove the key, or the other file."
+        )
+    tokenizer = folder / "tokenizer_config.json"
+    documents = {"config.json": config}
+    if tokenizer.is_file():
+        documents[tokenizer.name] = _read_document(tokenizer, where)
+    for name, document in documents.items():
+        if found := re.search(r"([^\"]*)--", json.dumps(document.get("auto_map"))):
+            raise InputError(
+                f"{where}: {name}: its auto_map names code in another repository, {found[1]}, and "
+                "that is not fetched. Copy the file beside the weights, and name it alone."
+            )
 
 
 def _of_hub(name: str, *, with_code: bool) -> Path:
@@ -110,13 +152,16 @@ def _of_hub(name: str, *, with_code: bool) -> Path:
 
 
 def _read_config(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "config.json"
+    return _read_document(folder / "config.json", f"{PREFIX}{name}")
+
+
+def _read_document(path: Path, where: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{PREFIX}{name}: {path}: cannot be read ({error}).") from None
+        raise InputError(f"{where}: {path}: cannot be read ({error}).") from None
     if not isinstance(document, dict):
-        raise InputError(f"{PREFIX}{name}: {path}: expected an object.")
+        raise InputError(f"{where}: {path}: expected an object.")
     return document
 
 

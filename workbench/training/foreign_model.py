@@ -152,6 +152,12 @@ def load_foreign(
             f"{where}: {name} needs weights that it does not have, and would measure random ones: "
             f"{', '.join(missing[:3])}. Is it a language model with its output layer?"
         )
+    if unused := sorted(report["unexpected_keys"]):
+        raise InputError(
+            f"{where}: {len(unused)} of its weights have no place in the model that its "
+            f"config.json describes: {', '.join(unused[:3])}. What is measured would be another "
+            "model than was trained."
+        )
     network.config.use_cache = False
     model = ForeignNetwork(network.eval().requires_grad_(False)).to(place)
     tokenizer, always_bos = _tokenizer(files, tokens, model, objective, mask_id)
