@@ -1,5 +1,5 @@
 # make demo: set up, train four small models on real text, print where diffusion overtakes AR.
-# make quick: the tests that train nothing and need no package of the system, in under 4 minutes.
+# make quick: the tests that train nothing and need no package of the system, in about 4 minutes.
 # make test: set up, check style and types, run all the tests but the long ones.
 # make test-long: the tests that take minutes each.
 # make lint: check style, types and the direction of imports.
