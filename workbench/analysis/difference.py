@@ -9,7 +9,7 @@ import numpy as np
 from workbench import stages
 from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
 from workbench.analysis.crossed_interval import interval
-from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.curves import Curve, Floats, chosen, load_curves
 from workbench.analysis.document_curves import (
     common_places,
     document_curves,
@@ -28,6 +28,7 @@ from workbench.analysis.pairing import (
 )
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.analysis.taken_at import taken_at
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
 
@@ -44,6 +45,7 @@ def differences(
     baseline: Side | None = None,
     challenger: Side | None = None,
     over: Over = "seeds+documents",
+    where: Conditions = (),
 ) -> list[dict[str, Any]]:
     """The challenger's mean over seeds minus the baseline's, one row a pair of configurations.
 
@@ -57,6 +59,7 @@ def differences(
         estimator: only values whose estimator's name contains this text, such as "questions=2000"
             for what `workbench eval` measured later.
         over: what the interval runs over.
+        where: compare only the runs that meet these conditions.
 
     Returns:
         Rows with "difference", its "ci95", and the words for what that runs over in
@@ -68,7 +71,7 @@ def differences(
         InputError: no such study, metric or estimator, or no two runs make a pair.
     """
     taken = taken_at(at)
-    loaded = load_curves(results, study, metric, estimator=estimator)
+    loaded = chosen(load_curves(results, study, metric, estimator=estimator), where)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     rows = []
     for number, pair in enumerate(pairs, 1):

@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import interval
-from workbench.analysis.curves import Curve, load_curves
+from workbench.analysis.curves import Curve, chosen, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.run_keys import (
@@ -19,12 +19,18 @@ from workbench.analysis.run_keys import (
     order_of,
 )
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
+from workbench.conditions import Conditions
 from workbench.messages import choose
 from workbench.metrics import higher_is_better
 
 
 def outcomes(
-    results: Path, study: str, metric: str, *, over: Over = "seeds+documents"
+    results: Path,
+    study: str,
+    metric: str,
+    *,
+    over: Over = "seeds+documents",
+    where: Conditions = (),
 ) -> list[dict[str, Any]]:
     """Each configuration's best and last value, one row a configuration, seeds averaged.
 
@@ -32,6 +38,9 @@ def outcomes(
     last value is that at the last place which all of those runs have reached. The best is chosen
     on one half of the held-out documents and measured on the other, both ways, where values of
     single documents are known; else it is the best of noisy points, and a little too good.
+
+    Args:
+        where: only the runs that meet these conditions.
 
     Returns:
         Rows with "group" (unique_tokens, n_params, and the other keys that differ),
@@ -46,7 +55,7 @@ def outcomes(
     higher = higher_is_better(metric)
     choose("--over", over, get_args(Over))
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
-    for curve in load_curves(results, study, metric).curves:
+    for curve in chosen(load_curves(results, study, metric), where).curves:
         keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     differing = [

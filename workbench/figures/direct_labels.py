@@ -201,7 +201,8 @@ def _y_scale(view: Spec, spec: Spec, data: Spec) -> _Scale | None:
         encoding = layer.get("encoding", {})
         scale = (encoding.get("y") or {}).get("scale") or {}
         log = log or scale.get("type") == "log"
-        given += scale.get("domain") or []
+        # The names of rows are no numbers: a panel of these has no lines to name.
+        given += [end for end in scale.get("domain") or [] if isinstance(end, int | float)]
         for channel in ("y", "y2"):
             field = (encoding.get(channel) or {}).get("field")
             values = [row.get(field) for row in _rows(layer, view, spec, data)] if field else []
