@@ -65,7 +65,7 @@ def crossover_figure(
     ]
     answers = [by_group[identity(pair.group)] for pair in pairs]
     names = _legend_names(pairs[0], sides, metric)
-    styles = side_styles(sides)
+    styles = _styles(sides)
     strict = rows[0].get("definition") == "best_so_far"
     limit = max(4, POINTS // (2 * len(pairs)))
     frames = [
@@ -121,7 +121,7 @@ def _common_domain(frames: list[pl.DataFrame], begin: Beginning) -> Floats | Non
     return None if max(ranges) > _SPREAD * min(ranges) else np.concatenate(values)
 
 
-def side_styles(sides: tuple[Side, Side]) -> list[Style]:
+def _styles(sides: tuple[Side, Side]) -> list[Style]:
     """The styles of the sides' objectives; a variant of the same objective gets another colour."""
     named = (criteria(side).get("training.objective", side_name(side)) for side in sides)
     baseline, challenger = (str(of[0] if isinstance(of, list) else of) for of in named)

@@ -13,11 +13,10 @@ import polars as pl
 
 from workbench.analysis.curves import Curve, chosen, load_curves, run_values
 from workbench.analysis.outcomes import outcomes
-from workbench.analysis.run_keys import distinguishing_keys
+from workbench.analysis.run_keys import SEEDS, distinguishing_keys
 from workbench.analysis.taken_at import taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
-from workbench.figures.any_table import spans_decades
 from workbench.figures.axes import even_ticks, linear_axis, log_axis, metric_title
 from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
@@ -28,7 +27,6 @@ from workbench.figures.theme import (
     Style,
     finished,
     group_text,
-    heading,
     key_text,
     measured,
     palette,
@@ -39,10 +37,12 @@ from workbench.figures.theme import (
 from workbench.messages import suggestion
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
+from workbench.recipe.plain_values import PLAIN
 
 _WIDTH, _HEIGHT = 430, 300
 _AXES = 8
 _LEVELS = 9  # values of a key that get a text each
+_FAR = 8.0
 _MANY = 40  # lines, beyond which they are faint
 
 
@@ -111,7 +111,7 @@ def key_figure(
     frame = pl.DataFrame(
         [row | {"key": _plain(row["key"], own, key)} for row in rows],
         infer_schema_length=None,
-        schema_overrides={name: pl.Float64 for name in ("low", "high")},
+        schema_overrides=dict.fromkeys(("low", "high"), pl.Float64),
     )
     title = f"{study}: {at} {metric} against {_key_name(key)}"
     lacking = len(found) - len(own)
@@ -121,16 +121,12 @@ def key_figure(
         width=_WIDTH, height=_HEIGHT, title=alt.TitleParams(title, subtitle=notes)
     )
     behind = [
-        (one, curves)
-        for one in own
-        for curves in [one.curves, *([curve] for curve in one.curves)]
+        (one, curves) for one in own for curves in [one.curves, *([curve] for curve in one.curves)]
     ]
     return Figure(finished(chart), _exact(frame, behind), title)
 
 
-def _outcomes(
-    results: Path, study: str, metric: str, at: str, where: Conditions
-) -> list[Outcome]:
+def _outcomes(results: Path, study: str, metric: str, at: str, where: Conditions) -> list[Outcome]:
     """The configurations of a study with their values, as `analysis.outcomes` has them."""
     taken = taken_at(at)
     loaded = chosen(load_curves(results, study, metric), where)
@@ -147,11 +143,16 @@ def _outcomes(
         ]  # fmt: skip
         found.append(
             Outcome(
-                run_values(curves[0]), row["group"], curves, values,
+                PLAIN | _known(run_values(curves[0])), row["group"], curves, values,
                 row[taken]["mean"], row[taken]["ci95"],
             )
         )  # fmt: skip
     return found
+
+
+def _known(keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys that have a value: where one has none, it has the value that this stands for."""
+    return {key: value for key, value in keys.items() if value is not None or key not in PLAIN}
 
 
 def _no_key(key: str, found: list[Outcome]) -> str:
@@ -159,7 +160,7 @@ def _no_key(key: str, found: list[Outcome]) -> str:
     hint = suggestion(key, known)
     if hint:
         return f"no run has the key {key}{hint}"
-    differing = distinguishing_keys([one.curves[0].keys for one in found])
+    differing = _differing(found)
     return f"no run has the key {key}. Keys in which the runs differ: {', '.join(differing)}."
 
 
@@ -212,16 +213,16 @@ def _scatter(frame: pl.DataFrame, key: str, metric: str, at: str, series: _Serie
     keys = frame["key"]
     if not keys.dtype.is_numeric():
         x = alt.X("key:N", title=_key_name(key), sort=None, axis=alt.Axis(labelAngle=0))
-    elif spans_decades(keys):
+    elif _far_apart(keys):
         x = log_axis("key:Q", _key_name(key), keys.to_numpy().astype(float), at_values=True)
     else:
         x = linear_axis("key:Q", _key_name(key), keys.to_numpy().astype(float), channel=alt.X)
-    drawn = np.concatenate([frame[name].drop_nulls().to_numpy() for name in ("value", "low", "high")])
-    y = linear_axis("value:Q", f"{at} {metric_title(metric)}", drawn)
+    ends = [frame[name].drop_nulls().to_numpy() for name in ("value", "low", "high")]
+    y = linear_axis("value:Q", f"{at} {metric_title(metric)}", np.concatenate(ends))
     colour, _, shape = series_channels(list(series.styles), list(series.styles.values()))
     legend = alt.Legend(orient="bottom", columns=1, symbolType="circle", offset=8)
-    colour.legend = shape.legend = legend if len(series.styles) < 2 else alt.Legend(
-        orient="bottom", columns=1, offset=8
+    colour.legend = shape.legend = (
+        legend if len(series.styles) < 2 else alt.Legend(orient="bottom", columns=1, offset=8)
     )
     tips = [
         alt.Tooltip(f"{name}:{kind}", title=title)
@@ -243,6 +244,12 @@ def _scatter(frame: pl.DataFrame, key: str, metric: str, at: str, series: _Serie
         layers.append(rules.encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour))
     marks = alt.Chart(means).mark_point(filled=True, size=70, opacity=0.9)
     return [*layers, marks.encode(x, y, colour, shape, tooltip=tips)]
+
+
+def _far_apart(keys: pl.Series) -> bool:
+    """Whether a logarithmic axis suits: all above zero, the greatest several times the least."""
+    low, high = float(keys.min()), float(keys.max())  # type: ignore[arg-type]
+    return low > 0 and high / low >= _FAR
 
 
 def _exact(frame: pl.DataFrame, behind: Sequence[tuple[Outcome, list[Curve]]]) -> pl.DataFrame:
@@ -290,15 +297,11 @@ def parallel_figure(
     if len(found) * (len(names) + 1) > POINTS:
         raise InputError(f"{len(found):,} configurations are more lines than can be drawn.")
     axes = [_Levels.of(key, found) for key in names]
-    value = _Value.of(found, f"{at} {metric_title(metric)}")
+    value = _Value.of(found, f"{at} {metric}")
     frame = pl.DataFrame(
-        [
-            row
-            for number, one in enumerate(found)
-            for row in _line(number, one, axes, value)
-        ],
+        [row for number, one in enumerate(found) for row in _line(number, one, axes, value)],
         infer_schema_length=None,
-        schema_overrides={name: pl.Float64 for name in ("low", "high")},
+        schema_overrides=dict.fromkeys(("low", "high"), pl.Float64),
     )
     title = f"{study}: {at} {metric} over {len(names)} keys"
     notes = ["a line: the mean of a configuration; bars: its 95 % interval, where known"]
@@ -311,7 +314,8 @@ def parallel_figure(
 
 
 def _differing(found: list[Outcome]) -> list[str]:
-    keys = distinguishing_keys([one.curves[0].keys for one in found])[: _AXES - 1]
+    every = distinguishing_keys([one.curves[0].keys for one in found])
+    keys = [key for key in every if key not in SEEDS][: _AXES - 1]
     several = len({one.objective for one in found}) > 1
     return [OBJECTIVE, *keys] if several else keys
 
@@ -323,6 +327,10 @@ class _Levels:
     key: str
     levels: list[str]
     """As JSON."""
+
+    @property
+    def title(self) -> str:
+        return KEY_NAMES.get(self.key, self.key.rpartition(".")[2])
 
     @classmethod
     def of(cls, key: str, found: list[Outcome]) -> "_Levels":
@@ -345,8 +353,10 @@ class _Levels:
         if self.key == OBJECTIVE and value is not None:
             return display_name(value)
         text = key_text(self.key, value)
-        return text.removesuffix(f" {KEY_NAMES[self.key]}") if self.key in KEY_NAMES else (
-            text.removeprefix(f"{self.key.rpartition('.')[2]} ")
+        return (
+            text.removesuffix(f" {KEY_NAMES[self.key]}")
+            if self.key in KEY_NAMES
+            else (text.removeprefix(f"{self.key.rpartition('.')[2]} "))
         )
 
 
@@ -375,7 +385,7 @@ def _line(number: int, one: Outcome, axes: list[_Levels], value: _Value) -> list
     shared = {"line": number, "mean": one.mean, "of": group_text(one.group)}
     rows = [
         shared
-        | {"axis": _key_name(axis.key), "place": axis.place(one.keys.get(axis.key)),
+        | {"axis": axis.title, "place": axis.place(one.keys.get(axis.key)),
            "low": None, "high": None}
         for axis in axes
     ]  # fmt: skip
@@ -384,19 +394,20 @@ def _line(number: int, one: Outcome, axes: list[_Levels], value: _Value) -> list
                              "high": high}]  # fmt: skip
 
 
-def _parallel(
-    frame: pl.DataFrame, axes: list[_Levels], value: _Value, count: int
-) -> list[Any]:
-    order = [*(_key_name(axis.key) for axis in axes), value.title]
+def _parallel(frame: pl.DataFrame, axes: list[_Levels], value: _Value, count: int) -> list[Any]:
+    order = [*(axis.title for axis in axes), value.title]
     x = alt.X(
         "axis:N", title=None, sort=order, scale=alt.Scale(type="point", padding=0.35),
-        axis=alt.Axis(labelAngle=0, grid=True, domain=False, ticks=False, labelLimit=130),
+        axis=alt.Axis(
+            labelAngle=0, grid=True, domain=False, ticks=False,
+            labelExpr="split(replace(datum.label, /_/g, ' '), ' ')",
+        ),
     )  # fmt: skip
     y = alt.Y("place:Q", title=None, axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))
     colour = alt.Color(
         "mean:Q", title=value.title, scale=alt.Scale(range=ramp(5)),
         legend=alt.Legend(
-            orient="bottom", gradientLength=200, gradientThickness=10, offset=8
+            orient="bottom", gradientLength=200, gradientThickness=10, gradientOpacity=1, offset=8
         ),
     )  # fmt: skip
     tips = [alt.Tooltip("mean:Q", title=value.title), alt.Tooltip("of:N", title="configuration")]
@@ -409,7 +420,9 @@ def _parallel(
     )
     if ranged.height:
         rules = alt.Chart(ranged).mark_rule(strokeWidth=2, opacity=0.8)
-        layers.append(rules.encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour))
+        layers.append(
+            rules.encode(x, alt.Y("low:Q", axis=None, title=None), alt.Y2("high:Q"), colour)
+        )
     texts = pl.DataFrame(
         [
             {"axis": name, "place": place, "text": text}
@@ -417,6 +430,8 @@ def _parallel(
             for place, text in axis.texts()  # type: ignore[attr-defined]
         ]
     )
-    words = alt.Chart(texts)
-    marks = words.mark_text(fontSize=11, color=INK, align="left", dx=5, dy=-6, tooltip=None)
-    return [*layers, marks.encode(x, y, alt.Text("text:N"))]
+    words = alt.Chart(texts).encode(x, y, alt.Text("text:N"))
+    own: dict[str, Any] = {"fontSize": 11, "align": "left", "dx": 5, "dy": -6, "tooltip": None}
+    # The page's colour around the letters, for they stand on lines.
+    halo = words.mark_text(**own, color="white", stroke="white", strokeWidth=3)
+    return [*layers, halo, words.mark_text(**own, color=INK)]

@@ -1,7 +1,7 @@
 """A map over size and unique tokens: where crossovers lie, how far apart the sides are, who leads.
 
-A cell is one comparison that was measured. Nothing is drawn between cells, a cell without runs stays
-empty, and two values never share a cell.
+A cell is one comparison that was measured. Nothing is drawn between cells, a cell without runs
+stays empty, and two values never share a cell.
 """
 
 import json
@@ -13,7 +13,8 @@ import polars as pl
 from workbench.analysis.run_keys import following_keys
 from workbench.errors import InputError
 from workbench.figures.axes import log_ticks
-from workbench.figures.crossovers import side_styles, side_text
+from workbench.figures.crossovers import _styles as side_styles
+from workbench.figures.crossovers import side_text
 from workbench.figures.exact_columns import with_rows
 from workbench.figures.figure import Figure
 from workbench.figures.points import by_number
@@ -24,7 +25,6 @@ from workbench.figures.theme import (
     finished,
     heading,
     key_text,
-    place_text,
     ramp,
     short,
 )
@@ -36,8 +36,8 @@ EPOCHS = "epochs"
 _CELLS = ("unique_tokens", "n_params")
 _WIDTH, _HEIGHT = 290, 230
 _PANELS = 40
-_WORDED = 8  # columns: the text of more would not fit its cells
 _TINT = 0.45
+_TO = "\N{EN DASH}"
 
 
 def map_figure(
@@ -65,7 +65,7 @@ def map_figure(
     frame = pl.DataFrame(
         [_cell(row, show, facet) for row in rows],
         infer_schema_length=None,
-        schema_overrides={name: pl.Float64 for name in ("value", "low", "high")},
+        schema_overrides=dict.fromkeys(("value", "low", "high"), pl.Float64),
     )
     _refuse_averages(frame, rows, facet)
     values = sorted(set(frame["facet"].to_list()), key=by_number)
@@ -75,9 +75,7 @@ def map_figure(
             "Choose some of the runs, or another facet."
         )
     look = _Look(frame, rows[0], show)
-    panels = [
-        look.panel(frame.filter(facet=value), _facet_title(facet, value)) for value in values
-    ]
+    panels = [look.panel(frame.filter(facet=value), _facet_title(facet, value)) for value in values]
     chart = alt.concat(*panels, columns=3).properties(title=heading(*_words(rows[0], show)))
     title = f"{rows[0]['study']}: {show} by {rows[0]['metric']} over size and unique tokens"
     return Figure(finished(chart), with_rows(frame.drop("facet"), rows), title)
@@ -184,7 +182,7 @@ def _crossover_cell(row: dict[str, Any]) -> dict[str, Any]:
     place = row["crossover"] if status == "crossed" else None
     bound = row.get("upper_bound" if status == "ahead_throughout" else "lower_bound")
     sign = "<" if status == "ahead_throughout" else ">"
-    words = "" if low is None and high is None else f"{_end(low)} to {_end(high)}"
+    words = "" if low is None and high is None else f"{_end(low)}{_TO}{_end(high)}"
     return {
         "status": status,
         "value": place if place is not None else bound,
@@ -207,7 +205,8 @@ def _difference_cell(row: dict[str, Any], show: Show) -> dict[str, Any]:
     difference, ahead = row["difference"], row["ahead"]
     low, high = row["ci95"] or (None, None)
     number = f"by {abs(difference):.2g}" if show == "winner" else f"{difference:+.2g}"
-    known = "no interval" if low is None else f"{low:+.2g} to {high:+.2g}"
+    joint = " to " if low is not None and low < 0 else _TO
+    known = "no interval" if low is None else f"{low:.2g}{joint}{high:.2g}"
     return {
         "status": "undecided" if ahead is None else f"{ahead} ahead",
         "value": difference,
@@ -251,7 +250,6 @@ class _Look:
             key: [_label(value) for value in sorted(set(frame[key].to_list()), key=_by_size)]
             for key in _CELLS
         }
-        self.worded = len(labels["unique_tokens"]) <= _WORDED
         self.x = alt.X(
             "unique:O", title="unique tokens", scale=_bands(labels["unique_tokens"]),
             axis=alt.Axis(labelAngle=0, grid=False),
@@ -315,11 +313,10 @@ class _Look:
         if filled.height:
             marks = alt.Chart(filled).mark_rect(fillOpacity=_TINT, strokeOpacity=0)
             layers.append(marks.encode(self.x, self.y, self.colour, tooltip=tips))
-        if self.worded:
-            words = alt.Chart(shown)
-            for field, size, dy, ink in (("text", 11, -6, INK), ("below", 9, 8, "#555555")):
-                mark = words.mark_text(fontSize=size, dy=dy, color=ink, tooltip=None)
-                layers.append(mark.encode(self.x, self.y, alt.Text(f"{field}:N")))
+        words = alt.Chart(shown)
+        for field, size, dy, ink in (("text", 11, -6, INK), ("below", 9, 8, "#555555")):
+            mark = words.mark_text(fontSize=size, dy=dy, color=ink, tooltip=None)
+            layers.append(mark.encode(self.x, self.y, alt.Text(f"{field}:N")))
         panel = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
         return panel.properties(title=title) if title else panel
 

@@ -7,22 +7,30 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
+from workbench.figures.text_size import text_width
+
 Spec = dict[str, Any]
 _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
 _LEAST, _MOST = 240, 840
 _TALL = 460
+_SHARE = 0.98
+"""Of a cell's width, that its words may take."""
 
 
 def fitted(spec: Spec, width: int) -> Spec:
     """A Vega-Lite chart arranged for a page so many pixels wide. Its data are the same object."""
+    return with_room_for_words(_arranged(spec, width))
+
+
+def _arranged(spec: Spec, width: int) -> Spec:
     spec = copy(spec)
     if "concat" in spec:
         return _grid(spec, width)
     if "hconcat" in spec:
         return _row(spec, width)
     if "vconcat" in spec:
-        return {**spec, "vconcat": [fitted(view, width) for view in spec["vconcat"]]}
+        return {**spec, "vconcat": [_arranged(view, width) for view in spec["vconcat"]]}
     if isinstance(spec.get("width"), int):
         return _single(spec, width)
     return spec
@@ -89,3 +97,39 @@ def _row(spec: Spec, width: int) -> Spec:
     room = width - _MARGIN * len(views)
     scale = min(room / sum(widths), 2.0)
     return {**spec, "hconcat": [_sized(v, round(v["width"] * scale)) for v in views]}
+
+
+def with_room_for_words(spec: Spec) -> Spec:
+    """A chart whose panels are sized, without those words in cells that would run into the next
+    cell. Words of one kind are in all panels or in none."""
+    data = spec.get("datasets", {})
+    views = [view for view in panels_of(spec) if "layer" in view]
+    wide = {
+        _field(layer)
+        for view in views
+        for layer in view["layer"]
+        if _is_words(layer) and not _fits(layer, view, data)
+    }
+    for view in views if wide else []:
+        view["layer"] = [
+            layer for layer in view["layer"] if not (_is_words(layer) and _field(layer) in wide)
+        ]
+    return spec
+
+
+def _is_words(layer: Spec) -> bool:
+    """Whether a layer writes into cells: columns that have names, not numbers."""
+    mark, x = layer.get("mark"), layer.get("encoding", {}).get("x") or {}
+    return isinstance(mark, dict) and mark.get("type") == "text" and x.get("type") == "ordinal"
+
+
+def _field(layer: Spec) -> str:
+    return str(layer["encoding"]["text"]["field"])
+
+
+def _fits(layer: Spec, view: Spec, data: dict[str, Any]) -> bool:
+    columns = layer["encoding"]["x"]["scale"]["domain"]
+    rows = data.get(str((layer.get("data") or view.get("data") or {}).get("name")), [])
+    size = float(layer["mark"]["fontSize"])
+    widest = max((text_width(str(row[_field(layer)]), size) for row in rows), default=0.0)
+    return widest <= _SHARE * float(view["width"]) / len(columns)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from workbench.errors import InputError
 from workbench.figures.direct_labels import with_direct_labels
-from workbench.figures.panel_width import has_names, panels_of
+from workbench.figures.panel_width import has_names, panels_of, with_room_for_words
 from workbench.figures.paper_panels import (
     fit_texts,
     fitted_title,
@@ -241,6 +241,7 @@ def _laid_out(base: Spec, columns: int, side: float, paper: Paper) -> Spec:
         spec |= views[0]
     if paper.labels == "direct":
         with_direct_labels(spec)
+    with_room_for_words(spec)
     for view in panels_of(spec):
         fit_texts(view, joined="concat" in spec)
     for start in range(0, len(views), columns):

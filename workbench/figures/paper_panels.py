@@ -109,8 +109,8 @@ def fit_texts(view: Spec, *, joined: bool) -> None:
         for channel in ("color", "strokeDash", "shape"):
             coded: Spec = layer.get("encoding", {}).get(channel) or {}
             if isinstance(coded.get("legend"), dict):
-                short = {"labelExpr": "split(datum.label, ' (')[0]", "orient": "bottom"}
-                coded["legend"] |= short
+                coded["legend"].setdefault("labelExpr", "split(datum.label, ' (')[0]")
+                coded["legend"]["orient"] = "bottom"
 
 
 def _thin_ticks(encoding: Spec, width: float) -> None:
