@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from workbench.analysis.crossover import crossovers
+from workbench.analysis.stored_forecasts import stored_forecasts
 from workbench.errors import InputError
 from workbench.runs.folder import RunFolder
 from workbench.runs.forecasts import Forecast, read_forecasts
@@ -35,7 +36,7 @@ def score_forecasts(results: Path, study: str | None = None) -> Scores:
     Raises:
         InputError: there is no forecast.
     """
-    forecasts = read_forecasts(results, study)
+    forecasts = read_forecasts(results, study) or stored_forecasts(results, study)
     if not forecasts:
         of_study = f" of study {study}" if study else ""
         raise InputError(

@@ -12,6 +12,7 @@ from workbench import figures
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.overfitting import overfitting_onset
+from workbench.api.comparing import COMPARING
 from workbench.api.figure import Figure
 from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
 from workbench.errors import InputError
@@ -202,6 +203,7 @@ _OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
     "put_together": _put_together,
     "backtest": _backtest,
     "training_flops": _training_flops,
+    **COMPARING,
 }
 _OF_FITS: dict[str, Callable[..., figures.Figure]] = {
     "predicted": lambda fits: figures.predicted_figure(list(fits)),

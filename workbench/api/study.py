@@ -263,7 +263,8 @@ class Study:
         Args:
             kind: a name of `workbench.figures.FIGURES` that is drawn of a study: curves, crossover,
                 crossover_trend, onset, effective_data, loss_against_accuracy, nll_gap,
-                paper_arrangement, put_together, backtest, training_flops.
+                paper_arrangement, put_together, backtest, training_flops, map, key, parallel,
+                studies, law_compute, forecasts.
             options: of that figure, such as `metric=` and `axis=`; and of print: `width`
                 ("column", "page" or inches), `font_size` (points), `font`, `title` (whether it has
                 one) and `labels` ("direct" or "legend").

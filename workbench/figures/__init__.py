@@ -13,6 +13,9 @@ from workbench.figures.contours import contour_figure
 from workbench.figures.crossovers import crossover_figure
 from workbench.figures.figure import Figure, for_paper, save
 from workbench.figures.fit_folder import save_fits
+from workbench.figures.forecasts import forecasts_figure
+from workbench.figures.key_values import key_figure, parallel_figure
+from workbench.figures.law_against_compute import law_compute_figure
 from workbench.figures.law_fits import (
     isoflop_figure,
     predicted_figure,
@@ -20,8 +23,10 @@ from workbench.figures.law_fits import (
     residuals_figure,
 )
 from workbench.figures.learning_curves import curves_figure
+from workbench.figures.maps import map_figure
 from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.figures.paper import Paper
+from workbench.figures.several_studies import studies_figure
 from workbench.figures.trends import crossover_trend_figure, effective_data_figure
 
 
@@ -36,6 +41,10 @@ FIGURES: dict[str, Entry] = {
     "curves": Entry(curves_figure, "any metrics along any axis, smoothed or not, seeds as bands"),
     "crossover": Entry(crossover_figure, "where one objective overtakes the other"),
     "crossover_trend": Entry(crossover_trend_figure, "how crossovers move along a key"),
+    "map": Entry(map_figure, "crossovers, differences or winners over size and unique tokens"),
+    "studies": Entry(studies_figure, "curves of several studies, like compared with like"),
+    "key": Entry(key_figure, "any key against the best or the last value, runs and means"),
+    "parallel": Entry(parallel_figure, "several keys and the value, a line a configuration"),
     "onset": Entry(onset_figure, "the epoch at which each configuration starts to overfit"),
     "effective_data": Entry(effective_data_figure, "what the challenger's unique tokens are worth"),
     "loss_against_accuracy": Entry(loss_against_accuracy_figure, "both along training"),
@@ -44,6 +53,8 @@ FIGURES: dict[str, Entry] = {
     "put_together": Entry(put_together_figure, "all groups in a panel an objective"),
     "predicted": Entry(predicted_figure, "losses that a law predicts against those seen"),
     "residuals": Entry(residuals_figure, "where a law errs"),
+    "law_compute": Entry(law_compute_figure, "a law against compute, and the runs held out"),
+    "forecasts": Entry(forecasts_figure, "forecasts beside what came true"),
     "backtest": Entry(backtest_figure, "what laws predicted of runs they were not fitted to"),
     "contours": Entry(contour_figure, "predicted loss over parameters and tokens"),
     "profiles": Entry(profile_figure, "what the data leave open of each parameter"),
@@ -63,17 +74,23 @@ __all__ = [
     "curves_figure",
     "effective_data_figure",
     "for_paper",
+    "forecasts_figure",
     "generation_flops_figure",
     "isoflop_figure",
+    "key_figure",
+    "law_compute_figure",
     "loss_against_accuracy_figure",
+    "map_figure",
     "nll_gap_figure",
     "onset_figure",
     "paper_arrangement_figure",
+    "parallel_figure",
     "predicted_figure",
     "profile_figure",
     "put_together_figure",
     "residuals_figure",
     "save",
     "save_fits",
+    "studies_figure",
     "training_flops_figure",
 ]

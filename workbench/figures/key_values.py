@@ -330,7 +330,7 @@ class _Levels:
 
     @property
     def title(self) -> str:
-        return KEY_NAMES.get(self.key, self.key.rpartition(".")[2])
+        return KEY_NAMES.get(self.key, self.key.rpartition(".")[2].replace("_", " "))
 
     @classmethod
     def of(cls, key: str, found: list[Outcome]) -> "_Levels":
@@ -400,7 +400,7 @@ def _parallel(frame: pl.DataFrame, axes: list[_Levels], value: _Value, count: in
         "axis:N", title=None, sort=order, scale=alt.Scale(type="point", padding=0.35),
         axis=alt.Axis(
             labelAngle=0, grid=True, domain=False, ticks=False,
-            labelExpr="split(replace(datum.label, /_/g, ' '), ' ')",
+            labelExpr="split(datum.label, ' ')",
         ),
     )  # fmt: skip
     y = alt.Y("place:Q", title=None, axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))

@@ -11,7 +11,7 @@ from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.figure import Figure
 from workbench.figures.law_fits import fit_name
-from workbench.figures.theme import FAINT, finished, heading, ramp, short
+from workbench.figures.theme import FAINT, finished, heading, key_text, ramp, short
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.held_out_fit import HeldOutFit, unique_of
 from workbench.laws.law import Floats
@@ -57,7 +57,7 @@ def law_compute_figure(fits: list[HeldOutFit], *, reach: float = _REACH) -> Figu
     held = any(one.held_out is not None for one in fits)
     notes = ["small points: runs fitted" + ("; open: held out, with their errors" if held else "")]
     notes += ["lines: the law, dashed outside the fitted range; bands: 95 % of single runs"]
-    notes += ["shaded: beyond the compute that was fitted"]
+    notes += [f"shaded: beyond the compute that was fitted; fitted: {fits[0].train}"]
     columns = 4 if len(panels) % 4 == 0 else 3
     title = f"{fits[0].fit.table.source if fits[0].fit.table else ''}: loss against compute"
     chart = alt.concat(*panels, columns=columns).properties(title=heading(title, notes))
@@ -100,8 +100,12 @@ def _labelled(frame: pl.DataFrame, one: HeldOutFit) -> pl.DataFrame:
     return frame.with_columns(
         law=pl.lit(one.fit.law),
         objective=pl.lit(one.fit.objective_name, pl.String),
-        size=pl.col("n_params").map_elements(short, return_dtype=pl.String),
+        size=pl.col("n_params").map_elements(_size, return_dtype=pl.String),
     )
+
+
+def _size(n_params: float) -> str:
+    return key_text("n_params", n_params)
 
 
 def _panel_values(points: pl.DataFrame) -> list[float | None]:
@@ -159,11 +163,11 @@ def _beyond(rows: list[dict[str, Any]], compute: Floats, ends: tuple[float, floa
 
 
 def _colour(sizes: list[float]) -> Any:
-    names = [short(size) for size in sizes]
+    names = [_size(size) for size in sizes]
     return alt.Color(
-        "size:N", title="parameters", sort=names,
+        "size:N", title=None, sort=names,
         scale=alt.Scale(domain=names, range=ramp(len(names))),
-        legend=alt.Legend(orient="bottom", symbolOpacity=1),
+        legend=alt.Legend(orient="bottom", columns=4, symbolOpacity=1),
     )  # fmt: skip
 
 
@@ -225,7 +229,5 @@ def _head(held: pl.DataFrame, one: HeldOutFit, unique: float | None) -> alt.Titl
     below = [] if unique is None else [f"{short(unique)} unique tokens"]
     if held.height:
         error = float(np.sqrt((held["error_log"] ** 2).mean()))  # type: ignore[arg-type]
-        below.append(f"fitted to {one.train}; error of {held.height} others {100 * error:.2g} %")
-    elif one.held_out is not None:
-        below.append(f"fitted to {one.train}; no other run here")
-    return alt.TitleParams(fit_name(one.fit), subtitle=below)
+        below.append(f"error of the {held.height} held out: {100 * error:.2g} %")
+    return alt.TitleParams(fit_name(one.fit), subtitle="; ".join(below))

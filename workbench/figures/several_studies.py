@@ -61,7 +61,7 @@ def studies_figure(
         for one in loaded
         for curve in one.curves
     ]
-    together = " and ".join(names)
+    together = ", ".join(names)
     every = StudyCurves(together, metric, {}, curves)
     figure = curves_figure(
         results, together, [metric], axis, facet=facet, dash=dash, colour=colour, band=band,
@@ -105,6 +105,11 @@ def _kind(curve: Curve) -> str:
     return (curve.estimator or _UNKNOWN).partition("/")[0]
 
 
+def _tokens(curve: Curve) -> str:
+    """The first digits of the hash of a run's prepared tokens."""
+    return _text(curve.columns.get("data_fingerprint"))[: len(_UNKNOWN)]
+
+
 def _text(value: Any) -> str:
     return _UNKNOWN if value is None else str(value)
 
@@ -128,20 +133,23 @@ def _listed(found: dict[str, list[str]]) -> str:
 def _differences(loaded: list[StudyCurves]) -> list[str]:
     """What is drawn together though it differs, a line each."""
     curves = [(one.study, curve) for one in loaded for curve in one.curves]
-    lines = []
+    lines: list[str] = []
     for title, of in (
-        ("text", lambda curve: _text(curve.keys.get("data.corpus"))),
-        ("tokens", lambda curve: _text(curve.columns.get("data_fingerprint"))[:8]),
-        ("tokenizer", lambda curve: _text(curve.keys.get("data.tokenizer"))),
-        ("protocol", lambda curve: _text(curve.protocol)),
-        ("estimators", lambda curve: curve.estimator or _UNKNOWN),
+        ("the text differs", lambda curve: _text(curve.keys.get("data.corpus"))),
+        (
+            "the prepared tokens differ",
+            lambda curve: _text(curve.columns.get("data_fingerprint"))[:8],
+        ),
+        ("the tokenizer differs", lambda curve: _text(curve.keys.get("data.tokenizer"))),
+        ("the protocol differs", lambda curve: _text(curve.protocol)),
+        ("estimators differ", lambda curve: _text(curve.estimator)),
     ):
         found = _by_value(curves, of)
         every = {study for studies in found.values() for study in studies}
         # Objectives of one study may differ in it; studies must not, without being named.
         if any(set(studies) != every for studies in found.values()):
-            same_text = title == "tokens" and any(line.startswith("text") for line in lines)
-            lines += [] if same_text else [f"{title} differ: {_listed(found)}"]
+            # Another text has other tokens: once is enough.
+            lines += [] if "tokens" in title and lines else [f"{title}: {_listed(found)}"]
     shared = sum(count > 1 for count in _counts(curves).values())
     lines += [f"runs of more than one of the studies: {shared}, drawn in each"] if shared else []
     return lines

@@ -7,7 +7,7 @@ from typing import Any
 from workbench.analysis.forecast_scores import calibration, calibration_text, score_forecasts
 from workbench.analysis.table_rows import interval_text
 from workbench.errors import InputError
-from workbench.figures import backtest_figure
+from workbench.figures import backtest_figure, forecasts_figure
 from workbench.laws.backtest import score_row
 from workbench.laws.fitting.ratios import ratios_line
 from workbench.report.sections import Section
@@ -134,4 +134,5 @@ FROM forecasts WHERE study = {literal(study)} ORDER BY kind DESC, made, run_id, 
         }
         for row in scores.rows
     )
-    return Section("Forecasts", text=tuple(notes), rows=rows, sql=(sql,))
+    figure = forecasts_figure(scores.rows, scores.left_out) if scores.rows else None
+    return Section("Forecasts", text=tuple(notes), rows=rows, figure=figure, sql=(sql,))
