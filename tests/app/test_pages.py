@@ -16,7 +16,10 @@ from workbench.store.parquet.export import export_parquet
 from workbench.store.shipped import shipped_studies
 from workbench.viewing.launch import main_script
 
-CHARTS = {"overview": 1, "curves": 1, "crossover": 3, "overfitting": 3, "compute": 2, "runs": 1}
+CHARTS = {
+    "overview": 1, "curves": 1, "crossover": 3, "map": 1, "overfitting": 3, "keys": 2, "compare": 1,
+    "compute": 2, "runs": 1,
+}  # fmt: skip
 
 
 def charts(page: AppTest) -> list[dict]:

@@ -18,6 +18,7 @@ from workbench.importing.importer import import_runs
 from workbench.laws.backtest import backtest, scores, splits
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.options import FitOptions
+from workbench.laws.held_out_fit import HeldOutFit
 from workbench.planning.flops import named_shape
 from workbench.runs.records import RecordWriter
 from workbench.store import ingest
@@ -25,6 +26,12 @@ from workbench.store import ingest
 STEPS = range(1, 400, 20)
 AR = {s: 2.0 + abs(s - 100) / 100 for s in STEPS}
 DIFFUSION = {s: 5.0 - s / 120 for s in STEPS}
+FORECAST = {
+    "kind": "run", "study": "made", "forecast": "f" * 12, "run_id": "a64000", "objective": "ar",
+    "n_params": 181_440, "unique_tokens": 6_400, "total_tokens": 819_200, "metric": "val_loss",
+    "expected": 4.0, "low": 3.5, "high": 4.5, "measured": 4.2, "error_log": -0.05, "inside": True,
+    "quantile": None, "source": "a law fitted to ar",
+}  # fmt: skip
 NEVER = {s: 6.0 - s / 900 for s in STEPS}
 MDLM = "training.objective='mdlm'"
 
@@ -92,6 +99,12 @@ def every(study: Path) -> dict[str, Figure]:
         "training_flops": figures.training_flops_figure(flops_to_best(study, "made", "val_loss")),
         "generation_flops": figures.generation_flops_figure(named_shape("1B", 50_258)),
         "backtest": figures.backtest_figure(scores(tested)),
+        "map": figures.map_figure(rows),
+        "key": figures.key_figure(study, "made", "val_loss", "data.unique_tokens"),
+        "parallel": figures.parallel_figure(study, "made", "val_loss"),
+        "studies": figures.studies_figure(study, ["made", "reference"], "val_loss"),
+        "law_compute": figures.law_compute_figure([HeldOutFit(fit)]),
+        "forecasts": figures.forecasts_figure([FORECAST], {"after the fact": 1}),
         "predicted": figures.predicted_figure([fit]),
         "residuals": figures.residuals_figure([fit]),
         "contours": figures.contour_figure(fit),

@@ -12,7 +12,8 @@ from workbench.errors import InputError
 from workbench.figures.axes import log_axis
 from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
-from workbench.figures.theme import FAINT, INK, finished, heading, short
+from workbench.figures.text_size import level_lines, wrapped_to
+from workbench.figures.theme import FAINT, SIZES, finished, heading, short
 from workbench.recipe.objectives import display_name
 
 _SIDE = 300
@@ -42,11 +43,12 @@ def forecasts_figure(rows: list[dict[str, Any]], left_out: Mapping[str, int]) ->
         why = "; ".join(not_scored) or "there is none"
         raise InputError(f"forecasts: none can be compared with what was measured ({why}).")
     panels, parts = [], []
-    for score in calibration(rows):
+    scores = calibration(rows)
+    for score, below in zip(scores, _heads(scores), strict=True):
         own = [row for row in rows if _belongs(row, score)]
         frame = pl.DataFrame([_point(row) for row in own], infer_schema_length=None,
                              schema_overrides=_FLOATS)  # fmt: skip
-        panels.append(_panel(frame, score))
+        panels.append(_panel(frame, score, below))
         parts.append(_exact(frame, own))
     study = rows[0]["study"] if len({row["study"] for row in rows}) == 1 else "all studies"
     title = f"{study}: forecasts and what came true"
@@ -89,7 +91,7 @@ def _exact(frame: pl.DataFrame, rows: list[dict[str, Any]]) -> pl.DataFrame:
     return with_keys(frame, keys, ids, [[] for _ in rows]).drop("seeds")
 
 
-def _panel(frame: pl.DataFrame, score: dict[str, Any]) -> Any:
+def _panel(frame: pl.DataFrame, score: dict[str, Any], below: list[str]) -> Any:
     names = ("measured", "expected", "low", "high")
     every = np.concatenate([frame[name].drop_nulls().to_numpy() for name in names])
     positive = every[every > 0]
@@ -148,10 +150,22 @@ def _panel(frame: pl.DataFrame, score: dict[str, Any]) -> Any:
                 tooltip=tips))  # fmt: skip
     return alt.layer(*layers).properties(
         width=_SIDE, height=_SIDE,
-        title=alt.TitleParams(
-            f"{_KINDS[score['kind']]}, from {score['source']}", subtitle=_verdict(score), color=INK
-        ),
+        title=alt.TitleParams(_KINDS[score["kind"]], subtitle=below),
     )  # fmt: skip
+
+
+def _heads(scores: list[dict[str, Any]]) -> list[list[str]]:
+    """Below each panel's title its source and how its forecasts came out, in as many lines each."""
+    return level_lines(
+        [
+            [
+                line
+                for text in (f"from {score['source']}", _verdict(score))
+                for line in wrapped_to(text, _SIDE, SIZES.label)
+            ]
+            for score in scores
+        ]
+    )
 
 
 def _verdict(score: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.conditions import Conditions, parse_conditions
 from workbench.errors import InputError
-from workbench.laws.backtest import ALONG, split_by, splits
+from workbench.laws.backtest import ALONG, Split, split_by, splits
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.options import FitOptions
@@ -82,18 +82,31 @@ def fit_held_out(
     options = FitOptions(starts=starts, resamples=resamples, seed=seed, diagnostics=False)
     conditions = parse_conditions(train, "--train")
     if not conditions and along == NOTHING:
-        return [HeldOutFit(fit) for fit in fit_law(chosen, table, options)]
+        return hold_out(chosen, table, None, options)
     split = split_by(table, conditions) if conditions else splits(table, (along,))[0]
+    return hold_out(chosen, table, split, options)
+
+
+def hold_out(
+    law: Law, table: LossTable, split: Split | None, options: FitOptions
+) -> list[HeldOutFit]:
+    """A law fitted to the rows of a split, or to all without one, an element for each objective.
+
+    Raises:
+        InputError: no row of an objective is fitted, or too few for the law.
+    """
+    if split is None:
+        return [HeldOutFit(fit) for fit in fit_law(law, table, options)]
     found = []
     for objective in table.objectives:
         own = np.full(len(table), True) if table.objective is None else table.objective == objective
         fitted, held_out = table.take(own & split.fitted), table.take(own & ~split.fitted)
         if not len(fitted):
             raise InputError(
-                f"{table.source}: no run of {objective} is fitted where {split.train}. Give other "
-                "conditions as --train."
+                f"{table.source}: no run{f' of {objective}' if objective else ''} is fitted where "
+                f"{split.train}. Give other conditions as --train."
             )
-        (fit,) = fit_law(chosen, replace(fitted, objective=None), options)
+        (fit,) = fit_law(law, replace(fitted, objective=None), options)
         named = replace(fit, objective_name=objective)
         found.append(HeldOutFit(named, held_out if len(held_out) else None, split.train))
     return found

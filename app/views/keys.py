@@ -1,0 +1,42 @@
+"""Keys: any key of the runs against the best or the last value, one at a time and several."""
+
+from typing import Any, cast
+
+from workbench.figures import key_figure, parallel_figure
+from workbench.figures.points import OBJECTIVE
+from workbench.viewing.cached_store import differing
+from workbench.viewing.drawing import draw
+from workbench.viewing.page import begin, stop
+from workbench.viewing.selection import controls, key_choice, where_choice
+
+AT = {"last": "last value", "best": "best value"}
+_SEEDS = ("training.seed", "data.seed")
+
+page = begin("Keys", "Any key against the value that runs came to.")
+results = page.where.results
+with controls():
+    study = page.study(width=220)
+    metric = page.metric(study, width=220)
+    at: Any = page.link.choose("Of each run", list(AT), "at", labels=AT, usual="last", width=160)
+    known = [key for key in differing(page.where, study) if key not in _SEEDS]
+    if not known:
+        stop(f"The runs of study {study} differ in no key.")
+    first = next((key for key in known if key != OBJECTIVE), known[0])
+    key = page.link.choose("Key", known, "key", first=first, width=260)
+    colour = key_choice(page, "Colour", study, "colour", none="objective", width=220)
+    only = where_choice(page, study)
+draw(
+    page.where,
+    lambda: key_figure(results, study, metric, key, at, colour=colour, where=only),
+    "key", study, metric, key, at, colour, only,
+)  # fmt: skip
+with controls():
+    several = page.link.choose_many(
+        "Several keys, an axis each", known, "keys", placeholder="those that differ", width=520
+    )
+page.link.write()
+draw(
+    page.where,
+    lambda: parallel_figure(results, study, metric, several, cast("Any", at), where=only),
+    "parallel", study, metric, several, at, only,
+)  # fmt: skip
