@@ -14,6 +14,8 @@ _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
 _LEAST, _MOST = 240, 840
 _TALL = 460
+_WIDEST_CELL = 170
+"""Pixels of a cell of a map."""
 _SHARE = 0.98
 """Of a cell's width, that its words may take."""
 
@@ -48,12 +50,21 @@ def panels_of(spec: Spec) -> Iterator[Spec]:
 
 def _single(spec: Spec, width: int) -> Spec:
     """A panel as wide as the page. Panels with rows of names stay as high as they are."""
-    room = max(_LEAST, width - _MARGIN)
+    room = max(_LEAST, min(width - _MARGIN, _WIDEST_CELL * (columns_of(spec) or width)))
     height = spec.get("height")
     if not isinstance(height, int) or has_names(spec):
         # Names stand beside the panel, and need room too.
         return {**spec, "width": min(room - 260, 1000)}
     return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
+
+
+def columns_of(spec: Spec) -> int:
+    """How many columns of cells a map has; 0 for an axis of numbers."""
+    for view in spec.get("layer", [spec]):
+        x = view.get("encoding", {}).get("x") or {}
+        if x.get("type") == "ordinal":
+            return len((x.get("scale") or {}).get("domain") or ())
+    return 0
 
 
 def has_names(spec: Spec) -> bool:
