@@ -13,7 +13,7 @@ from workbench.figures import crossover_figure, crossover_trend_figure, effectiv
 from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
+from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
 from workbench.viewing.text import notes, refusals, table
 
@@ -61,9 +61,9 @@ with refusals():
         ),
         "crossovers", study, metric, axis, definition, over,
     )  # fmt: skip
-if not rows:
+if not rows:  # refused, with the reason
     page.link.write()
-    stop("Nothing to compare here: choose another study, metric or axis.")
+    st.stop()
 
 table([table_row(row) for row in rows])
 bound = bound_note(rows) if not higher_is_better(metric) else None

@@ -15,6 +15,7 @@ from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
+from workbench.figures.names import distinct, group_names
 from workbench.figures.points import POINTS, thinned
 from workbench.figures.text_size import level_lines, wrapped_to
 from workbench.figures.theme import (
@@ -24,7 +25,6 @@ from workbench.figures.theme import (
     SIZES,
     Style,
     finished,
-    group_text,
     heading,
     key_text,
     measured,
@@ -64,13 +64,14 @@ def crossover_figure(
         if identity(pair.group) in by_group
     ]
     answers = [by_group[identity(pair.group)] for pair in pairs]
+    titles = group_names([pair.group for pair in pairs])
     names = _legend_names(pairs[0], sides, metric)
     styles = _styles(sides)
     strict = rows[0].get("definition") == "best_so_far"
     limit = max(4, POINTS // (2 * len(pairs)))
     frames = [
-        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
-        for pair in pairs
+        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(title))
+        for pair, title in zip(pairs, titles, strict=True)
     ]
     if strict:
         frames = [_with_best(frame, names[0], higher_is_better(metric)) for frame in frames]
@@ -89,11 +90,13 @@ def crossover_figure(
     domain = _common_domain(frames, begin)
     panels = [
         _panel(frame, lead, answer, metric, names, styles, span, domain, begin, head)
-        for frame, lead, answer, head in zip(frames, leads, answers, _heads(answers), strict=True)
+        for frame, lead, answer, head in zip(
+            frames, leads, answers, _heads(answers, titles), strict=True
+        )
     ]
     drawn = [
-        lead.with_columns(panel=pl.lit(group_text(pair.group)))
-        for lead, pair in zip(leads, pairs, strict=True) if lead is not None
+        lead.with_columns(panel=pl.lit(title))
+        for lead, title in zip(leads, titles, strict=True) if lead is not None
     ]  # fmt: skip
     exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
     data = pl.concat([*exact, *drawn], how="diagonal_relaxed")
@@ -104,11 +107,11 @@ def crossover_figure(
     return Figure(finished(chart), data, f"{study}: crossover on {metric}")
 
 
-def _heads(answers: list[dict[str, Any]]) -> list[alt.TitleParams]:
+def _heads(answers: list[dict[str, Any]], titles: list[str]) -> list[alt.TitleParams]:
     """The titles of panels, in lines as wide as a panel, and as many for each, so that panels
     beside each other are level."""
     names = level_lines(
-        [wrapped_to(group_text(a["group"]), _WIDTH, SIZES.title, bold=True) for a in answers]
+        [wrapped_to(title, _WIDTH, SIZES.title, bold=True) for title in titles]
     )
     below = level_lines([wrapped_to(verdict(a), _WIDTH, SIZES.label) for a in answers])
     return [alt.TitleParams(name, subtitle=lines) for name, lines in zip(names, below, strict=True)]
@@ -135,8 +138,9 @@ def _styles(sides: tuple[Side, Side]) -> list[Style]:
 
 def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
-    for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        name = side_text(side)
+    ways = (side_text, lambda side: ", ".join(f"{k} {v}" for k, v in criteria(side).items()))
+    called = distinct([str(criteria(side)) for side in sides], sides, ways)
+    for name, curves in zip(called, (pair.baseline, pair.challenger), strict=True):
         imported = all(curve.imported for curve in curves)
         kind = measured(curves[0].estimator, higher_is_better(metric))
         names.append(name + kind + (", imported" if imported else ""))
