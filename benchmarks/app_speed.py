@@ -4,11 +4,11 @@ new one, over 1,000 runs of 200 points and 6 metrics, in a real Chromium.
 python benchmarks/app_speed.py [--runs 1000] [--points 200] [--results FOLDER] [--pages NAME ...]
     [--repeats 3]
 
-Writes one JSON object. Curves in one panel, curves in a panel for each number of unique tokens, and
-the page of crossovers are measured. A figure counts as drawn when its first line stands; a selection
-counts from the browser's word to the server, which a click sends at once (before that, the driver
-waits for the list to stand still), until the axis has its new title. "bytes_sent" is what the
-browser was sent over the websocket for the first figure.
+Writes one JSON object. Curves as they are arranged by default, curves in a panel for each number of
+unique tokens, and the page of crossovers are measured. A figure counts as drawn when its first line
+stands; a selection counts from the browser's word to the server, which a click sends at once
+(before that, the driver waits for the list to stand still), until the axis has its new title.
+"bytes_sent" is what the browser was sent over the websocket for the first figure.
 
 Beside each time stands what another machine needs to judge it. A fixed workload of Python and
 polars is timed in this process before and after: "reference_s" is its time, "times_reference" the

@@ -11,7 +11,7 @@ from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
 from workbench.metrics import higher_is_better
-from workbench.viewing.cached_store import cached
+from workbench.viewing.cached_store import cached, loader
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
@@ -58,6 +58,7 @@ with refusals():
             results, study, metric, axis,
             definition=None if definition == "usual" else definition,  # type: ignore[arg-type]
             over=over,  # type: ignore[arg-type]
+            load=loader(page.where),
         ),
         "crossovers", study, metric, axis, definition, over,
     )  # fmt: skip
@@ -77,7 +78,7 @@ if len(rows) > PANELS:
 page_rows = rows[part * PANELS : (part + 1) * PANELS]
 draw(
     page.where,
-    lambda: crossover_figure(results, study, metric, axis, page_rows),
+    lambda: crossover_figure(results, study, metric, axis, page_rows, loader(page.where)),
     "crossover", study, metric, axis, definition, over, part,
 )  # fmt: skip
 

@@ -183,9 +183,7 @@ def linear_axis(
     )
 
 
-def plain_axis(
-    field: str, title: str, low: float | None = None, high: float | None = None
-) -> Any:
+def plain_axis(field: str, title: str, low: float | None = None, high: float | None = None) -> Any:
     """A linear axis, its labels as on a logarithmic one.
 
     Args:

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.curves import Curve, Floats, Loader, load_curves
 from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
 from workbench.analysis.run_keys import identity
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
@@ -16,7 +16,7 @@ from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
 from workbench.figures.names import distinct, group_names
-from workbench.figures.points import POINTS, thinned
+from workbench.figures.points import DOTTED, POINTS, thinned
 from workbench.figures.text_size import level_lines, wrapped_to
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -42,7 +42,12 @@ _SPREAD = 2.0
 
 
 def crossover_figure(
-    results: Path, study: str, metric: str, axis: str, rows: list[dict[str, Any]]
+    results: Path,
+    study: str,
+    metric: str,
+    axis: str,
+    rows: list[dict[str, Any]],
+    load: Loader = load_curves,
 ) -> Figure:
     """One panel for each group: baseline and challenger against the axis, and their crossover.
 
@@ -53,8 +58,9 @@ def crossover_figure(
     Args:
         rows: what `crossovers` returned for the same study, metric and axis, or some of it:
             only these groups are drawn.
+        load: reads curves: from the store, or from a cache of it.
     """
-    loaded = load_curves(results, study, metric)
+    loaded = load(results, study, metric)
     sides = (rows[0]["baseline"], rows[0]["challenger"])
     match = loaded.compare.get("match")
     by_group = {identity(row["group"]): row for row in rows}
@@ -98,21 +104,22 @@ def crossover_figure(
         lead.with_columns(panel=pl.lit(title))
         for lead, title in zip(leads, titles, strict=True) if lead is not None
     ]  # fmt: skip
-    exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
+    exact = [
+        _with_runs(frame.drop("behind"), pair, names)
+        for frame, pair in zip(frames, pairs, strict=True)
+    ]
     data = pl.concat([*exact, *drawn], how="diagonal_relaxed")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     notes = ["against the best so far (thin line), as if stopped in time"] if strict else []
     title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
-    chart = alt.concat(*panels, columns=3).properties(title=title)
+    chart = alt.concat(*panels, columns=3, title=title)
     return Figure(finished(chart), data, f"{study}: crossover on {metric}")
 
 
 def _heads(answers: list[dict[str, Any]], titles: list[str]) -> list[alt.TitleParams]:
     """The titles of panels, in lines as wide as a panel, and as many for each, so that panels
     beside each other are level."""
-    names = level_lines(
-        [wrapped_to(title, _WIDTH, SIZES.title, bold=True) for title in titles]
-    )
+    names = level_lines([wrapped_to(title, _WIDTH, SIZES.title, bold=True) for title in titles])
     below = level_lines([wrapped_to(verdict(a), _WIDTH, SIZES.label) for a in answers])
     return [alt.TitleParams(name, subtitle=lines) for name, lines in zip(names, below, strict=True)]
 
@@ -163,7 +170,9 @@ def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataF
     parts = []
     for name, curves in zip(names, (pair.baseline, pair.challenger), strict=True):
         x, y = _drawn(curves, axis, limit)
-        parts.append(pl.DataFrame({"x": x, "y": y, "curve": [name] * len(x)}))
+        behind = f"run {curves[0].run_id}" if len(curves) == 1 else f"{len(curves)} seeds"
+        rows = pl.DataFrame({"x": x, "y": y})
+        parts.append(rows.with_columns(curve=pl.lit(name), behind=pl.lit(behind)))
     return pl.concat(parts)
 
 
@@ -224,10 +233,12 @@ def _panel(
             )
         )
     layers.append(base.mark_line(strokeWidth=2, clip=True).encode(x, y, colour, dash))
-    layers.append(base.mark_point(filled=True, size=16, opacity=1, clip=True).encode(x, y, colour))
+    if frame.height <= 2 * DOTTED:
+        dots = base.mark_point(filled=True, size=16, opacity=1, clip=True)
+        layers.append(dots.encode(x, y, colour))
     rule = _crossover_rule(answer)
     layers += rule or _bound(answer, frame, names[1], styles[1], span)
-    curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=head)
+    curves = alt.layer(*layers, width=_WIDTH, height=_HEIGHT, title=head)
     if lead is None:
         return curves
     below = [
@@ -235,7 +246,7 @@ def _panel(
         *lead_layers(lead, log_axis("x:Q", title, span, most=5), metric, begin),
         *rule,
     ]
-    panel = alt.layer(*below).properties(width=_WIDTH, height=LEAD_HEIGHT)
+    panel = alt.layer(*below, width=_WIDTH, height=LEAD_HEIGHT)
     return alt.vconcat(curves, panel, spacing=6)
 
 

@@ -29,7 +29,7 @@ def interactive(spec: Spec, frames: Frames) -> tuple[Spec, Frames]:
         frames: the data sets of these names.
     """
     frames = dict(frames)
-    runs = (spec.get("usermeta") or {}).get("runs", {})
+    runs = (spec.get("usermeta") or {}).get("behind", {})
     shared = (spec.get("resolve") or {}).get("scale", {})
     together = "shared" in (shared.get("x"), shared.get("y"))
     views = [view for view in panels_of(spec) if _axes_of(view)]
@@ -173,9 +173,9 @@ def _list_values(
         part["field"] for channel in ("color", "strokeDash", "detail")
         for part in _listed(encoding.get(channel)) if part.get("field") in frame.columns
     ]  # fmt: skip
-    curves = frame.drop_nulls([x, y]).partition_by(
-        list(dict.fromkeys(by)), as_dict=True, maintain_order=True
-    )
+    by = list(dict.fromkeys(by))
+    known = frame.drop_nulls([x, y]).partition_by(by, as_dict=True, maintain_order=True)
+    curves = dict(sorted(known.items(), key=_order(encoding, by)))
     if not 1 <= len(curves) <= _LISTED or "order" in encoding:
         return  # a path may pass a place twice
     table, tips = _values_at(curves, x, y, runs, most)
@@ -225,25 +225,35 @@ def _values_at(
     tips: list[Spec] = []
     titles: set[str] = set()
     for number, (key, own) in enumerate(curves.items()):
-        title = _title(key, runs)
+        words = dict.fromkeys(part for part in key if isinstance(part, str) and part)
+        title = ", ".join(words) or "value"
         title = title if title not in titles else f"{title} ({number})"
         titles.add(title)
-        columns[f"c{number}"] = _texts(own.sort(x), x, y, places)
+        columns[f"c{number}"] = _texts(own.sort(x), x, y, places, _behind(key, own, runs))
         tips.append({"field": f"c{number}", "type": "nominal", "title": title})
     return pl.DataFrame(columns), tips
 
 
-def _title(key: tuple[Any, ...], runs: dict[str, str]) -> str:
-    """A curve's names, how many runs are behind it, and which."""
-    words = list(dict.fromkeys(str(part) for part in key if isinstance(part, str) and part))
-    ids = [run_id for part in key for run_id in runs.get(str(part), "").split() if part != ""]
-    if ids:
-        named = f": {' '.join(ids)}" if len(ids) <= 3 else ""
-        words.append(f"{len(ids)} run{'s' * (len(ids) > 1)}{named}")
-    return ", ".join(words) or "value"
+def _behind(key: tuple[Any, ...], own: pl.DataFrame, runs: dict[str, str]) -> str:
+    """The run behind a curve, or how many seeds, after a comma; nothing where it is not known."""
+    known = [runs[str(part)] for part in key if str(part) in runs]
+    known += own["behind"].head(1).to_list() if "behind" in own.columns else []
+    return "".join(f", {text}" for text in known)
 
 
-def _texts(own: pl.DataFrame, x: str, y: str, places: Any) -> list[str | None]:
+def _order(encoding: Spec, by: list[str]) -> Any:
+    """Sorts curves by their fields as the legend has them."""
+    places: dict[str, dict[Any, int]] = {}
+    for channel in ("color", "strokeDash"):
+        part = encoding.get(channel) or {}
+        domain = (part.get("scale") or {}).get("domain") or []
+        places[part.get("field", "")] = {name: place for place, name in enumerate(domain)}
+    return lambda item: [
+        places.get(field, {}).get(part, 0) for field, part in zip(by, item[0], strict=True)
+    ]
+
+
+def _texts(own: pl.DataFrame, x: str, y: str, places: Any, behind: str) -> list[str | None]:
     """A curve's values at places, with its band; None before and beyond it. What lies between two
     measured places is about that: "~3.14"."""
     known = own[x].cast(pl.Float64).to_numpy()
@@ -258,7 +268,7 @@ def _texts(own: pl.DataFrame, x: str, y: str, places: Any) -> list[str | None]:
     about = np.where(np.isin(places, known), "", "~")
     return [
         None if np.isnan(v)
-        else f"{m}{v:.4g}" if np.isnan(a + b)
-        else f"{m}{v:.4g} ({a:.4g} to {b:.4g})"
+        else f"{m}{v:.4g}{behind}" if np.isnan(a + b)
+        else f"{m}{v:.4g} ({a:.4g} to {b:.4g}){behind}"
         for m, v, a, b in zip(about, value, low, high, strict=True)
     ]  # fmt: skip

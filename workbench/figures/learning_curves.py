@@ -1,6 +1,5 @@
 """Curves of runs: any metrics along any axis."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import Floats, StudyCurves, chosen, load_curves
+from workbench.analysis.curves import Floats, Loader, chosen, load_curves
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures import crowd
@@ -22,17 +21,23 @@ from workbench.figures.axes import (
     plain_axis,
 )
 from workbench.figures.figure import Figure
-from workbench.figures.legend import Legend, channels_of, legend_name, panels_by
-from workbench.figures.points import POINTS, SPARSE, Band, Family, Smoothing, families
+from workbench.figures.legend import Legend, channels_of, panels_by
+from workbench.figures.points import DOTTED, POINTS, SPARSE, Band, Family, Smoothing, families
 from workbench.figures.text_size import wrapped_to
-from workbench.figures.theme import AXIS_TITLES, SIZES, finished, heading, key_name, measured, place_text
+from workbench.figures.theme import (
+    AXIS_TITLES,
+    SIZES,
+    finished,
+    heading,
+    key_name,
+    measured,
+    place_text,
+)
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
 
 WIDTH, HEIGHT = 290, 220
-Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
-_DOTTED = 40  # points a curve; a thinned curve has more, and is drawn without dots
 _FULL = 8  # curves of a panel that are drawn in full; more are fainter, down to _FAINTEST
 _FAINTEST = 0.4
 
@@ -129,15 +134,16 @@ def curves_figure(
             panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
             panels.append(panel(rows, metric, axis, panel_title, legend, span, look, values))
             parts.append(rows.drop("marked"))
-    if channels.unnamed or legend.unlabelled:
-        count = channels.unnamed or legend.unlabelled
-        shown = f", which show {' and '.join(map(key_name, channels.dashes))} alone"
-        notes.append(
-            f"{count} configurations, more than there are dashes{'' if legend.unlabelled else shown}"
-        )
-    chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
+    if legend.unlabelled:
+        notes.append(f"{legend.unlabelled} configurations, more than there are dashes")
+    elif channels.unnamed:
+        named = " and ".join(map(key_name, channels.dashes))
+        notes.append(f"{channels.unnamed} configurations a panel; dashes show {named} alone")
+    chart = alt.concat(
+        *panels,
+        columns=min(3, len(panels)),
         title=heading(f"{study}: {', '.join(metrics)}", list(dict.fromkeys(notes))),
-        usermeta={"runs": legend.runs()},
+        usermeta={"behind": legend.behind()},
     )
     data = pl.concat(parts)
     if smoothing:
@@ -145,9 +151,7 @@ def curves_figure(
     return Figure(finished(chart), data, f"{study}: {', '.join(metrics)}")
 
 
-def _smoothing_notes(
-    loaded: dict[str, list[Family]], smoothing: Smoothing, axis: str
-) -> list[str]:
+def _smoothing_notes(loaded: dict[str, list[Family]], smoothing: Smoothing, axis: str) -> list[str]:
     """Lines on what was smoothed, how widely, and what was not."""
     if not smoothing:
         return []
@@ -224,9 +228,9 @@ def _medians(members: list[Family], legend: Legend, look: Look) -> list[Family]:
         replace(
             own[0],
             keys={k: v for k, v in own[0].keys.items() if all(f.keys.get(k) == v for f in own)},
-            seeds=sum(family.seeds for family in own),
+            seeds=max(family.seeds for family in own),
             run_ids=tuple(run_id for family in own for run_id in family.run_ids),
-            frame=summarised([family.frame for family in own], log=look.log_x),
+            frame=crowd.summarised([family.frame for family in own], log=look.log_x),
         )
         for own in groups.values()
     ]
@@ -262,7 +266,8 @@ def panel(
     # Points are joined by curve, even if curves share a colour and a dash.
     detail = alt.Detail("curve:N")
     count = rows["curve"].n_unique()
-    runs = {ids: legend.number(ids) for ids in rows["curve"].unique(maintain_order=True)}
+    behind = rows.select("curve", "seeds").unique(maintain_order=True).iter_rows()
+    runs = {ids: legend.number(ids, seeds) for ids, seeds in behind}
     shown = rows.select(
         "x", "value", "low", "high", "series", "label", "marked", "raw",
         curve=pl.col("curve").replace_strict(runs, return_dtype=pl.Int32),
@@ -280,18 +285,16 @@ def panel(
         layers.append(faint.encode(x, alt.Y("raw:Q"), channels[0], detail))
     line = base.mark_line(strokeWidth=width, opacity=opacity, clip=True)
     layers.append(line.encode(x, y, *channels, detail))
-    if count > _FULL:
-        pass  # marks would hide the lines
-    elif len(legend.labels) > 1:
+    # More marks would hide the lines.
+    if count <= _FULL and len(legend.labels) > 1:
         marked = shown.filter("marked").select("x", "value", "series", "label")
         marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=opacity, clip=True)
         layers.append(marks.encode(x, y, channels[0], shape))
-    elif rows.height <= _DOTTED * count:
+    elif count <= _FULL and rows.height <= DOTTED * count:
         marks = base.mark_point(filled=True, size=12, opacity=opacity, clip=True)
         layers.append(marks.encode(x, y, channels[0]))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    lines = wrapped_to(title, WIDTH, SIZES.title, bold=True)
-    return chart.properties(title=lines) if title else chart
+    head = {"title": wrapped_to(title, WIDTH, SIZES.title, bold=True)} if title else {}
+    return alt.layer(*layers, width=WIDTH, height=HEIGHT, **head)
 
 
 def _panel_axes(

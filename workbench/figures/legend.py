@@ -123,9 +123,7 @@ class Legend:
     Two values never share a name, and two names never a dash.
     """
 
-    def __init__(
-        self, every: Sequence[Family], keys: list[str], colour: str | None = None
-    ) -> None:
+    def __init__(self, every: Sequence[Family], keys: list[str], colour: str | None = None) -> None:
         self.keys, self.colour = keys, colour
         if colour is None:
             styles = styles_of(family.objective for family in every)
@@ -151,7 +149,7 @@ class Legend:
         self.labels = list(self._labels.values())
         self.unlabelled = len(texts) if len(texts) > len(DASHES) else 0
         self.labels = [] if self.unlabelled else self.labels
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, tuple[int, str]] = {}
 
     def _series_identity(self, family: Family) -> str:
         if self.colour is None:
@@ -166,13 +164,17 @@ class Legend:
         """What its dash stands for; nothing for many configurations in one."""
         return self._labels.get(_values(family, self.keys), "")
 
-    def number(self, runs: str) -> int:
+    def number(self, runs: str, seeds: int) -> int:
         """A number for the runs behind a curve: a tenth of the bytes to send to a browser."""
-        return self._numbers.setdefault(runs, len(self._numbers) + 1)
+        text = f"run {runs}" if seeds == 1 else f"{seeds} seeds"
+        if seeds != len(runs.split()):
+            text = f"median of {len(runs.split())} runs"
+        number, _ = self._numbers.setdefault(runs, (len(self._numbers) + 1, text))
+        return number
 
-    def runs(self) -> dict[str, str]:
-        """The ids of the runs behind each numbered curve."""
-        return {str(number): runs for runs, number in self._numbers.items()}
+    def behind(self) -> dict[str, str]:
+        """What is behind each numbered curve: its run, or how many seeds or runs."""
+        return {str(number): text for number, text in self._numbers.values()}
 
     def channels(self) -> tuple[list[Any], Any]:
         """Encodings of lines, and the shape of the markers on them."""

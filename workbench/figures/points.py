@@ -18,6 +18,8 @@ from workbench.recipe.objectives import display_name
 OBJECTIVE = "training.objective"
 POINTS = 14_000
 """The most points that a figure draws: what a browser draws within a second."""
+DOTTED = 40
+"""Points of a curve that are drawn as dots too; of more, the line alone."""
 _LEAST = 4
 _CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be seen
 Band = Literal["range", "t95", "none"]

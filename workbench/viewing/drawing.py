@@ -22,6 +22,8 @@ from workbench.viewing.text import refusals
 _TYPES = {
     "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",
 }  # fmt: skip
+# A tooltip names its curves in full.
+_STYLE = "<style>#vg-tooltip-element table tr td.key {max-width: 400px;}</style>"
 _WIDTHS = {"for the screen": None, "for a column": "column", "for a page": "page"}
 
 
@@ -33,6 +35,7 @@ def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
         spec = cached(where, lambda: shown(figure, width, dark), "spec", width, dark, *key)
         name = "-".join(str(part) for part in key)
         with st.container(horizontal=False, gap="xxsmall"):
+            st.html(_STYLE)
             st.vega_lite_chart(spec, theme=None, width="content", key=f"figure {name}")
             _downloads(figure, name)
 
