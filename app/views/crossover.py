@@ -11,9 +11,9 @@ from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
 from workbench.metrics import higher_is_better
-from workbench.viewing.cached_store import cached
+from workbench.viewing.cached_store import cached, loader
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
+from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
 from workbench.viewing.text import notes, refusals, table
 
@@ -58,12 +58,13 @@ with refusals():
             results, study, metric, axis,
             definition=None if definition == "usual" else definition,  # type: ignore[arg-type]
             over=over,  # type: ignore[arg-type]
+            load=loader(page.where),
         ),
         "crossovers", study, metric, axis, definition, over,
     )  # fmt: skip
-if not rows:
+if not rows:  # refused, with the reason
     page.link.write()
-    stop("Nothing to compare here: choose another study, metric or axis.")
+    st.stop()
 
 table([table_row(row) for row in rows])
 bound = bound_note(rows) if not higher_is_better(metric) else None
@@ -77,7 +78,7 @@ if len(rows) > PANELS:
 page_rows = rows[part * PANELS : (part + 1) * PANELS]
 draw(
     page.where,
-    lambda: crossover_figure(results, study, metric, axis, page_rows),
+    lambda: crossover_figure(results, study, metric, axis, page_rows, loader(page.where)),
     "crossover", study, metric, axis, definition, over, part,
 )  # fmt: skip
 

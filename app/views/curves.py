@@ -5,10 +5,13 @@ from typing import Any, cast
 
 from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
 from workbench.figures.learning_curves import Look
-from workbench.viewing.cached_store import loader, metrics
+from workbench.figures.points import SPARSE, longest_place
+from workbench.figures.theme import place_of, place_text
+from workbench.viewing.cached_store import differing, loader, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls, key_choice, where_choice
+from workbench.viewing.text import refusals
 
 VIEWS = {
     "panels": "a panel a metric",
@@ -16,10 +19,8 @@ VIEWS = {
     "together": "all budgets together, a panel an objective",
 }
 BANDS = {"range": "least to greatest", "t95": "95 % t interval", "none": "none"}
-SMOOTHING = {
-    "0": "none", "0.5": "moving average, 0.5", "0.8": "moving average, 0.8",
-    "0.9": "moving average, 0.9", "0.97": "moving average, 0.97", "spline": "smoothing spline",
-}  # fmt: skip
+SHARES = ("0.01", "0.02", "0.05", "0.1", "0.2")
+AUTOMATIC, NO_PANELS = "automatic", "none"
 
 page = begin("Curves", "Any metrics along any axis. Seeds of one configuration are drawn together.")
 with controls():
@@ -38,31 +39,51 @@ if not chosen:
 
 results = page.where.results
 if view == "panels":
+    keys = list(differing(page.where, study))
     with controls():
-        colour = key_choice(page, "Colour", study, "colour", none="objective", width=220)
-        dash = key_choice(page, "Dash", study, "dash", none="all that differs", width=220)
-        facet = key_choice(page, "A panel for each", study, "facet", none="metric", width=220)
+        colour = key_choice(page, "Colour", study, "colour", none=AUTOMATIC, width=220)
+        dash = key_choice(page, "Dash", study, "dash", none=AUTOMATIC, width=220)
+        facet = page.link.choose(
+            "A panel for each", [AUTOMATIC, NO_PANELS, *keys], "facet",
+            labels={NO_PANELS: "metric"}, usual=AUTOMATIC, width=220,
+        )  # fmt: skip
         only = where_choice(page, study)
+    windows: dict[str, float] = {"0": 0.0}
+    with refusals():
+        longest = longest_place(loader(page.where)(results, study, chosen[0]), axis)
+        windows |= {share: float(f"{float(share) * longest:.2g}") for share in SHARES}
     with controls():
         smooth = page.link.choose(
-            "Smoothing", list(SMOOTHING), "smooth", labels=SMOOTHING, usual="0", width=220
-        )
+            "Smoothing", list(windows), "smooth", usual="0", width=220,
+            labels={
+                share: f"over {place_text(window, axis)}" if window else "none"
+                for share, window in windows.items()
+            },
+            help=f"The mean over a window around each place, of curves of {SPARSE} points or more.",
+        )  # fmt: skip
         band = page.link.choose(
             "Band over seeds", list(BANDS), "band", labels=BANDS, usual="range", width=220
         )
+        limits = [
+            page.link.text(label, name, placeholder="all", width=110)
+            for label, name in (("x from", "from"), ("x to", "to"))
+        ]
         log_x = page.link.toggle("log x", "logx", first=True)
         log_y = page.link.toggle("log y", "logy")
-    look = Look(log_x=log_x, log_y=log_y)
+        single = page.link.toggle(
+            "every curve", "single", help="In place of the median of more than 20 in a panel"
+        )
     page.link.write()
-    smoothing: Any = smooth if smooth == "spline" else float(smooth)
     draw(
         page.where,
         lambda: curves_figure(
-            results, study, chosen, axis, facet=facet, dash=dash, colour=colour,
-            smoothing=smoothing, band=cast("Any", band), where=only, look=look,
+            results, study, chosen, axis, facet=None if facet == AUTOMATIC else facet, dash=dash,
+            colour=colour, smoothing=windows[smooth], band=cast("Any", band), where=only,
+            look=Look(log_x, log_y, *map(place_of, limits)), single=single,
             load=loader(page.where),
         ),
-        "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, look,
+        "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, limits, log_x,
+        log_y, single,
     )  # fmt: skip
 elif view == "paper":
     page.link.write()

@@ -1,7 +1,6 @@
 """The app in a real browser, on results that were really trained."""
 
 import json
-import re
 import subprocess
 import sys
 import threading
@@ -103,23 +102,6 @@ def test_a_shared_link_shows_another_person_the_same(
     assert "cloze_acc" in other.locator("[data-testid=stMultiSelect]").first.inner_text()
     assert other.url == link
     other.context.close()
-
-
-def test_hovering_a_point_tells_its_value(server: Server, window: Any) -> None:
-    window.goto(address(server, "curves", "study=quickstart&metric=val_loss"))
-    drawn(window)
-    window.wait_for_timeout(500)
-    point = window.locator(f"{FIGURE} .mark-symbol.role-mark path").nth(3)
-    point.scroll_into_view_if_needed()
-    window.wait_for_timeout(500)
-    box = point.bounding_box()
-    window.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    tip = window.locator("#vg-tooltip-element.visible")
-    tip.wait_for()
-    text = tip.inner_text()
-    assert "val_loss" in text
-    assert "unique tokens" in text
-    assert re.search(r"\d\.\d", text)
 
 
 def _grow(results: Path, run: RunFolder, step: int) -> None:

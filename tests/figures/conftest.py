@@ -87,7 +87,7 @@ def every(study: Path) -> dict[str, Figure]:
         "ratio": figures.effective_data_figure(
             effective_data(study, "made", "val_loss"), show="ratio"
         ),
-        "curves": figures.curves_figure(study, "made", ["val_loss"], "epochs", smoothing=0.5),
+        "curves": figures.curves_figure(study, "made", ["val_loss"], "epochs", smoothing=4.0),
         "facets": figures.curves_figure(study, "made", ["val_loss"], facet="data.unique_tokens"),
         "put_together": figures.put_together_figure(study, "made", "val_loss"),
         "paper_arrangement": figures.paper_arrangement_figure(

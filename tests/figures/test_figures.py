@@ -1,5 +1,6 @@
 """Figures: valid, true to the store, in colours that mean the same everywhere, bounds marked."""
 
+import dataclasses
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -182,6 +183,32 @@ def test_what_is_undecided_without_a_bound_is_not_drawn(banded: Path) -> None:
         figures.crossover_trend_figure(unknown, crossover_trends(unknown, "unique_tokens"))
 
 
+def test_a_line_through_two_points_is_dotted_and_called_one(banded: Path) -> None:
+    rows = crossovers(banded, "made", "val_loss", "tokens")
+    three = [
+        {**row, "status": "crossed", "crossover": 100_000.0 * place, "lower_bound": None}
+        for place, row in enumerate(rows, 1)
+    ]
+    for chosen, tested in ((three, True), (three[:2], False)):
+        trends = crossover_trends(chosen, "unique_tokens")
+        text = text_of(figures.crossover_trend_figure(chosen, trends))
+        assert ("through two points, which any line fits" in text) is not tested
+        assert ('"strokeDash": [1, 4]' in text) is not tested
+        assert ('"strokeDash": [5, 3]' in text) is tested
+
+
+def test_contours_of_what_the_runs_leave_open_are_dotted_and_say_so() -> None:
+    table = made_table("chinchilla", noise=0.01, sizes=4)
+    (fit,) = fit_law(law("chinchilla"), table, FitOptions(resamples=0, starts=8))
+    known = dataclasses.replace(fit, identified=dict.fromkeys(fit.identified, True))
+    open_ = dataclasses.replace(fit, identified={**known.identified, "E": False})
+    given_ = dataclasses.replace(open_, fixed=("E",))
+    for one, marked in ((known, False), (open_, True), (given_, False)):
+        text = text_of(figures.contour_figure(one))
+        assert ("dotted: the runs leave E open" in text) is marked
+        assert ('"strokeDash": [1, 100]' in text) is marked
+
+
 def test_unfinished_runs_are_not_drawn_beside_finished_ones(
     results: Path, make_run: MakeRun
 ) -> None:
@@ -250,12 +277,61 @@ def test_a_band_can_be_a_t_interval_or_nothing(study: Path) -> None:
     assert none["low"].null_count() == none.height
 
 
-@pytest.mark.parametrize("smoothing", [0.8, "spline"])
-def test_smoothed_figures_keep_what_was_measured(study: Path, smoothing: Any) -> None:
+@pytest.fixture(scope="module")
+def trained_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs whose training loss was recorded at each of 300 steps; diffusion ends ahead by a
+    little, having been far behind."""
+    results = tmp_path_factory.mktemp("long") / "results"
+    make_run = run_maker(results)
+    steps = np.arange(1, 301)
+    noise = np.random.default_rng(0).normal(0, 0.05, 300)
+    for name, start, end, overrides in (("a", 4.0, 3.1, []), ("d", 9.0, 3.0, [MDLM])):
+        values = end + (start - end) * (1 - steps / 300) + noise * (steps < 299)
+        make_run(
+            name, dict(zip(steps.tolist(), values.tolist(), strict=True)), metric="train_loss",
+            overrides=overrides,
+        )  # fmt: skip
+    ingest(results)
+    return results
+
+
+def test_smoothing_names_its_window_and_draws_what_was_measured_behind(trained_long: Path) -> None:
+    plain = figures.curves_figure(trained_long, "made", ["train_loss"]).data
+    figure = figures.curves_figure(trained_long, "made", ["train_loss"], smoothing=40_960)
+    assert figure.data["raw"].to_list() == plain["value"].to_list()
+    assert figure.data["value"].to_list() != plain["value"].to_list()
+    assert figure.data["smoothing_window"].unique().to_list() == [40_960]
+    (subtitle,) = [
+        line for line in figure.to_dict()["title"]["subtitle"] if line.startswith("train_loss")
+    ]
+    assert "the mean over 41k tokens around each place" in subtitle
+    assert "faint: as measured" in subtitle
+    behind = [
+        layer for layer in inside(figure.to_dict())
+        if isinstance(layer.get("encoding"), dict)
+        and layer["encoding"].get("y", {}).get("field") == "raw"
+    ]  # fmt: skip
+    assert len(behind) == 1
+    assert behind[0]["mark"]["opacity"] < 0.5
+
+
+def test_smoothing_does_not_reverse_who_is_ahead_at_the_end(trained_long: Path) -> None:
+    for window in (4_096, 61_440, 614_400, 1e9):
+        data = figures.curves_figure(trained_long, "made", ["train_loss"], smoothing=window).data
+        last = data.filter(pl.col("x") == data["x"].max())
+        assert last["value"].to_list() == last["raw"].to_list()
+        ar, diffusion = (last.filter(objective=name)["value"][0] for name in ("ar", "mdlm"))
+        assert diffusion < ar
+
+
+def test_a_metric_of_few_points_is_drawn_as_measured_and_the_figure_says_so(study: Path) -> None:
     plain = figures.curves_figure(study, "made", ["val_loss"]).data
-    smooth = figures.curves_figure(study, "made", ["val_loss"], smoothing=smoothing).data
-    assert smooth["raw"].to_list() == plain["value"].to_list()
-    assert smooth["value"].to_list() != plain["value"].to_list()
+    figure = figures.curves_figure(study, "made", ["val_loss"], smoothing=204_800)
+    assert figure.data["value"].to_list() == plain["value"].to_list()
+    assert "val_loss: as measured, with fewer than 50 points" in text_of(figure)
+    for wrong in (-1, float("nan"), "spline"):
+        with pytest.raises(InputError, match="width of a window"):
+            figures.curves_figure(study, "made", ["val_loss"], smoothing=wrong)  # type: ignore[arg-type]
 
 
 def test_loss_and_accuracy_of_one_run_meet_in_one_figure(every: dict[str, Figure]) -> None:
@@ -394,12 +470,27 @@ def test_generation_costs_what_the_paper_says(every: dict[str, Figure]) -> None:
     assert ratio[4096] == pytest.approx(4700, rel=0.05)
 
 
-@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
-def test_smoothing_stays_within_the_values(values: list[float], weight: float) -> None:
-    out = smoothed(np.array(values), weight)
-    assert out.min() >= min(values) - 1e-6
-    assert out.max() <= max(values) + 1e-6
-    assert out[0] == pytest.approx(values[0])
+@given(
+    st.lists(st.tuples(st.floats(0.01, 10), st.floats(-100, 100)), min_size=1, max_size=50),
+    st.floats(0, 300),
+)
+def test_smoothing_is_a_centred_mean_that_leaves_both_ends(
+    points: list[tuple[float, float]], window: float
+) -> None:
+    x = np.cumsum([step for step, _ in points])
+    values = np.array([value for _, value in points])
+    out = smoothed(x, values, window)
+    assert out[0] == values[0]
+    assert out[-1] == values[-1]
+    for place, mean in zip(x, out, strict=True):
+        half = min(window / 2, place - x[0], x[-1] - place)
+        inner, outer = (
+            values[np.abs(x - place) <= half + off] for off in (-1e-9, 1e-9)
+        )  # points at the very edge of a window may fall on either side
+        if len(inner) == len(outer):
+            assert mean == pytest.approx(outer.mean(), abs=1e-9)
+    straight = smoothed(x, 3 * x, window)
+    assert (np.diff(straight) >= -1e-9).all(), "nothing is moved along the axis"
 
 
 @given(st.integers(1, 5000), st.integers(20, 400), st.integers(0, 2**32 - 1))

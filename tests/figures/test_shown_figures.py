@@ -1,6 +1,8 @@
 """Figures as the app shows them: any key as colour, any axis, fitted to the page, dark."""
 
 import json
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from workbench.figures.dark import DARK, contrast, darkened, on_dark
 from workbench.figures.learning_curves import Look
 from workbench.figures.panel_width import fitted
 from workbench.figures.points import thinned
-from workbench.figures.theme import COLOURS, OTHERS, palette
+from workbench.figures.theme import COLOURS, OTHERS, palette, place_of
 from workbench.planning.flops import named_shape
 from workbench.store import ingest
 
@@ -94,16 +96,99 @@ def test_zero_has_a_place_on_a_linear_axis_and_not_on_a_logarithm(
         curves_figure(results, "made", ["val_loss"], look=Look(log_y=True))
 
 
-def test_more_configurations_than_dashes_are_given_by_their_number(
+def swept(results: Path, make_run: MakeRun, *, rates: int, decays: int = 1) -> None:
+    """A run for each objective, learning rate and weight decay."""
+    for rate, decay, objective in product(range(rates), range(decays), ("ar", "mdlm")):
+        values = {step: 5.0 - step / 10 + rate / 10 + decay for step in range(1, 9)}
+        own = [f"training.lr={(rate + 1) / 1e4}", f"training.weight_decay={decay}"]
+        own.append(f"training.objective='{objective}'")
+        make_run(f"{objective}-{rate}-{decay}", values, overrides=own)
+    ingest(results)
+
+
+def test_no_two_configurations_of_a_panel_share_a_dash_unless_the_figure_says_so(
+    results: Path, make_run: MakeRun
+) -> None:
+    swept(results, make_run, rates=8, decays=2)
+    figure = curves_figure(results, "made", ["val_loss"])
+    # The key with the most values has the panels, the other one the dashes.
+    assert set(figure.data["panel"]) == {f"lr {(rate + 1) / 1e4:.5g}" for rate in range(8)}
+    assert set(figure.data["label"]) == {"weight_decay 0", "weight_decay 1"}
+    together = curves_figure(results, "made", ["val_loss"], facet="none", single=True)
+    assert set(together.data["panel"]) == {""}
+    assert "16 configurations, more than there are dashes" in str(together.to_dict()["title"])
+    for drawn in (figure, together):
+        dashes = [
+            encoding["strokeDash"]["scale"]["range"]
+            for encoding in encodings(drawn.to_dict()) if "field" in encoding.get("strokeDash", {})
+        ]  # fmt: skip
+        assert all(len({tuple(dash) for dash in own}) == len(own) for own in dashes)
+
+
+def test_one_objective_has_its_key_with_the_most_values_in_colours(
     results: Path, make_run: MakeRun
 ) -> None:
     for number in range(16):
         make_run(f"r{number}", {1: 5.0, 2: 4.0}, overrides=[f"training.lr={(number + 1) / 1e4}"])
     ingest(results)
-    spec = curves_figure(results, "made", ["val_loss"]).to_dict()
-    assert "16 configurations" in " ".join(spec["title"]["subtitle"])
-    figure = curves_figure(results, "made", ["val_loss"], colour="training.lr")
+    figure = curves_figure(results, "made", ["val_loss"])
     assert figure.data["series"].n_unique() == 16
+    colour = next(e["color"] for e in encodings(figure.to_dict()) if "color" in e)
+    assert len(set(colour["scale"]["range"])) == 16
+    assert len(colour["legend"]["values"]) <= 12
+
+
+def test_past_twenty_curves_the_median_and_the_middle_half_stand_for_them(
+    results: Path, make_run: MakeRun
+) -> None:
+    swept(results, make_run, rates=13)
+    every = curves_figure(results, "made", ["val_loss"], facet="none", single=True).data
+    figure = curves_figure(results, "made", ["val_loss"], facet="none")
+    assert every["curve"].n_unique() == 26
+    assert figure.data["curve"].n_unique() == 2
+    assert "median and middle half of the configurations" in str(figure.to_dict()["title"])
+    last = every.filter((pl.col("x") == every["x"].max()) & (pl.col("objective") == "ar"))
+    row = figure.data.filter((pl.col("x") == every["x"].max()) & (pl.col("objective") == "ar"))
+    assert row["value"][0] == pytest.approx(last["value"].median())
+    assert row["low"][0] == pytest.approx(last["value"].quantile(0.25, "linear"))
+    assert set(row["curve"][0].split()) == set(last["curve"])
+
+
+def test_an_axis_has_the_limits_that_are_asked_for(study: Path) -> None:
+    part = curves_figure(study, "made", ["val_loss"], look=Look(x_from=2e5, x_to=5e5))
+    (x,) = {json.dumps(e["x"]["scale"]["domain"]) for e in encodings(part.to_dict()) if "x" in e}
+    low, high = json.loads(x)
+    assert 1.8e5 < low <= 2e5 < 5e5 <= high < 5.6e5
+    with pytest.raises(InputError, match="no curve has a point from 1e"):
+        curves_figure(study, "made", ["val_loss"], look=Look(x_from=1e15))
+    with pytest.raises(InputError, match="no curve has a point"):
+        curves_figure(study, "made", ["val_loss"], look=Look(x_from=3e5, x_to=2e5))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("", None), ("20k", 20_000), ("1.5B", 1.5e9), ("3e20", 3e20), ("0", 0)]
+)
+def test_places_are_read_as_they_are_written(text: str, place: float | None) -> None:
+    assert place_of(text) == place
+
+
+@pytest.mark.parametrize("text", ["k", "many", "nan", "1e999"])
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected a place along the axis"):
+        place_of(text)
+
+
+def encodings(spec: Any) -> Iterator[dict[str, Any]]:
+    """Every encoding of a chart."""
+    if isinstance(spec, dict):
+        if "encoding" in spec:
+            yield spec["encoding"]
+        for key, value in spec.items():
+            if key not in ("encoding", "datasets"):
+                yield from encodings(value)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from encodings(value)
 
 
 @given(st.integers(4, 400), st.integers(2, 3000), st.booleans())

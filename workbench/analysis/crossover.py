@@ -8,7 +8,7 @@ from workbench import stages
 from workbench.analysis.band import crossing_along_training
 from workbench.analysis.crossed import Over
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
-from workbench.analysis.curves import chosen, load_curves, require_axis
+from workbench.analysis.curves import Loader, chosen, load_curves, require_axis
 from workbench.analysis.document_curves import WITHOUT_ITEMS, Lead, lead_along
 from workbench.analysis.pairing import (
     Pair,
@@ -55,6 +55,7 @@ def crossovers(
     over: Over = "seeds+documents",
     intervals: bool = True,
     where: Conditions = (),
+    load: Loader = load_curves,
 ) -> list[dict[str, Any]]:
     """Every group's crossover, one row each, with the keys that `--json` prints.
 
@@ -74,6 +75,7 @@ def crossovers(
         over: what the interval of a band runs over.
         intervals: whether to work out intervals; if not, `ci95` and `share_crossed` are None.
         where: compare only the runs that meet these conditions.
+        load: reads curves: from the store, or from a cache of it.
 
     Returns:
         "crossover" is None unless "status" is crossed; "lower_bound" is the last place compared
@@ -89,7 +91,7 @@ def crossovers(
     choose("--over", over, get_args(Over))
     if definition is not None:
         choose("--definition", definition, get_args(Definition))
-    loaded = chosen(load_curves(results, study, metric), where)
+    loaded = chosen(load(results, study, metric), where)
     sides, pairs = compared_pairs(loaded, baseline, challenger)
     require_axis([curve for pair in pairs for curve in pair.baseline + pair.challenger], axis)
     question = _Question(results, metric, axis, definition, over, intervals)

@@ -1,7 +1,7 @@
 """Curves of a study, as arrays, with the configuration of each."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -74,6 +74,10 @@ class StudyCurves:
     metric: str
     compare: dict[str, Any]
     curves: list[Curve]
+
+
+Loader = Callable[[Path, str, str], StudyCurves]
+"""Reads a study's curves of a metric: `load_curves`, or a cache of it."""
 
 
 def load_curves(

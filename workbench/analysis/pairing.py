@@ -234,13 +234,21 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
     differing = [
         key
         for key in sorted({key for keys in every for key in keys})
-        if len({identity({key: keys.get(key)}) for keys in every}) > 1
+        if _differ([keys.get(key) for keys in every])
     ]
     variants: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
     for keys, curve in zip(every, curves, strict=True):
         own_keys = {key: keys.get(key) for key in differing}
         variants.setdefault(identity(own_keys), (own_keys, []))[1].append(curve)
     return list(variants.values())
+
+
+def _differ(values: list[Any]) -> bool:
+    """Whether values are not all equal; 1 and True are not."""
+    try:
+        return len({(type(value), value) for value in values}) > 1
+    except TypeError:  # lists
+        return len({identity({"": value}) for value in values}) > 1
 
 
 def parse_side(option: str, given: str | dict[str, Any] | None) -> Side | None:

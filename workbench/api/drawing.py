@@ -65,10 +65,14 @@ def _curves(
     colour: str | None = None,
     smoothing: Smoothing = 0.0,
     band: Band = "range",
+    x_from: float | None = None,
+    x_to: float | None = None,
+    single: bool = False,
 ) -> figures.Figure:
     return figures.curves_figure(
         study.results, study.name, _several(metric), axis, facet=facet, dash=dash, colour=colour,
-        smoothing=smoothing, band=band, where=conditions(where), look=Look(log_x, log_y),
+        smoothing=smoothing, band=band, where=conditions(where),
+        look=Look(log_x, log_y, x_from, x_to), single=single,
     )  # fmt: skip
 
 

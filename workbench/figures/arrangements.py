@@ -13,15 +13,9 @@ from workbench.analysis.run_keys import UNIQUE, identity
 from workbench.errors import InputError
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
 from workbench.figures.figure import Figure
-from workbench.figures.learning_curves import (
-    HEIGHT,
-    WIDTH,
-    Legend,
-    legend_name,
-    measures,
-    panel,
-    point_rows,
-)
+from workbench.figures.learning_curves import HEIGHT, WIDTH, measures, panel, point_rows
+from workbench.figures.legend import Legend, leading_keys, legend_name
+from workbench.figures.names import group_names
 from workbench.figures.points import (
     POINTS,
     Family,
@@ -34,7 +28,6 @@ from workbench.figures.theme import (
     AXIS_TITLES,
     colour_of,
     finished,
-    group_text,
     heading,
     stroke_legend,
     styles_of,
@@ -52,18 +45,18 @@ def put_together_figure(
         shade: the key that shades; the first that differs by default.
     """
     every = families(load_curves(results, study, metric), axis)
-    differing = distinguishing_keys(every)
-    key = shade or (differing[0] if differing else "n_params")
+    key = shade or next(iter(leading_keys(every)), "n_params")
     if not any(key in family.keys for family in every):
         raise InputError(f"no run has the key {key}.")
     values = sorted({json.dumps(f.keys.get(key)) for f in every}, key=by_number)
-    labels = [group_text({key: json.loads(value)}) for value in values]
+    labels = group_names([{key: json.loads(value)} for value in values])
+    legend = Legend(every, [key])
     begin, span = _span(every)
     levels = np.concatenate([begin.values(family.frame, "value") for family in every])
     panels, parts = [], []
     for objective in styles_of(family.objective for family in every):
         members = [family for family in every if family.objective == objective]
-        rows = point_rows(members, [key], metric)
+        rows = point_rows(members, legend, metric)
         shades = _shades(colour_of(objective), len(labels))
         if key in (UNIQUE, "unique_tokens"):
             shades.reverse()
@@ -137,21 +130,21 @@ def paper_arrangement_figure(
     legend = Legend(every, [])
     spans = {metric: _span(members) for metric, members in loaded.items()}
     panels, parts = [], []
-    for group in _groups(every, differing):
-        name = group_text(group)
+    groups = _groups(every, differing)
+    for group, name in zip(groups, group_names(groups), strict=True):
         for metric in metrics:
             members = [f for f in loaded[metric] if _in_group(f, group)]
             if not members:
                 panels.append(_nothing(f"{name}: no {metric}"))
                 continue
-            rows = point_rows(members, [], metric).with_columns(
+            rows = point_rows(members, legend, metric).with_columns(
                 panel=pl.lit(name), published=pl.lit(False)
             )
             made = panel(rows, metric, axis, name, legend, spans[metric][1])
             behind = [f for f in published.get(metric, []) if _same_data(f, members[0])]
             parts.append(rows)
             if behind:
-                rows = point_rows(behind, [], metric).with_columns(
+                rows = point_rows(behind, Legend(behind, []), metric).with_columns(
                     series=pl.lit("published"), panel=pl.lit(name), published=pl.lit(True)
                 )
                 parts.append(rows)

@@ -183,12 +183,22 @@ def linear_axis(
     )
 
 
-def plain_axis(field: str, title: str) -> Any:
-    """A linear axis from zero, its labels as on a logarithmic one."""
+def plain_axis(field: str, title: str, low: float | None = None, high: float | None = None) -> Any:
+    """A linear axis, its labels as on a logarithmic one.
+
+    Args:
+        low: where it begins; at zero by default.
+        high: where it ends; with what is drawn by default.
+    """
+    scale = alt.Scale(zero=low is None, nice=False)
+    if low is not None:
+        scale.domainMin = low
+    if high is not None:
+        scale.domainMax = high
     return alt.X(
         field,
         title=title,
-        scale=alt.Scale(zero=True, nice=False),
+        scale=scale,
         axis=alt.Axis(
             labelExpr=_POWER if "FLOPs" in title else _PLAIN, tickCount=5, gridOpacity=0.6
         ),

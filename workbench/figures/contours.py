@@ -58,12 +58,25 @@ def contour_figure(fit: Fit, unique_tokens: float | None = None) -> Figure:
         subtitle=[
             *([f"at {short(unique)} unique tokens; open points: runs on others"]
               if law.needs_unique else []),
-            "dashed: the best size for its compute",
+            "black: the best size for its compute",
+            *_open_note(fit),
         ],
     )  # fmt: skip
     chart = alt.layer(*_layers(segments, runs, _best_line(law, fit, n, d, unique), n, d, fit))
     chart = chart.properties(width=420, height=330, title=title)
     return Figure(finished(chart), segments, f"{fit_name(fit)}: predicted loss")
+
+
+def unidentified(fit: Fit) -> list[str]:
+    """The parameters that the runs do not bound on both sides, and that were not given."""
+    return [n for n, known in fit.identified.items() if not known and n not in fit.fixed]
+
+
+def _open_note(fit: Fit) -> list[str]:
+    names = unidentified(fit)
+    if not names:
+        return []
+    return [f"dotted: the runs leave {', '.join(names)} open, and other contours fit them as well"]
 
 
 def _layers(
@@ -73,6 +86,8 @@ def _layers(
     y = log_axis("n_params:Q", "parameters", n, channel=alt.Y)
     colour = alt.Color("loss:Q", scale=alt.Scale(scheme="viridis", reverse=True), legend=None)
     lines = alt.Chart(segments).mark_rule(strokeWidth=1.6, strokeCap="round", tooltip=None)
+    if unidentified(fit):  # each piece of a contour is a few pixels long: one dot
+        lines = lines.mark_rule(strokeWidth=2, strokeDash=[1, 100], strokeCap="round", tooltip=None)
     ends = segments.group_by("loss", maintain_order=True).agg(
         pl.col("total_tokens", "n_params").sort_by("place").last()
     )
@@ -92,7 +107,8 @@ def _layers(
         points.encode(x, y, color=alt.value(own), fill=fill, tooltip=["name", "seen", "predicted"]),
     ]
     if best.height:
-        line = alt.Chart(best).mark_line(color=INK, strokeWidth=2, strokeDash=[6, 3], clip=True)
+        dash = [1, 5] if unidentified(fit) else [6, 3]
+        line = alt.Chart(best).mark_line(color=INK, strokeWidth=2, strokeDash=dash, clip=True)
         layers.append(line.encode(x, y, alt.Order("compute:Q")))
     return layers
 

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import Curve, Floats, load_curves
+from workbench.analysis.curves import Curve, Floats, Loader, load_curves
 from workbench.analysis.pairing import Pair, Side, finished_runs, make_pairs, mean_curve, side_name
 from workbench.analysis.run_keys import identity
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
@@ -15,7 +15,8 @@ from workbench.figures.exact_columns import with_keys
 from workbench.figures.figure import Figure
 from workbench.figures.lead import HEIGHT as LEAD_HEIGHT
 from workbench.figures.lead import lead_frame, lead_layers
-from workbench.figures.points import POINTS, thinned
+from workbench.figures.names import distinct, group_names
+from workbench.figures.points import DOTTED, POINTS, thinned
 from workbench.figures.text_size import level_lines, wrapped_to
 from workbench.figures.theme import (
     AXIS_TITLES,
@@ -24,7 +25,6 @@ from workbench.figures.theme import (
     SIZES,
     Style,
     finished,
-    group_text,
     heading,
     key_text,
     measured,
@@ -42,7 +42,12 @@ _SPREAD = 2.0
 
 
 def crossover_figure(
-    results: Path, study: str, metric: str, axis: str, rows: list[dict[str, Any]]
+    results: Path,
+    study: str,
+    metric: str,
+    axis: str,
+    rows: list[dict[str, Any]],
+    load: Loader = load_curves,
 ) -> Figure:
     """One panel for each group: baseline and challenger against the axis, and their crossover.
 
@@ -53,8 +58,9 @@ def crossover_figure(
     Args:
         rows: what `crossovers` returned for the same study, metric and axis, or some of it:
             only these groups are drawn.
+        load: reads curves: from the store, or from a cache of it.
     """
-    loaded = load_curves(results, study, metric)
+    loaded = load(results, study, metric)
     sides = (rows[0]["baseline"], rows[0]["challenger"])
     match = loaded.compare.get("match")
     by_group = {identity(row["group"]): row for row in rows}
@@ -64,13 +70,14 @@ def crossover_figure(
         if identity(pair.group) in by_group
     ]
     answers = [by_group[identity(pair.group)] for pair in pairs]
+    titles = group_names([pair.group for pair in pairs])
     names = _legend_names(pairs[0], sides, metric)
     styles = _styles(sides)
     strict = rows[0].get("definition") == "best_so_far"
     limit = max(4, POINTS // (2 * len(pairs)))
     frames = [
-        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(group_text(pair.group)))
-        for pair in pairs
+        _pair_frame(pair, axis, names, limit).with_columns(panel=pl.lit(title))
+        for pair, title in zip(pairs, titles, strict=True)
     ]
     if strict:
         frames = [_with_best(frame, names[0], higher_is_better(metric)) for frame in frames]
@@ -89,27 +96,30 @@ def crossover_figure(
     domain = _common_domain(frames, begin)
     panels = [
         _panel(frame, lead, answer, metric, names, styles, span, domain, begin, head)
-        for frame, lead, answer, head in zip(frames, leads, answers, _heads(answers), strict=True)
+        for frame, lead, answer, head in zip(
+            frames, leads, answers, _heads(answers, titles), strict=True
+        )
     ]
     drawn = [
-        lead.with_columns(panel=pl.lit(group_text(pair.group)))
-        for lead, pair in zip(leads, pairs, strict=True) if lead is not None
+        lead.with_columns(panel=pl.lit(title))
+        for lead, title in zip(leads, titles, strict=True) if lead is not None
     ]  # fmt: skip
-    exact = [_with_runs(frame, pair, names) for frame, pair in zip(frames, pairs, strict=True)]
+    exact = [
+        _with_runs(frame.drop("behind"), pair, names)
+        for frame, pair in zip(frames, pairs, strict=True)
+    ]
     data = pl.concat([*exact, *drawn], how="diagonal_relaxed")
     subject = "where diffusion overtakes AR" if sides == (BASELINE, CHALLENGER) else "crossover"
     notes = ["against the best so far (thin line), as if stopped in time"] if strict else []
     title = heading(f"{study}: {subject}, by {metric}", [*notes, *begin.note(axis)])
-    chart = alt.concat(*panels, columns=3).properties(title=title)
+    chart = alt.concat(*panels, columns=3, title=title)
     return Figure(finished(chart), data, f"{study}: crossover on {metric}")
 
 
-def _heads(answers: list[dict[str, Any]]) -> list[alt.TitleParams]:
+def _heads(answers: list[dict[str, Any]], titles: list[str]) -> list[alt.TitleParams]:
     """The titles of panels, in lines as wide as a panel, and as many for each, so that panels
     beside each other are level."""
-    names = level_lines(
-        [wrapped_to(group_text(a["group"]), _WIDTH, SIZES.title, bold=True) for a in answers]
-    )
+    names = level_lines([wrapped_to(title, _WIDTH, SIZES.title, bold=True) for title in titles])
     below = level_lines([wrapped_to(verdict(a), _WIDTH, SIZES.label) for a in answers])
     return [alt.TitleParams(name, subtitle=lines) for name, lines in zip(names, below, strict=True)]
 
@@ -135,8 +145,9 @@ def _styles(sides: tuple[Side, Side]) -> list[Style]:
 
 def _legend_names(pair: Pair, sides: tuple[Side, Side], metric: str) -> list[str]:
     names = []
-    for side, curves in zip(sides, (pair.baseline, pair.challenger), strict=True):
-        name = side_text(side)
+    ways = (side_text, lambda side: ", ".join(f"{k} {v}" for k, v in criteria(side).items()))
+    called = distinct([str(criteria(side)) for side in sides], sides, ways)
+    for name, curves in zip(called, (pair.baseline, pair.challenger), strict=True):
         imported = all(curve.imported for curve in curves)
         kind = measured(curves[0].estimator, higher_is_better(metric))
         names.append(name + kind + (", imported" if imported else ""))
@@ -159,7 +170,9 @@ def _pair_frame(pair: Pair, axis: str, names: list[str], limit: int) -> pl.DataF
     parts = []
     for name, curves in zip(names, (pair.baseline, pair.challenger), strict=True):
         x, y = _drawn(curves, axis, limit)
-        parts.append(pl.DataFrame({"x": x, "y": y, "curve": [name] * len(x)}))
+        behind = f"run {curves[0].run_id}" if len(curves) == 1 else f"{len(curves)} seeds"
+        rows = pl.DataFrame({"x": x, "y": y})
+        parts.append(rows.with_columns(curve=pl.lit(name), behind=pl.lit(behind)))
     return pl.concat(parts)
 
 
@@ -220,10 +233,12 @@ def _panel(
             )
         )
     layers.append(base.mark_line(strokeWidth=2, clip=True).encode(x, y, colour, dash))
-    layers.append(base.mark_point(filled=True, size=16, opacity=1, clip=True).encode(x, y, colour))
+    if frame.height <= 2 * DOTTED:
+        dots = base.mark_point(filled=True, size=16, opacity=1, clip=True)
+        layers.append(dots.encode(x, y, colour))
     rule = _crossover_rule(answer)
     layers += rule or _bound(answer, frame, names[1], styles[1], span)
-    curves = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=head)
+    curves = alt.layer(*layers, width=_WIDTH, height=_HEIGHT, title=head)
     if lead is None:
         return curves
     below = [
@@ -231,7 +246,7 @@ def _panel(
         *lead_layers(lead, log_axis("x:Q", title, span, most=5), metric, begin),
         *rule,
     ]
-    panel = alt.layer(*below).properties(width=_WIDTH, height=LEAD_HEIGHT)
+    panel = alt.layer(*below, width=_WIDTH, height=LEAD_HEIGHT)
     return alt.vconcat(curves, panel, spacing=6)
 
 

@@ -1,8 +1,6 @@
 """Curves of runs: any metrics along any axis."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,10 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from workbench.analysis.curves import StudyCurves, chosen, load_curves
+from workbench.analysis.curves import Floats, Loader, chosen, load_curves
 from workbench.conditions import Conditions
 from workbench.errors import InputError
+from workbench.figures import crowd
 from workbench.figures.axes import (
     Beginning,
     beginning,
@@ -22,50 +21,51 @@ from workbench.figures.axes import (
     plain_axis,
 )
 from workbench.figures.figure import Figure
-from workbench.figures.points import (
-    OBJECTIVE,
-    POINTS,
-    Band,
-    Family,
-    Smoothing,
-    by_number,
-    distinguishing_keys,
-    families,
-    numbered,
-)
+from workbench.figures.legend import Legend, channels_of, panels_by
+from workbench.figures.points import DOTTED, POINTS, SPARSE, Band, Family, Smoothing, families
 from workbench.figures.text_size import wrapped_to
 from workbench.figures.theme import (
     AXIS_TITLES,
-    DASHES,
-    INK,
     SIZES,
-    Style,
     finished,
-    group_text,
     heading,
-    key_text,
+    key_name,
     measured,
-    palette,
-    series_channels,
-    stroke_legend,
-    styles_of,
+    place_text,
 )
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
 
 WIDTH, HEIGHT = 290, 220
-Loader = Callable[[Path, str, str], StudyCurves]
 _MARKERS = 10
-_DOTTED = 40  # points a curve; a thinned curve has more, and is drawn without dots
-_MOST_LABELS = 14  # twice as many as there are dashes
+_FULL = 8  # curves of a panel that are drawn in full; more are fainter, down to _FAINTEST
+_FAINTEST = 0.4
 
 
 @dataclass(frozen=True)
 class Look:
-    """The axes' scales."""
+    """The axes' scales, and the part of the x axis that is drawn."""
 
     log_x: bool = True
     log_y: bool = False
+    x_from: float | None = None
+    x_to: float | None = None
+
+    def cut(self, span: Floats, axis: str) -> Floats:
+        """The places of an axis between the limits, which are places of it too.
+
+        Raises:
+            InputError: no place lies between them.
+        """
+        low = span.min() if self.x_from is None else self.x_from
+        high = span.max() if self.x_to is None else self.x_to
+        inside = span[(span >= low) & (span <= high)]
+        if not len(inside) or (self.log_x and low <= 0):
+            raise InputError(
+                f"no curve has a point from {place_text(low, axis)} to {place_text(high, axis)}: "
+                f"they lie from {place_text(span.min(), axis)} to {place_text(span.max(), axis)}."
+            )
+        return np.r_[low, inside, high]
 
 
 def curves_figure(
@@ -81,17 +81,22 @@ def curves_figure(
     band: Band = "range",
     where: Conditions = (),
     look: Look | None = None,
+    single: bool = False,
     load: Loader = load_curves,
 ) -> Figure:
     """Metrics along an axis. Colour is the objective, dash the value of the other keys that differ.
 
     Args:
-        facet: a key whose values get a panel each; without it, each metric gets one panel.
-        dash: the only key that dashes stand for; every key that differs by default.
+        facet: a key whose values get a panel each, or "none"; by default see `channels_of`.
+        dash: the only key that dashes stand for; every key that differs by default, as long as
+            there are dashes.
         colour: a key that colours stand for instead of the objective.
-        smoothing: see `points.families`. The values as measured are in the data too, as "raw".
+        smoothing: the width of a window in units of the axis: see `points.smoothed`. The values as
+            measured are drawn faintly behind, and are in the data too, as "raw".
         band: around the mean over seeds.
         where: draw only the runs that meet these conditions.
+        single: draw every curve, also where a panel has more than 20; their median and quartiles
+            stand for them otherwise.
         load: reads curves: from the store, or from a cache of it.
 
     Raises:
@@ -107,90 +112,68 @@ def curves_figure(
         for metric in metrics
     }  # fmt: skip
     every = [family for members in loaded.values() for family in members]
-    legend = Legend.of(every, facet, dash, colour)
-    notes = measures(loaded)
+    channels = channels_of(every, facet, dash, colour)
+    legend = Legend(every, channels.dashes, channels.colour)
+    notes = measures(loaded) + _smoothing_notes(loaded, smoothing, axis)
     for metric, of_metric in loaded.items():
         places = [family.frame["x"].to_numpy() for family in of_metric]
-        begin = beginning(places) if look.log_x else Beginning(0.0)
-        span = begin.inside(np.concatenate(places))
+        begin = beginning(places) if look.log_x and look.x_from is None else Beginning(0.0)
+        span = look.cut(begin.inside(np.concatenate(places)), axis)
         notes += begin.note(axis)
-        for title, members in _facets(of_metric, facet):
-            rows = point_rows(members, legend.keys, metric, colour)
-            rows = rows.with_columns(panel=pl.lit(title))
-            parts.append(rows)
-            panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
-            panels.append(panel(rows, metric, axis, panel_title, legend, span, look))
-    notes = list(dict.fromkeys(notes))
-    if legend.unlabelled:
-        notes.append(f"{legend.unlabelled} configurations: more than dashes can show")
-    chart = alt.concat(*panels, columns=min(3, len(panels))).properties(
-        title=heading(f"{study}: {', '.join(metrics)}", notes)
-    )
-    return Figure(finished(chart), pl.concat(parts), f"{study}: {', '.join(metrics)}")
-
-
-class Legend:
-    """What a figure's colours, shapes and dashes stand for, the same in all of its panels."""
-
-    def __init__(self, every: list[Family], keys: list[str], colour: str | None = None) -> None:
-        self.keys = keys
-        if colour is None:
-            names = {family.objective: legend_name(family) for family in every}
-            self.styles = {names[o]: style for o, style in styles_of(names).items()}
-        else:
-            texts = sorted({json.dumps(f.keys.get(colour)) for f in every}, key=by_number)
-            shown = [key_text(colour, json.loads(text)) for text in texts]
-            known = sum(text != "null" for text in texts)
-            # A run without the key is drawn in ink, outside the palette of the values.
-            styles = [*palette(known), *[Style(INK, [1, 0], "circle")] * (len(texts) - known)]
-            self.styles = dict(zip(shown, styles, strict=True))
-        values = {json.dumps([family.keys.get(key) for key in keys]) for family in every}
-        ordered = sorted(values, key=_by_numbers)
-        self.labels = [
-            group_text(dict(zip(keys, json.loads(text), strict=True))) for text in ordered
+        titled = panels_by(of_metric, channels.facet)
+        most = max(len(members) for _, members in titled)
+        if most > crowd.MOST and not single:
+            titled = [(title, _medians(members, legend, look)) for title, members in titled]
+            notes.append(f"median and middle half of the configurations, up to {most} in a panel")
+        made = [
+            (title, point_rows(members, legend, metric).with_columns(panel=pl.lit(title)))
+            for title, members in titled
         ]
-        self.unlabelled = len(ordered) if len(ordered) > _MOST_LABELS else 0
-        self.labels = [] if self.unlabelled else self.labels
-
-    @classmethod
-    def of(
-        cls, every: list[Family], facet: str | None, dash: str | None, colour: str | None = None
-    ) -> "Legend":
-        for key in (facet, dash, colour):
-            if key is not None and not any(key in family.keys for family in every):
-                raise InputError(f"no run has the key {key}.")
-        if dash is not None:
-            return cls(every, [dash], colour)
-        keys = [key for key in distinguishing_keys(every) if key not in (facet, colour)]
-        if colour not in (None, OBJECTIVE) and len({f.objective for f in every}) > 1:
-            keys.insert(0, OBJECTIVE)
-        return cls(every, keys, colour)
-
-    def channels(self) -> tuple[list[Any], Any]:
-        """Encodings of lines, and the shape of the markers on them."""
-        series, styles = list(self.styles), list(self.styles.values())
-        if len(self.labels) < 2:
-            colour, dash, shape = series_channels(series, styles)
-            return [colour, dash], shape
-        marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
-        colour, _, shape = series_channels(series, styles, legend=marks)
-        shape.legend = marks
-        dashes = [list(DASHES[i % len(DASHES)]) for i in range(len(self.labels))]
-        dash = alt.StrokeDash(
-            "label:N", title=None, sort=self.labels, legend=stroke_legend(),
-            scale=alt.Scale(domain=self.labels, range=dashes),
-        )  # fmt: skip
-        return [colour, dash], shape
+        values = _shown_values(pl.concat([rows for _, rows in made]), span)
+        for title, rows in made:
+            panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
+            panels.append(panel(rows, metric, axis, panel_title, legend, span, look, values))
+            parts.append(rows.drop("marked"))
+    if legend.unlabelled:
+        notes.append(f"{legend.unlabelled} configurations, more than there are dashes")
+    elif channels.unnamed:
+        named = " and ".join(map(key_name, channels.dashes))
+        notes.append(f"{channels.unnamed} configurations a panel; dashes show {named} alone")
+    chart = alt.concat(
+        *panels,
+        columns=min(3, len(panels)),
+        title=heading(f"{study}: {', '.join(metrics)}", list(dict.fromkeys(notes))),
+        usermeta={"behind": legend.behind()},
+    )
+    data = pl.concat(parts)
+    if smoothing:
+        data = data.with_columns(smoothing_window=pl.lit(float(smoothing)))
+    return Figure(finished(chart), data, f"{study}: {', '.join(metrics)}")
 
 
-def _by_numbers(text: str) -> list[tuple[int, float, str]]:
-    return [by_number(json.dumps(value)) for value in json.loads(text)]
+def _smoothing_notes(loaded: dict[str, list[Family]], smoothing: Smoothing, axis: str) -> list[str]:
+    """Lines on what was smoothed, how widely, and what was not."""
+    if not smoothing:
+        return []
+    notes = []
+    for metric, members in loaded.items():
+        plain = sum(not family.smoothed for family in members)
+        if plain < len(members):
+            notes.append(
+                f"{metric}: smoothed, the mean over {place_text(smoothing, axis)} around each "
+                "place, narrower at both ends; faint: as measured"
+            )
+        if plain:
+            which = "" if plain == len(members) else f"{plain} of {len(members)} curves "
+            notes.append(f"{metric}: {which}as measured, with fewer than {SPARSE} points to smooth")
+    return notes
 
 
-def legend_name(family: Family, published: bool = False) -> str:
-    """An objective, and whether its numbers are published or imported ones."""
-    origin = "published" if published else "imported" if family.imported else ""
-    return ", ".join(part for part in (display_name(family.objective), origin) if part)
+def _shown_values(rows: pl.DataFrame, span: Floats) -> Floats:
+    """Every value, and end of a band, that lies within the x axis."""
+    inside = rows.filter(pl.col("x").is_between(span.min(), span.max()))
+    inside = rows if inside.is_empty() else inside
+    return np.concatenate([inside[n].drop_nulls().to_numpy() for n in ("value", "low", "high")])
 
 
 def measures(loaded: dict[str, list[Family]]) -> list[str]:
@@ -207,43 +190,50 @@ def measures(loaded: dict[str, list[Family]]) -> list[str]:
     return lines
 
 
-def _facets(every: list[Family], facet: str | None) -> list[tuple[str, list[Family]]]:
-    if facet is None:
-        return [("", every)]
-    values = sorted({json.dumps(family.keys.get(facet)) for family in every}, key=by_number)
-    return [
-        (
-            key_text(facet, json.loads(value)),
-            [family for family in every if json.dumps(family.keys.get(facet)) == value],
-        )
-        for value in values
-    ]
-
-
-def point_rows(
-    members: list[Family], keys: list[str], metric: str, colour: str | None = None
-) -> pl.DataFrame:
-    """The points of several families, with the names that a legend shows.
+def point_rows(members: list[Family], legend: Legend, metric: str) -> pl.DataFrame:
+    """The points of several families, with the names that the legend shows.
 
     Column "curve" has the ids of the runs behind a point.
     """
-    parts = []
+    behind = pl.DataFrame(
+        {
+            "objective": [family.objective for family in members],
+            "series": [legend.series(family) for family in members],
+            "label": [legend.label(family) for family in members],
+            "curve": [" ".join(family.run_ids) for family in members],
+            "seeds": [family.seeds for family in members],
+            "estimator": pl.Series([family.estimator for family in members], dtype=pl.String),
+        }
+    )
+    frames = [family.frame for family in members]
+    counts = [frame.height for frame in frames]
+    marked = np.concatenate([_marked(frame["x"].to_numpy()) for frame in frames])
+    return pl.concat(
+        [
+            pl.concat(frames).with_columns(metric=pl.lit(metric)),
+            behind[np.repeat(np.arange(len(members)), counts)],
+            pl.DataFrame({"marked": marked}),
+        ],
+        how="horizontal",
+    )
+
+
+def _medians(members: list[Family], legend: Legend, look: Look) -> list[Family]:
+    """The families of each colour and dash as one: their median and middle half."""
+    groups: dict[tuple[str, str], list[Family]] = {}
     for family in members:
-        label = group_text({key: family.keys.get(key) for key in keys})
-        series = key_text(colour, family.keys.get(colour)) if colour else legend_name(family)
-        parts.append(
-            family.frame.with_columns(
-                metric=pl.lit(metric),
-                objective=pl.lit(family.objective),
-                series=pl.lit(series),
-                label=pl.lit(label),
-                curve=pl.lit(" ".join(family.run_ids)),
-                seeds=pl.lit(family.seeds),
-                estimator=pl.lit(family.estimator, pl.String),
-                marked=pl.Series(_marked(family.frame["x"].to_numpy())),
-            )
+        label = legend.label(family) if legend.labels else ""
+        groups.setdefault((legend.series(family), label), []).append(family)
+    return [
+        replace(
+            own[0],
+            keys={k: v for k, v in own[0].keys.items() if all(f.keys.get(k) == v for f in own)},
+            seeds=max(family.seeds for family in own),
+            run_ids=tuple(run_id for family in own for run_id in family.run_ids),
+            frame=crowd.summarised([family.frame for family in own], log=look.log_x),
         )
-    return pl.concat(parts)
+        for own in groups.values()
+    ]
 
 
 def _marked(x: np.ndarray) -> np.ndarray:
@@ -261,55 +251,60 @@ def panel(
     legend: Legend,
     span: np.ndarray,
     look: Look | None = None,
+    values: Floats | None = None,
 ) -> Any:
     """One panel of curves: bands, lines, and markers whose shape repeats the colour.
 
     Args:
-        span: the places that the axis has; what lies before them is cut off.
+        span: the places that the axis has; what lies beside them is cut off.
+        values: what the y axis has to include; the panel's own values by default.
     """
     look = look or Look()
-    x, y = _panel_axes(rows, metric, axis, span, look)
+    own = _shown_values(rows, span) if values is None else values
+    x, y = _panel_axes(metric, axis, span, own, look)
     channels, shape = legend.channels()
     # Points are joined by curve, even if curves share a colour and a dash.
     detail = alt.Detail("curve:N")
-    shown = numbered(rows).drop(
-        "objective", "seeds", "estimator", "metric", "raw", "panel", strict=False
-    )
-    base = alt.Chart(shown.drop("marked"))
-    tips = [
-        alt.Tooltip("x:Q", title=AXIS_TITLES[axis], format=",.6~g"),
-        alt.Tooltip("value:Q", title=metric, format=".5~g"),
-        alt.Tooltip("series:N", title="curve"),
-        *([alt.Tooltip("label:N", title="of")] if legend.keys else []),
-    ]
+    count = rows["curve"].n_unique()
+    behind = rows.select("curve", "seeds").unique(maintain_order=True).iter_rows()
+    runs = {ids: legend.number(ids, seeds) for ids, seeds in behind}
+    shown = rows.select(
+        "x", "value", "low", "high", "series", "label", "marked", "raw",
+        curve=pl.col("curve").replace_strict(runs, return_dtype=pl.Int32),
+    )  # fmt: skip
+    base = alt.Chart(shown.drop("marked", "raw"))
+    opacity = max(_FAINTEST, min(1.0, _FULL / count))
+    width = 1.8 if count <= _FULL else 1.3
     layers: list[Any] = []
-    if rows["low"].null_count() < rows.height:
+    if rows["low"].null_count() < rows.height and opacity == 1:
         band = [x, alt.Y("low:Q"), alt.Y2("high:Q"), channels[0], detail]
         layers.append(base.mark_area(opacity=0.18, tooltip=None, clip=True).encode(*band))
-    layers.append(
-        base.mark_line(strokeWidth=1.8, clip=True).encode(x, y, *channels, detail, tooltip=tips)
-    )
-    if len(legend.labels) > 1:
+    if (rows["raw"] != rows["value"]).any():
+        raw = alt.Chart(shown.select("x", "raw", "series", "curve"))
+        faint = raw.mark_line(strokeWidth=1, opacity=0.3, tooltip=None, clip=True)
+        layers.append(faint.encode(x, alt.Y("raw:Q"), channels[0], detail))
+    line = base.mark_line(strokeWidth=width, opacity=opacity, clip=True)
+    layers.append(line.encode(x, y, *channels, detail))
+    # More marks would hide the lines.
+    if count <= _FULL and len(legend.labels) > 1:
         marked = shown.filter("marked").select("x", "value", "series", "label")
-        marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=1, clip=True)
-        layers.append(marks.encode(x, y, channels[0], shape, tooltip=tips))
-    elif rows.height <= _DOTTED * max(1, rows["curve"].n_unique()):
-        marks = base.mark_point(filled=True, size=12, opacity=1, clip=True)
-        layers.append(marks.encode(x, y, channels[0], tooltip=tips))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    lines = wrapped_to(title, WIDTH, SIZES.title, bold=True)
-    return chart.properties(title=lines) if title else chart
+        marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=opacity, clip=True)
+        layers.append(marks.encode(x, y, channels[0], shape))
+    elif count <= _FULL and rows.height <= DOTTED * count:
+        marks = base.mark_point(filled=True, size=12, opacity=opacity, clip=True)
+        layers.append(marks.encode(x, y, channels[0]))
+    head = {"title": wrapped_to(title, WIDTH, SIZES.title, bold=True)} if title else {}
+    return alt.layer(*layers, width=WIDTH, height=HEIGHT, **head)
 
 
 def _panel_axes(
-    rows: pl.DataFrame, metric: str, axis: str, span: np.ndarray, look: Look
+    metric: str, axis: str, span: Floats, values: Floats, look: Look
 ) -> tuple[Any, Any]:
-    values = Beginning(float(span.min())).values(rows, "value", "low", "high")
     title = metric_title(metric)
     x = (
         log_axis("x:Q", AXIS_TITLES[axis], span, most=5)
         if look.log_x
-        else plain_axis("x:Q", AXIS_TITLES[axis])
+        else plain_axis("x:Q", AXIS_TITLES[axis], look.x_from, look.x_to)
     )
     if not look.log_y:
         return x, linear_axis("value:Q", title, values)

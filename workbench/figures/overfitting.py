@@ -15,12 +15,13 @@ from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.axes import Beginning, beginning, linear_axis, log_axis, metric_title
 from workbench.figures.figure import Figure
+from workbench.figures.legend import series_names
+from workbench.figures.names import group_names
 from workbench.figures.points import POINTS, Family, by_number, distinguishing_keys, families
 from workbench.figures.theme import (
     AXIS_TITLES,
     DASHES,
     finished,
-    group_text,
     heading,
     series_channels,
     styles_of,
@@ -52,15 +53,14 @@ def loss_against_accuracy_figure(
         InputError: no run has both metrics over a common range of tokens.
     """
     pairs = _both(results, study, loss, accuracy, "tokens", where)
-    differing = distinguishing_keys([first for first, _ in pairs])
     parts = []
-    for first, second in pairs:
+    for (first, second), (series, label) in zip(pairs, _names(pairs, loss), strict=True):
         joined = _joined(first, second, "loss", "accuracy")
         parts.append(
             joined.with_columns(
                 objective=pl.lit(first.objective),
-                series=pl.lit(first.series(loss)),
-                label=pl.lit(group_text({name: first.keys.get(name) for name in differing})),
+                series=pl.lit(series),
+                label=pl.lit(label),
                 order=pl.int_range(pl.len()),
                 place=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("first"))
                 .when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.lit("last"))
@@ -98,6 +98,14 @@ def _both(
     if not pairs:
         raise InputError(f"study {study}: no run has both {first_metric} and {second_metric}.")
     return pairs
+
+
+def _names(pairs: list[tuple[Family, Family]], metric: str) -> list[tuple[str, str]]:
+    """The names of each pair's colour and panel, equal for no two of them."""
+    every = [first for first, _ in pairs]
+    keys = distinguishing_keys(every)
+    labels = group_names([{key: family.keys.get(key) for key in keys} for family in every])
+    return list(zip(series_names(every, metric), labels, strict=True))
 
 
 def _joined(first: Family, second: Family, first_name: str, second_name: str) -> pl.DataFrame:
@@ -167,18 +175,17 @@ def nll_gap_figure(
         InputError: no run has both metrics.
     """
     pairs = _both(results, study, true, other, axis, where)
-    differing = distinguishing_keys([first for first, _ in pairs])
     lowest = _lowest(results, study, loss, axis)
     parts = []
-    for first, second in pairs:
+    for (first, second), (series, label) in zip(pairs, _names(pairs, true), strict=True):
         joined = _joined(first, second, "true", "other").with_columns(
             gap=pl.col("other") - pl.col("true")
         )
         parts.append(
             joined.unpivot(["true", "other", "gap"], index="x", variable_name="what").with_columns(
                 objective=pl.lit(first.objective),
-                series=pl.lit(first.series(true)),
-                label=pl.lit(group_text({k: first.keys.get(k) for k in differing})),
+                series=pl.lit(series),
+                label=pl.lit(label),
                 lowest_loss_at=pl.lit(lowest.get(identity(first.keys)), pl.Float64),
             )
         )

@@ -9,7 +9,6 @@ import polars as pl
 
 from workbench.analysis import run_keys
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
-from workbench.analysis.intervals import smooth_curve
 from workbench.analysis.run_keys import SEEDS, identity
 from workbench.errors import InputError
 from workbench.figures.theme import measured
@@ -19,12 +18,16 @@ from workbench.recipe.objectives import display_name
 OBJECTIVE = "training.objective"
 POINTS = 14_000
 """The most points that a figure draws: what a browser draws within a second."""
+DOTTED = 40
+"""Points of a curve that are drawn as dots too; of more, the line alone."""
 _LEAST = 4
 _CROWD, _CROWDED = 50, 70  # beyond so many curves in a panel, more points each cannot be seen
 Band = Literal["range", "t95", "none"]
 """What is shown around a mean over seeds: its least and greatest, or the 95 % t interval."""
-Smoothing = float | Literal["spline"]
-"""The weight in [0, 1) that a moving average gives to what came before, or a smoothing spline."""
+Smoothing = float
+"""The width of the window that a point is averaged over, in units of the axis; 0 for none."""
+SPARSE = 50
+"""A curve of fewer points is drawn as it was measured, whatever smoothing is asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Family:
     run_ids: tuple[str, ...]
     frame: pl.DataFrame
     """x, value (smoothed where asked), raw, low, high."""
+    smoothed: bool = False
 
     def series(self, metric: str, published: bool = False) -> str:
         """The name in a legend: objective, what a loss measures, and whether it was imported."""
@@ -59,17 +63,22 @@ def families(
     """A study's curves, with the seeds of each configuration averaged.
 
     Args:
+        smoothing: see `smoothed`. The band is then that of the smoothed seeds. Curves of fewer than
+            `SPARSE` points, as evaluations leave them, stay as measured.
         band: around the mean over seeds; there is none around a single one.
         limit: points in all, never more.
         log: whether the axis is logarithmic: points are thinned evenly along it, and what lies
             at zero is left out.
 
     Raises:
-        InputError: runs do not have that axis, the smoothing or the band is unknown, or there are
-            more curves than points can show.
+        InputError: runs do not have that axis, the window is no number from 0 on, the band is
+            unknown, or there are more curves than points can show.
     """
-    if smoothing != "spline" and not (isinstance(smoothing, int | float) and 0 <= smoothing < 1):
-        raise InputError(f"smoothing {smoothing}: expected spline, or a number in [0, 1).")
+    if not (isinstance(smoothing, int | float) and 0 <= smoothing < np.inf):
+        raise InputError(
+            f"smoothing {smoothing}: expected the width of a window in units of the axis, or 0 for "
+            "none."
+        )
     if band not in ("range", "t95", "none"):
         raise InputError(f"band {band}: expected range, t95 or none.")
     require_axis(loaded.curves, axis)
@@ -84,30 +93,40 @@ def families(
         )
     if len(groups) > _CROWD:
         share = min(share, max(_CROWDED, limit // 2 // len(groups)))
-    made = [
-        Family(
-            keys=keys,
-            objective=str(keys.get(OBJECTIVE)),
-            estimator=curves[0].estimator,
-            imported=all(curve.imported for curve in curves),
-            seeds=len(curves),
-            run_ids=tuple(curve.run_id for curve in curves),
-            frame=_frame(curves, axis, smoothing, band, share, log),
+    made = []
+    for keys, curves in groups.values():
+        x, table = _table(curves, axis, log)
+        smooth = smoothing > 0 and len(x) >= SPARSE
+        made.append(
+            Family(
+                keys=keys,
+                objective=str(keys.get(OBJECTIVE)),
+                estimator=curves[0].estimator,
+                imported=all(curve.imported for curve in curves),
+                seeds=len(curves),
+                run_ids=tuple(curve.run_id for curve in curves),
+                frame=_frame(x, table, smoothing if smooth else 0.0, band, share, log),
+                smoothed=smooth,
+            )
         )
-        for keys, curves in groups.values()
-    ]
     return [family for family in made if family.frame.height]
 
 
-def _frame(
-    curves: list[Curve], axis: str, smoothing: Smoothing, band: Band, limit: int, log: bool
-) -> pl.DataFrame:
+def _table(curves: list[Curve], axis: str, log: bool) -> tuple[Floats, Floats]:
+    """Places of an axis, and the values of each curve there."""
     x = min(curves, key=lambda curve: curve.x[axis][-1]).x[axis]
     table = np.stack([np.interp(x, curve.x[axis], curve.y) for curve in curves])
     in_range = x > 0 if log else x >= 0  # a logarithm has no place for the start
-    x, table = x[in_range], table[:, in_range]
+    return x[in_range], table[:, in_range]
+
+
+def _frame(
+    x: Floats, table: Floats, window: float, band: Band, limit: int, log: bool
+) -> pl.DataFrame:
     raw = table.mean(axis=0)
-    value = _smooth(x, raw, smoothing)
+    if window:
+        table = smoothed(x, table, window)
+    value = table.mean(axis=0) if window else raw
     low, high = _band(table, band)
     drawn = thinned(x, value, limit, log=log)
     columns: dict[str, Floats] = {"x": x, "value": value, "raw": raw, "low": low, "high": high}
@@ -130,29 +149,30 @@ def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
     return middle - half, middle + half
 
 
-def _smooth(x: Floats, values: Floats, smoothing: Smoothing) -> Floats:
-    if smoothing != "spline":
-        return smoothed(values, float(smoothing))
-    spline = smooth_curve(x, values)
-    # Too few points for a spline stay as they are.
-    return values if spline is None else np.interp(x, spline.x, spline.fitted)
+def smoothed(x: Floats, values: Floats, window: float) -> Floats:
+    """The mean of the values in a window around each place, as many rows as there are.
 
-
-def smoothed(values: Floats, weight: float) -> Floats:
-    """Exponential moving average from the first point on, corrected for its start.
+    The window is centred, so that nothing is moved along the axis, and narrows towards both ends,
+    so that the first and the last value are the measured ones.
 
     Args:
-        weight: of what came before, in [0, 1).
+        x: increasing.
+        values: (..., points).
+        window: its width, in units of x.
     """
-    if weight == 0 or len(values) == 0:
+    if not len(x):
         return values
-    total, norm = 0.0, 0.0
-    averages = np.empty(len(values))
-    for i, value in enumerate(values):
-        total = weight * total + (1 - weight) * value
-        norm = weight * norm + (1 - weight)
-        averages[i] = total / norm
-    return averages
+    half = np.minimum(window / 2, np.minimum(x - x[0], x[-1] - x))
+    first = np.searchsorted(x, x - half, side="left")
+    beyond = np.searchsorted(x, x + half, side="right")
+    # Rounding must not leave a place out of its own window.
+    places = np.arange(len(x))
+    first, beyond = np.minimum(first, places), np.maximum(beyond, places + 1)
+    middle = values.mean(axis=-1, keepdims=True)  # sums of what is near zero keep their digits
+    sums = np.cumsum(values - middle, axis=-1)
+    sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
+    mean = (sums[..., beyond] - sums[..., first]) / (beyond - first) + middle
+    return np.where(beyond - first == 1, values, mean)
 
 
 def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:
@@ -176,6 +196,16 @@ def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray
         part = y[start:stop]
         chosen |= {int(start + part.argmin()), int(start + part.argmax())}
     return np.array(sorted(chosen))
+
+
+def longest_place(loaded: StudyCurves, axis: str) -> float:
+    """The farthest place along an axis that any curve of a study has.
+
+    Raises:
+        InputError: runs do not have that axis.
+    """
+    require_axis(loaded.curves, axis)
+    return float(max(curve.x[axis][-1] for curve in loaded.curves))
 
 
 def distinguishing_keys(every: list[Family]) -> list[str]:

@@ -10,6 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from workbench.errors import InputError
 from workbench.messages import csv_cell, pretty
 from workbench.recipe.objectives import BASELINE, CHALLENGER
 
@@ -193,6 +194,11 @@ def key_text(key: str, value: Any) -> str:
     return f"{key.rpartition('.')[2]} {'none' if value is None else pretty(value)}"
 
 
+def key_name(key: str) -> str:
+    """A key in words."""
+    return KEY_NAMES.get(key, key.rpartition(".")[2])
+
+
 def group_text(group: dict[str, Any], only: list[str] | None = None) -> str:
     """A group in words; of the keys in `only`, where given."""
     keys = group if only is None else {key: group[key] for key in only if key in group}
@@ -220,3 +226,20 @@ def place_text(x: float, axis: str) -> str:
         return f"{x:.3g} epochs"
     unit = "FLOPs per unique token" if axis == "flops_per_unique" else "FLOPs"
     return f"{x:.3g} {unit}".replace("e+", "e")
+
+
+def place_of(text: str) -> float | None:
+    """The place that a text such as "20k", "1.5B" or "3e20" names; None for an empty one.
+
+    Raises:
+        InputError: it is no number.
+    """
+    given = text.strip().replace(",", "")
+    factor = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(given[-1:], 1.0)
+    try:
+        place = factor * float(given[:-1] if factor > 1 else given) if given else None
+    except ValueError:
+        place = np.nan
+    if place is not None and not np.isfinite(place):
+        raise InputError(f"{text}: expected a place along the axis, such as 20k, 1.5B or 3e20.")
+    return place

@@ -14,6 +14,7 @@ from workbench.figures.axes import log_axis
 from workbench.figures.bounds import bounded_marks, places_of
 from workbench.figures.exact_columns import with_rows
 from workbench.figures.figure import Figure
+from workbench.figures.names import distinct, group_names
 from workbench.figures.theme import (
     AXIS_TITLES,
     FAINT,
@@ -22,7 +23,6 @@ from workbench.figures.theme import (
     SHAPES,
     Style,
     finished,
-    group_text,
     place_text,
     series_channels,
     series_styles,
@@ -32,6 +32,9 @@ from workbench.figures.theme import (
 from workbench.recipe.objectives import display_name
 
 _WIDTH, _HEIGHT = 430, 300
+_TESTED = 3
+"""Crossed groups from which on a power law is more than a line through two points."""
+_DOTS = [1, 4]
 _FAMILY_KEYS = ("study", "metric", "axis", "definition")
 
 
@@ -112,14 +115,20 @@ def _series_names(trends: list[dict[str, Any]]) -> list[str]:
         key for key in keys
         if key == "objective" or len({identity({"": t["group"].get(key)}) for t in trends}) > 1
     ]  # fmt: skip
-    names = []
-    for trend in trends:
-        group = {key: trend["group"].get(key) for key in differing}
-        objective = group.pop("objective", None)
-        heads = [str(trend[k]) for k in ("metric", "axis") if len({t.get(k) for t in trends}) > 1]
-        parts = [*heads, display_name(objective) if objective else "", group_text(group)]
-        names.append(", ".join(part for part in parts if part) or "all")
-    return names
+    groups = [{key: trend["group"].get(key) for key in differing} for trend in trends]
+    objectives = [group.pop("objective", None) for group in groups]
+    heads = [
+        [str(trend[k]) for k in ("metric", "axis") if len({t.get(k) for t in trends}) > 1]
+        for trend in trends
+    ]
+    parts = list(zip(heads, objectives, group_names(groups), strict=True))
+
+    def name(part: tuple[list[str], Any, str], shown: Any = display_name) -> str:
+        head, objective, group = part
+        words = [*head, shown(objective) if objective else "", group]
+        return ", ".join(word for word in words if word) or "all"
+
+    return distinct([str(part) for part in parts], parts, (name, lambda part: name(part, str)))
 
 
 def _channels(names: list[str], trends: list[dict[str, Any]]) -> tuple[Any, Any]:
@@ -169,19 +178,28 @@ def _power_laws(frame: pl.DataFrame) -> pl.DataFrame | None:
         for key in np.geomspace(keys.min(), keys.max(), 40):
             place, interval = trend.predict(float(key))
             low, high = interval or (None, None)
-            rows.append({"key": key, "place": place, "low": low, "high": high, "series": series})
+            rows.append(
+                {
+                    "key": key, "place": place, "low": low, "high": high, "series": series,
+                    "points": trend.n_crossed,
+                }
+            )  # fmt: skip
     return pl.DataFrame(rows, infer_schema_length=None) if rows else None
 
 
 def _fitted_lines(lines: pl.DataFrame, x: Any, y: Any, colour: Any) -> list[Any]:
-    """The power laws, and where 95 % of further places are expected."""
+    """The power laws, and where 95 % of further places are expected. A line through two points,
+    which no third one has tested, is dotted."""
     layers: list[Any] = []
     band = lines.drop_nulls(["low", "high"])
     if band.height:
         area = alt.Chart(band).mark_area(opacity=0.15, clip=True)
         layers.append(area.encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour))
-    line = alt.Chart(lines).mark_line(strokeDash=[5, 3], strokeWidth=1.5, clip=True)
-    layers.append(line.encode(x, y, colour))
+    tested = pl.col("points") >= _TESTED
+    for own, dash in ((lines.filter(tested), [5, 3]), (lines.filter(~tested), _DOTS)):
+        if own.height:
+            line = alt.Chart(own).mark_line(strokeDash=dash, strokeWidth=1.5, clip=True)
+            layers.append(line.encode(x, y, colour))
     return layers
 
 
@@ -190,11 +208,11 @@ def _trend_text(trend: dict[str, Any]) -> str:
         return (trend.get("note") or "").partition("; changes along")[0]
     text = f"exponent {round(trend['exponent'], 6):.3g}"
     ends = trend["ci95"]
-    if ends:
+    if trend["n_crossed"] < _TESTED:
+        text += " (dotted: through two points, which any line fits)"
+    elif ends:
         low, high = ("unbounded" if end is None else f"{end:.3g}" for end in ends)
         text += f" (95 %: {low} to {high})"
-    else:
-        text += " (no interval: too few crossed)"
     if trend["n_censored"]:
         text += f"; {trend['n_censored']} bound{'s' * (trend['n_censored'] > 1)}"
     return text
@@ -211,7 +229,11 @@ def effective_data_figure(
         found: what `effective_data` returned.
         show: the unique tokens, or their ratio to the challenger's own.
     """
-    rows = [_effective_point(row, show) for row in answers]
+    others = [{k: v for k, v in row["group"].items() if k != "unique_tokens"} for row in answers]
+    rows = [
+        {**_effective_point(row, show), "series": name}
+        for row, name in zip(answers, group_names(others), strict=True)
+    ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     keys = frame["key"].to_numpy()
     ends = np.array([keys.min() / 1.5, keys.max() * 1.5])
@@ -248,7 +270,6 @@ def _effective_point(row: dict[str, Any], show: str) -> dict[str, Any]:
     scale = 1.0 if show == "tokens" else float(row["unique_tokens"])
     low, high = (end and end / scale for end in row["ci95"] or (None, None))
     place = row["effective_unique_tokens"] if row["bound"] is None else limit
-    others = {k: v for k, v in row["group"].items() if k != "unique_tokens"}
     word = {"lower": "more than", "upper": "fewer than"}.get(row["bound"])
     return {
         "key": float(row["unique_tokens"]),
@@ -258,7 +279,6 @@ def _effective_point(row: dict[str, Any], show: str) -> dict[str, Any]:
         "status": {"lower": "not_reached", "upper": "ahead_throughout"}.get(
             row["bound"], "crossed"
         ),
-        "series": group_text(others),
         "ratio": row["ratio"],
         "told": f"{word} {short(place)}" if word else None,
     }

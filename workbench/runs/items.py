@@ -195,11 +195,11 @@ def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFra
     without what they are made of.
     """
     frames = [frame for path in item_files(folder) for frame in _readable(path)]
+    if not frames:
+        return pl.DataFrame(schema=SCHEMA)
     if metrics is not None:
         wanted = pl.col("metric").is_in(list(metrics))
         frames = [frame.filter(wanted) for frame in frames]
-    if not frames:
-        return pl.DataFrame(schema=SCHEMA)
     return pl.concat(frames).unique([*_KEY, "item"], keep="last", maintain_order=True)
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 
 from workbench.figures import Figure, Paper, save
 from workbench.figures.dark import darkened
+from workbench.figures.interaction import interactive
 from workbench.figures.panel_width import fitted
 from workbench.figures.theme import csv_frame
 from workbench.viewing.cached_store import Source, cached
@@ -21,6 +22,8 @@ from workbench.viewing.text import refusals
 _TYPES = {
     "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",
 }  # fmt: skip
+# A tooltip names its curves in full.
+_STYLE = "<style>#vg-tooltip-element table tr td.key {max-width: 400px;}</style>"
 _WIDTHS = {"for the screen": None, "for a column": "column", "for a page": "page"}
 
 
@@ -32,23 +35,30 @@ def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
         spec = cached(where, lambda: shown(figure, width, dark), "spec", width, dark, *key)
         name = "-".join(str(part) for part in key)
         with st.container(horizontal=False, gap="xxsmall"):
+            st.html(_STYLE)
             st.vega_lite_chart(spec, theme=None, width="content", key=f"figure {name}")
             _downloads(figure, name)
 
 
 def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
-    """A figure's specification for the page: its width, its font and its background."""
+    """A figure's specification for the page: its width, its font, its background, and what
+    answers the mouse."""
     spec = fitted(figure.to_dict(), width)
     look = {"font": '"Source Sans", sans-serif', "background": "transparent"}
     spec["config"] = {**spec.get("config", {}), **look}
     spec["autosize"] = {"type": "pad"}  # sizes are those of panels, without axes and titles
-    spec["datasets"] = {name: _compact(rows) for name, rows in spec["datasets"].items()}
+    frames = {name: _compact(rows) for name, rows in spec["datasets"].items()}
+    spec, frames = interactive(spec, frames)
+    spec["datasets"] = {name: _categories(frame) for name, frame in frames.items()}
     return darkened(spec) if dark else spec
 
 
 def _compact(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A data set as a table with categories, which Streamlit sends in fewer bytes."""
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _categories(frame: pl.DataFrame) -> pl.DataFrame:
+    """A data set whose words are categories, which Streamlit sends in fewer bytes."""
     return frame.with_columns(pl.col(pl.String).cast(pl.Categorical))
 
 
