@@ -13,8 +13,14 @@ from workbench.figures import curves_figure
 from workbench.runs.folder import RunFolder
 from workbench.viewing.cached_store import cached, metrics, results_folder, runs, studies
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
-from workbench.viewing.run_table import conditions_rows, group_row, grouped, matched_pair, run_table
+from workbench.viewing.page import OPEN_AT_END, begin, stop
+from workbench.viewing.run_table import (
+    conditions_rows,
+    group_rows,
+    grouped,
+    matched_pair,
+    run_table,
+)
 from workbench.viewing.selection import NONE, controls, run_choice
 from workbench.viewing.text import note, plain, refusals, table
 from workbench.viewing.unfinished_runs import log_lines
@@ -54,9 +60,9 @@ with refusals():
     if key == NONE:
         run_choice(page, shown, [[row["run_id"]] for row in shown])
     else:
-        groups = list(grouped(shown, key).values())
-        lines = [group_row(key, group, metric) for group in groups]
-        run_choice(page, lines, [[row["run_id"] for row in group] for group in groups])
+        groups = grouped(shown, key)
+        members = [[row["run_id"] for row in group] for group in groups]
+        run_choice(page, group_rows(key, groups, metric), members)
     note(f"{len(shown):,} of {len(rows):,} runs.")
 
 picked = list(page.where.only or ())
@@ -104,7 +110,7 @@ for run_id in picked[:OPENED]:
     unique = f"{run['unique_tokens']:,} unique tokens, " if run["unique_tokens"] else ""
     with st.expander(plain(f"{run_id} · {run['objective']} · {unique}seed {run['seed']}")):
         log, texts, origin, config = st.tabs(["Log", "Texts", "Provenance", "Configuration"])
-        with log, st.container(height=320, key=f"log of {run_id}", border=False):
+        with log, st.container(height=320, key=f"{OPEN_AT_END} {run_id}", border=False):
             st.code(log_lines(every, run_id, 200) or "(no log)", language=None)
         with texts:
             if RunFolder(every.results / "runs" / run_id).checkpoint_dir.is_dir():

@@ -31,7 +31,12 @@ AXES = {
     "flops_per_unique": "FLOPs per unique token",
 }  # fmt: skip
 
-_STYLE = f"<style>.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}</style>"
+# A box whose key begins with OPEN_AT_END is drawn from its end: there it stands when it is opened.
+OPEN_AT_END = "end of"
+_STYLE = f"""<style>
+.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
+[class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{flex-direction: column-reverse;}}
+</style>"""
 
 
 @dataclass(frozen=True)

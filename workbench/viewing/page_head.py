@@ -21,7 +21,7 @@ history.pushState = (state, title, url) => {
   const next = new URL(url, location.href)
   const stays = next.pathname === location.pathname
   const completed = stays && location.search === ""
-  const moved = !stays && next.search === location.search && performance.now() - written < 500
+  const moved = !stays && next.search === location.search && performance.now() - written < 3000
   written = stays ? performance.now() : -Infinity
   completed || moved ? history.replaceState(state, title, url) : push(state, title, url)
 }

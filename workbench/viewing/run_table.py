@@ -14,7 +14,7 @@ from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import Source, ask, cached, loader, metrics, runs
 
 SECONDS = "trained for (s)"
-_LAST = ("total_tokens", "epochs", "train_flops", "state", "best", "last", SECONDS, "error")
+_LAST = ("state", "best", "last", SECONDS, "error", "total_tokens", "epochs", "train_flops")
 _HIDDEN = ("best_tokens", "last_step", "last_tokens", "best_step")
 _UNREADABLE = ("config", "provenance", "data_fingerprint")
 
@@ -25,17 +25,16 @@ def run_table(where: Source, studies: Sequence[str], metric: str | None) -> list
     trained for, evaluations left out, and why it failed."""
     rows: dict[str, dict[str, Any]] = {}
     for study in studies:
-        own = cached(
-            where, partial(_of_study, where, study, metric), "table of runs", study, metric
-        )
-        for row in own:
+        of_study = partial(_of_study, where, study, metric)
+        for row in cached(where, of_study, "table of runs", study, metric):
             known = rows.get(row["run_id"], {})
-            several = {"study": f"{known['study']}, {study}"} if known else {}
-            rows[row["run_id"]] = row | known | several
+            names = f"{known['study']}, {study}" if known else study
+            rows[row["run_id"]] = row | known | {"study": names}
     first = [name for row in rows.values() for name in row if name not in _LAST]
+    several = len(studies) > 1
     columns = [
         name for name in (*dict.fromkeys(first), *_LAST)
-        if any(row.get(name) is not None for row in rows.values())
+        if (several or name != "study") and any(row.get(name) is not None for row in rows.values())
     ]  # fmt: skip
     return [{name: row.get(name) for name in columns} for row in rows.values()]
 
@@ -79,28 +78,32 @@ def conditions_rows(where: Source, table: Sequence[dict[str, Any]]) -> list[dict
     return every
 
 
-def grouped(table: Sequence[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:
-    """The rows by the value of a column, as text; in the order in which values come."""
+def grouped(table: Sequence[dict[str, Any]], key: str) -> list[list[dict[str, Any]]]:
+    """The rows of each value of a column, in the order in which values come."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in table:
         groups.setdefault(json.dumps(row.get(key), default=str), []).append(row)
-    return groups
+    return list(groups.values())
 
 
-def group_row(key: str, members: Sequence[dict[str, Any]], metric: str | None) -> dict[str, Any]:
-    """A group of runs as one row: how many, how many are finished, the best of their best values,
-    the means of the best and of the last ones, and the seconds that they trained for."""
-    best, last, seconds = (_known(members, name) for name in ("best", "last", SECONDS))
+def group_rows(
+    key: str, groups: Sequence[Sequence[dict[str, Any]]], metric: str | None
+) -> list[dict[str, Any]]:
+    """Each group of runs as one row: how many, how many are finished, the best of their best
+    values, the means of the best and of the last ones, and the seconds that they trained for."""
     better = max if metric is not None and higher_is_better(metric) else min
-    return {
-        key: members[0].get(key),
-        "runs": len(members),
-        "finished": sum(row["state"] == "finished" for row in members),
-        "best": better(best) if best else None,
-        "mean of best": fmean(best) if best else None,
-        "mean of last": fmean(last) if last else None,
-        SECONDS: sum(seconds) if seconds else None,
-    }
+    rows = []
+    for members in groups:
+        best, last, seconds = (_known(members, name) for name in ("best", "last", SECONDS))
+        row = {
+            key: members[0].get(key),
+            "runs": len(members),
+            "finished": sum(row["state"] == "finished" for row in members),
+        }
+        row |= {"best": better(best), "mean of best": fmean(best)} if best else {}
+        row |= {"mean of last": fmean(last)} if last else {}
+        rows.append(row | ({SECONDS: sum(seconds)} if seconds else {}))
+    return rows
 
 
 def _known(rows: Sequence[dict[str, Any]], name: str) -> list[float]:
@@ -114,5 +117,6 @@ def matched_pair(where: Source, study: str, metric: str) -> list[str]:
         _, pairs = compared_pairs(loader(where)(where.results, study, metric))
     except InputError:
         return []
-    matched = [found for pair in pairs for found in seed_pairs(pair)]
-    return [curve.run_id for curve in matched[0]] if matched else []
+    matched = [found for pair in pairs[:1] for found in seed_pairs(pair)]
+    first = min(matched, key=lambda found: str(found[0].seed), default=())
+    return [curve.run_id for curve in first]

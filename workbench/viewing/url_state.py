@@ -33,7 +33,9 @@ class _Stored:
     pending: Given = field(default_factory=dict)
     """What the opened address has and no widget has taken yet."""
     unknown: Given = field(default_factory=dict)
-    """What the opened address asks for by name and there is not."""
+    """What the opened address asks for and there is not."""
+    asked: Given = field(default_factory=dict)
+    """All that it asks for, of a name of which something is unknown."""
     changed: bool = False
     """Whether the user has chosen something that the address does not have yet."""
     generations: dict[str, int] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Link:
         self._given: Given = {k: st.query_params.get_all(k) for k in st.query_params}
         self._stored: _Stored = st.session_state.setdefault(f"link of {page}", _Stored())
         self._chosen: Given = {}
+        self._names: list[str] = []
         run = get_script_run_ctx()
         by_history = run is not None and run.is_history_navigation
         self.opened = bool(self._given) and (by_history or st.session_state.get(_PAGE) != page)
@@ -68,7 +71,7 @@ class Link:
         st.session_state[_PAGE] = page
         if self.opened:
             stored = self._stored
-            stored.values, stored.unknown, stored.changed = {}, {}, False
+            stored.values, stored.unknown, stored.asked, stored.changed = {}, {}, {}, False
             stored.pending = dict(self._given)
             stored.opened += 1
 
@@ -112,15 +115,19 @@ class Link:
         """The widget's key and its first value: from the address, else the choice before, else
         `first`."""
         stored = self._stored
+        self._names.append(name)
         given = self.take(name)
-        if given is not None:
-            texts = [text for text in given if text] if many else given[:1]
-            parsed = [(text, parse(text)) for text in texts]
-            if unknown := [text for text, value in parsed if value is None]:
-                stored.unknown[name] = unknown
-            known = [value for _, value in parsed if value is not None]
-            if many or known:
-                self._put(name, known if many else known[0])
+        # What was unknown is asked for again: a run may begin, or a fit be made, meanwhile.
+        texts = stored.asked.get(name, ()) if given is None else given if many else given[:1]
+        parsed = [(text, parse(text)) for text in texts if text or not many]
+        known = [value for _, value in parsed if value is not None]
+        unknown = [text for text, value in parsed if value is None]
+        if unknown and given is not None:
+            stored.unknown[name], stored.asked[name] = unknown, list(texts)
+        elif not unknown:
+            self._found(name)
+        if (given is not None or (texts and not unknown)) and (many or known):
+            self._put(name, known if many else known[0])
         value = stored.values.get(name, first)
         if not good(value):
             value = first
@@ -145,7 +152,7 @@ class Link:
         stored = self._stored
         if value != before:
             self.touch()
-            stored.unknown.pop(name, None)
+            self._found(name)
         if name in stored.unknown:
             self.refuse(name, label, known)
         stored.values[name] = value
@@ -176,8 +183,12 @@ class Link:
         st.stop()
 
     def _forget(self, name: str) -> None:
-        self._stored.unknown.pop(name, None)
+        self._found(name)
         self.touch()
+
+    def _found(self, name: str) -> None:
+        self._stored.unknown.pop(name, None)
+        self._stored.asked.pop(name, None)
 
     def choose(
         self,
@@ -309,6 +320,6 @@ class Link:
             st.query_params.from_dict(self._chosen)
             stored.pending, stored.changed = {}, False
         for name in stored.pending:
-            near = suggestion(name, self._chosen)
+            near = suggestion(name, self._names)
             text = f"The link names {name}, which this page does not know{near or '.'}"
             self.notices.warning(plain(text), icon=":material/link_off:")
