@@ -36,6 +36,7 @@ page = begin(
     "SQL",
     f"One SELECT, read-only, of at most {TIME_S:.0f} s and {ROWS:,} rows; no files, no network.",
     live=False,
+    restricted=False,
 )
 editor, schema = st.columns([3, 2], gap="medium")
 with editor:

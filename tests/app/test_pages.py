@@ -14,6 +14,7 @@ from workbench.importing.importer import import_runs
 from workbench.store import database_path, ingest, query
 from workbench.store.parquet.export import export_parquet
 from workbench.store.shipped import shipped_studies
+from workbench.viewing.chosen_runs import to_text
 from workbench.viewing.launch import main_script
 
 CHARTS = {
@@ -159,10 +160,17 @@ def test_a_link_sets_the_selection_and_the_address_tells_it(
     assert page.multiselect[0].value == ["cloze_acc", "val_loss"]
 
 
-def test_nonsense_in_a_link_is_left_aside(trained: Path, open_page: OpenPage) -> None:
+def test_nonsense_in_a_link_is_text_and_its_parts_are_refused_one_after_the_other(
+    trained: Path, open_page: OpenPage
+) -> None:
     page = open_page("curves", trained, study="<b>none</b>", metric="x", axis="y", logx="maybe")
-    assert not page.exception
+    for asked in ("<b>none</b>", "x", "y", "maybe"):
+        assert not page.exception
+        assert f" {asked}: unknown." in page.warning[0].value.replace("\\", "")
+        assert in_address(page, "study") == ["<b>none</b>"]
+        page.button[0].click().run()
     assert in_address(page, "study") == ["quickstart"]
+    assert charts(page)
 
 
 def test_choices_that_the_next_study_lacks_fall_back(trained: Path, open_page: OpenPage) -> None:
@@ -208,7 +216,8 @@ def test_names_and_labels_are_text_and_never_markup(tmp_path: Path, open_page: O
     table.write_text("\n".join(rows))
     results = tmp_path / "results"
     import_runs(str(table), "nasty", results)
-    page = open_page("runs", results)
+    ids = query(results, "SELECT run_id FROM runs")["run_id"].to_list()
+    page = open_page("runs", results, runs=to_text(ids, ids))
     assert not page.exception
     markdown = [element.value for element in [*page.markdown, *page.caption, *page.info]]
     assert not any("<b>" in text or ":red[" in text for text in markdown)

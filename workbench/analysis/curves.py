@@ -1,7 +1,9 @@
 """Curves of a study, as arrays, with the configuration of each."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +34,7 @@ AXES = {
 PROTOCOL = "protocol"
 """Key of the curves of a study whose runs were evaluated by more than one protocol."""
 _FLOPS_AXES = ("flops", "flops_per_unique")
+_ONLY: ContextVar[frozenset[str] | None] = ContextVar("only", default=None)
 # Of keys and of the store's columns of the same name: what an absent value stands for.
 _PLAIN = PLAIN | {key.rpartition(".")[2]: plain for key, plain in PLAIN.items()}
 
@@ -114,8 +117,34 @@ def load_curves(
     if estimator is not None:
         frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
     by_id = {str(row["run_id"]): row for row in run_rows(results, study)}
-    curves = _by_protocol(_curves(frame, by_id))
+    curves = _by_protocol(_of_only(_curves(frame, by_id), by_id, f"study {study}: {metric}"))
     return StudyCurves(study, spellings(metric)[0], json.loads(compare or "{}"), curves)
+
+
+@contextmanager
+def only_runs(run_ids: Collection[str] | None) -> Iterator[None]:
+    """Load the curves of these runs alone inside the block, whatever asks for curves there.
+
+    A study that has none of the runs keeps all of its own.
+
+    Args:
+        run_ids: None for all runs.
+    """
+    token = _ONLY.set(None if run_ids is None else frozenset(run_ids))
+    try:
+        yield
+    finally:
+        _ONLY.reset(token)
+
+
+def _of_only(curves: list[Curve], of_study: Container[str], what: str) -> list[Curve]:
+    only = _ONLY.get()
+    if only is None or not any(run_id in of_study for run_id in only):
+        return curves
+    found = [curve for curve in curves if curve.run_id in only]
+    if not found:
+        raise InputError(f"{what}: none of the {len(only)} chosen runs has it.")
+    return found
 
 
 def study_metrics(results: Path, study: str) -> list[str]:

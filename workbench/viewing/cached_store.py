@@ -3,14 +3,14 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 import streamlit as st
 
-from workbench.analysis.curves import StudyCurves, load_curves, run_keys
+from workbench.analysis.curves import StudyCurves, load_curves, only_runs, run_keys
 from workbench.runs.folder import list_runs
 from workbench.store import database_path, query
 from workbench.store.parquet.layout import MARKER, is_dataset
@@ -33,6 +33,8 @@ class Source:
     """Whether these are the studies that come with the workbench."""
     folders: int = 0
     """Run folders that the store does not know, where there is no store."""
+    only: tuple[str, ...] | None = None
+    """The chosen runs, by their ids, whose curves alone are loaded; None for all."""
 
 
 def results_folder() -> Path:
@@ -76,12 +78,14 @@ def _cached(key: str, _make: Callable[[], Any]) -> Any:
 
 
 def cached(where: Source, make: Callable[[], T], *key: Any) -> T:
-    """`make()`, called once for each key and state of the store.
+    """`make()`, called once for each key, choice of runs and state of the store.
 
-    All sessions share the value, so no caller may change it.
+    All sessions share the value, so no caller may change it. Here, and nowhere else, the chosen
+    runs become those of every figure and answer.
     """
-    parts = [str(where.results), where.stamp, *key]
-    value: T = _cached(json.dumps(parts, default=str), make)
+    parts = [str(where.results), where.stamp, where.only, *key]
+    with only_runs(where.only):
+        value: T = _cached(json.dumps(parts, default=str), make)
     return value
 
 
@@ -91,7 +95,7 @@ def ask(where: Source, sql: str) -> pl.DataFrame:
     Raises:
         WorkbenchError: as `store.query`.
     """
-    return cached(where, lambda: query(where.results, sql), "sql", sql)
+    return cached(replace(where, only=None), lambda: query(where.results, sql), "sql", sql)
 
 
 def loader(where: Source) -> Callable[[Path, str, str], StudyCurves]:
@@ -155,7 +159,8 @@ def runs(where: Source, study: str | None = None) -> list[dict[str, Any]]:
 
 def differing(where: Source, study: str) -> dict[str, list[Any]]:
     """The configuration keys that differ between a study's runs, and their values in order."""
-    return cached(where, lambda: _differing(runs(where, study)), "differing", study)
+    every = replace(where, only=None)
+    return cached(every, lambda: _differing(runs(where, study)), "differing", study)
 
 
 def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

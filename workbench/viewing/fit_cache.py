@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from workbench.analysis.curves import only_runs
 from workbench.conditions import Conditions
 from workbench.laws.fitting.fit import fit_law
 from workbench.laws.fitting.options import STAGES
@@ -36,7 +37,7 @@ class Wish:
     where: Conditions = ()
 
     def key(self, where: Source) -> str:
-        return json.dumps([str(where.results), where.stamp, vars(self)], default=str)
+        return json.dumps([str(where.results), where.stamp, where.only, vars(self)], default=str)
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def fit_now(where: Source, wish: Wish) -> Fitted:
         WorkbenchError: as `workbench fit`.
     """
     fixed = _pairs(wish.fixed)
-    table = get_table(
-        None, wish.study, where.results, wish.metric, wish.at, {}, wish.law, wish.where
-    )
+    with only_runs(where.only):
+        table = get_table(
+            None, wish.study, where.results, wish.metric, wish.at, {}, wish.law, wish.where
+        )
     laws = len(LAWS) if wish.law == ALL else 1
     total = laws * (1 if wish.joint else max(1, len(table.objectives))) * len(STAGES)
     bar = st.progress(0.0, "starting")

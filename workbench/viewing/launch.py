@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from workbench.errors import InputError
 from workbench.viewing.access import LOCAL, Access, Rules
+from workbench.viewing.page_head import PageHead
 
 _OPTIONS: dict[str, Any] = {
     "server.headless": True,  # the browser is opened here, by a link with a token
@@ -84,7 +85,8 @@ def start_app(
                 ending.callback(_open(links[-1]).unlink, missing_ok=True)
             yield {}
 
-    app = App(main_script(), middleware=[Middleware(Access, rules=rules)], lifespan=started)
+    around = [Middleware(Access, rules=rules), Middleware(PageHead)]
+    app = App(main_script(), middleware=around, lifespan=started)
     # Without this a page opened early would wait for the imports.
     importing.join()
     threading.Thread(target=_read, daemon=True).start()

@@ -1,7 +1,7 @@
 """The head of a page: results folder, study, and what to do where there are no results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -12,10 +12,12 @@ from workbench.viewing.cached_store import (
     Source,
     metrics,
     results_folder,
+    runs,
     source,
     stamp_of,
     studies,
 )
+from workbench.viewing.chosen_runs import chip, chosen_runs
 from workbench.viewing.launch import main_script
 from workbench.viewing.page_width import MARGIN, watch_width
 from workbench.viewing.text import plain
@@ -23,12 +25,18 @@ from workbench.viewing.url_state import Link
 
 REFRESH_S = 3.0
 _STUDY = "study last chosen"
+_BANNER = "page that says how to begin"
 AXES = {
     "tokens": "training tokens", "epochs": "epochs", "flops": "training FLOPs",
     "flops_per_unique": "FLOPs per unique token",
 }  # fmt: skip
 
-_STYLE = f"<style>.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}</style>"
+# A box whose key begins with OPEN_AT_END is drawn from its end: there it stands when it is opened.
+OPEN_AT_END = "end of"
+_STYLE = f"""<style>
+.stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
+[class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{flex-direction: column-reverse;}}
+</style>"""
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,25 @@ class Page:
     where: Source
     link: Link
 
-    def study(self, **widget: Any) -> str:
-        """The study to look at; it stays chosen from page to page."""
-        names = [str(row["study"]) for row in studies(self.where)]
+    def study(self, every: str | None = None, **widget: Any) -> str:
+        """The study to look at; it stays chosen from page to page.
+
+        Args:
+            every: the name of a choice that stands for all studies.
+        """
+        names = [every] if every else []
+        names += [str(row["study"]) for row in studies(self.where)]
         last = st.session_state.get(_STUDY)
-        study = self.link.choose("Study", names, "study", first=last, **widget)
+        if last in names:
+            self.link.follow("study", last)
+        study = self.link.choose("Study", names, "study", **widget)
         st.session_state[_STUDY] = study
+        if self.where.only and study != every:
+            own = {str(row["run_id"]) for row in runs(self.where, study)}
+            if own.isdisjoint(self.where.only):
+                self.link.notices.caption(
+                    plain(f"No chosen run is in the study {study}: all of its runs are shown.")
+                )
         return study
 
     def metric(self, study: str, *, only: Sequence[str] | None = None, **widget: Any) -> str:
@@ -58,11 +79,12 @@ class Page:
         return self.link.choose("Along", list(AXES), "axis", labels=AXES, usual="tokens", **widget)
 
 
-def begin(title: str, about: str, *, live: bool = True) -> Page:
+def begin(title: str, about: str, *, live: bool = True, restricted: bool = True) -> Page:
     """Draw the head of a page, and end the page if the store cannot be read.
 
     Args:
         live: whether to draw the page again whenever the store changes.
+        restricted: whether the page shows the chosen runs alone, where some are chosen.
     """
     icon = str(main_script().parent / "icon.svg")
     st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
@@ -70,6 +92,7 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.header(title, anchor=False, width="content")
         st.caption(about, width="content")
+        head = st.container(width="content")
         watch_width()
         if live:
             _watch()
@@ -79,8 +102,13 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
         st.error(plain(error))
         st.stop()
     if where.shipped:
-        _about_shipped(where)
-    return Page(where, Link(title.lower().replace(" ", "-")))
+        _about_shipped(where, title)
+    link = Link(title.lower().replace(" ", "-"), st.container())
+    only = chosen_runs(where, link) if restricted else None
+    if only:
+        with head:
+            chip(link, only)
+    return Page(replace(where, only=only), link)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -101,11 +129,15 @@ def stop(text: str) -> None:
     st.stop()
 
 
-def _about_shipped(where: Source) -> None:
-    """Say that these are not the reader's own results, and how to make some."""
+def _about_shipped(where: Source, title: str) -> None:
+    """Say that these are not the reader's own results; on the page that was opened first also how
+    to make some."""
     results = results_folder()
     if where.results == results.resolve():
         st.caption("The studies that come with the workbench: read-only, and none of your own.")
+        return
+    if st.session_state.setdefault(_BANNER, title) != title:
+        st.caption("No results of your own: the studies that come with the workbench, read-only.")
         return
     with st.container(border=True):
         if where.folders:

@@ -1,0 +1,131 @@
+"""The address of a page in a real browser: Back and Forward, and links that ask in vain."""
+
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import FIGURE, OpenPage, Server
+from tests.app.test_browser import address, drawn, no_error
+
+
+def settled(window: Any) -> str:
+    """The address, once the page stands still."""
+    window.wait_for_timeout(400)
+    window.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+    window.wait_for_timeout(400)
+    return str(window.evaluate("location.pathname + location.search"))
+
+
+def choose(window: Any, label: str, option: str) -> str:
+    window.get_by_role("combobox", name=label).click()
+    window.get_by_role("option", name=option, exact=True).click()
+    window.keyboard.press("Escape")
+    return settled(window)
+
+
+def open_by_menu(window: Any, title: str) -> str:
+    window.get_by_role("link", name=title).click()
+    window.get_by_role("heading", name=title).wait_for()
+    return settled(window)
+
+
+def chosen(window: Any) -> tuple[str, list[str]]:
+    metrics = window.locator("[data-testid=stMultiSelect]").first.inner_text().split("\n")[1:]
+    return window.get_by_role("combobox", name="Along").input_value(), [m for m in metrics if m]
+
+
+def test_back_and_forward_undo_and_redo_choices_over_pages_and_reloads(
+    server: Server, window: Any
+) -> None:
+    failed: list[str] = []
+    window.on("response", lambda answer: answer.status >= 400 and failed.append(answer.url))
+    window.goto(address(server, "crossover", "study=quickstart"))
+    drawn(window)
+    before = settled(window)
+    places = [(open_by_menu(window, "Curves"), chosen(window))]
+    places.append((choose(window, "Along", "epochs"), chosen(window)))
+    places.append((choose(window, "Metrics", "cloze_acc"), chosen(window)))
+    assert [metrics for _, (_, metrics) in places] == [
+        ["val_loss"], ["val_loss"], ["val_loss", "cloze_acc"],
+    ]  # fmt: skip
+    for place in reversed(places[:2]):
+        window.go_back()
+        assert (settled(window), chosen(window)) == place
+    window.go_back()
+    assert settled(window) == before
+    for place in places:
+        window.go_forward()
+        assert (settled(window), chosen(window)) == place
+    window.reload()
+    window.locator(f"{FIGURE} text", has_text="quickstart: val_loss, cloze_acc").first.wait_for()
+    assert (settled(window), chosen(window)) == places[2]
+    open_by_menu(window, "Crossover")
+    assert open_by_menu(window, "Curves") == places[2][0], "the page has the choices made there"
+    for _ in range(2):
+        window.go_back()
+        settled(window)
+    window.go_back()
+    assert (settled(window), chosen(window)) == places[1]
+    no_error(window)
+    assert not failed, "no request is answered by 404"
+
+
+def test_a_link_that_asks_for_what_is_not_there_says_so_and_stays(
+    server: Server, window: Any
+) -> None:
+    link = "study=quickstart&metric=val_loss&metric=vall_bpb&axis=epochs"
+    window.goto(address(server, "curves", link))
+    notice = window.locator("[data-testid=stAlertContentWarning]")
+    notice.wait_for()
+    assert "Metrics vall_bpb: unknown, did you mean 'val_bpb'?" in notice.inner_text()
+    assert settled(window) == f"/curves?{link}"
+    assert window.locator(FIGURE).count() == 0, "nothing is shown in its place"
+    address_then = choose(window, "Metrics", "val_bpb")
+    drawn(window)
+    assert notice.count() == 0
+    assert "metric=val_loss&metric=val_bpb&axis=epochs" in address_then
+    window.go_back()
+    notice.wait_for()
+    window.get_by_role("button", name="Go on without it").click()
+    drawn(window)
+    assert chosen(window) == ("epochs", ["val_loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        ("overview", {"study": "quickstar"}, "unknown, did you mean 'quickstart'?"),
+        ("curves", {"axis": "epoch"}, "Along epoch: unknown, did you mean 'epochs'?"),
+        ("curves", {"colour": "training.l"}, "Colour training.l: unknown"),
+        ("curves", {"where": 'training.objective="gpt"'}, "Only runs with"),
+        ("curves", {"logx": "maybe"}, "log x maybe: unknown. There is: 0, 1."),
+        ("crossover", {"over": "seed"}, "Intervals over seed: unknown, did you mean 'seeds'?"),
+        ("crossover", {"runs": "nosuchrun"}, "the run nosuchrun: unknown."),
+        ("overfitting", {"loss": "x"}, "Loss x: unknown."),
+        ("laws", {"resamples": "7"}, "Resamples 7: unknown."),
+        ("laws", {"law": "chinchila"}, "did you mean 'chinchilla'?"),
+        ("compute", {"vocab": "1"}, "Vocabulary 1: unknown. There is: 2 to 1000000."),
+        ("runs", {"group": "weather"}, "Group by weather: unknown."),
+        ("sql", {"table": "run"}, "Columns of run: unknown, did you mean 'runs'?"),
+        ("sql", {"tabel": "runs"}, "names tabel, which this page does not know, did you mean"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_choice_that_a_link_cannot_have_is_named(
+    name: str, wrong: dict[str, str], words: str, trained: Any, open_page: OpenPage
+) -> None:
+    study = {} if name == "sql" or "study" in wrong else {"study": "quickstart"}
+    page = open_page(name, trained, **study, **wrong)
+    assert not page.exception
+    (notice,) = page.warning
+    assert words in notice.value.replace("\\", "")
+    (key,) = wrong
+    assert page.query_params[key] in (wrong[key], [wrong[key]]), "the address stays"
+    if "tabel" in wrong:
+        assert page.dataframe, "a name that no choice has stops nothing"
+        return
+    charts = len(page.get("vega_lite_chart"))
+    (button,) = [button for button in page.button if button.label == "Go on without it"]
+    button.click().run()
+    assert not page.warning
+    assert wrong[key] not in page.query_params.get(key, [])
+    assert len(page.get("vega_lite_chart")) >= charts

@@ -1,0 +1,160 @@
+"""The page Runs in a real browser: runs are found, chosen for every page, and looked into."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import OpenPage, Server
+from tests.app.test_browser import address, drawn, no_error
+from tests.app.test_links import choose, open_by_menu, settled
+from tests.made_runs import MakeRun
+from workbench.store import ingest, query
+from workbench.viewing.chosen_runs import from_text, to_text
+
+ROW, HEADER = 35, 35  # pixels of a table
+
+
+def click_row(window: Any, place: int) -> str:
+    """Click the box at the left of a row of the page's first table."""
+    box = window.locator("[data-testid=stDataFrame]").first.bounding_box()
+    window.mouse.click(box["x"] + 16, box["y"] + HEADER + ROW * (place + 0.5))
+    return settled(window)
+
+
+def test_clicked_rows_are_the_runs_of_every_page_and_of_its_link(
+    server: Server, window: Any, browser: Any
+) -> None:
+    window.goto(address(server, "runs", "study=quickstart"))
+    window.get_by_text("4 of 4 runs.").wait_for()
+    window.get_by_text("Compared below: a matched pair").wait_for()
+    drawn(window)
+    settled(window)
+    click_row(window, 0)
+    link = click_row(window, 1)
+    window.get_by_text("2 runs chosen").wait_for()
+    assert link.count("~") == 1
+    assert len(link) < 80, "an id takes a few characters"
+    for title in ("Crossover", "Curves"):
+        open_by_menu(window, title)
+        window.get_by_text("2 runs chosen").wait_for()
+        drawn(window)
+        no_error(window)
+    rows = window.evaluate("location.search")
+    assert link.partition("runs=")[2].partition("&")[0] in rows
+    other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(address(server, "crossover", link.partition("?")[2].partition("&metric")[0]))
+    other.get_by_text("2 runs chosen").wait_for()
+    drawn(other)
+    assert other.locator("[data-testid=stDataFrame]").count() >= 1
+    other.context.close()
+    window.get_by_role("button", name="clear", exact=True).click()
+    assert "runs=" not in settled(window)
+    window.go_back()
+    window.get_by_text("2 runs chosen").wait_for()
+    no_error(window)
+
+
+def test_runs_are_filtered_by_conditions_grouped_and_their_logs_open_at_the_end(
+    server: Server, window: Any
+) -> None:
+    window.goto(address(server, "runs", "study=quickstart"))
+    window.get_by_text("4 of 4 runs.").wait_for()
+    only = window.get_by_role("textbox", name="Only runs where")
+    only.fill("unique_tokens >= 3e4 and objective != ar")
+    only.press("Enter")
+    window.get_by_text("1 of 4 runs.").wait_for()
+    only.fill("unique_tokens ~ 3")
+    only.press("Enter")
+    window.get_by_text("expected COLUMN OP VALUE").wait_for()
+    assert "where=unique_tokens" in settled(window)
+    window.go_back()
+    window.get_by_text("1 of 4 runs.").wait_for()
+    only.fill("")
+    only.press("Enter")
+    choose(window, "Group by", "objective")
+    click_row(window, 0)
+    window.get_by_text("2 runs chosen").wait_for()
+    window.locator("[data-testid=stExpander]").first.click()
+    log = window.locator("[class*=st-key-end-of]").first
+    log.locator("code").wait_for()
+    window.wait_for_timeout(500)
+    boxes = log.bounding_box(), log.locator("code").first.bounding_box()
+    ends = [box["y"] + box["height"] for box in boxes]
+    assert boxes[1]["height"] > boxes[0]["height"], "the log is longer than its box"
+    assert abs(ends[0] - ends[1]) < 40, "its end is in view"
+    window.get_by_role("tab", name="Texts").first.click()
+    window.get_by_text("workbench sample").first.wait_for()
+    no_error(window)
+
+
+def test_the_table_has_best_last_and_the_time_of_each_run(
+    trained: Path, open_page: OpenPage
+) -> None:
+    page = open_page("runs", trained, study="quickstart")
+    shown = page.dataframe[0].value
+    stored = query(
+        trained,
+        """SELECT run_id, min(value) AS best, arg_max(value, step) AS last
+           FROM metrics WHERE metric = 'val_loss' GROUP BY run_id""",
+    ).to_dicts()
+    by_id = shown.set_index("run_id")
+    for row in stored:
+        if row["run_id"] in by_id.index:
+            assert by_id.loc[row["run_id"], "best"] == pytest.approx(row["best"])
+            assert by_id.loc[row["run_id"], "last"] == pytest.approx(row["last"])
+    assert (shown["trained for (s)"] > 0).all()
+    assert {"seed", "state", "objective", "unique_tokens"} <= set(shown.columns)
+
+
+def test_the_pair_compared_at_first_differs_in_the_objective_and_not_in_the_seed(
+    results: Path, make_run: MakeRun, open_page: OpenPage
+) -> None:
+    for seed in (3, 1):
+        for objective in ("ar", "mdlm"):
+            make_run(
+                f"{objective}{seed}", {1: 3.0, 2: 2.0},
+                overrides=[f"training.objective='{objective}'", f"training.seed={seed}"],
+            )  # fmt: skip
+    ingest(results)
+    page = open_page("runs", results, study="made")
+    assert list(page.dataframe[1].value.columns[1:]) == ["ar1", "mdlm1"]
+    keys = page.dataframe[1].value["key"].tolist()
+    assert "training.objective" in keys
+    assert "training.seed" not in keys
+
+
+def test_the_chosen_runs_restrict_every_answer_and_other_studies_keep_theirs(
+    results: Path, make_run: MakeRun, open_page: OpenPage
+) -> None:
+    for study in ("made", "other"):
+        for unique in (12_800, 32_000):
+            for objective in ("ar", "mdlm"):
+                first = 3.0 if objective == "ar" else 4.0
+                make_run(
+                    f"{study}-{objective}-{unique}",
+                    {step: first - (step / 40 if objective == "mdlm" else 0) for step in (20, 80)},
+                    study=study,
+                    overrides=[
+                        f"training.objective='{objective}'", f"data.unique_tokens={unique}",
+                    ],
+                )  # fmt: skip
+    ingest(results)
+    known = query(results, "SELECT run_id FROM runs")["run_id"].to_list()
+    text = to_text(["made-ar-12800", "made-mdlm-12800"], known)
+    page = open_page("crossover", results, study="made", runs=text)
+    assert not page.exception
+    assert page.dataframe[0].value["unique_tokens"].tolist() == [12_800]
+    page.selectbox[0].select("other").run()
+    assert page.dataframe[0].value["unique_tokens"].tolist() == [12_800, 32_000]
+    assert "No chosen run is in the study other" in " ".join(c.value for c in page.caption)
+    page = open_page("overfitting", results, study="made", runs=text)
+    assert not page.exception
+
+
+def test_ids_in_an_address_are_short_and_found_again() -> None:
+    known = ["a0-150", "a0-1500", "0123456789ab", "0123499999ab"]
+    text = to_text(known, known)
+    assert from_text(text, known) == (tuple(known), [])
+    assert from_text("01234~a0-150~zzz", known) == (("a0-150",), ["01234", "zzz"])
+    assert len(to_text(["0123456789ab"], ["0123456789ab", "9876"])) == 5
