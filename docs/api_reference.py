@@ -14,7 +14,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train and plan": ("run", "plan", "forecast", "Recipe", "RunReport", "Planned"),
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
-        "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "Backtest",
+        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "Backtest",
         "BacktestScore", "Forecast", "Forecasted",
     ),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
