@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, cast
 
+from workbench.api.chosen import Chosen
 from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
 from workbench.figures.learning_curves import Look
 from workbench.viewing.cached_store import loader, metrics
@@ -54,6 +55,11 @@ if view == "panels":
         log_y = page.link.toggle("log y", "logy")
     look = Look(log_x=log_x, log_y=log_y)
     page.link.write()
+    options = {
+        "metric": chosen, "axis": axis, "facet": facet, "dash": dash, "colour": colour,
+        "smoothing": smooth if smooth == "spline" else float(smooth), "band": band,
+        "where": [str(one) for one in only], "log_x": log_x, "log_y": log_y,
+    }  # fmt: skip
     smoothing: Any = smooth if smooth == "spline" else float(smooth)
     draw(
         page.where,
@@ -63,6 +69,7 @@ if view == "panels":
             load=loader(page.where),
         ),
         "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, look,
+        chosen=Chosen(study, "curves", options),
     )  # fmt: skip
 elif view == "paper":
     page.link.write()
@@ -70,6 +77,7 @@ elif view == "paper":
         page.where,
         lambda: paper_arrangement_figure(results, study, chosen, axis),
         "paper", study, chosen, axis,
+        chosen=Chosen(study, "paper_arrangement", {"metric": chosen, "axis": axis}),
     )  # fmt: skip
 else:
     shade = key_choice(page, "Shade by", study, "shade", none="what differs first", width=220)
@@ -79,4 +87,5 @@ else:
             page.where,
             partial(put_together_figure, results, study, metric, axis, shade),
             "together", study, metric, axis, shade,
+            chosen=Chosen(study, "put_together", {"metric": metric, "axis": axis, "shade": shade}),
         )  # fmt: skip

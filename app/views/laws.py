@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from workbench.api.chosen import Chosen
 from workbench.figures import (
     contour_figure,
     isoflop_figure,
@@ -109,24 +110,65 @@ def show(fitted: Fitted) -> None:
     for fit in fits:
         notes(summary(fit))
     key = (wish.key(page.where),)
+    alike = wish.keywords()
+
+    def chosen(kind: str, fit: Fit | None = None) -> Chosen:
+        """The figure as data; of one fit where the law was fitted to several objectives."""
+        one = fit is not None and len(fits) > 1
+        options = {"objective": str(fit.objective_name)} if one and fit is not None else {}
+        return Chosen(study, kind, options, alike)
+
     if law == "critical_compute":
         return
     if law == "isoflop":
         for number, fit in enumerate(fits):
-            draw(page.where, partial(isoflop_figure, fit), "isoflop", number, *key)
+            draw(
+                page.where,
+                partial(isoflop_figure, fit),
+                "isoflop",
+                number,
+                *key,
+                chosen=chosen("isoflop", fit),
+            )
         return
     predicted, errors, likely, lines = st.tabs(
         ["Predicted", "Residuals", "Identifiability", "Contours"]
     )
     with predicted:
-        draw(page.where, lambda: predicted_figure(fits), "predicted", *key)
+        draw(
+            page.where,
+            lambda: predicted_figure(fits),
+            "predicted",
+            *key,
+            chosen=chosen("predicted"),
+        )
     with errors:
-        draw(page.where, lambda: residuals_figure(fits), "residuals", *key)
+        draw(
+            page.where,
+            lambda: residuals_figure(fits),
+            "residuals",
+            *key,
+            chosen=chosen("residuals"),
+        )
     for number, fit in enumerate(fits):
         with likely:
-            draw(page.where, partial(profile_figure, fit), "profiles", number, *key)
+            draw(
+                page.where,
+                partial(profile_figure, fit),
+                "profiles",
+                number,
+                *key,
+                chosen=chosen("profiles", fit),
+            )
         with lines:
-            draw(page.where, partial(contour_figure, fit), "contours", number, *key)
+            draw(
+                page.where,
+                partial(contour_figure, fit),
+                "contours",
+                number,
+                *key,
+                chosen=chosen("contours", fit),
+            )
 
 
 if fitted is not None:

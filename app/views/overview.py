@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from workbench.api.chosen import Chosen
 from workbench.figures import curves_figure
 from workbench.figures.theme import short
 from workbench.messages import duration
@@ -14,6 +15,7 @@ from workbench.running.status import status_rows, summaries
 from workbench.viewing.cached_store import cached, metrics, spent
 from workbench.viewing.drawing import draw
 from workbench.viewing.links import full_link, link_to
+from workbench.viewing.notes import editor
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
 from workbench.viewing.study_answers import answers_of, work_out
@@ -113,6 +115,7 @@ def answer(study: str, found: StudyAnswer | str | None, current: bool) -> None:
                 st.caption("With the link to the page, and the command that says the same:")
                 copied = found.text(full_link(found.page), found.command)
                 st.code(copied, language=None, wrap_lines=True)
+            editor(page.where, "study", study)
 
 
 with refusals():
@@ -151,6 +154,7 @@ if metrics(page.where, study):
         page.where,
         lambda: curves_figure(page.where.results, study, [metric], axis),
         "curves", study, [metric], axis,
+        chosen=Chosen(study, "curves", {"metric": [metric], "axis": axis}),
     )  # fmt: skip
 else:
     note(f"Study {study} has no numbers yet.")

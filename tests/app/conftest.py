@@ -27,7 +27,17 @@ SHORT = (
     "training.total_tokens=61_440", "evaluation.points=9", "evaluation.cloze_questions=32",
     "data.validation_tokens=4_096",
 )  # fmt: skip
-PAGES = ("overview", "curves", "crossover", "overfitting", "laws", "compute", "runs", "sql")
+PAGES = (
+    "overview",
+    "curves",
+    "crossover",
+    "overfitting",
+    "laws",
+    "compute",
+    "runs",
+    "notes",
+    "sql",
+)
 FIGURE = "[data-testid=stVegaLiteChart] svg.marks"
 
 

@@ -17,6 +17,7 @@ from workbench.viewing.cached_store import (
     studies,
 )
 from workbench.viewing.launch import main_script
+from workbench.viewing.notes import sidebar
 from workbench.viewing.page_width import MARGIN, watch_width
 from workbench.viewing.text import plain
 from workbench.viewing.url_state import Link
@@ -65,7 +66,10 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
         live: whether to draw the page again whenever the store changes.
     """
     icon = str(main_script().parent / "icon.svg")
-    st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
+    st.set_page_config(
+        page_title=f"{title} · workbench", page_icon=icon, layout="wide",
+        initial_sidebar_state="collapsed",
+    )  # fmt: skip
     st.html(_STYLE)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.header(title, anchor=False, width="content")
@@ -80,6 +84,7 @@ def begin(title: str, about: str, *, live: bool = True) -> Page:
         st.stop()
     if where.shipped:
         _about_shipped(where)
+    sidebar(where)
     return Page(where, Link(title.lower().replace(" ", "-")))
 
 
