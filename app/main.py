@@ -18,11 +18,15 @@ TITLES = {
     "compare": ("Compare", "stacked_line_chart"),
     "compute": ("Compute", "memory"),
     "runs": ("Runs", "list_alt"),
+    "notes": ("Notes", "edit_note"),
     "sql": ("SQL", "database"),
 }
 
 st.set_page_config(
-    page_title="workbench", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide"
+    page_title="workbench",
+    page_icon=str(Path(__file__).parent / "icon.svg"),
+    layout="wide",
+    initial_sidebar_state="collapsed",
 )
 pages = [
     st.Page(

@@ -14,8 +14,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train and plan": ("run", "plan", "forecast", "Recipe", "RunReport", "Planned"),
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
-        "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "Backtest",
-        "BacktestScore", "Forecast", "Forecasted",
+        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
+        "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
     "Curves from elsewhere": ("import_curves", "Imported"),

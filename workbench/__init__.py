@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.api.study import Study
     from workbench.errors import InputError, WorkbenchError
     from workbench.recipe import Recipe
+    from workbench.report.answers import StudyAnswer
     from workbench.running.run_report import RunReport
 
 _PLACES = {
@@ -56,6 +57,7 @@ _PLACES = {
     "Run": "api.results",
     "RunReport": "running.run_report",
     "Study": "api.study",
+    "StudyAnswer": "report.answers",
     "Trends": "api.answers",
     "WorkbenchError": "errors",
     "fit_table": "api.laws",

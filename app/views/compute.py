@@ -3,6 +3,7 @@
 import streamlit as st
 
 from workbench.analysis.cost import cost_table_row, flops_to_best
+from workbench.api.chosen import Chosen
 from workbench.figures import generation_flops_figure, training_flops_figure
 from workbench.figures.theme import short
 from workbench.planning.flops import generation_rows, named_shape, training_rows
@@ -55,7 +56,10 @@ if metrics(page.where, study):
             "flops to best", study, metric,
         )  # fmt: skip
         table([cost_table_row(row) for row in costs])
-        draw(page.where, lambda: training_flops_figure(costs), "training", study, metric)
+        draw(
+            page.where, lambda: training_flops_figure(costs), "training", study, metric,
+            chosen=Chosen(study, "training_flops", {"metric": metric}),
+        )  # fmt: skip
     with refusals():
         section = cached(page.where, lambda: cost_section(page.where.results, study), "cost", study)
         table(section.rows)

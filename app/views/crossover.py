@@ -9,6 +9,7 @@ from workbench.analysis.effective_data import effective_data
 from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
+from workbench.api.chosen import Chosen
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
 from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, loader
@@ -50,6 +51,10 @@ with controls():
         "Intervals over", list(OVER), "over", labels=OVER, usual="seeds+documents", width=200
     )
 
+asked = {
+    "metric": metric, "axis": axis, "definition": None if definition == "usual" else definition,
+    "over": over,
+}  # fmt: skip
 rows: list[dict[str, Any]] = []
 with refusals():
     rows = cached(
@@ -80,6 +85,7 @@ draw(
     page.where,
     lambda: crossover_figure(results, study, metric, axis, page_rows, loader(page.where)),
     "crossover", study, metric, axis, definition, over, part,
+    chosen=Chosen(study, "crossover", asked) if len(rows) <= PANELS else None,
 )  # fmt: skip
 
 varying = [
@@ -98,6 +104,7 @@ if varying:
             page.where,
             lambda: crossover_trend_figure(rows, trends),
             "trend", study, metric, axis, definition, over, against,
+            chosen=Chosen(study, "crossover_trend", asked | {"against": against}),
         )  # fmt: skip
 page.link.write()
 
@@ -111,4 +118,7 @@ if "unique_tokens" in varying:
         )  # fmt: skip
         table([effective_table_row(row) for row in worth])
         notes([*notes_of(worth), *(row["note"] and f"{row['note']}." for row in worth)])
-        draw(page.where, lambda: effective_data_figure(worth), "effective", study, metric, over)
+        draw(
+            page.where, lambda: effective_data_figure(worth), "effective", study, metric, over,
+            chosen=Chosen(study, "effective_data", {"metric": metric, "over": over}),
+        )  # fmt: skip

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, cast
 
+from workbench.api.chosen import Chosen
 from workbench.figures import curves_figure, paper_arrangement_figure, put_together_figure
 from workbench.figures.learning_curves import Look
 from workbench.figures.points import SPARSE, longest_place
@@ -74,6 +75,12 @@ if view == "panels":
             "every curve", "single", help="In place of the median of more than 20 in a panel"
         )
     page.link.write()
+    options = {
+        "metric": chosen, "axis": axis, "facet": None if facet == AUTOMATIC else facet,
+        "dash": dash, "colour": colour, "smoothing": windows[smooth], "band": band,
+        "where": [str(one) for one in only], "log_x": log_x, "log_y": log_y,
+        "x_from": place_of(limits[0]), "x_to": place_of(limits[1]), "single": single,
+    }  # fmt: skip
     draw(
         page.where,
         lambda: curves_figure(
@@ -84,6 +91,7 @@ if view == "panels":
         ),
         "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, limits, log_x,
         log_y, single,
+        chosen=Chosen(study, "curves", options),
     )  # fmt: skip
 elif view == "paper":
     page.link.write()
@@ -91,6 +99,7 @@ elif view == "paper":
         page.where,
         lambda: paper_arrangement_figure(results, study, chosen, axis),
         "paper", study, chosen, axis,
+        chosen=Chosen(study, "paper_arrangement", {"metric": chosen, "axis": axis}),
     )  # fmt: skip
 else:
     shade = key_choice(page, "Shade by", study, "shade", none="what differs first", width=220)
@@ -100,4 +109,5 @@ else:
             page.where,
             partial(put_together_figure, results, study, metric, axis, shade),
             "together", study, metric, axis, shade,
+            chosen=Chosen(study, "put_together", {"metric": metric, "axis": axis, "shade": shade}),
         )  # fmt: skip

@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from workbench.api.chosen import Chosen
 from workbench.figures import (
     contour_figure,
     isoflop_figure,
@@ -14,25 +15,25 @@ from workbench.figures import (
 from workbench.figures.theme import short
 from workbench.laws.advice import advice_lines, advice_rows, advise
 from workbench.laws.evidence import gather
-from workbench.laws.fitting.result import parameter_rows, summary
+from workbench.laws.fitting.result import Fit, parameter_rows, summary
 from workbench.laws.fitting.tournament import standings, verdicts
+from workbench.laws.formula import latex, with_numbers
 from workbench.laws.law import Law
-from workbench.laws.predictors import paired_predictors, published_predictors
+from workbench.laws.predictors import Predictor, paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
 from workbench.laws.request import SECOND_STEP
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
-from workbench.report.law_sections import fits_section
+from workbench.report.law_sections import fits_section, parameters_text
 from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.fit_cache import ALL, Fitted, Wish, cached_fit, fit_now, steps
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls, where_choice
-from workbench.viewing.text import note, notes, refusals, table
+from workbench.viewing.text import note, notes, plain, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
 OUTSIDE = "outside the fitted range"
-PUBLISHED, OWN = "published laws", "this fit"
 
 page = begin(
     "Scaling laws", "Loss as a function of parameters, tokens and unique tokens.", live=False
@@ -74,6 +75,27 @@ else:
             fitted = fit_now(page.where, wish)
 
 
+def formulas(fits: list[Fit]) -> None:
+    """Show the law, and what it became for each objective, with the interval of each number."""
+    st.subheader(LAWS[law].title, anchor=False)
+    formula(fits[0].formula)
+    for fit in fits:
+        st.caption(plain(display_name(str(fit.objective_name)) if fit.objective_name else "all"))
+        numbers = with_numbers(fit.formula, fit.params)
+        if numbers != fit.formula:
+            formula(numbers)
+        note(parameters_text(fit.row()))
+
+
+def formula(text: str) -> None:
+    """Show a formula as it is printed, or in the words of a law that has none."""
+    printed = latex(text)
+    if printed is None:
+        st.markdown(plain(text))
+    else:
+        st.latex(printed)
+
+
 def show(fitted: Fitted) -> None:
     """Show parameters, notes on them, and figures."""
     fits = fitted.fits
@@ -82,29 +104,71 @@ def show(fitted: Fitted) -> None:
         table(standings(fits))
         notes([*verdicts(fits), *(f"Not fitted: {line}" for line in fitted.missing)])
         return
+    formulas(fits)
     st.subheader("Parameters", anchor=False)
     table(parameter_rows(fits))
     for fit in fits:
         notes(summary(fit))
     key = (wish.key(page.where),)
+    alike = wish.keywords()
+
+    def chosen(kind: str, fit: Fit | None = None) -> Chosen:
+        """The figure as data; of one fit where the law was fitted to several objectives."""
+        one = fit is not None and len(fits) > 1
+        options = {"objective": str(fit.objective_name)} if one and fit is not None else {}
+        return Chosen(study, kind, options, alike)
+
     if law == "critical_compute":
         return
     if law == "isoflop":
         for number, fit in enumerate(fits):
-            draw(page.where, partial(isoflop_figure, fit), "isoflop", number, *key)
+            draw(
+                page.where,
+                partial(isoflop_figure, fit),
+                "isoflop",
+                number,
+                *key,
+                chosen=chosen("isoflop", fit),
+            )
         return
     predicted, errors, likely, lines = st.tabs(
         ["Predicted", "Residuals", "Identifiability", "Contours"]
     )
     with predicted:
-        draw(page.where, lambda: predicted_figure(fits), "predicted", *key)
+        draw(
+            page.where,
+            lambda: predicted_figure(fits),
+            "predicted",
+            *key,
+            chosen=chosen("predicted"),
+        )
     with errors:
-        draw(page.where, lambda: residuals_figure(fits), "residuals", *key)
+        draw(
+            page.where,
+            lambda: residuals_figure(fits),
+            "residuals",
+            *key,
+            chosen=chosen("residuals"),
+        )
     for number, fit in enumerate(fits):
         with likely:
-            draw(page.where, partial(profile_figure, fit), "profiles", number, *key)
+            draw(
+                page.where,
+                partial(profile_figure, fit),
+                "profiles",
+                number,
+                *key,
+                chosen=chosen("profiles", fit),
+            )
         with lines:
-            draw(page.where, partial(contour_figure, fit), "contours", number, *key)
+            draw(
+                page.where,
+                partial(contour_figure, fit),
+                "contours",
+                number,
+                *key,
+                chosen=chosen("contours", fit),
+            )
 
 
 if fitted is not None:
@@ -119,11 +183,7 @@ else:
             notes(section.text)
 
 st.subheader("Advice", anchor=False)
-usable = fitted is not None and isinstance(LAWS.get(law), Law) and not joint
 with controls():
-    laws_from = page.link.choose(
-        "By", [PUBLISHED, OWN] if usable else [PUBLISHED], "by", usual=PUBLISHED, width=200
-    )
     unique = page.link.slide(
         "Unique tokens", steps(4, 13), "unique", first=1e10, format_func=short, width=420
     )
@@ -132,18 +192,27 @@ with controls():
         format_func=lambda value: f"{value:.0e}".replace("e+", "e"), width=420,
     )  # fmt: skip
 page.link.write()
-with refusals():
-    own = fitted is not None and laws_from == OWN
-    predictors = paired_predictors(fitted.fits) if fitted and own else published_predictors()
-    source = wish.key(page.where) if own else PUBLISHED
+
+
+def advice(by: str, predictors: list[Predictor], source: str) -> None:
+    """Show what one pair of laws advises, and why."""
     evidence = cached(page.where, lambda: gather(page.where.results), "evidence")
     answer = cached(
         page.where,
         lambda: advise(predictors, unique, compute, evidence=evidence),
         *("advice", source, unique, compute),
     )
-    st.metric("Train", display_name(str(answer["choice"])), border=True, width=260)
+    label = f"Train, by {by}"
+    st.metric(label, display_name(str(answer["choice"])), border=True, width=320)
     rows = advice_rows(answer)
     outside = [f"{row['objective']}: {row.pop(OUTSIDE)}" for row in rows if row[OUTSIDE]]
     table([{key: value for key, value in row.items() if key != OUTSIDE} for row in rows])
     notes([*advice_lines(answer), *(f"Outside the fitted range: {line}." for line in outside)])
+
+
+usable = fitted is not None and isinstance(LAWS.get(law), Law) and not joint
+if fitted is not None and usable:
+    with refusals():
+        advice("this fit", paired_predictors(fitted.fits), wish.key(page.where))
+with refusals():
+    advice("published laws", published_predictors(), "published laws")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.table_rows import onset_table_row
+from workbench.api.chosen import Chosen
 from workbench.figures import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, metrics
@@ -29,6 +30,7 @@ with controls():
     )
     only = where_choice(page, study)
 page.link.write()
+conditions = [str(one) for one in only]
 
 if loss is not None and accuracy is not None:
     st.subheader("Accuracy against loss, along training", anchor=False)
@@ -36,6 +38,10 @@ if loss is not None and accuracy is not None:
         page.where,
         partial(loss_against_accuracy_figure, results, study, loss, accuracy, only),
         "loss and accuracy", study, loss, accuracy, only,
+        chosen=Chosen(
+            study, "loss_against_accuracy",
+            {"loss": loss, "accuracy": accuracy, "where": conditions},
+        ),
     )  # fmt: skip
 else:
     what = "a held-out loss" if loss is None else "an accuracy"
@@ -51,6 +57,7 @@ if {"cloze_nll_true", "cloze_nll_other"} <= set(known):
         page.where,
         lambda: nll_gap_figure(results, study, loss=loss or "val_loss", where=only),
         "gap", study, loss, only,
+        chosen=Chosen(study, "nll_gap", {"loss": loss or "val_loss", "where": conditions}),
     )  # fmt: skip
 
 if loss is not None:
@@ -63,4 +70,7 @@ if loss is not None:
             page.where, partial(overfitting_onset, results, study, loss), "onset", study, loss
         )
         table([onset_table_row(row) for row in onsets])
-        draw(page.where, lambda: onset_figure(onsets), "onset", study, loss)
+        draw(
+            page.where, lambda: onset_figure(onsets), "onset", study, loss,
+            chosen=Chosen(study, "onset", {"metric": loss}),
+        )  # fmt: skip

@@ -1,63 +1,135 @@
-"""Overview: the studies, the runs that train now, the failed ones, and the newest curves."""
+"""Overview: what went wrong, what trains now, what each study has found, and the newest curves."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
+from workbench.api.chosen import Chosen
 from workbench.figures import curves_figure
 from workbench.figures.theme import short
-from workbench.viewing.cached_store import metrics, spent
+from workbench.messages import duration
+from workbench.report.answers import StudyAnswer, newest_first, place_options
+from workbench.running.status import status_rows, summaries
+from workbench.viewing.cached_store import cached, metrics, spent
 from workbench.viewing.drawing import draw
+from workbench.viewing.links import full_link, link_to
+from workbench.viewing.notes import editor
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
-from workbench.viewing.text import note, plain, refusals, table
+from workbench.viewing.study_answers import answers_of, work_out
+from workbench.viewing.text import note, notes, plain, refusals, table
 from workbench.viewing.unfinished_runs import ended_early, log_lines, unfinished
 
 SHARE = {"done": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
+PROGRESS = {"progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
+GOING = ("running", "planned", "submitted")
+FIRST, FAILURES = 6, 3
 
-page = begin("Overview", "Studies, what runs now, what it has cost.")
+page = begin("Overview", "What each study has found, what runs now, what it has cost.")
 rows = spent(page.where)
+
+
+def failures() -> None:
+    """Show the runs that ended early: why, the end of their logs, and what goes on with them."""
+    ended = [row for row in ended_early(unfinished(page.where)) if row["state"] != "cancelled"]
+    for study in dict.fromkeys(row["study"] for row in ended):
+        own = [row for row in ended if row["study"] == study]
+        states = dict.fromkeys(row["state"] for row in own)
+        counts = ", ".join(f"{sum(r['state'] == s for r in own)} {s}" for s in states)
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f":material/error: **{plain(study)}: {plain(counts)}.** To go on:")
+            goes_on = ["workbench", "retry", study, *place_options(page.where.results)]
+            st.code(shlex.join(goes_on), language="bash", wrap_lines=True)
+            for row in own[:FAILURES]:
+                lines = log_lines(page.where, row["run"])
+                last = row["error"] or lines.rpartition("\n")[2] or "its process ended"
+                title = f"{row['run']} · {row['state']} at step {row['step']:,} · {last}"
+                with st.expander(plain(title)):
+                    st.text(row["error"] or "No error was recorded: its process ended.")
+                    st.code(lines or "(its log is empty)", language=None, wrap_lines=True)
+            if len(own) > FAILURES:
+                note(f"and {len(own) - FAILURES} more: see the page Runs.")
 
 
 @st.fragment(run_every=2)
 def going_on() -> None:
-    """Show the runs that train now, from their folders."""
+    """Show what trains now and what waits, as `workbench status` does, from the run folders."""
     with refusals():
-        now = [row for row in unfinished(page.where) if row["state"] == "running"]
-        if not now:
+        going = {row["study"] for row in unfinished(page.where) if row["state"] in GOING}
+        if not going:
             return
+        now = status_rows(page.where.results, *sorted(going))
         st.subheader("Training now", anchor=False)
-        progress_rows = [
-            {k: v for k, v in row.items() if k not in ("error", "state")} for row in now
-        ]
-        table(
-            progress_rows,
-            column_config={
-                "progress": st.column_config.ProgressColumn(
-                    format="percent", min_value=0, max_value=1
-                )
-            },
-        )
+        notes(summaries(now))
+        running = [row for row in now if row["state"] == "running"]
+        if running:
+            table([_live(row) for row in running], column_config=PROGRESS)
 
 
-def failures() -> None:
-    """Show the runs that ended early, with the last lines of their logs."""
-    with refusals():
-        ended = [row for row in ended_early(unfinished(page.where)) if row["state"] != "cancelled"]
-        if not ended:
+def _live(row: dict[str, Any]) -> dict[str, Any]:
+    left = row["seconds_left"]
+    return {
+        "study": row["study"],
+        "run": row["run_id"],
+        "objective": row["objective"],
+        "seed": row["seed"],
+        "progress": row["progress"],
+        "step": row["step"],
+        "of": row["steps"],
+        "tokens a second": row["tokens_per_second"],
+        "to go": None if left is None else duration(left),
+        **{name: row[name] for name in ("job", "node") if row.get(name)},
+    }
+
+
+def answers(studies: Sequence[str]) -> Callable[[], None]:
+    """What shows the studies' answers, and looks again until all are there."""
+    waiting = not all(current for _, current in answers_of(page.where, studies).values())
+
+    @st.fragment(run_every=1.0 if waiting else None)
+    def show() -> None:
+        known = answers_of(page.where, studies)
+        for study, (found, current) in known.items():
+            answer(study, found, current)
+        if waiting and all(current for _, current in known.values()):
+            st.rerun()
+
+    return show
+
+
+def answer(study: str, found: StudyAnswer | str | None, current: bool) -> None:
+    """Show one study's answer, with what it rests on and what gives the same."""
+    with st.container(border=True, gap="xsmall"):
+        if not isinstance(found, StudyAnswer):
+            text = found or "Its answer is being worked out."
+            st.markdown(f"**{plain(study)}** · {plain(text)}")
             return
-        st.subheader("Not finished", anchor=False)
-        st.caption(
-            "`workbench run` goes on with what was interrupted; `workbench retry` tries the rest."
-        )
-        for row in ended[:20]:
-            title = f"{row['run']} · {row['study']} · {row['state']} at step {row['step']:,}"
-            with st.expander(plain(title)):
-                st.text(row["error"] or "No error was recorded: its process ended.")
-                st.code(log_lines(page.where, row["run"]) or "(its log is empty)", language=None)
-        if len(ended) > 20:
-            note(f"and {len(ended) - 20} more: see the page Runs.")
+        st.markdown(f"**{plain(study)}** · {plain(found.sentence)}")
+        again = () if current else ("It is being worked out again, with what is new.",)
+        st.caption(plain(" ".join((*found.caveats, *again))))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            link_to("See the figure", found.page, icon=":material/swap_calls:")
+            with st.popover("Copy", type="tertiary", icon=":material/content_copy:"):
+                st.caption("With the link to the page, and the command that says the same:")
+                copied = found.text(full_link(found.page), found.command)
+                st.code(copied, language=None, wrap_lines=True)
+            editor(page.where, "study", study)
 
 
-with st.container(horizontal=True, gap="medium"):
+with refusals():
+    failures()
+going_on()
+
+newest = cached(page.where, lambda: newest_first(page.where.results), "newest first")
+st.subheader("What was found", anchor=False)
+every = len(newest) > FIRST and page.link.toggle(f"all {len(newest)} studies", "all")
+shown = newest if every else newest[:FIRST]
+answers(shown)()
+
+st.subheader("Studies", anchor=False)
+with st.container(horizontal=True, gap="small"):
     for label, value in (
         ("Studies", str(len(rows))),
         ("Runs", f"{sum(row['runs'] for row in rows):,}"),
@@ -67,9 +139,6 @@ with st.container(horizontal=True, gap="medium"):
         ("Training FLOPs", f"{sum(row['training FLOPs'] or 0 for row in rows):.3g}"),
     ):
         st.metric(label, value, border=True, width=170)
-
-going_on()
-st.subheader("Studies", anchor=False)
 table(rows, column_config=SHARE)
 if any(row["training FLOPs"] is None for row in rows):
     note("Imported runs without FLOPs are not counted in them.")
@@ -85,7 +154,10 @@ if metrics(page.where, study):
         page.where,
         lambda: curves_figure(page.where.results, study, [metric], axis),
         "curves", study, [metric], axis,
+        chosen=Chosen(study, "curves", {"metric": [metric], "axis": axis}),
     )  # fmt: skip
 else:
     note(f"Study {study} has no numbers yet.")
-failures()
+sizes = {str(row["study"]): row["runs"] for row in rows}
+# Last, so that what is drawn does not wait for it; small studies first, whose answers come at once.
+work_out(page.where, sorted(shown, key=lambda name: sizes.get(name, 0)))

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from tests.made_runs import MakeRun
 from workbench.cli import app, following
-from workbench.cli.following import _fitting, _summaries
+from workbench.cli.following import _fitting
 from workbench.errors import InputError
-from workbench.running.status import status_rows
+from workbench.running.status import status_rows, summaries
 from workbench.runs.folder import RunFolder
 from workbench.runs.log import log_lines
 from workbench.store import ingest
@@ -62,7 +62,7 @@ def test_a_run_that_trains_has_a_speed_and_the_time_that_remains(
         (row,) = status_rows(results)
         assert row["tokens_per_second"] == 900.0
         assert row["seconds_left"] == pytest.approx(50 / 100 * (row["steps"] - 100), rel=0.05)
-        (line,) = _summaries([row])
+        (line,) = summaries([row])
         assert "25 % of all steps, about 2 min" in line
     (row,) = status_rows(results)
     assert (row["state"], row["seconds_left"]) == ("interrupted", None)

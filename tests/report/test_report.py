@@ -78,8 +78,8 @@ def test_text_from_a_recipe_stays_text(page: str) -> None:
 @pytest.mark.slow
 def test_the_verdict_names_crossings_in_one_sentence_a_metric(report: Report) -> None:
     (line,) = report.verdicts
-    assert line.startswith("val_loss: with 12.8k unique tokens")
-    assert "masked diffusion overtakes at" in line
+    assert line.startswith("By val_loss, masked diffusion overtakes AR at ")
+    assert "with 12.8k unique tokens" in line
     assert "NELBO" in line
     titles = [section.title for section in report.sections]
     for title in (
@@ -142,7 +142,7 @@ def test_imported_curves_have_a_report_that_says_so(results: Path, tmp_path: Pat
     page = out.read_text()
     assert "6 imported" in page
     assert "superdata_fig1.csv" in page
-    assert "has not overtaken by 95.7B tokens, a lower bound" in page
+    assert "has not overtaken by 95.7B tokens with 10B unique tokens, a lower bound" in page
     assert "no FLOPs are known" in page  # under what is missing
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workbench.api.figure import Figure
     from workbench.api.laws import FitKeywords, Fits
     from workbench.recipe import Recipe
+    from workbench.report.answers import StudyAnswer
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,19 @@ class Study:
                 for metric in metrics or ("val_loss",)
             ]
         )
+
+    def answer(self, metric: str | None = None) -> "StudyAnswer":
+        """What the study has found in one sentence, with its caveats.
+
+        Args:
+            metric: by default the held-out loss, or what was evaluated first.
+
+        Raises:
+            InputError: the study has no such metric.
+        """
+        from workbench.report.answers import study_answer
+
+        return study_answer(self.results, self.name, metric)
 
     def crossovers(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli import completing
 from workbench.cli.figure_options import with_paper, write_figure
 from workbench.cli.options import (
     RESULTS,
@@ -23,7 +24,6 @@ from workbench.cli.options import (
     OverOption,
     SideOption,
     SourceOption,
-    StudiesArgument,
     StudyArgument,
 )
 from workbench.cli.root import app
@@ -279,7 +279,12 @@ def _next_for_law(results: Path, study: str, metric: str, budget: float | None, 
 @app.command()
 @with_paper
 def report(
-    study: StudiesArgument,
+    study: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="STUDY...", help="Names of studies.", autocompletion=completing.studies
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The .html or .md to write. Default: STUDY.html."),
@@ -297,14 +302,34 @@ def report(
             "--renew", help="Renew these studies in the .md that is there, and keep its others."
         ),
     ] = False,
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--chosen",
+            metavar="NAME",
+            help="Instead of studies: the figures that were chosen for the report NAME in the app.",
+        ),
+    ] = None,
     paper: "Paper | None" = None,
     results: SourceOption = RESULTS,
 ) -> None:
-    """Write a study as one HTML file that opens without a network, or several as Markdown."""
+    """Write a study, or figures that were chosen, as one HTML file that opens without a network,
+    or several studies as Markdown."""
     from workbench.errors import InputError
     from workbench.report.markdown import write_markdown
     from workbench.report.write import write_report
 
+    if chosen is not None:
+        from workbench.api.chosen import write_chosen
+        from workbench.figures.figure import file_name
+
+        if study or metric or notes is not None or renew:
+            raise InputError("--chosen has its own figures: leave studies and their options out.")
+        path = out or Path(f"{file_name(chosen)}.html")
+        print(write_chosen(results, chosen, path, paper=paper))
+        return
+    if not study:
+        raise InputError("give a study, or --chosen NAME.")
     if out is not None and out.suffix == ".md":
         written = write_markdown(
             results, study, out, metrics=metric, notes=notes, renew=renew, paper=paper

@@ -45,7 +45,7 @@ def status(
     from workbench.analysis.one_run import best_first
     from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.running.status import status_rows
+    from workbench.running.status import status_rows, summaries
 
     studies = tuple(study or ())
     if watch:
@@ -59,7 +59,7 @@ def status(
         rows = best_first(results, rows, metric)
     emit(_for_people(rows) if fmt == Format.table else rows, fmt)
     if fmt == Format.table:
-        for line in _summaries(rows):
+        for line in summaries(rows):
             print(line, file=sys.stderr)
 
 
@@ -114,43 +114,12 @@ def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return without_empty(table)
 
 
-def _summaries(rows: list[dict[str, Any]]) -> list[str]:
-    """A line a study with unfinished runs: how many are in which state, and what remains."""
-    from collections import Counter
-
-    from workbench.messages import duration
-    from workbench.runs.folder import GOES_ON
-
-    lines = []
-    for name in dict.fromkeys(row["study"] for row in rows):
-        own = [row for row in rows if row["study"] == name]
-        going = [row for row in own if row["state"] in GOES_ON and row["steps"]]
-        if not going:
-            continue
-        states = Counter(row["state"] for row in own)
-        steps = sum(row["steps"] or 0 for row in own)
-        done = sum(min(row["step"], row["steps"] or 0) for row in own) / max(steps, 1)
-        line = f"{name}: {', '.join(f'{count} {state}' for state, count in states.items())}; "
-        line += f"{int(100 * done)} % of all steps"
-        # As the running ones go: steps a second of each, for what the others lack too.
-        pace = sum(
-            (row["steps"] - row["step"]) / row["seconds_left"]
-            for row in going
-            if row["seconds_left"]
-        )
-        if pace:
-            left = sum(row["steps"] - row["step"] for row in going)
-            line += f", about {duration(left / pace)} to go at the present speed"
-        lines.append(line + ".")
-    return lines
-
-
 def _watch(results: Path, studies: tuple[str, ...], every: float, fmt: Format) -> None:
     """Show the status until no run is left that goes on: a live table on a terminal, else a line
     a study when it changes."""
     from workbench.cli.output import table_of
     from workbench.errors import InputError
-    from workbench.running.status import status_rows
+    from workbench.running.status import status_rows, summaries
     from workbench.runs.folder import ENDED
     from workbench.terminal import console
 
@@ -165,7 +134,7 @@ def _watch(results: Path, studies: tuple[str, ...], every: float, fmt: Format) -
         shown: list[str] = []
         while True:
             rows, over = look()
-            lines = _summaries(rows) or [f"{len(rows)} runs have ended."]
+            lines = summaries(rows) or [f"{len(rows)} runs have ended."]
             if lines != shown:
                 print(*lines, sep="\n", flush=True)
                 shown = lines
@@ -181,7 +150,7 @@ def _watch(results: Path, studies: tuple[str, ...], every: float, fmt: Format) -
             rows, over = look()
             people = _for_people(_with_varying(results, rows))
             table = table_of(_fitting(people, live.console.width))
-            live.update(Group(table, Text("\n".join(_summaries(rows)))), refresh=True)
+            live.update(Group(table, Text("\n".join(summaries(rows)))), refresh=True)
             if over:
                 return
             time.sleep(every)

@@ -43,6 +43,12 @@ def app_(
             "repeated.",
         ),
     ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option(
+            "--read-only", help="Let nobody write notes, tags, views and reports in the app."
+        ),
+    ] = False,
     embed_from: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,4 +66,4 @@ def app_(
         address, token=token, allow_hosts=allow_host or (), embed_from=embed_from or ()
     )
     with stages.shown_elsewhere():
-        start_app(results, address, port, rules, browser=browser)
+        start_app(results, address, port, rules, browser=browser, read_only=read_only)

@@ -1,7 +1,10 @@
 """A figure, and its files: SVG, PNG, PDF, a page of HTML, or Vega-Lite as JSON."""
 
+import json
 import re
 from dataclasses import dataclass, replace
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +106,86 @@ def svg_of(figure: Figure) -> str:
     return _true_size(vlc.vegalite_to_svg(printed(figure.to_dict())), figure.paper, "pt")
 
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>body {{ margin: 0; background: #fff; color: #222; overflow-x: auto; }}
+svg {{ display: block; }}</style>
+</head>
+<body>
+<div id="figure" role="img" aria-label="{title}">{svg}</div>
+<script type="application/json" id="spec">{spec}</script>
+<script type="module">{script}
+const spec = JSON.parse(document.getElementById("spec").textContent);
+window.vegaEmbed("#figure", spec, {options});
+</script>
+</body>
+</html>
+"""
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "img-src data: blob:"
+)
+"""What a page of figures may load: nothing from anywhere."""
+EMBED_OPTIONS: dict[str, Any] = {
+    "renderer": "svg",
+    "mode": "vega-lite",
+    "actions": {
+        "export": {"svg": True, "png": True}, "source": False, "compiled": False, "editor": False,
+    },
+}  # fmt: skip
+"""Of vega-embed: its menu saves files, and leads nowhere."""
+
+
+def file_name(title: str) -> str:
+    """A title as a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", title).strip("-.") or "figure"
+
+
+def html_of(figure: Figure) -> str:
+    """The figure as one page of HTML, to open or to put into a frame: it loads nothing, shows an
+    SVG, and becomes interactive where scripts may run."""
+    title = escape(figure.title or "figure")
+    name = {"downloadFileName": figure.title or "figure"}
+    return _PAGE.format(
+        policy=POLICY,
+        title=title,
+        svg=svg_of(figure),
+        spec=_in_script(figure.to_dict()),
+        script=embedding_script(),
+        options=_in_script(EMBED_OPTIONS | name),
+    )
+
+
+def _in_script(document: dict[str, Any]) -> str:
+    return json.dumps(document).replace("<", "\\u003c")
+
+
+@cache
+def embedding_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script: bundling takes a second."""
+    import vl_convert as vlc
+
+    bundle = str(vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    return bundle.replace("</script", "<\\/script")
+
+
 def _write(figure: Figure, path: Path, suffix: str) -> None:
     paper, chart = figure.paper, figure.chart
     if suffix == ".svg":
         path.write_text(svg_of(figure), encoding="utf-8")
         return
-    if suffix in (".html", ".json") or paper is None:
+    if suffix == ".html":
+        path.write_text(html_of(figure), encoding="utf-8")
+        return
+    if suffix == ".json" or paper is None:
         options: dict[str, Any] = {"format": suffix[1:]}
         if suffix == ".png":
             options["scale_factor"] = _SCREEN_SCALE
-        if suffix == ".html":
-            options["inline"] = True  # opens without a network
         chart.save(str(path), **options)
         return
     import vl_convert as vlc

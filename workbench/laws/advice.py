@@ -100,12 +100,39 @@ def advise(
         "choice": chosen["objective"],
         "choice_from": choice_from,
         "confidence": _confidence(frontiers, compute) if comparable else None,
-        "options": options,
+        "options": [
+            option | {"reason": _reason(option, chosen, options, known, comparable, choice_from)}
+            for option in options
+        ],
         "critical_compute": _critical(known, fitted),
         "published_critical_compute": published(unique),
         "evidence": known.document(),
         "notes": advice_notes(predictors, options, known, comparable, evidence.near(unique)),
     }
+
+
+def _reason(
+    option: dict[str, Any],
+    chosen: dict[str, Any],
+    options: list[dict[str, Any]],
+    known: Known,
+    comparable: bool,
+    choice_from: str,
+) -> str:
+    """Why an objective is chosen, or is not although its predicted loss is lower."""
+    compute = known.question.compute or 0.0
+    if option is chosen:
+        if choice_from == "predicted losses":
+            return "lowest predicted loss"
+        side = "above" if compute > known.critical else "below"
+        return f"{compute:.3g} FLOPs are {side} the {known.critical:.3g} where the choice flips"
+    if option["loss"] >= chosen["loss"]:
+        return "higher predicted loss" if comparable else "its loss is of another law's data"
+    why = "measured crossovers come before laws" if comparable else (
+        "the two laws were fitted to different data, so their losses are not compared"
+    )  # fmt: skip
+    outside = ", and it is asked outside the range of its fit" if option["outside"] else ""
+    return f"lower predicted loss, but {why}{outside}"
 
 
 def _critical(known: Known, fitted: dict[str, Any] | None) -> dict[str, Any]:
@@ -184,6 +211,7 @@ def advice_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "objective": option["objective"],
             "chosen": option["objective"] == answer["choice"],
+            "reason": option["reason"],
             "parameters": _rounded(option["n_params"]),
             "epochs": _rounded(option["epochs"]),
             "predicted loss": option["loss"],

@@ -17,10 +17,10 @@ from workbench.figures import (
     curves_figure,
     effective_data_figure,
 )
-from workbench.figures.crossovers import side_text, verdict
-from workbench.figures.theme import group_text, place_text
+from workbench.figures.theme import place_text
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import BASELINE, CHALLENGER
+from workbench.report.answers import at_end, crossover_sentence
 from workbench.report.sections import Section, attempt, points_sql, sentence
 from workbench.store import keep_crossovers
 from workbench.store.query import literal
@@ -51,7 +51,7 @@ def metric_sections(
     strict = crossovers(results, study, metric, "tokens", definition="best_so_far")
     with suppress(WorkbenchError):
         keep_crossovers(results, strict)
-    verdicts.append(_verdict(metric, by_tokens, strict))
+    verdicts.append(_verdict(results, metric, by_tokens, strict))
     sections: list[Section | None] = [_answers(results, study, metric, by_axis, strict)]
     if "epochs" in by_axis:
         sections.append(_drawn(results, study, metric, "Along epochs", by_axis["epochs"]))
@@ -63,26 +63,15 @@ def metric_sections(
     return sections
 
 
-def _verdict(metric: str, rows: list[dict[str, Any]], strict: list[dict[str, Any]]) -> str:
-    texts = "; ".join(_row_text(row) for row in rows)
+def _verdict(
+    results: Path, metric: str, rows: list[dict[str, Any]], strict: list[dict[str, Any]]
+) -> str:
     late = [row for row in strict if row["status"] == "not_reached"]
-    line = f"{metric}: {texts}."
+    line = sentence(f"By {metric}, {crossover_sentence(rows, at_end(results, rows))}")
     if len(late) == len(strict) and any(row["status"] == "crossed" for row in rows):
         line += " Against early-stopped training it does not overtake within these runs."
     note = bound_note(rows) if not higher_is_better(metric) else None
     return line + (" NELBOs being upper bounds, in truth it is no later." if note else "")
-
-
-def _row_text(row: dict[str, Any]) -> str:
-    text = {
-        "not_reached": f"has not overtaken by {place_text(row['last_x'], row['axis'])}, "
-        "a lower bound",
-        "undecided": f"may be ahead or not: {verdict(row)}",
-    }.get(row["status"])
-    if row["status"] == "ahead_throughout":
-        text = f"is ahead from {place_text(row['upper_bound'], row['axis'])} on, an upper bound"
-    subject = f"with {group_text(row['group'])}, {side_text(row['challenger'])}"
-    return f"{subject} {text or verdict(row)}"
 
 
 def _answers(

@@ -7,7 +7,6 @@ from workbench import stages
 from workbench.analysis.cost import cost_table_row, flops_to_best
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.table_rows import onset_table_row
-from workbench.errors import InputError
 from workbench.figures import (
     loss_against_accuracy_figure,
     nll_gap_figure,
@@ -16,22 +15,14 @@ from workbench.figures import (
     put_together_figure,
     training_flops_figure,
 )
-from workbench.messages import suggestion
-from workbench.metrics import METRICS, OLD_NAMES, higher_is_better
+from workbench.metrics import higher_is_better
 from workbench.report.comparisons import metric_sections
+from workbench.report.evaluated import chosen_metrics, evaluated_metrics
 from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.run_sections import cost_section, provenance_section, runs_section
 from workbench.report.sections import Report, Section, attempt, best_sql, points_sql
-from workbench.store import query
-from workbench.store.query import literal
 from workbench.store.studies import study_head
 
-# Metrics of training itself, and those of which neither more nor less is better.
-_NOT_COMPARED = {
-    "train_loss",
-    "tokens_per_second",
-    *(name for name, metric in METRICS.items() if metric.higher_is_better is None),
-}
 _COLUMNS = 3
 _ENDINGS = ("cloze_nll_true", "cloze_nll_other")
 
@@ -43,7 +34,7 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
         InputError: there is no such study, or it lacks a metric of `metrics`.
     """
     head = study_head(results, study)
-    known = _known_metrics(results, study)
+    known = evaluated_metrics(results, study)
     chosen = chosen_metrics(results, study, metrics)
     missing: list[str] = []
     verdicts: list[str] = []
@@ -67,36 +58,6 @@ def study_report(results: Path, study: str, metrics: list[str] | None) -> Report
         sections=tuple(section for section in made if section is not None),
         missing=tuple(dict.fromkeys(missing)),
     )
-
-
-def _known_metrics(results: Path, study: str) -> list[str]:
-    frame = query(
-        results,
-        f"""SELECT DISTINCT metric FROM metrics JOIN study_runs USING (run_id)
-            WHERE study = {literal(study)} AND value IS NOT NULL ORDER BY metric""",
-    )
-    return [str(name) for name in frame["metric"].to_list()]
-
-
-def chosen_metrics(results: Path, study: str, wanted: list[str] | None) -> list[str]:
-    """The metrics that a report covers: those wanted, or all that compare runs.
-
-    Raises:
-        InputError: the study lacks one of those wanted.
-    """
-    known = _known_metrics(results, study)
-    wanted = [OLD_NAMES.get(metric, metric) for metric in wanted or []]
-    for metric in wanted:
-        if metric not in known:
-            raise InputError(
-                f"study {study} has no {metric}{suggestion(metric, known) or '.'} "
-                f"Its metrics: {', '.join(known) or 'none yet'}."
-            )
-    if wanted:
-        return list(dict.fromkeys(wanted))
-    # Losses first, then accuracies; a loss in bits a byte repeats the one in nats a token.
-    compared = [name for name in known if name not in _NOT_COMPARED and not name.endswith("_bpb")]
-    return sorted(compared, key=lambda name: (higher_is_better(name), name != "val_loss", name))
 
 
 def _together(

@@ -1,11 +1,10 @@
 """The HTML page: figures are SVG first, and become interactive where scripts may run."""
 
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from workbench.figures import Paper, for_paper
-from workbench.figures.figure import svg_of
+from workbench.figures.figure import EMBED_OPTIONS, POLICY, embedding_script, svg_of
 from workbench.figures.theme import short
 from workbench.messages import pretty
 from workbench.report.sections import Report
@@ -35,22 +34,15 @@ def render(report: Report, paper: Paper | None = None) -> str:
         spec = figure.to_dict()
         svg = _own_ids(svg_of(figure), f"svg{place}-")
         charts.append({"svg": svg, "spec": spec, "title": figure.title, "caption": figure.caption})
-    script = _script() if any(charts) else ""
     return environment.get_template("report.html.jinja").render(
         report=report,
         sections=list(zip(report.sections, charts, strict=True)),
-        script=script.replace("</script", "<\\/script"),
+        script=embedding_script() if any(charts) else "",
+        policy=POLICY,
+        options=EMBED_OPTIONS,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
     )
-
-
-@cache
-def _script() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script: bundling takes a second."""
-    import vl_convert as vlc
-
-    return str(vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _own_ids(svg: str, prefix: str) -> str:

@@ -37,8 +37,13 @@ def _fit_row(fit: dict[str, Any]) -> dict[str, Any]:
         "fitted to": _fitted_to(fit),
         "held-out error": None if error is None else f"{100 * error:.3g} %",
         "tie with the best": held_out.get("tie"),
-        "parameters": "; ".join(_parameter(fit, name) for name in fit["params"]),
+        "parameters": parameters_text(fit),
     }
+
+
+def parameters_text(fit: dict[str, Any]) -> str:
+    """The parameters of a fit (`Fit.row`) in a line, each with its interval."""
+    return "; ".join(_parameter(fit, name) for name in fit["params"])
 
 
 def _fitted_to(fit: dict[str, Any]) -> str:

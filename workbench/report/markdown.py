@@ -20,7 +20,7 @@ from workbench.figures import Figure, Paper, curves_figure, for_paper, put_toget
 from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
-from workbench.report.content import chosen_metrics
+from workbench.report.evaluated import chosen_metrics
 from workbench.report.html import cell
 from workbench.report.law_sections import backtests_section, fits_section, forecasts_section
 from workbench.report.renewing import StudySection, read_sections, renewed

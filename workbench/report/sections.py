@@ -23,6 +23,8 @@ class Section:
     figure: Figure | None = None
     sql: tuple[str, ...] = ()
     level: int = 2
+    python: str = ""
+    """What draws the figure again."""
 
     @property
     def table(self) -> tuple[dict[str, Any], ...]:
@@ -32,12 +34,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A study's report: head matter and sections in order."""
+    """A study's report, or one of chosen figures: head matter and sections in order."""
 
     study: str
     question: str
     source: str
-    verdicts: tuple[str, ...]
+    verdicts: tuple[str, ...] | None
+    """What was found, a line a metric; None where the report is of no single study."""
     sections: tuple[Section, ...] = ()
     missing: tuple[str, ...] = field(default=())
 

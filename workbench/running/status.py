@@ -1,13 +1,14 @@
 """How far runs are: what `workbench status` shows."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.messages import suggestion
+from workbench.messages import duration, suggestion
 from workbench.running.slurm.jobs import Jobs
-from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.folder import GOES_ON, RunFolder, RunStatus
 from workbench.runs.started_as import started_as
 from workbench.runs.studies import known_studies, studies_of
 
@@ -57,6 +58,36 @@ def status_rows(results: Path, *only: str) -> list[dict[str, Any]]:
         for row in rows:
             del row["protocol"]
     return rows
+
+
+def summaries(rows: list[dict[str, Any]]) -> list[str]:
+    """A line a study with unfinished runs: how many are in which state, and what remains.
+
+    Args:
+        rows: of `status_rows`.
+    """
+    lines = []
+    for name in dict.fromkeys(row["study"] for row in rows):
+        own = [row for row in rows if row["study"] == name]
+        going = [row for row in own if row["state"] in GOES_ON and row["steps"]]
+        if not going:
+            continue
+        states = Counter(row["state"] for row in own)
+        steps = sum(row["steps"] or 0 for row in own)
+        done = sum(min(row["step"], row["steps"] or 0) for row in own) / max(steps, 1)
+        line = f"{name}: {', '.join(f'{count} {state}' for state, count in states.items())}; "
+        line += f"{int(100 * done)} % of all steps"
+        # As the running ones go: steps a second of each, for what the others lack too.
+        pace = sum(
+            (row["steps"] - row["step"]) / row["seconds_left"]
+            for row in going
+            if row["seconds_left"]
+        )
+        if pace:
+            left = sum(row["steps"] - row["step"] for row in going)
+            line += f", about {duration(left / pace)} to go at the present speed"
+        lines.append(line + ".")
+    return lines
 
 
 def _row(

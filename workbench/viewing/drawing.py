@@ -1,7 +1,6 @@
 """Figures on a page, each with its downloads."""
 
 import io
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +9,39 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from workbench.api.chosen import Chosen
 from workbench.figures import Figure, Paper, save
 from workbench.figures.dark import darkened
+from workbench.figures.figure import file_name
 from workbench.figures.interaction import interactive
 from workbench.figures.panel_width import fitted
 from workbench.figures.theme import csv_frame
 from workbench.viewing.cached_store import Source, cached
+from workbench.viewing.notes import add_to_report
 from workbench.viewing.page_width import page_width
 from workbench.viewing.text import refusals
 
 _TYPES = {
-    "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "CSV": "text/csv",
+    "SVG": "image/svg+xml", "PNG": "image/png", "PDF": "application/pdf", "HTML": "text/html",
+    "CSV": "text/csv",
 }  # fmt: skip
 # A tooltip names its curves in full.
 _STYLE = "<style>#vg-tooltip-element table tr td.key {max-width: 400px;}</style>"
+_HELP = {
+    "CSV": "The data that the figure draws",
+    "HTML": "One page, interactive, that loads nothing from outside: to open, or for a frame",
+}
 _WIDTHS = {"for the screen": None, "for a column": "column", "for a page": "page"}
 
 
-def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
-    """Draw a figure, made once for each key and state of the store, or the reason why not."""
+def draw(
+    where: Source, make: Callable[[], Figure], *key: Any, chosen: Chosen | None = None
+) -> None:
+    """Draw a figure, made once for each key and state of the store, or the reason why not.
+
+    Args:
+        chosen: the same figure as data, for a report of chosen figures.
+    """
     with refusals():
         figure = cached(where, make, "figure", *key)
         width, dark = page_width(), is_dark()
@@ -38,6 +51,8 @@ def draw(where: Source, make: Callable[[], Figure], *key: Any) -> None:
             st.html(_STYLE)
             st.vega_lite_chart(spec, theme=None, width="content", key=f"figure {name}")
             _downloads(figure, name)
+            if chosen is not None:
+                add_to_report(where, chosen, name)
 
 
 def shown(figure: Figure, width: int, dark: bool) -> dict[str, Any]:
@@ -88,12 +103,13 @@ def _downloads(figure: Figure, name: str) -> None:
                 type="tertiary",
                 icon=":material/download:",
                 on_click="ignore",
-                help="The data that the figure draws" if kind == "CSV" else None,
+                help=_HELP.get(kind),
             )
 
 
 def file_of(figure: Figure, kind: str, paper: Paper | None = None) -> bytes:
-    """A figure, or its data, as a file of a kind: SVG, PNG, PDF or CSV."""
+    """A figure, or its data, as a file of a kind: SVG, PNG, PDF, HTML (one page that loads nothing)
+    or CSV."""
     if kind == "CSV":
         buffer = io.BytesIO()
         csv_frame(figure.data).write_csv(buffer)
@@ -102,8 +118,3 @@ def file_of(figure: Figure, kind: str, paper: Paper | None = None) -> bytes:
         path = Path(folder) / f"figure.{kind.lower()}"
         save(figure, path, paper=paper)
         return path.read_bytes()
-
-
-def file_name(title: str) -> str:
-    """A title as a file's name."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", title).strip("-.") or "figure"

@@ -36,6 +36,15 @@ class Wish:
     resamples: int = 200
     where: Conditions = ()
 
+    def keywords(self) -> dict[str, Any]:
+        """The same as keywords of `Study.fit`."""
+        fixed = {name: float(value) for name, value in _pairs(self.fixed).items()}
+        return {
+            "law": self.law, "metric": self.metric, "at": "last" if self.at == "final" else self.at,
+            "where": [str(one) for one in self.where], "fixed": fixed, "joint": self.joint,
+            "two_stage": self.two_stage, "starts": self.starts, "resamples": self.resamples,
+        }  # fmt: skip
+
     def key(self, where: Source) -> str:
         return json.dumps([str(where.results), where.stamp, where.only, vars(self)], default=str)
 

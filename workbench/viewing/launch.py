@@ -60,15 +60,27 @@ def rules_of(
 
 
 def start_app(
-    results: Path, address: str, port: int | None, rules: Rules, *, browser: bool
+    results: Path,
+    address: str,
+    port: int | None,
+    rules: Rules,
+    *,
+    browser: bool,
+    read_only: bool = False,
 ) -> NoReturn:
-    """Serve the app until a signal ends this process; print the link with the token."""
+    """Serve the app until a signal ends this process; print the link with the token.
+
+    Args:
+        read_only: whether nobody may write notes.
+    """
     importing = threading.Thread(target=_import, daemon=True)
     importing.start()
     from starlette.middleware import Middleware
     from streamlit import App
 
     os.environ["WORKBENCH_RESULTS"] = str(results.resolve())
+    if read_only:
+        os.environ["WORKBENCH_READ_ONLY"] = "1"
     # Streamlit finds its configuration, and what pages import, beside the first argument.
     sys.argv = [str(main_script())]
     options = {**_OPTIONS, "server.address": address}

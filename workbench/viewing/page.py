@@ -19,6 +19,7 @@ from workbench.viewing.cached_store import (
 )
 from workbench.viewing.chosen_runs import chip, chosen_runs
 from workbench.viewing.launch import main_script
+from workbench.viewing.notes import sidebar
 from workbench.viewing.page_width import MARGIN, watch_width
 from workbench.viewing.text import plain
 from workbench.viewing.url_state import Link
@@ -87,7 +88,10 @@ def begin(title: str, about: str, *, live: bool = True, restricted: bool = True)
         restricted: whether the page shows the chosen runs alone, where some are chosen.
     """
     icon = str(main_script().parent / "icon.svg")
-    st.set_page_config(page_title=f"{title} · workbench", page_icon=icon, layout="wide")
+    st.set_page_config(
+        page_title=f"{title} · workbench", page_icon=icon, layout="wide",
+        initial_sidebar_state="collapsed",
+    )  # fmt: skip
     st.html(_STYLE)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.header(title, anchor=False, width="content")
@@ -108,6 +112,7 @@ def begin(title: str, about: str, *, live: bool = True, restricted: bool = True)
     if only:
         with head:
             chip(link, only)
+    sidebar(where)
     return Page(replace(where, only=only), link)
 
 

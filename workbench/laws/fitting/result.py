@@ -10,6 +10,7 @@ from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.ratios import Estimates, ratios_line
 from workbench.laws.fitting.sharing import sharing_line
 from workbench.laws.fitting.uncertainty import Profile
+from workbench.laws.formula import with_numbers
 from workbench.laws.law import Floats
 
 
@@ -146,7 +147,11 @@ def summary(fit: Fit) -> list[str]:
     kind = (
         "half squares" if fit.huber_delta is None else f"Huber losses (delta {fit.huber_delta:g})"
     )
-    lines = [f"{who}: {fit.formula}", f"{fit.n:,} rows, sum of {kind} {fit.loss:.8g}{r2}."]
+    numbers = with_numbers(fit.formula, fit.params)
+    lines = [f"{who}: {fit.formula}"]
+    if numbers != fit.formula:
+        lines.append(f"With the fitted numbers: {numbers}.")
+    lines.append(f"{fit.n:,} rows, sum of {kind} {fit.loss:.8g}{r2}.")
     if fit.ci_method:
         lines.append(f"Intervals: {fit.ci_method}.")
     if len(fit.minima) > 1:

@@ -108,10 +108,25 @@ def free_parameters(fit: Fit) -> int:
 
 def standings(fits: list[Fit]) -> list[dict[str, Any]]:
     """The tournament as table rows."""
-    return [_standing(fit, fit.held_out or {}) for fit in fits]
+    best: dict[str | None, Fit] = {}
+    for fit in fits:
+        best.setdefault(fit.objective_name, fit)
+    return [_standing(fit, fit.held_out or {}, best[fit.objective_name]) for fit in fits]
 
 
-def _standing(fit: Fit, held_out: dict[str, Any]) -> dict[str, Any]:
+def _reason(fit: Fit, held_out: dict[str, Any], best: Fit) -> str:
+    """Why a law stands where it does: a lower loss of its own rows is no merit by itself."""
+    if fit is best:
+        return "lowest held-out error"
+    if held_out.get("tie") is None:
+        return "no error on the same held-out rows"
+    if held_out["tie"]:
+        return "as good as the best, within noise"
+    closer = fit.n == best.n and fit.loss < best.loss
+    return "errs more on held-out rows" + (", though it fits its own more closely" * closer)
+
+
+def _standing(fit: Fit, held_out: dict[str, Any], best: Fit) -> dict[str, Any]:
     return {
         "law": fit.law,
         "objective": fit.objective_name,
@@ -121,6 +136,7 @@ def _standing(fit: Fit, held_out: dict[str, Any]) -> dict[str, Any]:
         "above best": held_out.get("margin_log"),
         "standard error": held_out.get("margin_stderr_log"),
         "tie": held_out.get("tie"),
+        "reason": _reason(fit, held_out, best),
         "held-out rows": held_out.get("n"),
         "Huber objective": fit.loss,
         "R2": fit.r2,

@@ -1,0 +1,45 @@
+"""The command that says in a sentence what studies have found."""
+
+from typing import Annotated
+
+import typer
+
+from workbench.cli import completing
+from workbench.cli.options import (
+    RESULTS,
+    Format,
+    FormatOption,
+    SomeStudiesArgument,
+    SourceOption,
+)
+from workbench.cli.root import app
+
+
+@app.command()
+def answer(
+    study: SomeStudiesArgument = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="By what; default: the held-out loss, or what was evaluated first.",
+            autocompletion=completing.metrics,
+        ),
+    ] = None,
+    results: SourceOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Say in a sentence what each study has found, the newest first, and with which caveats."""
+    from workbench.cli.output import emit
+    from workbench.report.answers import newest_first, study_answer
+    from workbench.terminal import shown
+
+    names = list(dict.fromkeys(study or ())) or newest_first(results)
+    if fmt != Format.table:
+        rows = [study_answer(results, name, metric).document() for name in names]
+        emit(rows, fmt, plain=[row | {"caveats": " ".join(row["caveats"])} for row in rows])
+        return
+    for number, name in enumerate(names):
+        found = study_answer(results, name, metric)
+        lines = [f"{found.study}: {found.sentence}", *(f"  {line}" for line in found.caveats)]
+        print(*([""] if number else []), *map(shown, lines), sep="\n", flush=True)
