@@ -279,13 +279,13 @@ def test_an_exported_run_has_the_numbers_of_the_run_and_is_an_imported_one(
     assert (row["imported"], row["objective"]) == (True, objective)
     assert row["n_params"] == run.config_json()["derived"]["n_params"]
     source = json.loads(row["provenance"])["source"]
-    digests = {
+    code = ["modeling_workbench.py"] * (objective == "mdlm")
+    assert source.pop("files_sha256") == {
         name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in ("config.json", "model.safetensors")
+        for name in ("config.json", "model.safetensors", *code)
     }
-    assert source == {
-        "file": f"hf:{out}", "revision": None, "files_sha256": digests
-    }  # fmt: skip
+    assert source.pop("reading")["bos_first"]
+    assert source == {"file": f"hf:{out}", "revision": None}
     with pytest.raises(InputError, match="is imported: there are numbers and no model"):
         run_eval(results, rows["val_loss"]["run_id"], "--tasks", "cloze")
 
@@ -416,3 +416,39 @@ def test_weights_without_a_place_in_the_model_are_refused(models: Path, tmp_path
     (folder / "config.json").write_text(json.dumps(document | shorter))
     with pytest.raises(InputError, match="of its weights have no place"):
         measure(folder, "ar", EvalOptions(tasks=("val_loss",)), tmp_path / "results")
+
+
+def test_another_mask_other_code_and_another_tokenizer_are_other_runs(
+    models: Path, files: Path, tmp_path: Path
+) -> None:
+    toy = tmp_path / "toy"
+    shutil.copytree(models / "toy", toy)
+    results = tmp_path / "results"
+    asked = ["--objective", "mdlm", "--tasks", "hellaswag", "--questions", "2", "--draws", "2",
+             "--trust-remote-code",
+             "--task-file", f"hellaswag={files / 'hellaswag.jsonl'}"]  # fmt: skip
+
+    def run_id(*more: str) -> str:
+        result = run_eval(results, f"hf:{toy}", *asked, *more)
+        assert result.exit_code == 0, result.output
+        (name,) = {row["run_id"] for row in json.loads(result.stdout)}
+        return str(name)
+
+    first = run_id()
+    assert run_id("--mask-id", "303") == first, "303 is what its config.json says"
+    others = [run_id("--mask-id", "302")]
+    (toy / "modeling_toy.py").write_text(CODE.replace("torch.tanh", "torch.sin"))
+    others.append(run_id())
+    train_bpe(iter(["some other text " * 99]), 290, toy / "tokenizer.json")
+    others.append(run_id())
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+def test_mask_id_is_refused_where_it_would_be_ignored(
+    trained: TrainedRuns, objective: str, tmp_path: Path
+) -> None:
+    export_model(trained[objective], tmp_path / "out", dtype="float32")
+    asked = [f"hf:{tmp_path / 'out'}", "--objective", objective, "--tasks", "cloze"]
+    with pytest.raises(InputError, match=r"--mask-id 3: .*Leave --mask-id out"):
+        run_eval(tmp_path / "results", *asked, "--mask-id", "3", "--trust-remote-code")

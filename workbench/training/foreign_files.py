@@ -28,10 +28,17 @@ class ModelFiles:
     config: dict[str, Any]
     """Its config.json."""
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of config.json and of each file of weights, by its name."""
+    def digests(self, *, with_code: bool = False) -> dict[str, str]:
+        """SHA-256 of config.json and of each file of weights, by its name.
+
+        Args:
+            with_code: of the Python files beside them too, where config.json names some as its own.
+        """
+        names = {"config.json", *_weights(self.folder, f"{PREFIX}{self.name}")}
+        if with_code and self.config.get("auto_map"):
+            names.update(path.name for path in self.folder.glob("*.py"))
         found = {}
-        for name in sorted({"config.json", *_weights(self.folder, f"{PREFIX}{self.name}")}):
+        for name in sorted(names):
             with (self.folder / name).open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found

@@ -7,7 +7,7 @@ Shape suffixes: B sequences, L tokens a sequence.
 """
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -58,6 +58,14 @@ class ForeignModel(RunModel):
 
     always_bos: bool = True
     """Whether BOS comes before every text."""
+
+    def reading(self) -> dict[str, Any]:
+        """What decides which ids the model sees for a text: they are part of what its numbers are
+        numbers of, and not all of it is in the files of weights."""
+        ids = asdict(self.tokenizer.vocabulary)
+        if self.config.training.objective == BASELINE:
+            del ids["mask_id"]  # which it never sees
+        return {"tokenizer": self.tokenizer.identity, "bos_first": self.always_bos, **ids}
 
     def objective(self) -> Objective:
         if self.config.training.objective == BASELINE and not self.always_bos:
@@ -116,7 +124,7 @@ def load_foreign(
     Args:
         config: its objective, and the data that it shall be measured on.
         trust_remote_code: import its own modelling file where it has one.
-        mask_id: the id of MASK, where neither the configuration nor the tokenizer has it.
+        mask_id: the id of MASK in the place of that of the configuration and the tokenizer.
         device, dtype: as `load_run_model`; the checkpoint's type is in the place of training's.
 
     Raises:
@@ -215,6 +223,11 @@ def _tokenizer(
     size, rows = probe(model, where, objective), input_ids(model)
     if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
         tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
+        if mask_id not in (None, tokenizer.vocabulary.mask_id):
+            raise InputError(
+                f"--mask-id {mask_id}: {where} is an export of the workbench, whose MASK is id "
+                f"{tokenizer.vocabulary.mask_id}, as its config.json says. Leave --mask-id out."
+            )
         return tokenizer, True
     bos, eos = theirs.bos_token_id, theirs.eos_token_id
     if bos is None and eos is None:
