@@ -19,8 +19,8 @@ from workbench.data.vocabulary import Vocabulary
 from workbench.errors import InputError
 from workbench.recipe import RunConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER
-from workbench.training.foreign_files import PREFIX, ModelFiles
-from workbench.training.foreign_network import ForeignNetwork, input_ids, probe
+from workbench.training.foreign_files import LENGTHS, PREFIX, ModelFiles
+from workbench.training.foreign_network import ForeignNetwork, check_finite, input_ids, probe
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective, Vocab
 from workbench.training.trained_model import RunModel, compute_dtype, place_of
@@ -97,10 +97,9 @@ def context_of(files: ModelFiles, asked: int | None) -> int:
     Raises:
         InputError: it takes fewer than were asked for.
     """
-    names = ("n_positions", "max_position_embeddings", "max_sequence_length", "n_ctx")
     text = files.config.get("text_config")
     tables = [files.config, *([text] if isinstance(text, dict) else [])]
-    known = [one[name] for one in tables for name in names if isinstance(one.get(name), int)]
+    known = [one[name] for one in tables for name in LENGTHS if one.get(name)]
     if asked is None:
         return min([LONGEST, *known[:1]])
     if known and asked > known[0]:
@@ -166,6 +165,7 @@ def load_foreign(
             f"config.json describes: {', '.join(unused[:3])}. What is measured would be another "
             "model than was trained."
         )
+    check_finite(network, where)
     network.config.use_cache = False
     model = ForeignNetwork(network.eval().requires_grad_(False)).to(place)
     tokenizer, always_bos = _tokenizer(files, tokens, model, objective, mask_id)
@@ -220,7 +220,7 @@ def _tokenizer(
     """The tokenizer with the model's special ids, and whether BOS comes before every text."""
     where, ours = f"{PREFIX}{files.name}", files.config.get("workbench")
     tokenizer = copy.copy(load_tokenizer(str(files.folder)))
-    size, rows = probe(model, where, objective), input_ids(model)
+    size, rows = probe(model, where, objective), input_ids(model, where)
     if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
         tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
         if mask_id not in (None, tokenizer.vocabulary.mask_id):
