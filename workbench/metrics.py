@@ -8,6 +8,7 @@ tools; an `@` that follows anything but a metric of ours, as in `pass@1`, means 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 PROTOCOLS = {
     1: "one noise draw, the same at each step; windows drawn evenly from all held-out tokens; "
@@ -84,6 +85,14 @@ def base_name(metric: str) -> str:
     """What is measured, without on which set."""
     base = metric.partition("@")[0]
     return base if base in METRICS else metric
+
+
+def value_range(metric: str) -> tuple[float, float]:
+    """The least and the largest value that a metric can have; infinite ends where none is known."""
+    known = METRICS.get(base_name(metric))
+    if (known and known.unit == "fraction") or re.search(_HIGHER_BY_NAME, metric):
+        return 0.0, 1.0
+    return (0.0 if known and known.unit in ("nats a token", "bits a byte") else -inf), inf
 
 
 def spellings(metric: str) -> tuple[str, ...]:

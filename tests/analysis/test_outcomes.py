@@ -148,6 +148,36 @@ def test_two_documents_are_enough_for_their_interval(
     assert row["best"]["mean"] == pytest.approx(2.25 + level, rel=1e-5)
     assert row["last"]["mean"] == pytest.approx(2.25 + level, rel=1e-5), "where both have been"
     assert ("documents" in row["best"]["ci95_method"]) is crossed
+    assert row["best"]["over"] == ("seeds+documents" if crossed else "seeds")
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "items", "words"),
+    [
+        ("val_loss", {10: 1.0, 20: 0.4}, [0.3, -0.3], "reaches below 0, where no val_loss is"),
+        ("cloze_acc", {10: 0.5, 20: 0.9}, None, "above 1, where no cloze_acc is"),
+        ("val_loss", {10: 4.0, 20: 3.0}, [0.01, -0.01], None),
+        ("grad_norm", {10: 4.0, 20: 0.5}, None, None),  # its range is not known
+    ],
+)
+def test_an_interval_wider_than_its_metric_s_range_says_that_it_is_of_no_use_and_is_not_cut(
+    results: Path, make_run: MakeRun, metric: str, values: dict[int, float],
+    items: list[float] | None, words: str | None,
+) -> None:  # fmt: skip
+    for seed, shift in enumerate((0.0, -0.3 if items is None else 0.0)):
+        own = {step: value + shift for step, value in values.items()}
+        make_run(f"a{seed}", own, items=items, metric=metric, overrides=[f"training.seed={seed}"])
+    ingest(results)
+    (row,) = outcomes(results, "made", metric)
+    last = row["last"]
+    low, high = last["ci95"]
+    assert high - last["mean"] == pytest.approx(last["mean"] - low), "as it was worked out"
+    if words is None:
+        assert "too wide" not in (last["ci95_note"] or "")
+    else:
+        assert low < 0 or high > 1
+        assert words in last["ci95_note"]
+        assert "too wide to be used" in last["ci95_note"]
 
 
 def test_higher_is_better_where_it_is(results: Path, make_run: MakeRun) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from workbench.analysis.curves import Floats
+from workbench.analysis.interval_notes import notes_of
 from workbench.analysis.table_rows import trend_table_row
 from workbench.analysis.trends import (
     crossover_trends,
@@ -244,3 +245,19 @@ def test_a_direction_needs_an_interval_without_zero() -> None:
     assert direction([0.1, None]) == "later"
     assert direction([None, -0.1]) == "earlier"
     assert direction([-0.1, 0.1]) == direction([None, 0.1]) == direction(None) == "undetermined"
+
+
+@pytest.mark.parametrize("bounds", [0, 1, 2])
+def test_an_exponent_s_interval_is_called_by_what_it_runs_over(bounds: int) -> None:
+    rows = [
+        row(place, unique_tokens=x) for x, place in ((1e6, 1.0), (2e6, 2.1), (4e6, 3.9), (8e6, 8.3))
+    ] + [row(15.0, "not_reached", unique_tokens=1.6e7 + n) for n in range(bounds)]
+    (trend,) = crossover_trends(rows, "unique_tokens")
+    kind = "profile likelihood" if bounds else "t interval"
+    counted = ["", " and 1 bound", " and 2 bounds"][bounds]
+    assert trend["ci95_method"] == (
+        f"{kind} of the exponent over 4 crossovers{counted}, 2 degrees of freedom"
+    )
+    assert notes_of([trend]) == [f"Intervals: {trend['ci95_method']}."]
+    (few,) = crossover_trends(rows[:2], "unique_tokens")
+    assert (few["ci95"], few["ci95_method"]) == (None, None)

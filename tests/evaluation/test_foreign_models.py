@@ -279,13 +279,13 @@ def test_an_exported_run_has_the_numbers_of_the_run_and_is_an_imported_one(
     assert (row["imported"], row["objective"]) == (True, objective)
     assert row["n_params"] == run.config_json()["derived"]["n_params"]
     source = json.loads(row["provenance"])["source"]
-    digests = {
+    code = ["modeling_workbench.py"] * (objective == "mdlm")
+    assert source.pop("files_sha256") == {
         name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in ("config.json", "model.safetensors")
+        for name in ("config.json", "model.safetensors", *code)
     }
-    assert source == {
-        "file": f"hf:{out}", "revision": None, "files_sha256": digests
-    }  # fmt: skip
+    assert source.pop("reading")["bos_first"]
+    assert source == {"file": f"hf:{out}", "revision": None}
     with pytest.raises(InputError, match="is imported: there are numbers and no model"):
         run_eval(results, rows["val_loss"]["run_id"], "--tasks", "cloze")
 
@@ -416,3 +416,107 @@ def test_weights_without_a_place_in_the_model_are_refused(models: Path, tmp_path
     (folder / "config.json").write_text(json.dumps(document | shorter))
     with pytest.raises(InputError, match="of its weights have no place"):
         measure(folder, "ar", EvalOptions(tasks=("val_loss",)), tmp_path / "results")
+
+
+def test_another_mask_other_code_and_another_tokenizer_are_other_runs(
+    models: Path, files: Path, tmp_path: Path
+) -> None:
+    toy = tmp_path / "toy"
+    shutil.copytree(models / "toy", toy)
+    results = tmp_path / "results"
+    asked = ["--objective", "mdlm", "--tasks", "hellaswag", "--questions", "2", "--draws", "2",
+             "--trust-remote-code",
+             "--task-file", f"hellaswag={files / 'hellaswag.jsonl'}"]  # fmt: skip
+
+    def run_id(*more: str) -> str:
+        result = run_eval(results, f"hf:{toy}", *asked, *more)
+        assert result.exit_code == 0, result.output
+        (name,) = {row["run_id"] for row in json.loads(result.stdout)}
+        return str(name)
+
+    first = run_id()
+    assert run_id("--mask-id", "303") == first, "303 is what its config.json says"
+    others = [run_id("--mask-id", "302")]
+    (toy / "modeling_toy.py").write_text(CODE.replace("torch.tanh", "torch.sin"))
+    others.append(run_id())
+    train_bpe(iter(["some other text " * 99]), 290, toy / "tokenizer.json")
+    others.append(run_id())
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+def test_mask_id_is_refused_where_it_would_be_ignored(
+    trained: TrainedRuns, objective: str, tmp_path: Path
+) -> None:
+    export_model(trained[objective], tmp_path / "out", dtype="float32")
+    asked = [f"hf:{tmp_path / 'out'}", "--objective", objective, "--tasks", "cloze"]
+    with pytest.raises(InputError, match=r"--mask-id 3: .*Leave --mask-id out"):
+        run_eval(tmp_path / "results", *asked, "--mask-id", "3", "--trust-remote-code")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", ["qwen3"]),
+        ("max_position_embeddings", "128"),
+        ("max_position_embeddings", True),
+        ("n_ctx", 0),
+        ("text_config", [1]),
+        ("text_config", {"n_positions": []}),
+        ("bos_token_id", {"id": 1}),
+        ("eos_token_id", ["1"]),
+        ("mask_token_id", 1.5),
+        ("dtype", ["float32"]),
+        ("torch_dtype", 32),
+        ("auto_map", "modeling.py"),
+        ("workbench", "yes"),
+        ("workbench", {"step": -1}),
+        ("workbench", {"seq_len": "long"}),
+    ],
+)
+def test_a_key_of_a_wrong_type_in_config_json_is_named(
+    models: Path, tmp_path: Path, key: str, value: Any
+) -> None:
+    folder = broken(models, tmp_path / "wrong", "qwen3", **{key: value})
+    inner = next(iter(value), "") if isinstance(value, dict) and key[:2] in ("te", "wo") else ""
+    with pytest.raises(InputError, match=rf"config\.json: {key}\.?{inner} is .*: expected a"):
+        measure(folder, "ar", EvalOptions(tasks=("cloze",)), tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    "key", ["hidden_size", "num_attention_heads", "layer_types", "vocab_size", "rope_theta"]
+)
+def test_what_transformers_cannot_make_of_a_configuration_is_no_internal_error(
+    models: Path, tmp_path: Path, key: str
+) -> None:
+    folder = broken(models, tmp_path / "wrong", "qwen3", **{key: {"a": [1]}})
+    with pytest.raises(InputError, match="cannot"):
+        measure(folder, "ar", EvalOptions(tasks=("cloze",)), tmp_path / "results")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("objective", ["ar", "mdlm"])
+def test_weights_that_are_no_numbers_are_named_whatever_the_objective(
+    models: Path, tmp_path: Path, number: float, objective: str
+) -> None:
+    folder = broken(models, tmp_path / "wrong", "qwen3", mask_token_id=300)
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name][3, :2] = number
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"NaN or infinite values: {name} \(2 of 2,048 values\)"):
+        measure(folder, objective, EvalOptions(tasks=("cloze",)), tmp_path / "results")
+
+
+def test_a_name_that_is_no_folder_says_what_it_is(models: Path, tmp_path: Path) -> None:
+    weights = models / "qwen3" / "model.safetensors"
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for name, words in (
+        (weights, rf"is a file\. Give the folder .* hf:{weights.parent}"),
+        ("x" * 300, "File name too long"),
+        ("a/" * 150, "no such folder"),
+        (loop, "no such folder"),
+    ):
+        with pytest.raises(InputError, match=words):
+            find_model(f"hf:{name}", with_code=False)

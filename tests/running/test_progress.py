@@ -54,6 +54,19 @@ def test_a_run_of_any_size_has_a_label(clock: list[float]) -> None:
         assert f" {text} U=12,800" in label("ab12", {"derived": {"n_params": count}}, config)
 
 
+@pytest.mark.parametrize("change", ["width=16", "layers=1", "ffn=64", "heads=2", "tied=false"])
+def test_a_size_whose_parts_were_set_otherwise_is_called_by_its_parameters(
+    clock: list[float], change: str
+) -> None:
+    (named, *_), (changed, *_) = (
+        load_recipe("quickstart", overrides).runs for overrides in ([], [f"model.{change}"])
+    )
+    document = {"derived": {"n_params": 32_040}}
+    assert f" {named.model.size} U=" in label("ab12", document, named)
+    assert changed.model.size == named.model.size
+    assert " 32k U=" in label("ab12", document, changed)
+
+
 @pytest.mark.parametrize("width", [50, 60, 140])
 def test_a_narrow_terminal_cuts_labels_and_no_numbers(width: int) -> None:
     shown = Progress("study", {"a": RunView("a label " * 6, 400, RunStatus("running", step=3))})

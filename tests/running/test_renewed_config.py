@@ -103,8 +103,35 @@ def test_runs_that_an_edited_text_leaves_behind_are_named(
     edited.write_text("another first document\n\n" + edited.read_text())
     again = folder_of(tmp_path, edited)
     said = capsys.readouterr().err
-    assert "1 unfinished runs belong to tiny no more" in said
+    assert "1 earlier run is no longer part of tiny" in said
+    assert "(0 ended, 1 unfinished)" in said
     assert run.run_id in said
     assert "workbench retry" in said
     assert run.path.is_dir()
     assert again.run_id != run.run_id
+
+
+def test_finished_runs_that_an_edited_recipe_leaves_behind_are_named_with_what_they_were(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = [folder_of(tmp_path, corpus, f"training.seed={seed}") for seed in range(4, 5)]
+    for run in old:
+        run.write_status(state="finished", step=12)
+    wide = folder_of(tmp_path, corpus, "training.lr=0.5", "model.width=48", "model.heads=3")
+    said = capsys.readouterr().err
+    assert "1 earlier run is no longer part of tiny" in said
+    assert "(1 ended, 0 unfinished)" in said
+    (line,) = [line for line in said.splitlines() if line.startswith(f"  {old[0].run_id}")]
+    assert " seed 4, " in line
+    assert "training.lr = " in line
+    assert line.endswith(", finished")
+    assert "Their records stay" in said
+    assert f"workbench show {old[0].run_id}" in said
+    assert "workbench retry" not in said
+    assert old[0].path.is_dir()
+    # The same recipe again loses none.
+    assert (
+        folder_of(tmp_path, corpus, "training.lr=0.5", "model.width=48", "model.heads=3").path
+        == wide.path
+    )
+    assert capsys.readouterr().err == ""

@@ -137,6 +137,38 @@ def test_a_killed_run_goes_on_in_its_trackers_with_each_number_of_the_store_once
 
 
 @pytest.mark.slow
+def test_in_another_project_a_run_begins_anew_and_nothing_says_where_it_was_trained(
+    results: Path, make_run: MakeRun
+) -> None:
+    run = make_run("aaaaaaaaaaaa", {})
+    projects = [("one", None), ("two", None), ("two", "us"), ("two", "them")]
+    for start, (project, entity) in enumerate(projects):
+        tracker = WANDB.model_copy(update={"project": project, "entity": entity})
+        note_trackers([run], "made", (tracker,))
+        with mirrored(run.path, run.records_path, finished=0):
+            writer = RecordWriter(run.records_path)
+            record(writer, range(3 * start + 1, 3 * start + 4))
+            writer.close()
+    steps: dict[tuple[str, str], list[int]] = {}
+    for path in sorted((results / "wandb").glob("offline-run-*/run-*.wandb")):
+        assert not any((path.parent / "files").iterdir())
+        for content in WandbFile(path).records():
+            one = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+            one.ParseFromString(content)
+            if one.WhichOneof("record_type") == "run":
+                assert not one.run.host
+                own = steps.setdefault((one.run.project, one.run.entity), [])
+            elif one.WhichOneof("record_type") == "history":
+                own.append(one.history.step.num)
+    assert steps == {
+        ("one", ""): [1, 2, 3],
+        ("two", ""): [*range(1, 7)],
+        ("two", "us"): [7, 8, 9],
+        ("two", "them"): [*range(7, 13)],  # those before wait for whom the user is
+    }
+
+
+@pytest.mark.slow
 def test_trackers_that_come_later_get_what_was_measured_before(
     results: Path, make_run: MakeRun
 ) -> None:
@@ -259,6 +291,15 @@ def test_trackers_are_no_part_of_a_run(recipe: Path, tmp_path: Path) -> None:
         (f'[tracking]\nkind = "wandb"\napi_key = "{SECRET}"\n', "unknown key tracking.api_key"),
         ('[tracking]\nproject = "x"\n', "tracking.kind is missing"),
         ("tracking = 3\n", "tracking"),
+        *(
+            (f'[[tracking]]\nkind = "{kind}"\n' * 2, f"1 and 2 of [[tracking]] are both {kind}")
+            for kind in TRACKERS
+        ),
+        (
+            '[[tracking]]\nkind = "wandb"\n[[tracking]]\nkind = "tensorboard"\nfolder = "a"\n'
+            '[[tracking]]\nkind = "tensorboard"\n[[tracking]]\nkind = "wandb"\nproject = "b"\n',
+            "tables 1 and 4 of [[tracking]] are both wandb",
+        ),
     ],
 )
 def test_wrong_tables_are_refused_and_keys_never_repeated(

@@ -316,3 +316,46 @@ def test_an_export_that_has_no_room_says_so_and_leaves_nothing(
         export_model(trained["ar"], out, dtype="float32")
     assert list(tmp_path.iterdir()) == []
     assert export_model(trained["ar"], out, dtype="float32") == 12
+
+
+def test_a_place_that_no_folder_can_be_made_at_is_refused_with_what_is_there(
+    trained: TrainedRuns, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for name, target in (("link", "empty"), ("dangling", "nowhere"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    for place, words in (
+        ("link", r"is a link to .*empty, and a link is not followed"),
+        ("dangling", r"is a link to .*nowhere, where nothing is,"),
+        ("loop", "loop"),
+        ("file", "is there already"),
+        ("file/model", "file is no folder"),
+        ("dangling/model", "dangling is no folder"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(InputError, match=words) as refused:
+            export_model(trained["ar"], tmp_path / place, dtype="float32")
+        assert str(refused.value).startswith("--out ")
+    assert not any((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], {"workbench": 3}, {"workbench": {"format": []}}, {"format": {}}, "config", "shape"],
+)
+def test_a_folder_whose_configuration_is_of_other_types_is_no_exported_model(
+    trained: TrainedRuns, tmp_path: Path, wrong: Any
+) -> None:
+    export_model(trained["ar"], tmp_path / "out", dtype="float32")
+    path = tmp_path / "out" / "config.json"
+    document = json.loads(path.read_text())
+    if wrong == "config":
+        document["workbench"]["config"] = ["model"]
+    elif wrong == "shape":
+        document["workbench"]["config"]["model"]["width"] *= 2
+    else:
+        document = wrong
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="not an exported model"):
+        load_exported(tmp_path / "out")

@@ -1,7 +1,7 @@
 """The 95 % interval of a mean over seeds and documents, and the words for what it runs over."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,6 +19,8 @@ class Interval:
     method: str | None
     note: str | None = None
     """Why there is no interval, or what it does not hold."""
+    over: Over | None = None
+    """What the interval runs over."""
 
 
 def known_over(mean: CrossedMean, over: Over) -> Over | None:
@@ -72,7 +74,25 @@ def interval(mean: CrossedMean, over: Over = "seeds+documents", at: int = 0) -> 
         dof,
         method_text(mean, known, dof),
         missing_note(over, known),
+        known,
     )
+
+
+def as_asked(answer: dict[str, Any], asked: Over, used: Over | None) -> dict[str, Any]:
+    """An answer with "over", what its interval runs over (None where that is neither seeds nor
+    documents), and "over_asked"; where the two differ, its "ci95_note" says so."""
+    note = answer.get("ci95_note")
+    if asked != "seeds+documents" and used != asked:
+        got = "there is none" if answer.get("ci95") is None else f"this one is over {used}"
+        if used is None and answer.get("ci95") is not None:
+            got = "this one is over neither seeds nor documents"
+        note = "; ".join(filter(None, (f"an interval over {asked} was asked for: {got}", note)))
+        if asked == "documents":
+            note += (
+                "; values of single documents are in the results folder in which the runs were "
+                "trained, where this version did that"
+            )
+    return answer | {"ci95_note": note, "over": used, "over_asked": asked}
 
 
 def missing_note(over: Over, known: Over) -> str | None:

@@ -78,11 +78,12 @@ def crossovers(
         load: reads curves: from the store, or from a cache of it.
 
     Returns:
-        "crossover" is None unless "status" is crossed; "lower_bound" is the last place compared
-        where it is not_reached, "upper_bound" the first one where it is ahead_throughout. The
-        status undecided, of a band alone, says that the last point does not tell. A limit
-        of "ci95" is None where it lies outside the measured range. "share_crossed" is the share
-        of seeds, or of resamples, that crossed.
+        "over" is what the interval or the band runs over, None where that is neither seeds nor
+        documents; "over_asked" what was asked for. "crossover" is None unless "status" is crossed;
+        "lower_bound" is the last place compared where it is not_reached, "upper_bound" the first
+        one where it is ahead_throughout. The status undecided, of a band alone, says that the last
+        point does not tell. A limit of "ci95" is None where it lies outside the measured range.
+        "share_crossed" is the share of seeds, or of resamples, that crossed.
 
     Raises:
         InputError: no such study, metric or axis, runs without that axis, or no two runs make
@@ -138,7 +139,8 @@ class _Question:
         crossing = self._crossing(compared, "point" if by_band else definition)
         answer: dict[str, Any] = {
             "definition": definition,
-            "over": self.over,
+            "over": None,
+            "over_asked": self.over,
             "status": crossing.status,
             "crossover": crossing.crossover,
             "first_x": crossing.first_x,
@@ -151,7 +153,7 @@ class _Question:
             answer |= self._of_band(lead, compared)
         else:
             answer |= point_interval(
-                compared, self.metric, self.axis, crossing, definition, self.intervals
+                compared, self.metric, self.axis, crossing, definition, self.intervals, self.over
             )
             if self.definition is None and answer["ci95"] and not _imported(compared):
                 # The same study may be undecided where its documents are known.
@@ -186,6 +188,7 @@ class _Question:
         notes = [note for note in (found.ci95_note, lead.note) if note]
         wanted = self.intervals
         return {
+            "over": found.band.over,
             "status": found.status,
             "crossover": found.crossover,
             "first_x": found.first_x,

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench import stages
 from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
-from workbench.analysis.crossed_interval import interval
+from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, Floats, chosen, load_curves
 from workbench.analysis.document_curves import (
     common_places,
@@ -179,7 +179,7 @@ class _Compared:
         if ci95 is None or ci95[0] == ci95[1]:
             ci95 = _by_errors(difference, ours.stderr, theirs.stderr)
             method = "standard errors of the values; seeds are not in it" if ci95 else None
-        return {
+        answer = {
             "baseline_value": float(theirs.values.mean()),
             "challenger_value": float(ours.values.mean()),
             "seeds": min(len(ours.values), len(theirs.values)),
@@ -190,6 +190,7 @@ class _Compared:
             "ci95_note": "; ".join(dict.fromkeys(notes)) or None,
             "ahead": _ahead(ci95, self.higher),
         }
+        return as_asked(answer, self.over, found.over if method == found.method else None)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from workbench import stages
 from workbench.analysis.band import crossing_between_budgets
 from workbench.analysis.budgets import At, Question, Reading, read_off
 from workbench.analysis.crossed import Over, crossed_difference, crossed_mean
+from workbench.analysis.crossed_interval import as_asked
 from workbench.analysis.curves import Curve, Floats, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.effective_interval import interval_of
@@ -137,6 +138,8 @@ def _row(family: Shared, unique: float, curves: list[Curve], question: Question)
         interval = known.interval
     else:
         interval = interval_of(budgets, curves, question, reading)
+        by_seed = (interval["ci95_method"] or "").startswith("t interval")
+        interval = as_asked(interval, question.over, "seeds" if by_seed else None)
     return {
         "unique_tokens": curves[0].keys[UNIQUE],
         "value": value,
@@ -206,6 +209,7 @@ def _by_documents(
         "ci95_method": found.ci95_method,
         "ci95_note": found.ci95_note,
     }
+    interval = as_asked(interval, question.over, found.band.over)
     return _ByDocuments(float(own.sum(axis=1).mean() / total), values, interval)
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
-from workbench.analysis.crossed_interval import interval
+from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, chosen, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
@@ -21,7 +21,7 @@ from workbench.analysis.run_keys import (
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
 from workbench.conditions import Conditions
 from workbench.messages import choose
-from workbench.metrics import higher_is_better
+from workbench.metrics import higher_is_better, value_range
 
 
 def outcomes(
@@ -98,23 +98,47 @@ def _levels(
     if together is None or len(together.documents) < 2:
         bests = [float(c.y.max() if higher else c.y.min()) for c in curves]
         lasts = [float(np.interp(end, c.x["tokens"], c.y)) for c in curves]
-        return {"best": _over_seeds(bests, why), "last": _over_seeds(lasts, why)}
+        return {
+            name: _in_range(_over_seeds(values, over, why), metric)
+            for name, values in (("best", bests), ("last", lasts))
+        }
     last = together.at(curves, "tokens", np.array([end]))
     best = stopped_at_best(together, curves, higher=higher)
     return {
-        name: _answer(crossed_mean(sums, together.counts), over)
+        name: _in_range(_answer(crossed_mean(sums, together.counts), over), metric)
         for name, sums in (("best", best), ("last", last))
     }
 
 
 def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
     found = interval(mean, over)
-    return {
+    answer = {
         "mean": found.estimate,
         "ci95": found.ci95,
         "ci95_method": found.method,
         "ci95_note": found.note,
     }
+    return as_asked(answer, over, found.over)
+
+
+def _in_range(answer: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The answer, with a note where its interval holds values that the metric cannot have.
+
+    A t interval is right for means that are near normal. Where a handful of documents or seeds
+    leaves it a degree of freedom or two, it can be wider than the metric's range: then it says that
+    nearly nothing is known, and no other scale would know more. It is not cut, for what is left
+    would look like knowledge.
+    """
+    least, most = value_range(metric)
+    if answer["ci95"] is None:
+        return answer
+    low, high = answer["ci95"]
+    if least <= low and high <= most:
+        return answer
+    beyond = {f"below {least:g}": low < least, f"above {most:g}": high > most}
+    sides = " and ".join(side for side, is_beyond in beyond.items() if is_beyond)
+    note = f"an interval that reaches {sides}, where no {metric} is, is too wide to be used"
+    return answer | {"ci95_note": "; ".join(filter(None, (note, answer["ci95_note"])))}
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -122,17 +146,22 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     return str(row["objective"]), *order_of(row["group"])
 
 
-def _over_seeds(values: list[float], why: str | None = None) -> dict[str, Any]:
+def _over_seeds(
+    values: list[float], over: Over = "seeds", why: str | None = None
+) -> dict[str, Any]:
     """The mean of the seeds' values, with its interval over seeds alone; None where one is not
     known, as epochs of imported runs may be.
 
     Args:
+        over: what was asked for.
         why: why the documents are not in it.
     """
     if not np.isfinite(values).all():
-        return {"mean": None, "ci95": None, "ci95_method": None, "ci95_note": None}
+        empty = dict.fromkeys(("mean", "ci95", "ci95_method", "ci95_note", "over"))
+        return empty | {"over_asked": over}
     answer = _answer(seeds_mean(np.array(values)[:, None]), "seeds")
-    return answer | {"ci95_note": "; ".join(n for n in (answer["ci95_note"], why) if n) or None}
+    note = "; ".join(n for n in (answer["ci95_note"], why) if n) or None
+    return as_asked(answer | {"ci95_note": note}, over, answer["over"])
 
 
 def outcome_table(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -189,6 +189,6 @@ def onset_trends(
         ]
         answers += [
             {**answer, "group": {"objective": objective, **answer["group"]}}
-            for answer in trends(places, against, ("study", "metric", "axis"))
+            for answer in trends(places, against, ("study", "metric", "axis"), what="onsets")
         ]
     return answers

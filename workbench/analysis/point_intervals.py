@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis import intervals as uncertainty
+from workbench.analysis.crossed import Over
+from workbench.analysis.crossed_interval import as_asked
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
 from workbench.analysis.curves import Floats
 from workbench.analysis.pairing import Pair, mean_curve, seed_pairs
@@ -18,14 +20,15 @@ def point_interval(
     crossing: Crossing,
     definition: Definition,
     wanted: bool,
+    over: Over,
 ) -> dict[str, Any]:
-    """The interval of a crossover and how it was made, or why there is none."""
+    """The interval of a crossover, how it was made and over what, or why there is none."""
     if not wanted:
-        return _no_interval("not asked for")
+        return _no_interval("not asked for") | {"over": None, "over_asked": over}
     seeds = seed_pairs(pair)
     if len(seeds) >= 2:
-        return _over_seeds(seeds, metric, axis, crossing, definition)
-    return _bootstrapped(pair, metric, axis, crossing, definition)
+        return as_asked(_over_seeds(seeds, metric, axis, crossing, definition), over, "seeds")
+    return as_asked(_bootstrapped(pair, metric, axis, crossing, definition), over, None)
 
 
 def _no_interval(why: str, share_crossed: float | None = None) -> dict[str, Any]:

@@ -121,13 +121,18 @@ def crossover_trends(rows: list[dict[str, Any]], against: str) -> list[dict[str,
 
 
 def trends(
-    rows: list[dict[str, Any]], against: str, family_keys: tuple[str, ...]
+    rows: list[dict[str, Any]],
+    against: str,
+    family_keys: tuple[str, ...],
+    *,
+    what: str = "crossovers",
 ) -> list[dict[str, Any]]:
     """The trends of rows with "group", "status", "crossover", "lower_bound", "upper_bound".
 
     Args:
         family_keys: keys of the rows. Rows that differ in one of them get separate trends, and
             the answer repeats their values.
+        what: what moves, in "ci95_method".
     """
     families: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -143,7 +148,7 @@ def trends(
         head = {name: family[0].get(name) for name in family_keys}
         answers += [
             _with_followers(
-                {**head, "against": key, "group": group, **_trend(members, key)}, followers
+                {**head, "against": key, "group": group, **_trend(members, key, what)}, followers
             )
             for group, members in groups.values()
         ]
@@ -161,10 +166,10 @@ def _resolved(against: str, rows: list[dict[str, Any]]) -> str:
     return against if against in matching else matching[0]
 
 
-def _trend(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
+def _trend(rows: list[dict[str, Any]], key: str, what: str) -> dict[str, Any]:
     values = [row["group"].get(key) for row in rows]
     if all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in values):
-        return _power_law(rows, [float(value) for value in values])
+        return _power_law(rows, [float(value) for value in values], what)
     return _levels(rows, values)
 
 
@@ -174,7 +179,7 @@ def place_of(row: dict[str, Any]) -> float | None:
     return next((float(value) for value in known if value is not None), None)
 
 
-def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any]:
+def _power_law(rows: list[dict[str, Any]], values: list[float], what: str) -> dict[str, Any]:
     places = [place_of(row) for row in rows]
     usable = [(row, x, place) for row, x, place in zip(rows, values, places, strict=True) if place]
     trend = power_law_trend(
@@ -193,11 +198,24 @@ def _power_law(rows: list[dict[str, Any]], values: list[float]) -> dict[str, Any
         "n_censored": trend.n_censored,
         "exponent": trend.exponent,
         "ci95": trend.exponent_ci95,
+        "ci95_method": _method(trend, what),
         "scale": trend.scale,
         "sigma": trend.sigma,
         "direction": direction(trend.exponent_ci95),
         "note": "; ".join(note for note in notes if note) or None,
     }
+
+
+def _method(trend: PowerLawTrend, what: str) -> str | None:
+    """What the exponent's interval runs over: the scatter of places around the power law, each of
+    which is taken as it is, whatever its own interval."""
+    if trend.exponent_ci95 is None:
+        return None
+    n, bounds = trend.n_crossed, trend.n_censored
+    kind = "profile likelihood" if bounds else "t interval"
+    and_bounds = f" and {bounds} bound{'s' * (bounds > 1)}" if bounds else ""
+    degrees = f"{n - 2} degree{'s' * (n > 3)} of freedom"
+    return f"{kind} of the exponent over {n} {what}{and_bounds}, {degrees}"
 
 
 def _undecided_note(places: list[float | None]) -> str | None:
@@ -226,6 +244,7 @@ def _levels(rows: list[dict[str, Any]], values: list[Any]) -> dict[str, Any]:
             "lower_bound": row["lower_bound"],
             "upper_bound": row["upper_bound"],
             "ci95": row.get("ci95"),
+            "ci95_method": row.get("ci95_method"),
             **_ratio(row, first),
         }
         for row, value in ordered
@@ -239,6 +258,7 @@ def _levels(rows: list[dict[str, Any]], values: list[Any]) -> dict[str, Any]:
         "n_censored": sum(place is not None for place in places) - crossed,
         "exponent": None,
         "ci95": None,
+        "ci95_method": None,
         "scale": None,
         "sigma": None,
         "direction": _direction_of_levels(first, ordered[-1][0]),

@@ -92,7 +92,9 @@ class Crossover:
     challenger: Any
     definition: str
     """band, point or best_so_far."""
-    over: str
+    over: str | None
+    """What its interval or its band runs over; None where that is neither seeds nor documents."""
+    over_asked: str
     status: str
     """crossed, not_reached, ahead_throughout or undecided."""
     crossover: float | None
@@ -160,6 +162,9 @@ class Difference:
     runs: dict[str, list[str]]
     run_seeds: dict[str, list[Any]]
     unfinished: list[str]
+    over: str | None
+    """What the interval runs over; None where that is neither seeds nor documents."""
+    over_asked: str
     at_tokens: float | None = None
     """Of the last values: where all compared runs have got."""
     at_epochs: float | None = None
@@ -180,10 +185,13 @@ class Crossovers(Answer[Crossover]):
         Raises:
             InputError: no group has the key.
         """
+        from workbench.analysis.interval_notes import notes_of
         from workbench.analysis.trends import crossover_trends
 
         found = crossover_trends(self.document, against)
-        return Trends(tuple(found), found, self.notes)
+        # Of the notes on crossovers, not those on their own intervals.
+        notes = [note for note in self.notes if note not in notes_of(self.document)]
+        return Trends(tuple(found), found, (*notes, *notes_of(found)))
 
 
 @dataclass(frozen=True)

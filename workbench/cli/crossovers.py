@@ -79,7 +79,8 @@ def crossover(
         save=True,
     )
     rows = answer.document
-    trends = answer.trends(against).document if against else []
+    moved = answer.trends(against) if against else None
+    trends = moved.document if moved else []
     if figure is not None:
         from workbench import figures
 
@@ -93,7 +94,7 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    _say(answer.notes)
+    _say((moved or answer).notes)
 
 
 @app.command("outcomes")
@@ -195,6 +196,7 @@ def overfitting(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show at which epoch each configuration starts to overfit."""
+    from workbench.analysis.interval_notes import notes_of
     from workbench.analysis.overfitting import onset_trends, overfitting_onset
     from workbench.analysis.table_rows import onset_table_row, trend_table_row
     from workbench.cli.output import emit
@@ -207,6 +209,7 @@ def overfitting(
     if against:
         trends = onset_trends(rows, against)
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
+        _say(notes_of(trends))
     else:
         emit([onset_table_row(row) for row in rows], fmt, document=rows)
 

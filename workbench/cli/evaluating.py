@@ -125,7 +125,11 @@ def eval_(
     ] = False,
     mask_id: Annotated[
         int | None,
-        typer.Option("--mask-id", min=0, help="Of hf: models whose files do not have it: MASK."),
+        typer.Option(
+            "--mask-id",
+            min=0,
+            help="Of hf: models of mdlm: the id of MASK, where their files do not have it.",
+        ),
     ] = None,
     study: Annotated[
         str | None,
@@ -221,6 +225,7 @@ def _record(
         name=f"hf:{measured.files.name}",
         revision=measured.files.revision,
         digests=measured.digests,
+        reading=measured.model.reading(),
         objective=measured.model.config.training.objective,
         n_params=measured.n_params,
         data=measured.data,

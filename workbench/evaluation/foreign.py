@@ -13,7 +13,7 @@ from workbench.errors import InputError
 from workbench.evaluation.evaluate import answers_of, check_draws, pass_tasks, row_of
 from workbench.evaluation.opened import EvalOptions, opened_model
 from workbench.evaluation.tasks import batch_for
-from workbench.recipe import RunConfig
+from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.loading import load_recipe_text
 from workbench.runs.evaluations import Evaluated
 from workbench.training.foreign_files import PREFIX, ModelFiles, find_model
@@ -68,7 +68,7 @@ class ForeignRequest:
     """Keys of `[data]`, as `--set` has them."""
     trust_remote_code: bool = False
     mask_id: int | None = None
-    """The id of MASK, where the checkpoint does not say."""
+    """The id of MASK, where the checkpoint does not say, or in the place of what it says."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class MeasuredModel:
 
     files: ModelFiles
     digests: dict[str, str]
-    """SHA-256 of its files of weights."""
+    """SHA-256 of config.json, its files of weights, and the code that was run."""
     model: ForeignModel
     data: dict[str, Any]
     """The keys of `[data]` that were given or decide a number."""
@@ -117,6 +117,11 @@ def evaluate_foreign(
             f"--objective{given}: expected {' or '.join(OBJECTIVES)}, which {request.name} was "
             "trained for; its files do not say."
         )
+    if request.mask_id is not None and objective_facts(request.objective).causal:
+        raise InputError(
+            f"--mask-id {request.mask_id}: a model of --objective {request.objective} sees no "
+            "MASK. Leave --mask-id out."
+        )
     import_transformers()
     programs = pass_tasks(options)
     stages.doing(f"loading {request.name}")
@@ -148,7 +153,8 @@ def evaluate_foreign(
         data = {"seq_len": config.data.seq_len}
     fingerprint = used[0].fingerprint if used else None
     stages.doing(f"digests of {request.name}")
-    return MeasuredModel(files, files.digests(), model, data, fingerprint, answers)
+    digests = files.digests(with_code=request.trust_remote_code)
+    return MeasuredModel(files, digests, model, data, fingerprint, answers)
 
 
 def _threads(model: ForeignModel) -> int | None:

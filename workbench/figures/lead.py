@@ -38,7 +38,7 @@ def lead_frame(
     lead = lead_along(results, pair, metric, answer["axis"], higher=higher_is_better(metric))
     if lead is None or len(lead.x) < 2:
         return None
-    band = crossing_along_training(lead.x, lead.mean, answer["over"]).band
+    band = crossing_along_training(lead.x, lead.mean, answer["over_asked"]).band
     measured = pl.DataFrame({"x": lead.x, "y": lead.mean.value, "curve": MEASURED})
     inside = np.flatnonzero(band.x >= lead.x[1])
     chosen = inside[np.unique(np.linspace(0, len(inside) - 1, _PLACES).astype(int))]

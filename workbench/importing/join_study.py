@@ -16,7 +16,8 @@ from workbench.runs.studies import imported_runs
 from workbench.runs.studies import read_study as study_file
 
 _ALWAYS_SHARED = ("n_params", "data.unique_tokens")
-_NEVER_SHARED = ("training.objective", "training.seed", "model.size")
+_NEVER_SHARED = ("training.objective", "training.seed", "model.size", "model.mask_id")
+_MODEL = "labels.model"
 
 
 def check_name(study: str | None) -> str:
@@ -88,6 +89,11 @@ def _configs(results: Path, run_ids: Iterable[str]) -> list[dict[str, Any]]:
         document = RunFolder(results / "runs" / run_id).config_json()
         keys = dotted(document["config"])
         configs.append({**keys, "n_params": document["derived"]["n_params"]})
+    if any(str(config.get(_MODEL)).startswith("hf:") for config in configs):
+        # Checkpoints that were measured here: a name says which one it is, and however many of a
+        # size there are, each is compared with all of the other objective.
+        for config in configs:
+            config.pop(_MODEL, None)
     return configs
 
 

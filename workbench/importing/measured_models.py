@@ -27,7 +27,9 @@ class Checkpoint:
     """`hf:` and a folder or a repository."""
     revision: str | None
     digests: dict[str, str]
-    """SHA-256 of its files of weights."""
+    """SHA-256 of its files: config.json, the weights, and the code that was run."""
+    reading: dict[str, Any]
+    """Its tokenizer and its special ids: which ids it sees for a text."""
     objective: str
     n_params: int
     data: dict[str, Any]
@@ -42,7 +44,8 @@ def record_checkpoint(
     results: Path, study: str | None, checkpoint: Checkpoint, numbers: list[Evaluated]
 ) -> tuple[str, list[str]]:
     """Save what was measured of a checkpoint as an imported run of a study; measured again, the
-    later number stands. Its id is a hash of the weights, the objective and the held-out text.
+    later number stands. Its id is a hash of the files, of how it reads text (so, of MASK), of the
+    objective and of the held-out text.
 
     Args:
         study: its name, `STUDY` where None; one that is there gets the run besides its own.
@@ -86,10 +89,11 @@ def _run(checkpoint: Checkpoint) -> ImportedRun:
     config = {
         "training": {"objective": checkpoint.objective},
         "data": data,
-        "model": {},
+        "model": {name: value for name, value in checkpoint.reading.items() if name == "mask_id"},
         "labels": {"model": checkpoint.name},
     }
-    identity = [sorted(checkpoint.digests.items()), config["training"], checkpoint.data]
+    files, reading = sorted(checkpoint.digests.items()), sorted(checkpoint.reading.items())
+    identity = [files, reading, config["training"], checkpoint.data]
     text = json.dumps([*identity, checkpoint.fingerprint], sort_keys=True)
     run_id = hashlib.sha256(f"measured\n{text}".encode()).hexdigest()[:12]
     document = {
@@ -113,6 +117,7 @@ def _run(checkpoint: Checkpoint) -> ImportedRun:
             "file": checkpoint.name,
             "revision": checkpoint.revision,
             "files_sha256": checkpoint.digests,
+            "reading": checkpoint.reading,
         },
         **({"flops": "6 x n_params x tokens"} if tokens else {}),
     }

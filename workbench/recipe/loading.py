@@ -39,7 +39,7 @@ from workbench.recipe.sweep import (
     unsweep,
 )
 from workbench.recipe.task_names import foreign_task_keys, resolved_files, task_defaults
-from workbench.recipe.tracking import TrackingConfig
+from workbench.recipe.tracking import TrackingConfig, check_trackers
 from workbench.recipe.types import IN_A_RECIPE
 from workbench.toml_text import (
     check_bounds,
@@ -178,6 +178,7 @@ def _parsed(document: dict[str, Any], text: str, overrides: list[str], origin: s
         _model(TrackingConfig, one, "tracking", origin)
         for one in (tables if isinstance(tables, list) else [tables])
     )
+    check_trackers(tracking, origin)
     no_run = ("study", "compare", "sweep", "launcher", "tracking")
     base = {k: v for k, v in document.items() if k not in no_run}
     runs: dict[str, RunConfig] = {}

@@ -6,7 +6,7 @@ layer's feed-forward is `experts` SwiGLUs of width `ffn`, of which a router send
 `top_k`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ class NamedSize:
     tied: bool = True
     experts: int | None = None
     top_k: int | None = None
+
+    def is_of(self, shape: ModelShape) -> bool:
+        """Whether a shape is that of this size, whatever its vocabulary."""
+        return all(getattr(shape, part.name) == getattr(self, part.name) for part in fields(self))
 
     def shape(self, vocab_size: int) -> ModelShape:
         """The shape with a vocabulary, which is padded."""

@@ -1,9 +1,12 @@
 """`[tracking]`: trackers that show a run's numbers while it trains. No part of a run's identity."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from workbench.errors import InputError
 from workbench.recipe.types import PATTERNS, Table, Text
 
 TRACKERS = {
@@ -34,3 +37,24 @@ class TrackingConfig(Table):
         description="Where files are written. Default: `tensorboard` in the results folder, and "
         "the results folder itself for W&B.",
     )
+
+
+def check_trackers(trackers: Iterable[TrackingConfig], origin: str) -> None:
+    """Refuse trackers that would be in each other's way: W&B and trackio show one run of a process,
+    and event files of a second writer make those of the first in the same folder void.
+
+    Raises:
+        InputError: it names the tables, and what can be done.
+    """
+    seen: dict[str, int] = {}
+    for number, one in enumerate(trackers, 1):
+        by_folder = one.kind == "tensorboard"
+        first = seen.setdefault(
+            f"{one.kind} {Path(one.folder or '-') if by_folder else ''}", number
+        )
+        if first != number:
+            raise InputError(
+                f"{origin}: tables {first} and {number} of [[tracking]] are both {one.kind}"
+                f"{' of one folder' if by_folder else ''}, which shows a run once. Remove one"
+                f"{', or give it another `folder`' if by_folder else ''}."
+            )

@@ -8,6 +8,7 @@ from typing import Any
 from workbench import stages
 from workbench.messages import duration, size_label
 from workbench.recipe import RunConfig
+from workbench.recipe.sizes import SIZES
 from workbench.runs.folder import RunStatus
 from workbench.terminal import console, shown
 
@@ -26,7 +27,12 @@ class RunView:
 
 def label(run_id: str, document: dict[str, Any], config: RunConfig) -> str:
     """Describe a run in a few words."""
-    size = config.model.size or size_label(document["derived"]["n_params"])
+    size = size_label(document["derived"]["n_params"])
+    named = SIZES.get(config.model.size or "")
+    # The vocabulary is no part of a named size.
+    shape = config.model.model_copy(update={"vocab_size": config.model.vocab_size or 1}).shape
+    if named and named.is_of(shape):  # no part of it was set to another value
+        size = str(config.model.size)
     unique = f"U={config.data.unique_tokens:,}"
     return f"{run_id} {config.training.objective} {size} {unique} seed {config.training.seed}"
 

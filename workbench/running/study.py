@@ -1,7 +1,5 @@
 """Running a study: prepare its data, make its run folders, train what they lack."""
 
-import sys
-from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,15 @@ from workbench.recipe.plugins_used import plugin_origins
 from workbench.recipe.ranks import laid_out
 from workbench.recipe.task_names import missing_files
 from workbench.running.compiler import check_compiler
+from workbench.running.left_behind import note_left_behind
 from workbench.running.orchestrator import Orchestrator
 from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
 from workbench.runs.files import check_writable, each, write_json
-from workbench.runs.folder import GOES_ON, RunFolder
+from workbench.runs.folder import RunFolder
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.provenance import provenance
-from workbench.runs.studies import extended_runs, imported_runs, studies_of
+from workbench.runs.studies import extended_runs, imported_runs
 from workbench.tracking.settings import note_trackers
 
 
@@ -169,7 +168,7 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
             *imported_runs(results, recipe.study.name),
         ]
     )
-    _note_left_behind(results, recipe.study.name, listed)
+    note_left_behind(results, recipe.study.name, listed)
     study = {
         "name": recipe.study.name,
         "question": recipe.study.question,
@@ -183,28 +182,6 @@ def make_folders(recipe: Recipe, plan: Plan, results: Path) -> dict[str, RunFold
     write_json(results / "studies" / f"{recipe.study.name}.json", study)
     note_trackers(list(folders.values()), recipe.study.name, recipe.tracking)
     return folders
-
-
-def _note_left_behind(results: Path, study: str, listed: Container[str]) -> None:
-    """Say which runs with steps to their name are the study's no more: its recipe, its text or its
-    tokenizer was edited since, by accident perhaps."""
-    with suppress(InputError):  # of a damaged file, which is written anew
-        before = (RunFolder(results / "runs" / i) for i in studies_of(results).get(study, ()))
-        left = [
-            run.run_id
-            for run in before
-            if run.run_id not in listed
-            and run.config_path.exists()
-            and run.status().step > 0
-            and run.status().state in GOES_ON
-        ]
-        if left:
-            print(
-                f"Note: {len(left)} unfinished runs belong to {study} no more, since its recipe, "
-                f"text or tokenizer has changed: {', '.join(left[:3])}{' ...' * (len(left) > 3)}. "
-                "Their folders stay; `workbench retry RUN` takes one to its end.",
-                file=sys.stderr,
-            )
 
 
 def _renew_config(run: RunFolder, now: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.errors import InputError
-from workbench.recipe.tracking import TrackingConfig
+from workbench.recipe.tracking import TrackingConfig, check_trackers
 from workbench.runs.files import read_json, write_json
 from workbench.runs.folder import RunFolder
 
@@ -31,7 +31,7 @@ def trackers_of(run: Path) -> tuple[str, list[TrackingConfig]]:
     """The study by which a run was started last, and its trackers; none without a file.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or has one tracker twice.
     """
     path = _path(run)
     if not path.exists():
@@ -41,6 +41,7 @@ def trackers_of(run: Path) -> tuple[str, list[TrackingConfig]]:
         tables = [TrackingConfig.model_validate(one) for one in document.get("trackers", [])]
     except (ValidationError, TypeError) as error:
         raise InputError(f"{path}: is no list of trackers: {type(error).__name__}.") from None
+    check_trackers(tables, str(path))
     return str(document.get("study", "")), tables
 
 

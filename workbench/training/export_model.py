@@ -1,6 +1,7 @@
 """Trained weights out of a run, as a folder that transformers loads, and back into our network."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,6 +23,10 @@ from workbench.training.model_card import model_card
 from workbench.training.trained_model import RunModel, build_model, load_run_model
 
 FORMAT = "workbench-model-2"
+_UNREADABLE = (
+    OSError, ValueError, RecursionError, SafetensorError,
+    TypeError, AttributeError, StopIteration, RuntimeError,  # of values of another type or shape
+)  # fmt: skip
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -43,8 +48,7 @@ def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dt
         WorkbenchError: a disk that cannot be written.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: is there already. Give a folder that is not.")
+    _check_place(out)
     loaded = load_run_model(run, device="cpu", step=step)
     state = {name: value.to(DTYPES[dtype]) for name, value in loaded.model.state_dict().items()}
     try:
@@ -57,6 +61,28 @@ def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dt
         reason = getattr(error, "strerror", None) or error
         raise WorkbenchError(f"{out}: cannot be written: {reason}.") from error
     return loaded.step
+
+
+def _check_place(out: Path) -> None:
+    """Check that a folder can be made.
+
+    Raises:
+        InputError: something is there, and it is no empty folder; or a file is in the way.
+    """
+    try:
+        if out.is_symlink():
+            gone = "" if out.exists() else ", where nothing is"
+            raise InputError(
+                f"--out {out}: is a link to {out.readlink()}{gone}, and a link is not followed. "
+                "Give the folder itself, or remove the link."
+            )
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"--out {out}: is there already. Give a folder that is not.")
+        above = next((one for one in out.absolute().parents if os.path.lexists(one)), None)
+        if above is not None and not above.is_dir():
+            raise InputError(f"--out {out}: {above} is no folder. Give another place.")
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made: {error.strerror}.") from None
 
 
 def _write(
@@ -120,7 +146,7 @@ def load_exported(folder: str | Path) -> nn.Module:
         model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
     except KeyError as error:
         raise InputError(f"{folder}: not an exported model ({error} missing or unknown).") from None
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{folder}: not an exported model ({error}).") from None
     return model
 

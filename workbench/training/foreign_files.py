@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,17 @@ class ModelFiles:
     config: dict[str, Any]
     """Its config.json."""
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of config.json and of each file of weights, by its name."""
+    def digests(self, *, with_code: bool = False) -> dict[str, str]:
+        """SHA-256 of config.json and of each file of weights, by its name.
+
+        Args:
+            with_code: of the Python files beside them too, where config.json names some as its own.
+        """
+        names = {"config.json", *_weights(self.folder, f"{PREFIX}{self.name}")}
+        if with_code and self.config.get("auto_map"):
+            names.update(path.name for path in self.folder.glob("*.py"))
         found = {}
-        for name in sorted({"config.json", *_weights(self.folder, f"{PREFIX}{self.name}")}):
+        for name in sorted(names):
             with (self.folder / name).open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
@@ -60,13 +67,20 @@ def find_model(name: str, *, with_code: bool) -> ModelFiles:
     name = name.removeprefix(PREFIX)
     try:
         folder = Path(name).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{PREFIX}{name}: {error}") from None
+        is_folder, is_file = folder.is_dir(), folder.exists()
+    except (RuntimeError, OSError) as error:  # no such home; too long a name, or no right to look
+        raise InputError(f"{PREFIX}{name:.200}: {getattr(error, 'strerror', error)}.") from None
     revision = None
-    if not folder.is_dir():
+    if is_file and not is_folder:
+        raise InputError(
+            f"{PREFIX}{name}: is a file. Give the folder with config.json and the weights, such as "
+            f"{PREFIX}{folder.parent}."
+        )
+    if not is_folder:
         folder = _of_hub(name, with_code=with_code)
         revision = folder.name
     config = _read_config(folder, name)
+    check_types(config, f"{PREFIX}{name}")
     if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{PREFIX}{name}: adapter_config.json says that this is an adapter to the weights of "
@@ -102,6 +116,56 @@ def _weights(folder: Path, where: str) -> list[str]:
                 f"{where}: {index} names {name!r}: expected files in safetensors beside it."
             )
     return names
+
+
+LENGTHS = ("n_positions", "max_position_embeddings", "max_sequence_length", "n_ctx")
+"""Keys of config.json for the tokens of context, in the order in which they are believed."""
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _of(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+_IDS = "bos_token_id", "eos_token_id", "mask_token_id"
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "model_type": ("a text", _of(str)),
+    **dict.fromkeys(("dtype", "torch_dtype"), ("a text", _of(str, dict))),
+    **dict.fromkeys(("workbench", "text_config", "auto_map"), ("an object", _of(dict))),
+    **dict.fromkeys(
+        (*LENGTHS, "workbench.seq_len"), ("a whole number above 0", lambda v: _whole(v) and v > 0)
+    ),
+    "workbench.step": ("a whole number", _whole),
+    **dict.fromkeys(
+        _IDS,
+        ("an id or a list of ids", lambda v: all(map(_whole, v if isinstance(v, list) else [v]))),
+    ),
+}
+"""What the keys of config.json that are read here have to be."""
+
+
+def check_types(config: dict[str, Any], where: str, table: str = "") -> None:
+    """Check the keys of a config.json that are read here. A key may be null, as if it were missing.
+
+    Args:
+        table: the name of the table that this is, with a dot behind it.
+
+    Raises:
+        InputError: it names the key, what it is and what is expected.
+    """
+    for key, value in config.items():
+        expected, fits = _TYPES.get(table + key) or _TYPES.get(key) or ("", _of(object))
+        if value is not None and not fits(value):
+            raise InputError(
+                f"{where}: config.json: {table}{key} is {json.dumps(value):.60}: expected "
+                f"{expected}."
+            )
+    for inner in ("text_config", "workbench"):
+        if not table and config.get(inner):
+            check_types(config[inner], where, f"{inner}.")
 
 
 def _refuse_detours(folder: Path, config: dict[str, Any], where: str) -> None:

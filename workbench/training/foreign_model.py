@@ -7,7 +7,7 @@ Shape suffixes: B sequences, L tokens a sequence.
 """
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from workbench.data.vocabulary import Vocabulary
 from workbench.errors import InputError
 from workbench.recipe import RunConfig
 from workbench.recipe.objectives import BASELINE, CHALLENGER
-from workbench.training.foreign_files import PREFIX, ModelFiles
-from workbench.training.foreign_network import ForeignNetwork, input_ids, probe
+from workbench.training.foreign_files import LENGTHS, PREFIX, ModelFiles
+from workbench.training.foreign_network import ForeignNetwork, check_finite, input_ids, probe
 from workbench.training.objectives.ar import Autoregressive
 from workbench.training.objectives.base import Corrupted, Objective, Vocab
 from workbench.training.trained_model import RunModel, compute_dtype, place_of
@@ -59,6 +59,14 @@ class ForeignModel(RunModel):
     always_bos: bool = True
     """Whether BOS comes before every text."""
 
+    def reading(self) -> dict[str, Any]:
+        """What decides which ids the model sees for a text: they are part of what its numbers are
+        numbers of, and not all of it is in the files of weights."""
+        ids = asdict(self.tokenizer.vocabulary)
+        if self.config.training.objective == BASELINE:
+            del ids["mask_id"]  # which it never sees
+        return {"tokenizer": self.tokenizer.identity, "bos_first": self.always_bos, **ids}
+
     def objective(self) -> Objective:
         if self.config.training.objective == BASELINE and not self.always_bos:
             return WithoutBos.from_config(self.config.training, self.vocab)
@@ -89,10 +97,9 @@ def context_of(files: ModelFiles, asked: int | None) -> int:
     Raises:
         InputError: it takes fewer than were asked for.
     """
-    names = ("n_positions", "max_position_embeddings", "max_sequence_length", "n_ctx")
     text = files.config.get("text_config")
     tables = [files.config, *([text] if isinstance(text, dict) else [])]
-    known = [one[name] for one in tables for name in names if isinstance(one.get(name), int)]
+    known = [one[name] for one in tables for name in LENGTHS if one.get(name)]
     if asked is None:
         return min([LONGEST, *known[:1]])
     if known and asked > known[0]:
@@ -116,7 +123,7 @@ def load_foreign(
     Args:
         config: its objective, and the data that it shall be measured on.
         trust_remote_code: import its own modelling file where it has one.
-        mask_id: the id of MASK, where neither the configuration nor the tokenizer has it.
+        mask_id: the id of MASK in the place of that of the configuration and the tokenizer.
         device, dtype: as `load_run_model`; the checkpoint's type is in the place of training's.
 
     Raises:
@@ -158,6 +165,7 @@ def load_foreign(
             f"config.json describes: {', '.join(unused[:3])}. What is measured would be another "
             "model than was trained."
         )
+    check_finite(network, where)
     network.config.use_cache = False
     model = ForeignNetwork(network.eval().requires_grad_(False)).to(place)
     tokenizer, always_bos = _tokenizer(files, tokens, model, objective, mask_id)
@@ -212,9 +220,14 @@ def _tokenizer(
     """The tokenizer with the model's special ids, and whether BOS comes before every text."""
     where, ours = f"{PREFIX}{files.name}", files.config.get("workbench")
     tokenizer = copy.copy(load_tokenizer(str(files.folder)))
-    size, rows = probe(model, where, objective), input_ids(model)
+    size, rows = probe(model, where, objective), input_ids(model, where)
     if isinstance(ours, dict) and "vocabulary" in ours:  # an export of ours
         tokenizer.vocabulary = _exported_ids(ours["vocabulary"], min(size, rows), where)
+        if mask_id not in (None, tokenizer.vocabulary.mask_id):
+            raise InputError(
+                f"--mask-id {mask_id}: {where} is an export of the workbench, whose MASK is id "
+                f"{tokenizer.vocabulary.mask_id}, as its config.json says. Leave --mask-id out."
+            )
         return tokenizer, True
     bos, eos = theirs.bos_token_id, theirs.eos_token_id
     if bos is None and eos is None:
