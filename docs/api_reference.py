@@ -39,8 +39,9 @@ def api_reference(note: str) -> str:
         "only by what trains or loads a model. Paths are `str` or `Path`, frames are Polars",
         "(`.to_pandas()` where Pandas is wanted), charts Altair. An answer is a sequence of frozen",
         "dataclasses, with `frame` beside them, `notes` to read with it, and `document`, what the",
-        "command prints with `--format json`. What is wrong is a `wb.InputError` in the words of",
-        "the command line. [Notebooks](notebooks/first-study.ipynb) show it at work.", "",
+        "command prints with `--format json`. What is wrong, a value of a wrong",
+        "type too, is a `wb.InputError` that names the parameter; 2e5 is a whole number too.",
+        "[Notebooks](notebooks/first-study.ipynb) show it at work.", "",
         *_words(),
     ]  # fmt: skip
     for title, names in SECTIONS.items():

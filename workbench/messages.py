@@ -19,7 +19,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if len(str(word)) > 100:
         return ""
     by_folded = {str(name).casefold(): name for name in known}
-    close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
+    folded = str(word).casefold()
+    close = difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=0.6)
+    if not close and len(folded) > 2:  # the beginning of a long name
+        close = sorted((name for name in by_folded if name.startswith(folded)), key=len)
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""
 
 

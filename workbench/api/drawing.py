@@ -3,7 +3,6 @@
 A `study` is an `api.study.Study` and `fits` are `api.laws.Fits`, which import this module.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from workbench.analysis.effective_data import effective_data
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.api.figure import Figure
 from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
+from workbench.arguments import check_arguments, option_names
 from workbench.errors import InputError
 from workbench.figures import Paper
 from workbench.figures.learning_curves import Look
@@ -32,15 +32,24 @@ def fit_figure(fits: Any, kind: str, options: dict[str, Any]) -> Figure:
     return _made(_OF_FITS, kind, fits, options)
 
 
+def figure_options(kind: str) -> list[str]:
+    """The options of a figure of this name."""
+    return [*option_names({**_OF_STUDIES, **_OF_FITS}[kind])[1:], *_PRINTED]
+
+
 def _made(
     makers: dict[str, Callable[..., figures.Figure]], kind: str, what: Any, options: dict[str, Any]
 ) -> Figure:
     if kind not in makers:
+        if kind in _OF_FITS:
+            raise InputError(f"{kind} is a figure of a fit: study.fit(...).figure({kind!r}).")
+        if kind in _OF_STUDIES:
+            raise InputError(f"{kind} is a figure of a study: study.figure({kind!r}).")
         raise InputError(
             f"no figure {kind}{suggestion(kind, makers) or '.'} Figures: {', '.join(makers)}."
         )
-    own = list(inspect.signature(makers[kind]).parameters)[1:]
-    known = [*own, *_PRINTED]
+    make = makers[kind]
+    known = figure_options(kind)
     for name in options:
         if name not in known:
             raise InputError(
@@ -48,8 +57,12 @@ def _made(
                 f"Options: {', '.join(known)}."
             )
     printed = {name: value for name, value in options.items() if name in _PRINTED}
-    drawn = makers[kind](what, **{name: v for name, v in options.items() if name in own})
-    return Figure(figures.for_paper(drawn, Paper.of(**printed)) if printed else drawn)
+    taken = check_arguments(make, (what,), {k: v for k, v in options.items() if k not in _PRINTED})
+    paper = check_arguments(Paper.of, (), printed)
+    drawn = make(*taken.args, **taken.kwargs)
+    if not printed:
+        return Figure(drawn)
+    return Figure(figures.for_paper(drawn, Paper.of(*paper.args, **paper.kwargs)))
 
 
 def _curves(
@@ -186,6 +199,14 @@ def _contours(
     return figures.contour_figure(_one(fits, objective), unique_tokens)
 
 
+def _profiles(fits: Any, objective: str | None = None) -> figures.Figure:
+    return figures.profile_figure(_one(fits, objective))
+
+
+def _isoflop(fits: Any, objective: str | None = None) -> figures.Figure:
+    return figures.isoflop_figure(_one(fits, objective))
+
+
 def _several(metric: str | Sequence[str]) -> list[str]:
     return [metric] if isinstance(metric, str) else list(metric)
 
@@ -206,9 +227,9 @@ _OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
 _OF_FITS: dict[str, Callable[..., figures.Figure]] = {
     "predicted": lambda fits: figures.predicted_figure(list(fits)),
     "residuals": lambda fits: figures.residuals_figure(list(fits)),
-    "profiles": lambda fits, objective=None: figures.profile_figure(_one(fits, objective)),
+    "profiles": _profiles,
     "contours": _contours,
-    "isoflop": lambda fits, objective=None: figures.isoflop_figure(_one(fits, objective)),
+    "isoflop": _isoflop,
 }
 _PRINTED = tuple(field.name for field in fields(Paper))
 """What any figure can be given: how it is made for print."""

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Backtest
 from workbench.api.study import Study
+from workbench.api.words import BacktestKeywords, FitStudiesKeywords
+from workbench.arguments import public
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +43,7 @@ class Run:
         return self.files.get("log")
 
 
+@public
 class Results:
     """What was trained, evaluated and imported: `wb.Results("results")`.
 
@@ -153,13 +156,20 @@ class Results:
         ]
         return pl.DataFrame(texts, infer_schema_length=None)
 
-    def fit(self, studies: Sequence[str], law: str = "data_constrained", **options: Any) -> "Fits":
+    def fit(
+        self,
+        studies: Sequence[str],
+        law: str = "data_constrained",
+        **options: Unpack[FitStudiesKeywords],
+    ) -> "Fits":
         """A scaling law fitted to the runs of several studies, together: see `Study.fit`."""
         from workbench.api.laws import fit_studies
 
         return fit_studies(self.folder, studies, law, **options)
 
-    def backtest(self, studies: Sequence[str], law: str = "all", **options: Any) -> Backtest:
+    def backtest(
+        self, studies: Sequence[str], law: str = "all", **options: Unpack[BacktestKeywords]
+    ) -> Backtest:
         """Laws fitted to the smaller runs of several studies, against the larger ones: see
         `Study.backtest`."""
         from workbench.api.backtesting import backtest_studies
@@ -167,7 +177,12 @@ class Results:
         return backtest_studies(self.folder, studies, law, **options)
 
     def load_model(
-        self, run: str, *, step: int | None = None, device: str = "auto", dtype: str = "float32"
+        self,
+        run: str,
+        *,
+        step: int | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        dtype: Literal["auto", "float32", "bfloat16"] = "float32",
     ) -> "RunModel":
         """A trained model: `model(tokens)` [B, L] gives logits [B, L, V]. Imports torch.
 

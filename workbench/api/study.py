@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Answer, Backtest, Crossovers, Difference, Forecast, Outcome, Say
-from workbench.api.words import At, Axis, Definition, Over, Side, Where
+from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where
+from workbench.arguments import public
 
 if TYPE_CHECKING:
     import polars as pl
 
     from workbench.api.figure import Figure
-    from workbench.api.laws import FitKeywords, Fits
+    from workbench.api.laws import Fits
     from workbench.recipe import Recipe
 
 
+@public
 @dataclass(frozen=True)
 class Study:
     """A study of some results: `wb.Results("results").study("quickstart")`.
@@ -176,10 +178,10 @@ class Study:
         law: str = "data_constrained",
         *,
         metric: str = "val_loss",
-        at: Literal["last", "best", "curve"] = "last",
+        at: Literal["last", "best", "final", "curve"] = "last",
         where: Where | None = None,
         save: bool = False,
-        **options: "Unpack[FitKeywords]",
+        **options: Unpack[FitKeywords],
     ) -> "Fits":
         """A scaling law fitted to the runs, with `.predict(...)`; `all` is a tournament of laws.
 
@@ -276,17 +278,25 @@ class Study:
         return study_figure(self, kind, options)
 
     def report(self, out: str | Path, *, metrics: Sequence[str] | None = None) -> Path:
-        """Write the study as one HTML file that opens without a network; the file's path.
+        """Write the study as one HTML file that opens without a network, or as Markdown; the
+        file's path.
+
+        Args:
+            out: a name that ends in .html or .md.
+            metrics: all by default.
 
         Raises:
-            InputError: no such metric, or the name does not end in .html.
+            InputError: no such metric, or the name ends otherwise.
             WorkbenchError: the file cannot be written.
         """
+        from workbench.report.markdown import write_markdown
         from workbench.report.write import write_report
 
-        return write_report(
-            self.results, self.name, Path(out), metrics=None if metrics is None else list(metrics)
-        )
+        path, chosen = Path(out), None if metrics is None else list(metrics)
+        if path.suffix == ".md":
+            write_markdown(self.results, [self.name], path, metrics=chosen)
+            return path
+        return write_report(self.results, self.name, path, metrics=chosen)
 
     def status(self) -> "pl.DataFrame":
         """How far each run is, one row each, as `workbench status` shows it.
