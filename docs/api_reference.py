@@ -14,8 +14,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train and plan": ("run", "plan", "forecast", "Recipe", "RunReport", "Planned"),
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
-        "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "Backtest",
-        "BacktestScore", "Forecast", "Forecasted",
+        "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "EffectiveData",
+        "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
+    ),
+    "What to train next": (
+        "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",
+    ),
+    "FLOPs": (
+        "training_flops", "TrainingFlops", "generation_flops", "GenerationFlops", "BestFlops",
     ),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
     "Curves from elsewhere": ("import_curves", "Imported"),

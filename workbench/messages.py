@@ -62,6 +62,13 @@ def size_label(count: float) -> str:
     return f"{count:.3g}"
 
 
+def place_label(place: float, axis: str) -> str:
+    """A place along an axis for people, with three digits: 259k tokens, 20.4 epochs, 4.05e12."""
+    if axis in ("tokens", "unique_tokens") and place < 1e15:
+        return size_label(place)
+    return f"{place:.3g}".replace("e+", "e")
+
+
 def pretty(value: Any) -> str:
     """A cell for people: nothing for a missing value, six digits for a number."""
     if value is None:

@@ -8,9 +8,6 @@ from dataclasses import fields
 from typing import Any, Literal
 
 from workbench import figures
-from workbench.analysis.cost import flops_to_best
-from workbench.analysis.effective_data import effective_data
-from workbench.analysis.overfitting import overfitting_onset
 from workbench.api.figure import Figure
 from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
 from workbench.arguments import check_arguments, option_names
@@ -112,7 +109,7 @@ def _crossover_trend(
 
 
 def _onset(study: Any, metric: str = "val_loss") -> figures.Figure:
-    return figures.FIGURES["onset"].function(overfitting_onset(study.results, study.name, metric))
+    return figures.onset_figure(study.overfitting(metric).document)
 
 
 def _effective_data(
@@ -121,8 +118,7 @@ def _effective_data(
     at: Literal["best", "last"] = "best",
     over: Over = "seeds+documents",
 ) -> figures.Figure:
-    rows = effective_data(study.results, study.name, metric, at, over=over)
-    return figures.effective_data_figure(rows)
+    return figures.effective_data_figure(study.effective_data(metric, at, over=over).document)
 
 
 def _loss_against_accuracy(
@@ -177,7 +173,7 @@ def _backtest(
 
 
 def _training_flops(study: Any, metric: str = "val_loss") -> figures.Figure:
-    return figures.training_flops_figure(flops_to_best(study.results, study.name, metric))
+    return figures.training_flops_figure(study.flops(metric).document)
 
 
 def _one(fits: Any, objective: str | None) -> Fit:

@@ -12,6 +12,7 @@ from workbench.cli import (  # noqa: F401, I001
     sampling,
     storing,
     exporting,
+    curves,
     crossovers,
     laws,
     forecasting,
