@@ -14,8 +14,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train and plan": ("run", "plan", "forecast", "Recipe", "RunReport", "Planned"),
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
-        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
-        "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "EffectiveData",
+        "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
+    ),
+    "What to train next": (
+        "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",
+    ),
+    "FLOPs": (
+        "training_flops", "TrainingFlops", "generation_flops", "GenerationFlops", "BestFlops",
     ),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
     "Curves from elsewhere": ("import_curves", "Imported"),
@@ -39,8 +45,9 @@ def api_reference(note: str) -> str:
         "only by what trains or loads a model. Paths are `str` or `Path`, frames are Polars",
         "(`.to_pandas()` where Pandas is wanted), charts Altair. An answer is a sequence of frozen",
         "dataclasses, with `frame` beside them, `notes` to read with it, and `document`, what the",
-        "command prints with `--format json`. What is wrong is a `wb.InputError` in the words of",
-        "the command line. [Notebooks](notebooks/first-study.ipynb) show it at work.", "",
+        "command prints with `--format json`. What is wrong, a value of a wrong",
+        "type too, is a `wb.InputError` that names the parameter; 2e5 is a whole number too.",
+        "[Notebooks](notebooks/first-study.ipynb) show it at work.", "",
         *_words(),
     ]  # fmt: skip
     for title, names in SECTIONS.items():

@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 from workbench.version import __version__
 
 if TYPE_CHECKING:
+    from workbench.api.advising import (
+        Advice,
+        AdvisedOption,
+        NextRun,
+        NextRunForLaw,
+        NextRunsForLaw,
+    )
     from workbench.api.answers import (
         Answer,
         Backtest,
@@ -23,6 +30,14 @@ if TYPE_CHECKING:
         Outcome,
         Trends,
     )
+    from workbench.api.costs import (
+        BestFlops,
+        GenerationFlops,
+        TrainingFlops,
+        generation_flops,
+        training_flops,
+    )
+    from workbench.api.data_answers import EffectiveData, Onset, Onsets
     from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
     from workbench.api.laws import Fits, Prediction, Predictions, fit_table
@@ -36,18 +51,28 @@ if TYPE_CHECKING:
     from workbench.running.run_report import RunReport
 
 _PLACES = {
+    "Advice": "api.advising",
+    "AdvisedOption": "api.advising",
     "Answer": "api.answers",
     "Backtest": "api.answers",
     "BacktestScore": "api.answers",
+    "BestFlops": "api.costs",
     "Crossover": "api.answers",
     "Crossovers": "api.answers",
     "Difference": "api.answers",
+    "EffectiveData": "api.data_answers",
     "Figure": "api.figure",
     "Fits": "api.laws",
     "Forecast": "api.answers",
     "Forecasted": "api.answers",
+    "GenerationFlops": "api.costs",
     "Imported": "api.importing",
     "InputError": "errors",
+    "NextRun": "api.advising",
+    "NextRunForLaw": "api.advising",
+    "NextRunsForLaw": "api.advising",
+    "Onset": "api.data_answers",
+    "Onsets": "api.data_answers",
     "Outcome": "api.answers",
     "Planned": "api.planning",
     "Prediction": "api.laws",
@@ -58,13 +83,16 @@ _PLACES = {
     "RunReport": "running.run_report",
     "Study": "api.study",
     "StudyAnswer": "report.answers",
+    "TrainingFlops": "api.costs",
     "Trends": "api.answers",
     "WorkbenchError": "errors",
     "fit_table": "api.laws",
     "forecast": "api.planning",
+    "generation_flops": "api.costs",
     "import_curves": "api.importing",
     "plan": "api.planning",
     "run": "api.running",
+    "training_flops": "api.costs",
 }
 """Where each public name is: what a name needs is imported with it, and nothing before."""
 

@@ -19,7 +19,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if len(str(word)) > 100:
         return ""
     by_folded = {str(name).casefold(): name for name in known}
-    close = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.6)
+    folded = str(word).casefold()
+    close = difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=0.6)
+    if not close and len(folded) > 2:  # the beginning of a long name
+        close = sorted((name for name in by_folded if name.startswith(folded)), key=len)
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
@@ -57,6 +60,13 @@ def size_label(count: float) -> str:
         if abs(float(f"{count:.3g}")) >= unit:
             return f"{count / unit:.3g}{letter}"
     return f"{count:.3g}"
+
+
+def place_label(place: float, axis: str) -> str:
+    """A place along an axis for people, with three digits: 259k tokens, 20.4 epochs, 4.05e12."""
+    if axis in ("tokens", "unique_tokens") and place < 1e15:
+        return size_label(place)
+    return f"{place:.3g}".replace("e+", "e")
 
 
 def pretty(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 import workbench as wb
@@ -79,6 +80,17 @@ def answered(answer: wb.Answer) -> Any:
              challenger="training.objective=ar and training.seed=1")),
         (["outcomes", "made", "--over", "documents"], lambda s: s.outcomes(over="documents")),
         (["difference", "made", "--at", "best"], lambda s: s.difference(at="best")),
+        (["effective-data", "made", "--at", "last", "--over", "seeds"],
+         lambda s: s.effective_data(at="last", over="seeds")),
+        (["overfitting", "made"], lambda s: s.overfitting()),
+        (["overfitting", "made", "--against", "unique_tokens"],
+         lambda s: s.overfitting().trends("unique_tokens")),
+        (["flops", "made"], lambda s: s.flops()),
+        (["flops", "--size", "1B", "--seq-len", "512"],
+         lambda s: wb.training_flops("1B", seq_len=512)),
+        (["flops", "--size", "1B", "--generate", "16,2e3", "--steps", "8", "--prompt", "4"],
+         lambda s: wb.generation_flops("1B", [16, 2000], steps=8, prompt=4)),
+        (["next", "made", "--axis", "epochs"], lambda s: s.next_runs(axis="epochs")),
     ],
 )  # fmt: skip
 def test_a_study_answers_as_its_command_does(study: wb.Study, command: list[str], ask: Ask) -> None:
@@ -117,6 +129,28 @@ def test_a_backtest_is_that_of_its_command(law_study: wb.Study, backtest: wb.Bac
     assert backtest.frame.height == len(backtest)
 
 
+def test_advice_is_that_of_its_command(study: wb.Study) -> None:
+    options = ("--unique-tokens", "1e8", "--compute", "1e19", "--params-max", "1e9")
+    answer = wb.Results(study.results).advise(10**8, 10**19, params_max=1e9)
+    assert answered(answer) == printed("advise", *options, "--results", study.results)
+    assert [vars(option) for option in answer] == answer.document["options"]
+    assert answer.choice in [option.objective for option in answer]
+    assert answer.frame["objective"].to_list() == [option.objective for option in answer]
+    wrong: dict[str, Any]
+    for wrong in ({"compute": 1.0}, {"compute": float("inf")}, {"unique_tokens": float("nan")}):
+        with pytest.raises(InputError, match=f"^{next(iter(wrong))} "):
+            wb.Results(study.results).advise(**{"unique_tokens": 1e8, "compute": 1e19, **wrong})
+
+
+def test_the_curves_command_gives_the_frame(study: wb.Study, tmp_path: Path) -> None:
+    asked = ("curves", "made", "--results", study.results, "--axis", "epochs")
+    assert study.curves().to_dicts() == printed(*asked, "--figure", tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text().startswith("<svg")
+    done = CliRunner().invoke(app, [*map(str, asked), "--format", "csv"])
+    frame = pl.read_csv(done.stdout.encode(), schema=study.curves().schema)
+    assert_frame_equal(frame, study.curves())
+
+
 def test_sql_answers_as_its_command_does(study: wb.Study) -> None:
     sql = "SELECT run_id, metric, value FROM best ORDER BY run_id"
     frame = wb.Results(study.results).sql(sql)
@@ -124,7 +158,10 @@ def test_sql_answers_as_its_command_does(study: wb.Study) -> None:
 
 
 def test_every_row_has_all_that_the_document_has(study: wb.Study, backtest: wb.Backtest) -> None:
-    for answer in (study.crossovers(), study.outcomes(), study.difference(), backtest):
+    answers: list[wb.Answer] = [study.crossovers(), study.outcomes(), study.difference(), backtest]
+    answers += [study.effective_data(), study.overfitting(), study.flops(), study.next_runs()]
+    answers += [wb.training_flops("1B"), wb.generation_flops("1B", 16)]
+    for answer in answers:
         rows = answer.document["rows"] if isinstance(answer.document, dict) else answer.document
         names = {field.name for field in fields(answer[0])} | {"ci_method"}  # of old, twice there
         assert set(rows[0]) <= names
@@ -167,13 +204,13 @@ def test_a_question_writes_nothing_unless_asked_to(study: wb.Study) -> None:
         (["sql", "DROP TABLE runs"], lambda r: r.sql("DROP TABLE runs")),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_the_same_words(
+def test_what_is_wrong_is_stated_in_the_same_words_but_for_the_dashes_of_options(
     study: wb.Study, command: list[str], ask: Callable[[wb.Results], object]
 ) -> None:
     with pytest.raises(InputError) as raised:
         ask(wb.Results(study.results))
     done = CliRunner().invoke(app, [*command, "--results", str(study.results)])
-    assert str(done.exception) == str(raised.value)
+    assert str(done.exception).replace("--", "") == str(raised.value)
 
 
 def test_predictions_are_the_laws_and_their_band_has_what_was_measured(law_study: wb.Study) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import workbench as wb
@@ -83,4 +84,15 @@ def test_the_readmes_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_page_has_ten_questions_and_more() -> None:
     assert len(ROWS) >= 10
-    assert len(ROWS) == sum(line.startswith("| ") for line in PAGE.splitlines()) - 1
+    lines = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    assert len(ROWS) == len(lines) - sum(line.startswith("| question") for line in lines)
+
+
+def test_what_the_page_asks_of_shipped_studies_can_be_asked_of_them() -> None:
+    """Their commands take --from; those of the other table are about recipes, or do not."""
+    shipped, own = PAGE.split("## Of your own recipes and runs")
+    for text, wanted in ((shipped, True), (own, False)):
+        for line in re.findall(r"`workbench ([^`]+)` \| `", text):
+            command = get_command(app).commands[shlex.split(line)[0]]  # type: ignore[attr-defined]
+            options = [option for one in command.params for option in one.opts]
+            assert ("--from" in options) == wanted, line

@@ -24,9 +24,9 @@ SECTIONS = {
     )
 }
 CHECKED = [study for study in SECTIONS if study not in UNCHECKED]
-NUMBER = re.compile(r"(?<![\w.,])(-?)(\d[\d,]*\d|\d)(\.\d+)?(e[+-]?\d+)?( ?%|[MB]\b)?")
+NUMBER = re.compile(r"(?<![\w.,])(-?)(\d[\d,]*\d|\d)(\.\d+)?(e[+-]?\d+)?( ?%|[kMB]\b)?")
 NO_NUMBER = re.compile(r"`[^`]*`|arXiv[: ][\d.]+|Figures? \d+|\b1/t\b|!\[.*?\]\(.*?\)")
-UNITS = {"%": 0.01, "M": 1e6, "B": 1e9, "": 1.0}
+UNITS = {"%": 0.01, "k": 1e3, "M": 1e6, "B": 1e9, "": 1.0}
 
 
 def numbers(text: str) -> list[tuple[str, float, float]]:

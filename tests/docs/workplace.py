@@ -34,7 +34,7 @@ def studies_of(page: Path) -> list[str]:
 
 
 def make_workplace(folder: Path) -> Path:
-    """A checkout's folder with texts, the README's study as study.toml, and its finished runs."""
+    """A checkout's folder with texts, the study of docs/start.md, and its finished runs."""
     folder.mkdir()
     for name in LINKED:
         (folder / name).symlink_to(ROOT / name)
@@ -42,7 +42,7 @@ def make_workplace(folder: Path) -> Path:
     _write_tables(folder)
     (folder / "shared").mkdir()
     (folder / "shared" / "results").symlink_to(folder / "results")
-    (study,) = studies_of(ROOT / "README.md")
+    (study,) = studies_of(ROOT / "docs" / "start.md")
     add_study(study, folder)
     return folder
 

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+import workbench as wb
 from tests.conftest import RECIPE, Workbench
 from workbench.analysis.forecast_scores import calibration, score_forecasts
+from workbench.cli import app
 from workbench.laws.comparable_runs import comparable_runs
 from workbench.laws.forecast import make_forecast
+from workbench.messages import json_text
 from workbench.planning.plan import Plan
 from workbench.planning.prepare import prepare_study
 from workbench.recipe import Recipe, load_recipe
@@ -267,3 +271,39 @@ def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
         done = workbench("report", name, "--results", results, "--out", tmp_path / out)
         assert done.returncode == 0, done.stderr
         assert text in (tmp_path / out).read_text()
+
+
+def test_python_and_the_command_line_expect_the_same(
+    results: Path, tmp_path: Path, corpus: Path
+) -> None:
+    recipe, plan = larger(tmp_path, corpus, results)
+    keys = ("--set", "data.unique_tokens=2048", "--set", "model.width=96")
+    asked = (*keys, "--law", "chinchilla", "--results", results)
+    document = printed("forecast", recipe.origin, "grid", *asked)
+    made = wb.forecast(recipe, results, studies=["grid"], law="chinchilla", record=True)
+    assert json.loads(json_text(made.document)) == document
+    rows = [*document["runs"], *document["crossovers"]]
+    assert all(
+        getattr(one, name) == value
+        for one, row in zip(made, rows, strict=True)
+        for name, value in row.items()
+        if name in vars(one)
+    )
+    unrecorded = wb.Results(results).study("grid").forecast(recipe, law="chinchilla")
+    assert unrecorded.path is None
+    assert [row.expected for row in unrecorded] == [row.expected for row in made]
+
+    make_folders(recipe, plan, results)
+    ingest(results)
+    budget = 10 * plan.total_train_flops
+    next_runs = wb.Results(results).study("larger").next_runs_for_law(budget=budget)
+    asked_next = ("--for", "law", "--budget", f"{budget:.17g}", "--results", results)
+    assert json.loads(json_text(next_runs.document)) == printed("next", "larger", *asked_next)
+    assert next_runs.frame.height == len(next_runs) > 0
+    assert set(next_runs.target_error_log) == {"ar", "mdlm"}
+
+
+def printed(*arguments: object) -> Any:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)

@@ -21,9 +21,10 @@ from workbench.analysis.pairing import (
     seed_pairs,
 )
 from workbench.analysis.point_intervals import point_interval, seed_crossings
+from workbench.analysis.table_rows import place_text, places_text
 from workbench.conditions import Conditions
 from workbench.errors import InputError
-from workbench.messages import choose, pretty
+from workbench.messages import choose
 from workbench.metrics import higher_is_better
 
 __all__ = [
@@ -233,33 +234,18 @@ def bound_note(rows: list[dict[str, Any]]) -> str | None:
 
 def table_row(row: dict[str, Any]) -> dict[str, Any]:
     """One row of `crossovers` as table cells: "> " before a lower bound, "< " before an upper."""
-    reached = row["crossover"]
+    axis = row["axis"]
+    reached = place_text(row["crossover"], axis)
     if row["status"] == "not_reached":
-        reached = f"> {_short(row['last_x'])}"
+        reached = place_text(row["last_x"], axis, "lower")
     elif row["status"] == "ahead_throughout" and row.get("upper_bound") is not None:
-        reached = f"< {_short(row['upper_bound'])}"
+        reached = place_text(row["upper_bound"], axis, "upper")
     elif row["status"] == "undecided" and row.get("lower_bound") is not None:
-        reached = f"> {_short(row['lower_bound'])}"
+        reached = place_text(row["lower_bound"], axis, "lower")
     return {
         **row["group"],
         "status": row["status"],
-        f"crossover ({row['axis']})": reached,
-        "95 % interval": interval_text(row["ci95"]),
-        "compared up to": row["last_x"],
+        f"crossover ({axis})": reached,
+        "95 % interval": places_text(row["ci95"], axis),
+        "compared up to": place_text(row["last_x"], axis),
     }
-
-
-def interval_text(interval: list[float | None] | None) -> str | None:
-    """An interval in words; a limit outside the measured range is called so."""
-    if interval is None:
-        return None
-    low, high = interval
-    if high is None:
-        return "not bounded" if low is None else f"{_short(low)} to beyond the measured range"
-    if low is None:
-        return f"before the measured range to {_short(high)}"
-    return f"{_short(low)} to {_short(high)}"
-
-
-def _short(value: float) -> str:
-    return pretty(float(f"{value:.4g}"))

@@ -57,8 +57,13 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, An
     """What differs between two answers of `about_run`: a row each of keys, then of last values.
 
     Keys that change no number, such as how often a run is saved, count too: they are of the run.
+
+    Raises:
+        InputError: both are the same run.
     """
     first, second = one["run_id"], other["run_id"]
+    if first == second:
+        raise InputError(f"{first} is one run: give another one to compare it with.")
     rows = []
     for what in ("state", "steps", "n_params", "train_flops", "protocol", "parent"):
         if one.get(what) != other.get(what):

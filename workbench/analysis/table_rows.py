@@ -3,15 +3,27 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from workbench.messages import place_label
+
 INTERVAL = "95 % interval"
 """How the names of columns with intervals begin."""
 
 
-def place_text(value: float | None, bound: str | None = None) -> str | None:
-    """A place with four digits; "> ..." for a lower bound, "< ..." for an upper one."""
+def place_text(value: float | None, axis: str, bound: str | None = None) -> str | None:
+    """A place along an axis; "> ..." for a lower bound, "< ..." for an upper one."""
     if value is None:
         return None
-    return {"lower": "> ", "upper": "< ", None: ""}[bound] + four_digits(value)
+    return {"lower": "> ", "upper": "< ", None: ""}[bound] + place_label(value, axis)
+
+
+def places_text(interval: list[float | None] | None, axis: str) -> str | None:
+    """Both ends of an interval of places, an end beyond the measured range in words."""
+    if interval is None:
+        return None
+    low, high = (None if end is None else place_label(end, axis) for end in interval)
+    if high is None:
+        return "not bounded" if low is None else f"{low} to beyond the measured range"
+    return f"before the measured range to {high}" if low is None else f"{low} to {high}"
 
 
 def four_digits(value: float) -> str:
@@ -47,19 +59,20 @@ def trend_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "bounds": row["n_censored"],
     }
     if "levels" in row:
-        cells["levels"] = "; ".join(_level(level) for level in row["levels"])
+        axis = row.get("axis", "epochs")  # of onsets
+        cells["levels"] = "; ".join(_level(level, axis) for level in row["levels"])
     else:
         cells["exponent"] = row["exponent"]
         cells["95 % interval"] = interval_text(row["ci95"])
     return {**cells, "direction": row["direction"], "note": row["note"]}
 
 
-def _level(level: dict[str, Any]) -> str:
+def _level(level: dict[str, Any], axis: str) -> str:
     if level["crossover"] is not None:
-        return f"{level['level']} {place_text(level['crossover'])}"
+        return f"{level['level']} {place_text(level['crossover'], axis)}"
     if level["lower_bound"] is not None:
-        return f"{level['level']} {place_text(level['lower_bound'], 'lower')}"
-    return f"{level['level']} {place_text(level['upper_bound'], 'upper') or 'undecided'}"
+        return f"{level['level']} {place_text(level['lower_bound'], axis, 'lower')}"
+    return f"{level['level']} {place_text(level['upper_bound'], axis, 'upper') or 'undecided'}"
 
 
 def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -71,10 +84,10 @@ def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
         **row["group"],
         f"{row['at']} {row['metric']} of {row['challenger']}": row["value"],
         f"unique tokens {row['baseline']} needs": place_text(
-            row["effective_unique_tokens"] if bound is None else limit, bound
+            row["effective_unique_tokens"] if bound is None else limit, "unique_tokens", bound
         ),
-        "ratio": place_text(row["ratio"] if bound is None else ratio_limit, bound),
-        "95 % interval": interval_text(row["ci95"]),
+        "ratio": place_text(row["ratio"] if bound is None else ratio_limit, "ratio", bound),
+        "95 % interval": places_text(row["ci95"], "unique_tokens"),
     }
 
 
@@ -84,10 +97,10 @@ def onset_table_row(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **row["group"],
         "status": row["status"],
-        "best at epoch": place_text(row["epochs"])
+        "best at epoch": place_text(row["epochs"], "epochs")
         if reached
-        else place_text(row["lower_bound"], "lower"),
-        "95 % interval": interval_text(row["ci95"]),
+        else place_text(row["lower_bound"], "epochs", "lower"),
+        "95 % interval": places_text(row["ci95"], "epochs"),
         "rise since": row["rise"],
     }
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from workbench.arguments import public
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -175,6 +177,7 @@ class Trends(Answer[dict[str, Any]]):
     """How crossovers move along a key: rows of exponents, or of levels, with bounds counted in."""
 
 
+@public
 @dataclass(frozen=True)
 class Crossovers(Answer[Crossover]):
     """A study's crossovers, one for each group of runs."""

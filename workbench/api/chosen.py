@@ -44,7 +44,14 @@ class Chosen:
         Raises:
             InputError: it is none.
         """
-        kinds = {"study": str, "figure": str, "options": dict, "fit": dict, "runs": list, "text": str}
+        kinds = {
+            "study": str,
+            "figure": str,
+            "options": dict,
+            "fit": dict,
+            "runs": list,
+            "text": str,
+        }
         for name in ("study", "figure"):
             if name not in document:
                 raise InputError(f"{origin}: a figure needs {name}.")

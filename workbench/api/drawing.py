@@ -3,18 +3,15 @@
 A `study` is an `api.study.Study` and `fits` are `api.laws.Fits`, which import this module.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
 from workbench import figures
-from workbench.analysis.cost import flops_to_best
-from workbench.analysis.effective_data import effective_data
-from workbench.analysis.overfitting import overfitting_onset
 from workbench.api.comparing import COMPARING
 from workbench.api.figure import Figure
 from workbench.api.words import Axis, Definition, Over, Side, Where, conditions
+from workbench.arguments import check_arguments, option_names
 from workbench.errors import InputError
 from workbench.figures import Paper
 from workbench.figures.learning_curves import Look
@@ -33,15 +30,24 @@ def fit_figure(fits: Any, kind: str, options: dict[str, Any]) -> Figure:
     return _made(_OF_FITS, kind, fits, options)
 
 
+def figure_options(kind: str) -> list[str]:
+    """The options of a figure of this name."""
+    return [*option_names({**_OF_STUDIES, **_OF_FITS}[kind])[1:], *_PRINTED]
+
+
 def _made(
     makers: dict[str, Callable[..., figures.Figure]], kind: str, what: Any, options: dict[str, Any]
 ) -> Figure:
     if kind not in makers:
+        if kind in _OF_FITS:
+            raise InputError(f"{kind} is a figure of a fit: study.fit(...).figure({kind!r}).")
+        if kind in _OF_STUDIES:
+            raise InputError(f"{kind} is a figure of a study: study.figure({kind!r}).")
         raise InputError(
             f"no figure {kind}{suggestion(kind, makers) or '.'} Figures: {', '.join(makers)}."
         )
-    own = list(inspect.signature(makers[kind]).parameters)[1:]
-    known = [*own, *_PRINTED]
+    make = makers[kind]
+    known = figure_options(kind)
     for name in options:
         if name not in known:
             raise InputError(
@@ -49,8 +55,12 @@ def _made(
                 f"Options: {', '.join(known)}."
             )
     printed = {name: value for name, value in options.items() if name in _PRINTED}
-    drawn = makers[kind](what, **{name: v for name, v in options.items() if name in own})
-    return Figure(figures.for_paper(drawn, Paper.of(**printed)) if printed else drawn)
+    taken = check_arguments(make, (what,), {k: v for k, v in options.items() if k not in _PRINTED})
+    paper = check_arguments(Paper.of, (), printed)
+    drawn = make(*taken.args, **taken.kwargs)
+    if not printed:
+        return Figure(drawn)
+    return Figure(figures.for_paper(drawn, Paper.of(*paper.args, **paper.kwargs)))
 
 
 def _curves(
@@ -104,7 +114,7 @@ def _crossover_trend(
 
 
 def _onset(study: Any, metric: str = "val_loss") -> figures.Figure:
-    return figures.FIGURES["onset"].function(overfitting_onset(study.results, study.name, metric))
+    return figures.onset_figure(study.overfitting(metric).document)
 
 
 def _effective_data(
@@ -113,8 +123,7 @@ def _effective_data(
     at: Literal["best", "last"] = "best",
     over: Over = "seeds+documents",
 ) -> figures.Figure:
-    rows = effective_data(study.results, study.name, metric, at, over=over)
-    return figures.effective_data_figure(rows)
+    return figures.effective_data_figure(study.effective_data(metric, at, over=over).document)
 
 
 def _loss_against_accuracy(
@@ -169,7 +178,7 @@ def _backtest(
 
 
 def _training_flops(study: Any, metric: str = "val_loss") -> figures.Figure:
-    return figures.training_flops_figure(flops_to_best(study.results, study.name, metric))
+    return figures.training_flops_figure(study.flops(metric).document)
 
 
 def _one(fits: Any, objective: str | None) -> Fit:
@@ -189,6 +198,14 @@ def _contours(
     fits: Any, objective: str | None = None, unique_tokens: float | None = None
 ) -> figures.Figure:
     return figures.contour_figure(_one(fits, objective), unique_tokens)
+
+
+def _profiles(fits: Any, objective: str | None = None) -> figures.Figure:
+    return figures.profile_figure(_one(fits, objective))
+
+
+def _isoflop(fits: Any, objective: str | None = None) -> figures.Figure:
+    return figures.isoflop_figure(_one(fits, objective))
 
 
 def _several(metric: str | Sequence[str]) -> list[str]:
@@ -212,9 +229,9 @@ _OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
 _OF_FITS: dict[str, Callable[..., figures.Figure]] = {
     "predicted": lambda fits: figures.predicted_figure(list(fits)),
     "residuals": lambda fits: figures.residuals_figure(list(fits)),
-    "profiles": lambda fits, objective=None: figures.profile_figure(_one(fits, objective)),
+    "profiles": _profiles,
     "contours": _contours,
-    "isoflop": lambda fits, objective=None: figures.isoflop_figure(_one(fits, objective)),
+    "isoflop": _isoflop,
 }
 _PRINTED = tuple(field.name for field in fields(Paper))
 """What any figure can be given: how it is made for print."""

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import figures
+from workbench.arguments import public
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
 
+@public
 @dataclass(frozen=True)
 class Figure:
     """A figure: `chart` (Altair), `data` (Polars), and `save`. A notebook shows the chart."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.arguments import public
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -17,6 +19,7 @@ class Imported:
     """What the source did not say, and what was left out."""
 
 
+@public
 def import_curves(
     source: str | Path,
     study: str | None = None,

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from workbench.api.answers import Answer
 from workbench.api.saving import saved
-from workbench.api.words import Where, conditions
+from workbench.api.words import FitKeywords, Where, conditions
+from workbench.arguments import public
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.laws.fitting.fit import fit_law
@@ -19,35 +20,11 @@ from workbench.laws.fitting.tournament import standings, tournament, verdicts
 from workbench.laws.prediction import predictions
 from workbench.laws.registry import LAWS
 from workbench.laws.request import get_law, get_table
-from workbench.messages import suggestion
 
 if TYPE_CHECKING:
     from workbench.api.figure import Figure
 
 Number = float | int | Sequence[float] | np.ndarray
-
-
-class FitKeywords(TypedDict, total=False):
-    """The options of a fit, as keywords."""
-
-    fixed: Mapping[str, float]
-    """Parameter -> the value that it is held at."""
-    tie: Mapping[str, str]
-    """Parameter -> the parameter that it equals."""
-    share: str | Sequence[str]
-    """Parameters that all objectives have in common."""
-    joint: bool
-    """Fit all objectives as one."""
-    two_stage: bool
-    """Fit runs of one epoch first, then the repeats."""
-    starts: int
-    """Of the search: 64."""
-    resamples: int
-    """Of the intervals: 1000. 0 for none."""
-    seed: int
-    cluster: str | None
-    """The column whose equal rows share their noise."""
-    huber_delta: float | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +60,7 @@ class Predictions(Answer[Prediction]):
         ]
 
 
+@public
 @dataclass(frozen=True)
 class Fits(Answer[Fit]):
     """Fits of a law, one for each objective; of several laws where they are compared.
@@ -133,10 +111,12 @@ class Fits(Answer[Fit]):
         try:
             inputs = np.broadcast_arrays(*(np.atleast_1d(np.asarray(g, float)) for g in given))
         except ValueError:
+            inputs = ()
+        if not inputs or inputs[0].ndim != 1 or not inputs[0].size:
             raise InputError(
                 "n_params, total_tokens and unique_tokens: expected numbers, or sequences of one "
-                "length."
-            ) from None
+                "length, with one number at least."
+            )
         rows = [row for fit in self.rows for row in predictions(fit, *inputs)]
         return Predictions.of(Prediction, rows, _range_notes(rows))
 
@@ -166,6 +146,7 @@ def _range_notes(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+@public
 def fit_table(
     table: str | Path,
     law: str = "data_constrained",
@@ -257,19 +238,8 @@ def make_fits(
 
 
 def fit_options(**given: Unpack[FitKeywords]) -> FitOptions:
-    """A fit's options, from keywords.
-
-    Raises:
-        InputError: there is no such option.
-    """
+    """A fit's options, from keywords."""
     options: dict[str, Any] = dict(given)
-    known = list(FitKeywords.__annotations__)
-    for name in options:
-        if name not in known:
-            raise InputError(
-                f"a fit has no option {name}{suggestion(name, known) or '.'} "
-                f"Options: {', '.join(known)}."
-            )
     share = options.pop("share", ())
     return FitOptions(
         fixed={name: float(value) for name, value in options.pop("fixed", {}).items()},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.api.answers import Answer, Forecast, Forecasted, Say
+from workbench.arguments import public
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
@@ -23,6 +24,7 @@ class Planned(Answer[dict[str, Any]]):
     estimate_from: str | None = None
 
 
+@public
 def plan(
     recipe: "str | Path | Mapping[str, Any] | Recipe",
     results: str | Path = "results",
@@ -62,6 +64,7 @@ def plan(
     )
 
 
+@public
 def forecast(
     recipe: "str | Path | Mapping[str, Any] | Recipe",
     results: str | Path = "results",

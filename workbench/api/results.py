@@ -1,16 +1,20 @@
 """Results: a folder of runs and store, a dataset at a URL, or the studies that ship."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Backtest
 from workbench.api.study import Study
+from workbench.api.words import BacktestKeywords, FitStudiesKeywords
+from workbench.arguments import public
+from workbench.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from workbench.api.advising import Advice
     from workbench.api.laws import Fits
     from workbench.api.models import RunModel
 
@@ -41,6 +45,7 @@ class Run:
         return self.files.get("log")
 
 
+@public
 class Results:
     """What was trained, evaluated and imported: `wb.Results("results")`.
 
@@ -153,21 +158,65 @@ class Results:
         ]
         return pl.DataFrame(texts, infer_schema_length=None)
 
-    def fit(self, studies: Sequence[str], law: str = "data_constrained", **options: Any) -> "Fits":
+    def fit(
+        self,
+        studies: Sequence[str],
+        law: str = "data_constrained",
+        **options: Unpack[FitStudiesKeywords],
+    ) -> "Fits":
         """A scaling law fitted to the runs of several studies, together: see `Study.fit`."""
         from workbench.api.laws import fit_studies
 
         return fit_studies(self.folder, studies, law, **options)
 
-    def backtest(self, studies: Sequence[str], law: str = "all", **options: Any) -> Backtest:
+    def backtest(
+        self, studies: Sequence[str], law: str = "all", **options: Unpack[BacktestKeywords]
+    ) -> Backtest:
         """Laws fitted to the smaller runs of several studies, against the larger ones: see
         `Study.backtest`."""
         from workbench.api.backtesting import backtest_studies
 
         return backtest_studies(self.folder, studies, law, **options)
 
+    def advise(
+        self,
+        unique_tokens: float,
+        compute: float,
+        *,
+        study: str | None = None,
+        params_max: float | None = None,
+        law: str = "data_constrained",
+        fixed: Mapping[str, float] | None = None,
+        metric: str = "val_loss",
+    ) -> "Advice":
+        """Which objective, size and epochs promise the lowest loss: one row an objective, and
+        `.choice`.
+
+        Args:
+            unique_tokens: distinct training tokens at hand.
+            compute: training FLOPs at hand, as 6 N D.
+            study: size and epochs by laws fitted to its runs; by default by published laws.
+            params_max: the largest model allowed.
+            law: of a study, the law to fit to each objective.
+            fixed: of a study, parameter -> the value that it is held at.
+
+        Raises:
+            InputError: no such study or law, or too little compute for the smallest model.
+        """
+        from workbench.api.advising import advise
+
+        return advise(
+            self.folder, float(unique_tokens), float(compute), study=study,
+            params_max=params_max, law=law, fixed=fixed or {}, metric=metric,
+        )  # fmt: skip
+
     def load_model(
-        self, run: str, *, step: int | None = None, device: str = "auto", dtype: str = "float32"
+        self,
+        run: str,
+        *,
+        step: int | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        dtype: Literal["auto", "float32", "bfloat16"] = "float32",
     ) -> "RunModel":
         """A trained model: `model(tokens)` [B, L] gives logits [B, L, V]. Imports torch.
 
@@ -178,10 +227,16 @@ class Results:
             dtype: `float32`, `bfloat16`, or `auto`.
 
         Raises:
-            InputError: no such run or checkpoint, or the run is imported.
+            InputError: no such run or checkpoint, an imported run, or a dataset.
         """
         from workbench.runs.studies import find_run
+        from workbench.store.parquet.layout import is_dataset
 
+        if is_dataset(self.folder):
+            raise InputError(
+                f"{self.place} has what runs measured, and no weights: a model is loaded from the "
+                "results folder that it was trained in. `workbench run` trains a recipe."
+            )
         found = find_run(self.folder, run)  # before the seconds that torch takes
         from workbench.api.models import load_run_model
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.arguments import public
+
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
     from workbench.running.run_report import RunReport
 
 
+@public
 def run(
     recipe: "str | Path | Mapping[str, Any] | Recipe",
     results: str | Path = "results",

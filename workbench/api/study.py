@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Answer, Backtest, Crossovers, Difference, Forecast, Outcome, Say
-from workbench.api.words import At, Axis, Definition, Over, Side, Where
+from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where
+from workbench.arguments import public
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from workbench.api.advising import NextRun, NextRunsForLaw
+    from workbench.api.costs import BestFlops
+    from workbench.api.data_answers import EffectiveData, Onsets
     from workbench.api.figure import Figure
-    from workbench.api.laws import FitKeywords, Fits
+    from workbench.api.laws import Fits
     from workbench.recipe import Recipe
     from workbench.report.answers import StudyAnswer
 
 
+@public
 @dataclass(frozen=True)
 class Study:
     """A study of some results: `wb.Results("results").study("quickstart")`.
@@ -185,15 +190,85 @@ class Study:
         notes = [*notes_of(rows), f"Note: values by {', '.join(sorted(used))}."]
         return Answer.of(Difference, rows, [*notes, _bound(metric, bound)])
 
+    def effective_data(
+        self, metric: str = "val_loss", at: At = "best", *, over: Over = "seeds+documents"
+    ) -> "Answer[EffectiveData]":
+        """How many unique tokens the baseline needs to be as good as the challenger, one row a
+        configuration of the challenger.
+
+        Args:
+            at: each run's last or best value.
+            over: what the intervals run over.
+
+        Raises:
+            InputError: no such metric, or no runs that share all keys but the unique tokens.
+        """
+        from workbench.analysis.effective_data import effective_data
+        from workbench.analysis.interval_notes import notes_of
+        from workbench.api.data_answers import EffectiveData
+
+        rows = effective_data(self.results, self.name, metric, at, over=over)
+        notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
+        return Answer.of(EffectiveData, rows, notes)
+
+    def overfitting(self, metric: str = "val_loss") -> "Onsets":
+        """The epoch of the lowest loss of each configuration, after which it rises; with
+        `.trends(against)`.
+
+        Raises:
+            InputError: no such loss, or runs without epochs.
+        """
+        from workbench.analysis.overfitting import overfitting_onset
+        from workbench.api.data_answers import Onset, Onsets
+
+        return Onsets.of(Onset, overfitting_onset(self.results, self.name, metric))
+
+    def flops(self, metric: str = "val_loss") -> "Answer[BestFlops]":
+        """The training FLOPs that the best values took, one row a pair of configurations.
+
+        Raises:
+            InputError: no such metric, no pairs, or runs whose FLOPs are not known.
+        """
+        from workbench.analysis.cost import flops_to_best
+        from workbench.api.costs import BestFlops
+
+        return Answer.of(BestFlops, flops_to_best(self.results, self.name, metric))
+
+    def next_runs(self, metric: str = "val_loss", axis: Axis = "tokens") -> "Answer[NextRun]":
+        """Which runs would sharpen the crossovers, the one that tells most for its FLOPs first.
+
+        Raises:
+            InputError: no such metric or axis, or no run would.
+        """
+        from workbench.api.advising import next_runs
+
+        return next_runs(self.results, self.name, metric, axis)
+
+    def next_runs_for_law(
+        self, metric: str = "val_loss", budget: float | None = None
+    ) -> "NextRunsForLaw":
+        """Which untrained runs of the study's recipe a law's predictions gain most from.
+
+        Args:
+            budget: FLOPs of all of them; by default what the recipe's runs cost.
+
+        Raises:
+            InputError: no such loss, or the budget does not pay for runs that a law can be fitted
+                to.
+        """
+        from workbench.api.advising import next_runs_for_law
+
+        return next_runs_for_law(self.results, self.name, metric, budget)
+
     def fit(
         self,
         law: str = "data_constrained",
         *,
         metric: str = "val_loss",
-        at: Literal["last", "best", "curve"] = "last",
+        at: Literal["last", "best", "final", "curve"] = "last",
         where: Where | None = None,
         save: bool = False,
-        **options: "Unpack[FitKeywords]",
+        **options: Unpack[FitKeywords],
     ) -> "Fits":
         """A scaling law fitted to the runs, with `.predict(...)`; `all` is a tournament of laws.
 
@@ -291,17 +366,25 @@ class Study:
         return study_figure(self, kind, options)
 
     def report(self, out: str | Path, *, metrics: Sequence[str] | None = None) -> Path:
-        """Write the study as one HTML file that opens without a network; the file's path.
+        """Write the study as one HTML file that opens without a network, or as Markdown; the
+        file's path.
+
+        Args:
+            out: a name that ends in .html or .md.
+            metrics: all by default.
 
         Raises:
-            InputError: no such metric, or the name does not end in .html.
+            InputError: no such metric, or the name ends otherwise.
             WorkbenchError: the file cannot be written.
         """
+        from workbench.report.markdown import write_markdown
         from workbench.report.write import write_report
 
-        return write_report(
-            self.results, self.name, Path(out), metrics=None if metrics is None else list(metrics)
-        )
+        path, chosen = Path(out), None if metrics is None else list(metrics)
+        if path.suffix == ".md":
+            write_markdown(self.results, [self.name], path, metrics=chosen)
+            return path
+        return write_report(self.results, self.name, path, metrics=chosen)
 
     def status(self) -> "pl.DataFrame":
         """How far each run is, one row each, as `workbench status` shows it.

@@ -13,6 +13,7 @@ from workbench.cli import (  # noqa: F401, I001
     storing,
     exporting,
     answering,
+    curves,
     crossovers,
     drawing,
     laws,

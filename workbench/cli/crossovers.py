@@ -169,18 +169,19 @@ def effective(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show how many unique tokens AR would need to match diffusion."""
-    from workbench.analysis.effective_data import effective_data
-    from workbench.analysis.interval_notes import notes_of
     from workbench.analysis.table_rows import effective_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = effective_data(results, study, metric, at, over=over)  # type: ignore[arg-type]
+    asked = Results(results).study(study)
+    answer = asked.effective_data(metric, at, over=over)  # type: ignore[arg-type]
+    rows = answer.document
     if figure is not None:
         from workbench.figures import effective_data_figure
 
         write_figure(effective_data_figure(rows), figure, with_data=with_data, paper=paper)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
-    _say([*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)])
+    _say(answer.notes)
 
 
 @app.command()
@@ -197,17 +198,18 @@ def overfitting(
 ) -> None:
     """Show at which epoch each configuration starts to overfit."""
     from workbench.analysis.interval_notes import notes_of
-    from workbench.analysis.overfitting import onset_trends, overfitting_onset
     from workbench.analysis.table_rows import onset_table_row, trend_table_row
+    from workbench.api.results import Results
     from workbench.cli.output import emit
 
-    rows = overfitting_onset(results, study, metric)
+    answer = Results(results).study(study).overfitting(metric)
+    rows = answer.document
     if figure is not None:
         from workbench.figures import onset_figure
 
         write_figure(onset_figure(rows), figure, with_data=with_data, paper=paper)
     if against:
-        trends = onset_trends(rows, against)
+        trends = answer.trends(against).document
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
         _say(notes_of(trends))
     else:
@@ -237,46 +239,19 @@ def next_(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show which run would sharpen the crossover, or a scaling law, most for its FLOPs."""
+    from workbench.api.results import Results
     from workbench.cli.output import emit
+    from workbench.laws.next_run import next_row
 
+    asked = Results(results).study(study)
     if aim == Aim.law:
-        _next_for_law(results, study, metric, budget, fmt)
+        for_law = asked.next_runs_for_law(metric, budget)
+        emit(for_law.document["runs"], fmt, document=for_law.document)
+        _say(for_law.notes)
         return
-    from workbench.laws.critical_source import evidence_lines
-    from workbench.laws.next_run import next_row, next_runs
-
-    rows = next_runs(results, study, metric, str(axis))
-    emit([next_row(row) for row in rows], fmt, document=rows)
-    print(
-        "Widths are of the 95 % interval, as a factor between its ends. The first line shrinks "
-        "it most per FLOP. What is known of where the first line's crossover lies:",
-        *evidence_lines(rows[0]["evidence"]),
-        sep="\n",
-        file=sys.stderr,
-    )
-
-
-def _next_for_law(results: Path, study: str, metric: str, budget: float | None, fmt: str) -> None:
-    """The untrained runs of a study's recipe that a law's predictions gain most from."""
-    from workbench.cli.output import emit
-    from workbench.laws.adaptive import choose
-    from workbench.laws.design import choice_row
-    from workbench.planning.plan import plan_study
-    from workbench.recipe import load_recipe_text
-    from workbench.store.studies import study_head
-
-    recipe = load_recipe_text(study_head(results, study)["recipe"] or "", f"study {study}")
-    planned = plan_study(recipe, results)
-    limit = planned.total_train_flops if budget is None else budget
-    choices, _, errors = choose(planned, results, limit, metric=metric)
-    rows = [choice_row(planned, choice) for choice in choices]
-    emit(rows, fmt, document={"runs": rows, "target_error_log": errors})
-    for name, error in errors.items():
-        print(
-            f"{name}: the losses of its runs of most compute are predicted within {error:.2%} "
-            "(one standard error).",
-            file=sys.stderr,
-        )
+    answer = asked.next_runs(metric, axis.value)
+    emit([next_row(row) for row in answer.document], fmt, document=answer.document)
+    _say(answer.notes)
 
 
 @app.command()

@@ -172,25 +172,18 @@ def advise(
     results folder and in the curves that ship with the workbench; else from laws fitted to one
     study; else from the published law.
     """
-    from workbench.analysis.forecast_scores import calibration_text, record
+    from workbench.api.results import Results
     from workbench.cli.output import emit
-    from workbench.laws.advice import advice_lines, advice_rows, advise
-    from workbench.laws.evidence import gather
-    from workbench.laws.predictors import published_predictors, study_predictors
+    from workbench.laws.advice import advice_rows
+    from workbench.laws.request import numbers
 
-    study = study or old_study
-    predictors = (
-        published_predictors()
-        if study is None
-        else study_predictors(results, study, metric, law, pairs("--fixed", fixed))
-    )
-    answer = advise(predictors, unique_tokens, compute, params_max, gather(results, metric))
-    answer["forecasts"] = record(results)
-    emit(advice_rows(answer), fmt, document=answer)
-    for line in advice_lines(answer):
+    answer = Results(results).advise(
+        unique_tokens, compute, study=study or old_study, params_max=params_max, law=law,
+        fixed=numbers(pairs("--fixed", fixed)), metric=metric,
+    )  # fmt: skip
+    emit(advice_rows(answer.document), fmt, document=answer.document)
+    for line in answer.notes:
         print(line, file=sys.stderr)
-    for row in answer["forecasts"]:
-        print(f"On record here: {calibration_text(row)}", file=sys.stderr)
 
 
 @app.command()
@@ -224,16 +217,18 @@ def flops(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Count training and inference FLOPs of AR and of diffusion."""
-    from workbench.analysis.cost import cost_table_row, flops_to_best
+    from workbench.analysis.cost import cost_table_row
+    from workbench.api.costs import generation_flops, training_flops
+    from workbench.api.results import Results
     from workbench.cli.output import emit
     from workbench.errors import InputError
-    from workbench.planning.flops import counts, generation_rows, named_shape, training_rows
+    from workbench.planning.flops import counts, named_shape
 
     study = study or old_study
     if (size is None) == (study is None):
         raise InputError("give one of --size NAME and STUDY.")
     if study is not None:
-        rows = flops_to_best(results, study, metric)
+        rows = Results(results).study(study).flops(metric).document
         if figure is not None:
             from workbench.figures import training_flops_figure
 
@@ -241,15 +236,16 @@ def flops(
             write_figure(drawn, figure, with_data=with_data, paper=paper)
         emit([cost_table_row(row) for row in rows], fmt, document=rows)
         return
-    shape = named_shape(str(size), vocab_size)
+    named = str(size)
     if figure is not None:
         from workbench.figures import generation_flops_figure
 
-        drawn = generation_flops_figure(shape)
+        drawn = generation_flops_figure(named_shape(named, vocab_size))
         write_figure(drawn, figure, with_data=with_data, paper=paper)
     if generate is None:
-        emit(training_rows(shape, seq_len), fmt)
+        emit(training_flops(named, seq_len=seq_len, vocab_size=vocab_size).document, fmt)
         return
     lengths = counts("--generate", generate)
     chosen = counts("--steps", steps) if steps else None
-    emit(generation_rows(shape, lengths, chosen, prompt=prompt), fmt)
+    answer = generation_flops(named, lengths, steps=chosen, prompt=prompt, vocab_size=vocab_size)
+    emit(answer.document, fmt)

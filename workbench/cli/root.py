@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from workbench.arguments import command
 from workbench.cli.values import with_parsers
 
 
@@ -23,7 +24,7 @@ class Commands(typer.Typer):
 
         def understood(function: Callable[..., Any]) -> Callable[..., Any]:
             with_parsers(function)
-            return register(function)
+            return register(command(function))
 
         return understood
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.messages import csv_cell, pretty
+from workbench.messages import csv_cell, place_label, pretty
 from workbench.recipe.objectives import BASELINE, CHALLENGER
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
@@ -220,12 +220,8 @@ def short(value: Any) -> str:
 
 def place_text(x: float, axis: str) -> str:
     """A place along an axis, with its unit."""
-    if axis == "tokens":
-        return f"{short(float(f'{x:.3g}'))} tokens"
-    if axis == "epochs":
-        return f"{x:.3g} epochs"
-    unit = "FLOPs per unique token" if axis == "flops_per_unique" else "FLOPs"
-    return f"{x:.3g} {unit}".replace("e+", "e")
+    units = {"flops": "FLOPs", "flops_per_unique": "FLOPs per unique token"}
+    return f"{place_label(x, axis)} {units.get(axis, axis)}"
 
 
 def place_of(text: str) -> float | None:

@@ -64,12 +64,16 @@ def advise(
     Raises:
         InputError: `compute` or `params_max` is below the smallest size considered.
     """
+    if not 1 <= unique < np.inf:
+        raise InputError(f"--unique-tokens {unique:g}: expected 1 or more.")
     least = 6 * SIZES[0] * unique * EPOCHS[0]
-    if compute < least or (params_max is not None and params_max <= SIZES[0]):
+    if not least <= compute < np.inf or (params_max is not None and not params_max > SIZES[0]):
         raise InputError(
             f"--compute {compute:g}: too little: {SIZES[0]:,.0f} parameters on a tenth of the "
             f"unique tokens are 6 N D = {least:.2g} FLOPs."
-            if compute < least
+            if not compute >= least
+            else f"--compute {compute:g}: expected a number of FLOPs."
+            if not compute < np.inf
             else f"--params-max {params_max:g}: expected more than {SIZES[0]:,.0f}."
         )
     evidence = evidence or Evidence()

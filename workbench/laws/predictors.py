@@ -1,6 +1,7 @@
 """The laws that advice predicts losses with: of a study's own runs, or from the literature."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Predictor:
 
 
 def study_predictors(
-    results: Path, study: str, metric: str, law: str, fixed: dict[str, str]
+    results: Path, study: str, metric: str, law: str, fixed: Mapping[str, str | float]
 ) -> list[Predictor]:
     """AR's and the challenger's laws, fitted to a study's runs.
 

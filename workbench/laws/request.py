@@ -69,7 +69,7 @@ def get_table(
 
 
 def fit_options(
-    fixed: dict[str, str],
+    fixed: Mapping[str, str | float],
     tied: dict[str, str],
     shared: str | None,
     *,
@@ -87,14 +87,8 @@ def fit_options(
     Raises:
         InputError: a value of `fixed` is not a number.
     """
-    numbers = {}
-    for name, text in fixed.items():
-        try:
-            numbers[name] = float(text)
-        except ValueError:
-            raise InputError(f"--fixed {name}={text}: expected a number.") from None
     return FitOptions(
-        fixed=numbers,
+        fixed=numbers(fixed),
         tied=tuple(tied.items()),
         shared=tuple(part.strip() for part in shared.split(",")) if shared else (),
         joint=joint,
@@ -106,3 +100,18 @@ def fit_options(
         delta=delta,
         diagnostics=diagnostics,
     )
+
+
+def numbers(fixed: Mapping[str, str | float]) -> dict[str, float]:
+    """The values that parameters are held at, from texts as the command line gives them.
+
+    Raises:
+        InputError: one is not a number.
+    """
+    found = {}
+    for name, text in fixed.items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise InputError(f"--fixed {name}={text}: expected a number.") from None
+    return found

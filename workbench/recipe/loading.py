@@ -1,5 +1,6 @@
 """From a TOML file to a study of validated, resolved runs."""
 
+import difflib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from workbench.arguments import public
 from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check import check_compare, check_run
@@ -79,6 +81,7 @@ class Recipe:
     tracking: tuple[TrackingConfig, ...] = ()
 
     @classmethod
+    @public
     def load(
         cls, source: "str | Path | Mapping[str, Any] | Recipe", set: Mapping[str, Any] | None = None
     ) -> "Recipe":
@@ -275,9 +278,11 @@ def _find(source: str | Path) -> Path:
         if path.suffix != ".toml" and shipped.is_file():
             return shipped
     names = shipped_recipes()
+    near = difflib.get_close_matches(str(source)[:100], names, n=3, cutoff=0.4)
     raise InputError(
-        f"there is no recipe {source}{suggestion(str(source), names) or '.'} "
-        f"Give the path of a .toml file or one of the shipped recipes: {', '.join(names)}."
+        f"there is no recipe {source}{suggestion(str(source), names) or '.'} Give the path of a "
+        f".toml file or the name of a recipe that ships{', such as ' if near else ''}"
+        f"{', '.join(near)}: `workbench recipes` lists all {len(names)}."
     )
 
 

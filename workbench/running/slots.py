@@ -64,6 +64,8 @@ def make_slots(configs: list[RunConfig], jobs: int | None, runs_per_gpu: int = 1
         threads = max(config.training.threads for config in configs)
         # Ranks of one run may share cores: it is slow, but a way to try a recipe out.
         available = max(len(os.sched_getaffinity(0)) // threads, largest)
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: expected 1 or more.")
     if jobs is not None and jobs < largest:
         raise InputError(f"--jobs {jobs}: one run of this study takes {largest} ranks at once.")
     count = available if jobs is None else jobs

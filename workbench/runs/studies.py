@@ -141,6 +141,8 @@ def chosen_run(runs: Sequence[str], name: str, results: Path) -> str:
     Raises:
         InputError: no run, or several, are called so.
     """
+    if not name.strip():
+        raise InputError("a run's id is empty: give an id, or the beginning of one.")
     if name in runs:
         return name
     matching = [run_id for run_id in runs if name and run_id.startswith(name)]
@@ -157,5 +159,5 @@ def chosen_run(runs: Sequence[str], name: str, results: Path) -> str:
         )
     raise InputError(
         f"there is no run {name} in {results}{suggestion(name, runs) or '.'} "
-        "`workbench status` lists the runs."
+        '`workbench sql "FROM runs"` lists the runs.'
     )
