@@ -14,8 +14,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train and plan": ("run", "plan", "forecast", "Recipe", "RunReport", "Planned"),
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
-        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference", "EffectiveData",
-        "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
+        "EffectiveData", "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "What to train next": (
         "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",
