@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "training_flops", "TrainingFlops", "generation_flops", "GenerationFlops", "BestFlops",
     ),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
-    "Curves from elsewhere": ("import_curves", "Imported"),
+    "Curves of other programs": ("import_curves", "Imported"),
     "Errors": ("WorkbenchError", "InputError"),
 }  # fmt: skip
 _METHODS = {"Recipe": ("load",), "RunReport": ("summary",)}

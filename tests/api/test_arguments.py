@@ -46,7 +46,8 @@ def calls() -> dict[str, Callable[..., Any]]:
 
 def arguments(call: Callable[..., Any], study: wb.Study, without: str) -> dict[str, Any]:
     """What has to be given, but for one parameter."""
-    values = {"self": study, "studies": ["quickstart"], "n_params": 1e6, "total_tokens": 1e7}
+    values: dict[str, Any] = {"self": study, "studies": ["quickstart"], "tokens": 16}
+    values |= {"n_params": 1e6, "total_tokens": 1e7, "unique_tokens": 1e6, "compute": 1e15}
     return {
         name: values.get(name, "quickstart")
         for name, parameter in inspect.signature(call).parameters.items()

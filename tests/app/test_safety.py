@@ -101,6 +101,6 @@ def test_a_store_that_others_keep_busy_is_called_busy(trained: Path) -> None:
     )  # fmt: skip
     assert writer.stdout is not None
     assert writer.stdout.readline().strip() == "open"
-    with pytest.raises(WorkbenchError, match="still open elsewhere after 0 s"):
+    with pytest.raises(WorkbenchError, match="still open in another program after 0 s"):
         query_in_subprocess(trained, "SELECT 1", turn=0.3)
     writer.communicate("\n")

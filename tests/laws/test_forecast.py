@@ -276,7 +276,7 @@ def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
 def test_python_and_the_command_line_expect_the_same(
     results: Path, tmp_path: Path, corpus: Path
 ) -> None:
-    recipe, plan = larger(tmp_path, corpus, results)
+    recipe, _ = larger(tmp_path, corpus, results)
     keys = ("--set", "data.unique_tokens=2048", "--set", "model.width=96")
     asked = (*keys, "--law", "chinchilla", "--results", results)
     document = printed("forecast", recipe.origin, "grid", *asked)
@@ -289,18 +289,21 @@ def test_python_and_the_command_line_expect_the_same(
         for name, value in row.items()
         if name in vars(one)
     )
-    unrecorded = wb.Results(results).study("grid").forecast(recipe, law="chinchilla")
-    assert unrecorded.path is None
-    assert [row.expected for row in unrecorded] == [row.expected for row in made]
 
+
+def test_python_and_the_command_line_choose_the_same_next_runs_for_a_law(
+    tmp_path: Path, corpus: Path
+) -> None:
+    recipe, results = study(tmp_path, corpus, "untrained"), tmp_path / "results"
+    plan = prepare_study(recipe, results)
     make_folders(recipe, plan, results)
     ingest(results)
-    budget = 10 * plan.total_train_flops
-    next_runs = wb.Results(results).study("larger").next_runs_for_law(budget=budget)
-    asked_next = ("--for", "law", "--budget", f"{budget:.17g}", "--results", results)
-    assert json.loads(json_text(next_runs.document)) == printed("next", "larger", *asked_next)
-    assert next_runs.frame.height == len(next_runs) > 0
-    assert set(next_runs.target_error_log) == {"ar", "mdlm"}
+    chosen = wb.Results(results).study("untrained").next_runs_for_law(budget=1e12)
+    asked = ("--for", "law", "--budget", "1e12", "--results", results)
+    assert json.loads(json_text(chosen.document)) == printed("next", "untrained", *asked)
+    assert [vars(row) for row in chosen] == chosen.document["runs"]
+    assert chosen.frame.height == len(chosen) > 0
+    assert chosen.target_error_log == {}
 
 
 def printed(*arguments: object) -> Any:

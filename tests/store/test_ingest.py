@@ -219,7 +219,7 @@ def test_waiting_has_an_end(results: Path, make_run: MakeRun) -> None:
     make_run("a", {1: 5.0})
     ingest(results)
     with hold(results, 30.0) as holder:
-        with pytest.raises(WorkbenchError, match=r"still open elsewhere after 0 s, by process \d+"):
+        with pytest.raises(WorkbenchError, match=r"another program after 0 s, by process \d+"):
             query(results, "SELECT 1", timeout=0.3)
         holder.kill()
 

@@ -228,7 +228,7 @@ def calibration_text(row: dict[str, Any]) -> str:
     error = "" if row["mean_abs_log"] is None else f", error {100 * row['mean_abs_log']:.3g} %"
     what = "a run" if row["kind"] == "run" else "a crossover"
     return (
-        f"{row['n']} forecasts of {what} from {row['source']}{error}; 95 % intervals held "
+        f"{row['n']} forecasts of {what} from {row['source']}{error}; 95 % intervals contained "
         f"{row['coverage']:.0%} ({low:.0%} to {high:.0%})."
     )
 

@@ -198,7 +198,7 @@ class Results:
             study: size and epochs by laws fitted to its runs; by default by published laws.
             params_max: the largest model allowed.
             law: of a study, the law to fit to each objective.
-            fixed: of a study, parameter -> the value that it is held at.
+            fixed: of a study, parameter -> the value that it has.
 
         Raises:
             InputError: no such study or law, or too little compute for the smallest model.

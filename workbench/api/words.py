@@ -20,7 +20,7 @@ class FitKeywords(TypedDict, total=False):
     """The options of a fit, as keywords."""
 
     fixed: Mapping[str, float]
-    """Parameter -> the value that it is held at."""
+    """Parameter -> the value that it has."""
     tie: Mapping[str, str]
     """Parameter -> the parameter that it equals."""
     share: str | Sequence[str]

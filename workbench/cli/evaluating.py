@@ -69,7 +69,7 @@ def eval_(
     all_checkpoints: Annotated[
         bool,
         typer.Option(
-            "--all-checkpoints", help="All that training.checkpoint_points kept, and the newest."
+            "--all-checkpoints", help="Each of training.checkpoint_points, and the newest."
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other masks.")] = 0,

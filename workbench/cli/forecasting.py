@@ -63,11 +63,11 @@ def backtest(
     results: SourceOption = RESULTS,
     fmt: FormatOption = Format.table,
 ) -> None:
-    """Fit laws to the smaller runs of a study, and hold them against the larger ones.
+    """Fit laws to the smaller runs of a study, and compare them with the larger ones.
 
     Without --train, four times: without the largest size, the most unique tokens, the fifth of the
     runs of most epochs and that of most compute. Errors are in percent of the loss; coverage is how
-    often a 95 % interval held the measured loss, with its own 95 % interval.
+    often a 95 % interval has the measured loss, with its own 95 % interval.
     """
     from workbench.api.results import Results
     from workbench.cli.output import emit

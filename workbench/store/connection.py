@@ -92,7 +92,7 @@ def connect(
             holder = _HOLDER.search(str(error))
             by = f"by process {holder[2]} ({holder[1]})" if holder else "by another process"
             raise StoreLocked(
-                f"{path} was still open elsewhere after {timeout:.0f} s, {by}. While a program "
+                f"{path} was still open in another program after {timeout:.0f} s, {by}. While one "
                 "reads the store nobody can write it, and the other way round: try again when that "
                 "one has closed it."
             ) from None

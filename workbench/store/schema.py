@@ -64,7 +64,7 @@ RUNS = _table(
     ("attempts", "BIGINT", "times that training was started"),
     ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
-    ("imported", "BOOLEAN", "whether the numbers come from elsewhere"),
+    ("imported", "BOOLEAN", "whether the numbers were imported"),
     ("protocol", "BIGINT", "how it was evaluated: numbers of two protocols are not comparable"),
 )
 

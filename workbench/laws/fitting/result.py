@@ -124,7 +124,7 @@ def parameter_rows(fits: list[Fit]) -> list[dict[str, Any]]:
             if any(f.objective_name for f in fits):
                 row["objective"] = fit.objective_name
             row |= {"parameter": name, "value": value, "95 % interval": _interval_text(fit, name)}
-            row["identified"] = "held" if name in fit.fixed else fit.identified.get(name)
+            row["identified"] = "fixed" if name in fit.fixed else fit.identified.get(name)
             rows.append(row)
     return rows
 
