@@ -93,7 +93,7 @@ elif view == "paper":
         "paper", study, chosen, axis,
     )  # fmt: skip
 else:
-    shade = key_choice(page, "Shade by", study, "shade", none="what differs first", width=220)
+    shade = key_choice(page, "Shade by", study, "shade", none="what differs most", width=220)
     page.link.write()
     for metric in chosen:
         draw(
