@@ -46,6 +46,7 @@ PAGES = {
 }
 AXES = ("epochs", "training FLOPs", "training tokens", "epochs")
 """The first two are new to the server, the others it has drawn before."""
+PATIENCE_MS = 600_000
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -115,7 +116,7 @@ def first_figure(browser: Any, url: str, row: dict[str, Any]) -> None:
     page.on("websocket", lambda socket: socket.on("framereceived", count))
     began = time.perf_counter()
     page.goto(url)
-    page.locator(LINE).first.wait_for(timeout=180_000)
+    page.locator(LINE).first.wait_for(timeout=PATIENCE_MS)
     row["seconds"] = time.perf_counter() - began
     row["bytes_sent"] = received[0]
     context.close()
@@ -131,7 +132,7 @@ def changed_selections(browser: Any, url: str, server: int) -> list[dict[str, An
         lambda socket: socket.on("framesent", lambda _: sent.append(time.perf_counter())),
     )
     page.goto(url)
-    page.locator(LINE).first.wait_for(timeout=180_000)
+    page.locator(LINE).first.wait_for(timeout=PATIENCE_MS)
     page.wait_for_timeout(2000)
     rows: list[dict[str, Any]] = []
     for name in AXES:
@@ -139,7 +140,7 @@ def changed_selections(browser: Any, url: str, server: int) -> list[dict[str, An
             page.get_by_role("combobox", name="Along").first.click()
             sent.clear()
             page.get_by_role("option", name=name, exact=True).click()
-            page.locator(f"{FIGURE} text", has_text=name).first.wait_for(timeout=180_000)
+            page.locator(f"{FIGURE} text", has_text=name).first.wait_for(timeout=PATIENCE_MS)
             row["seconds"] = time.perf_counter() - sent[0]
         page.wait_for_timeout(800)
     context.close()

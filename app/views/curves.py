@@ -102,7 +102,7 @@ elif view == "paper":
         chosen=Chosen(study, "paper_arrangement", {"metric": chosen, "axis": axis}),
     )  # fmt: skip
 else:
-    shade = key_choice(page, "Shade by", study, "shade", none="what differs first", width=220)
+    shade = key_choice(page, "Shade by", study, "shade", none="what differs most", width=220)
     page.link.write()
     for metric in chosen:
         draw(

@@ -42,7 +42,7 @@ def put_together_figure(
     The larger the value, the darker; the fewer unique tokens, the darker, as in the paper.
 
     Args:
-        shade: the key that shades; the first that differs by default.
+        shade: the key that shades; the one with the most values by default.
     """
     every = families(load_curves(results, study, metric), axis)
     key = shade or next(iter(leading_keys(every)), "n_params")

@@ -236,7 +236,7 @@ def _values_at(
 
 def _behind(key: tuple[Any, ...], own: pl.DataFrame, runs: dict[str, str]) -> str:
     """The run behind a curve, or how many seeds, after a comma; nothing where it is not known."""
-    known = [runs[str(part)] for part in key if str(part) in runs]
+    known = [runs[str(part)] for part in key if isinstance(part, int) and str(part) in runs]
     known += own["behind"].head(1).to_list() if "behind" in own.columns else []
     return "".join(f", {text}" for text in known)
 

@@ -150,29 +150,33 @@ def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
 
 
 def smoothed(x: Floats, values: Floats, window: float) -> Floats:
-    """The mean of the values in a window around each place, as many rows as there are.
+    """The mean of curves over a window around each place: of the lines that join their points, so
+    that uneven places move nothing, and a straight line stays as it is.
 
-    The window is centred, so that nothing is moved along the axis, and narrows towards both ends,
-    so that the first and the last value are the measured ones.
+    The window is centred, and narrows towards both ends: the first and the last value are the
+    measured ones.
 
     Args:
         x: increasing.
         values: (..., points).
         window: its width, in units of x.
     """
-    if not len(x):
+    if len(x) < 3:
         return values
     half = np.minimum(window / 2, np.minimum(x - x[0], x[-1] - x))
-    first = np.searchsorted(x, x - half, side="left")
-    beyond = np.searchsorted(x, x + half, side="right")
-    # Rounding must not leave a place out of its own window.
-    places = np.arange(len(x))
-    first, beyond = np.minimum(first, places), np.maximum(beyond, places + 1)
-    middle = values.mean(axis=-1, keepdims=True)  # sums of what is near zero keep their digits
-    sums = np.cumsum(values - middle, axis=-1)
-    sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
-    mean = (sums[..., beyond] - sums[..., first]) / (beyond - first) + middle
-    return np.where(beyond - first == 1, values, mean)
+    middle = values.mean(axis=-1, keepdims=True)  # areas of what is near zero keep their digits
+    y, gaps = values - middle, np.diff(x)
+    areas = np.cumsum((y[..., 1:] + y[..., :-1]) / 2 * gaps, axis=-1)
+    areas = np.concatenate([np.zeros_like(y[..., :1]), areas], axis=-1)
+
+    def area(ends: Floats) -> Floats:
+        left = np.clip(np.searchsorted(x, ends, side="right") - 1, 0, len(x) - 2)
+        way, gap = ends - x[left], gaps[left]
+        rise = (y[..., left + 1] - y[..., left]) * way / np.where(gap > 0, gap, 1.0)
+        return np.asarray(areas[..., left] + way * (y[..., left] + rise / 2))
+
+    mean = (area(x + half) - area(x - half)) / np.where(half > 0, 2 * half, 1.0)
+    return np.where(half > 0, mean + middle, values)
 
 
 def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:
