@@ -43,9 +43,9 @@ def test_configurations_that_differ_in_other_keys_are_not_averaged(study: Path) 
 
 
 def test_a_key_that_no_run_has_is_refused_with_those_that_differ(study: Path) -> None:
-    with pytest.raises(InputError, match="no run has the key training.lrr"):
+    with pytest.raises(InputError, match=r"no run has the key training\.lrr"):
         key_figure(study, "made", "val_loss", "training.lrr")
-    with pytest.raises(InputError, match="data.unique_tokens"):
+    with pytest.raises(InputError, match=r"data\.unique_tokens"):
         key_figure(study, "made", "val_loss", "zzzz")
     with pytest.raises(InputError, match="from 2 to 8"):
         parallel_figure(study, "made", "val_loss", [UNIQUE])
