@@ -26,7 +26,7 @@ def test_any_figure_is_drawn_by_its_name_with_its_options_and_data(
     assert done.returncode == 0, done.stderr
     assert "Caption: made, other: val_loss" in done.stderr
     for wrong, words in (
-        (("mop", "made"), "no figure mop, but map"),
+        (("mop", "made"), "no figure mop, did you mean 'map'?"),
         (("map", "made", "other"), "only `studies` is of several"),
         (("map", "made", "--option", "shown=winner"), "Options: show, metric"),
         (("map", "made", "--option", "winner"), "expected NAME=VALUE"),

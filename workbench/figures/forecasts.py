@@ -123,7 +123,7 @@ def _panel(frame: pl.DataFrame, score: dict[str, Any], below: list[str]) -> Any:
     # An open end runs to the end of the axis.
     ranged = frame.with_columns(
         low=pl.when(pl.col("low") > 0).then("low").otherwise(start),
-        high=pl.col("high").fill_null(end),
+        high=pl.col("high").fill_null(end).clip(start),
     )
     layers: list[Any] = [
         alt.Chart(ends).mark_line(color=FAINT, strokeDash=[4, 3], tooltip=None).encode(x, y),
@@ -160,7 +160,7 @@ def _heads(scores: list[dict[str, Any]]) -> list[list[str]]:
         [
             [
                 line
-                for text in (f"from {score['source']}", _verdict(score))
+                for text in (f"from {score['source']}:", _verdict(score))
                 for line in wrapped_to(text, _SIDE, SIZES.label)
             ]
             for score in scores

@@ -8,6 +8,7 @@ import json
 from typing import Any, Literal, get_args
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from workbench.analysis.run_keys import following_keys
@@ -36,7 +37,7 @@ EPOCHS = "epochs"
 _CELLS = ("unique_tokens", "n_params")
 _WIDTH, _HEIGHT = 290, 230
 _PANELS = 40
-_TINT = 0.45
+_TINT, _STOPS = 0.45, 5
 _TO = "\N{EN DASH}"
 
 
@@ -286,7 +287,8 @@ class _Look:
         legend.title = f"crossover ({AXIS_TITLES[self.row['axis']]})"
         legend.values = log_ticks(*ends, 4)
         legend.labelExpr = "replace(format(datum.value, '~s'), 'G', 'B')"
-        scale = alt.Scale(type="log", domain=list(ends), range=ramp(5))
+        stops = [float(stop) for stop in np.geomspace(*ends, _STOPS)]
+        scale = alt.Scale(type="log", domain=stops, range=ramp(_STOPS))
         return alt.Color("value:Q", legend=legend if len(places) else None, scale=scale)
 
     def panel(self, cells: pl.DataFrame, title: str) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
-from workbench.figures.text_size import text_width
+from workbench.figures.text_size import text_width, wrapped_to
+from workbench.figures.theme import SIZES
 
 Spec = dict[str, Any]
 _MARGIN = 84
@@ -22,7 +23,23 @@ _SHARE = 0.98
 
 def fitted(spec: Spec, width: int) -> Spec:
     """A Vega-Lite chart arranged for a page so many pixels wide. Its data are the same object."""
-    return with_room_for_words(_arranged(spec, width))
+    return with_room_for_words(_headed(_arranged(spec, width), width))
+
+
+def _headed(spec: Spec, width: int) -> Spec:
+    """The chart with the lines of its title and subtitle broken where the page ends."""
+    title = spec.get("title")
+    if not isinstance(title, dict):
+        return spec
+    size = float(title.get("fontSize") or SIZES.title)
+    broken: Spec = {}
+    for name, font, bold in (("text", size, True), ("subtitle", SIZES.label, False)):
+        given = title.get(name) or []
+        lines = [given] if isinstance(given, str) else given
+        broken[name] = [part for line in lines for part in wrapped_to(line, width, font, bold=bold)]
+    # What fits stays one text.
+    text = broken["text"][0] if len(broken["text"]) == 1 else broken["text"]
+    return {**spec, "title": {**title, **broken, "text": text}}
 
 
 def _arranged(spec: Spec, width: int) -> Spec:
