@@ -24,7 +24,7 @@ def choose(window: Any, label: str, option: str, part: str) -> str:
 
 def open_by_menu(window: Any, title: str) -> str:
     window.get_by_role("link", name=title).click()
-    window.get_by_role("heading", name=title).wait_for()
+    window.get_by_role("heading", name=title, exact=True).wait_for()
     return settled(window, f"/{title.lower()}?")
 
 
@@ -81,7 +81,7 @@ def test_back_and_forward_undo_and_redo_choices_over_pages_and_reloads(
     open_by_menu(window, "Overfitting")
     shows(window, (open_by_menu(window, "Curves"), places[2][1]))
     window.go_back()
-    window.get_by_role("heading", name="Overfitting").wait_for()
+    window.get_by_role("heading", name="Overfitting", exact=True).wait_for()
     for place in reversed(places[1:]):
         window.go_back()
         shows(window, place)
