@@ -8,64 +8,83 @@ from tests.app.conftest import FIGURE, OpenPage, Server
 from tests.app.test_browser import address, drawn, no_error
 
 
-def settled(window: Any) -> str:
-    """The address, once the page stands still."""
-    window.wait_for_timeout(400)
-    window.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
-    window.wait_for_timeout(400)
+def settled(window: Any, part: str = "") -> str:
+    """The address, once it has the part."""
+    window.wait_for_function("part => location.href.includes(part)", arg=part)
     return str(window.evaluate("location.pathname + location.search"))
 
 
-def choose(window: Any, label: str, option: str) -> str:
+def choose(window: Any, label: str, option: str, part: str) -> str:
+    """Choose an option; the address, once it has the part."""
     window.get_by_role("combobox", name=label).click()
     window.get_by_role("option", name=option, exact=True).click()
     window.keyboard.press("Escape")
-    return settled(window)
+    return settled(window, part)
 
 
 def open_by_menu(window: Any, title: str) -> str:
     window.get_by_role("link", name=title).click()
-    window.get_by_role("heading", name=title).wait_for()
-    return settled(window)
+    window.get_by_role("heading", name=title, exact=True).wait_for()
+    return settled(window, f"/{title.lower()}?")
 
 
 def chosen(window: Any) -> tuple[str, list[str]]:
+    """What stands in two widgets of the page Curves."""
     metrics = window.locator("[data-testid=stMultiSelect]").first.inner_text().split("\n")[1:]
     return window.get_by_role("combobox", name="Along").input_value(), [m for m in metrics if m]
+
+
+def shows(window: Any, place: tuple[str, tuple[str, list[str]]]) -> None:
+    """Wait until the page has an address and its choices."""
+    window.wait_for_function("place => location.pathname + location.search === place", arg=place[0])
+    for _ in range(200):
+        window.get_by_role("combobox", name="Along").wait_for()
+        if chosen(window) == place[1]:
+            return
+        window.wait_for_timeout(200)
+    raise AssertionError(f"{chosen(window)}, not {place[1]}")
 
 
 def test_back_and_forward_undo_and_redo_choices_over_pages_and_reloads(
     server: Server, window: Any
 ) -> None:
     failed: list[str] = []
-    window.on("response", lambda answer: answer.status >= 400 and failed.append(answer.url))
-    window.goto(address(server, "crossover", "study=quickstart"))
-    drawn(window)
+
+    def note(answer: Any) -> None:
+        if answer.status >= 400:
+            failed.append(answer.url)
+
+    window.on("response", note)
+    window.goto(address(server, "overfitting", "study=quickstart"))
+    window.get_by_role("heading", name="Where overfitting begins").wait_for()
     before = settled(window)
-    places = [(open_by_menu(window, "Curves"), chosen(window))]
-    places.append((choose(window, "Along", "epochs"), chosen(window)))
-    places.append((choose(window, "Metrics", "cloze_acc"), chosen(window)))
-    assert [metrics for _, (_, metrics) in places] == [
-        ["val_loss"], ["val_loss"], ["val_loss", "cloze_acc"],
-    ]  # fmt: skip
+    places = [(open_by_menu(window, "Curves"), ("training tokens", ["val_loss"]))]
+    shows(window, places[0])
+    at = choose(window, "Along", "epochs", "axis=epochs")
+    places.append((at, ("epochs", ["val_loss"])))
+    at = choose(window, "Metrics", "cloze_acc", "metric=cloze_acc")
+    places.append((at, ("epochs", ["val_loss", "cloze_acc"])))
+    shows(window, places[2])
     for place in reversed(places[:2]):
         window.go_back()
-        assert (settled(window), chosen(window)) == place
+        shows(window, place)
     window.go_back()
+    window.get_by_role("heading", name="Where overfitting begins").wait_for()
     assert settled(window) == before
     for place in places:
         window.go_forward()
-        assert (settled(window), chosen(window)) == place
+        shows(window, place)
     window.reload()
-    window.locator(f"{FIGURE} text", has_text="quickstart: val_loss, cloze_acc").first.wait_for()
-    assert (settled(window), chosen(window)) == places[2]
-    open_by_menu(window, "Crossover")
-    assert open_by_menu(window, "Curves") == places[2][0], "the page has the choices made there"
-    for _ in range(2):
-        window.go_back()
-        settled(window)
+    window.get_by_role("heading", name="Curves").wait_for()
+    shows(window, places[2])
+    drawn(window)
+    open_by_menu(window, "Overfitting")
+    shows(window, (open_by_menu(window, "Curves"), places[2][1]))
     window.go_back()
-    assert (settled(window), chosen(window)) == places[1]
+    window.get_by_role("heading", name="Overfitting", exact=True).wait_for()
+    for place in reversed(places[1:]):
+        window.go_back()
+        shows(window, place)
     no_error(window)
     assert not failed, "no request is answered by 404"
 
@@ -80,10 +99,10 @@ def test_a_link_that_asks_for_what_is_not_there_says_so_and_stays(
     assert "Metrics vall_bpb: unknown, did you mean 'val_bpb'?" in notice.inner_text()
     assert settled(window) == f"/curves?{link}"
     assert window.locator(FIGURE).count() == 0, "nothing is shown in its place"
-    address_then = choose(window, "Metrics", "val_bpb")
+    then = choose(window, "Metrics", "val_bpb", "metric=val_bpb")
     drawn(window)
     assert notice.count() == 0
-    assert "metric=val_loss&metric=val_bpb&axis=epochs" in address_then
+    assert "metric=val_loss&metric=val_bpb&axis=epochs" in then
     window.go_back()
     notice.wait_for()
     window.get_by_role("button", name="Go on without it").click()

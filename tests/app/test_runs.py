@@ -7,7 +7,7 @@ import pytest
 
 from tests.app.conftest import OpenPage, Server
 from tests.app.test_browser import address, drawn, no_error
-from tests.app.test_links import choose, open_by_menu, settled
+from tests.app.test_links import choose, settled
 from tests.made_runs import MakeRun
 from workbench.store import ingest, query
 from workbench.viewing.chosen_runs import from_text, to_text
@@ -15,11 +15,11 @@ from workbench.viewing.chosen_runs import from_text, to_text
 ROW, HEADER = 35, 35  # pixels of a table
 
 
-def click_row(window: Any, place: int) -> str:
-    """Click the box at the left of a row of the page's first table."""
+def click_row(window: Any, place: int, chosen: str) -> None:
+    """Click the box at the left of a row of the page's first table; so many are then chosen."""
     box = window.locator("[data-testid=stDataFrame]").first.bounding_box()
     window.mouse.click(box["x"] + 16, box["y"] + HEADER + ROW * (place + 0.5))
-    return settled(window)
+    window.get_by_text(f"{chosen} chosen").wait_for()
 
 
 def test_clicked_rows_are_the_runs_of_every_page_and_of_its_link(
@@ -29,27 +29,24 @@ def test_clicked_rows_are_the_runs_of_every_page_and_of_its_link(
     window.get_by_text("4 of 4 runs.").wait_for()
     window.get_by_text("Compared below: a matched pair").wait_for()
     drawn(window)
-    settled(window)
-    click_row(window, 0)
-    link = click_row(window, 1)
-    window.get_by_text("2 runs chosen").wait_for()
-    assert link.count("~") == 1
+    click_row(window, 0, "1 run")
+    click_row(window, 1, "2 runs")
+    link = settled(window, "~")
     assert len(link) < 80, "an id takes a few characters"
-    for title in ("Crossover", "Curves"):
-        open_by_menu(window, title)
-        window.get_by_text("2 runs chosen").wait_for()
-        drawn(window)
-        no_error(window)
-    rows = window.evaluate("location.search")
-    assert link.partition("runs=")[2].partition("&")[0] in rows
+    window.get_by_role("link", name="Curves").click()
+    window.get_by_role("heading", name="Curves").wait_for()
+    window.get_by_text("2 runs chosen").wait_for()
+    runs = link.partition("runs=")[2].partition("&")[0]
+    settled(window, f"/curves?runs={runs}")
+    no_error(window)
     other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    other.goto(address(server, "crossover", link.partition("?")[2].partition("&metric")[0]))
+    other.goto(address(server, "crossover", f"study=quickstart&runs={runs}"))
     other.get_by_text("2 runs chosen").wait_for()
     drawn(other)
-    assert other.locator("[data-testid=stDataFrame]").count() >= 1
+    no_error(other)
     other.context.close()
     window.get_by_role("button", name="clear", exact=True).click()
-    assert "runs=" not in settled(window)
+    window.wait_for_function("!location.search.includes('runs=')")
     window.go_back()
     window.get_by_text("2 runs chosen").wait_for()
     no_error(window)
@@ -60,21 +57,23 @@ def test_runs_are_filtered_by_conditions_grouped_and_their_logs_open_at_the_end(
 ) -> None:
     window.goto(address(server, "runs", "study=quickstart"))
     window.get_by_text("4 of 4 runs.").wait_for()
-    only = window.get_by_role("textbox", name="Only runs where")
-    only.fill("unique_tokens >= 3e4 and objective != ar")
-    only.press("Enter")
-    window.get_by_text("1 of 4 runs.").wait_for()
-    only.fill("unique_tokens ~ 3")
-    only.press("Enter")
-    window.get_by_text("expected COLUMN OP VALUE").wait_for()
-    assert "where=unique_tokens" in settled(window)
+
+    def only(condition: str, then: str) -> None:
+        box = window.get_by_role("textbox", name="Only runs where")
+        box.fill(condition)
+        box.press("Enter")
+        window.get_by_text(then).wait_for()
+
+    only("unique_tokens >= 3e4 and objective != ar", "1 of 4 runs.")
+    only("unique_tokens ~ 3", "expected COLUMN OP VALUE")
+    settled(window, "where=unique_tokens+~+3")
     window.go_back()
     window.get_by_text("1 of 4 runs.").wait_for()
-    only.fill("")
-    only.press("Enter")
-    choose(window, "Group by", "objective")
-    click_row(window, 0)
-    window.get_by_text("2 runs chosen").wait_for()
+    only("", "4 of 4 runs.")
+    choose(window, "Group by", "objective", "group=objective")
+    window.get_by_text("mean of best").or_(window.get_by_text("4 of 4 runs.")).first.wait_for()
+    window.wait_for_timeout(1000)
+    click_row(window, 0, "2 runs")
     window.locator("[data-testid=stExpander]").first.click()
     log = window.locator("[class*=st-key-end-of]").first
     log.locator("code").wait_for()

@@ -6,7 +6,8 @@ Streamlit 1.67 looks for its server beside the page first, so that /curves asks 
 And it makes an entry in the browser's history whenever the address changes, two of which would lead
 Back to where one is already. A page that was opened without a selection writes the one that it
 begins with: that address is completed in place. And on the way to another page the selection can
-be written before the page's name is, so that the former page gets it: that entry is replaced.
+be written before the page's name is, so that the former page gets it: that entry is replaced, where
+the user did nothing in between.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,13 +17,16 @@ _HEAD = b"<head>"
 _SCRIPT = b"""<script>
 window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href }
 const push = history.pushState.bind(history)
-let written = -Infinity
+let written = false
+for (const kind of ["pointerdown", "keydown"]) {
+  addEventListener(kind, () => { written = false }, true)
+}
 history.pushState = (state, title, url) => {
   const next = new URL(url, location.href)
   const stays = next.pathname === location.pathname
   const completed = stays && location.search === ""
-  const moved = !stays && next.search === location.search && performance.now() - written < 3000
-  written = stays ? performance.now() : -Infinity
+  const moved = !stays && written && next.search === location.search
+  written = stays && !completed
   completed || moved ? history.replaceState(state, title, url) : push(state, title, url)
 }
 </script>"""
