@@ -9,6 +9,7 @@ from workbench.conditions import one_of
 from workbench.figures import curves_figure
 from workbench.viewing.cached_store import cached, metrics, runs, studies
 from workbench.viewing.drawing import draw
+from workbench.viewing.notes import editor
 from workbench.viewing.page import begin, stop
 from workbench.viewing.selection import controls
 from workbench.viewing.text import note, plain, refusals, table
@@ -86,6 +87,7 @@ st.subheader("Log and provenance", anchor=False)
 by_id = {str(row["run_id"]): row for row in rows}
 for run_id in picked[:8]:
     with st.expander(plain(labels[run_id])):
+        editor(page.where, "run", run_id)
         log, origin, config = st.tabs(["Log", "Provenance", "Configuration"])
         with log:
             st.code(log_lines(page.where, run_id, 40) or "(no log)", language=None, height=300)
