@@ -61,9 +61,9 @@ def going_on() -> None:
         if not going:
             return
         now = status_rows(page.where.results, *sorted(going))
-        st.subheader("Training now", anchor=False)
-        notes(summaries(now))
         running = [row for row in now if row["state"] == "running"]
+        st.subheader("Training now" if running else "Waiting to train", anchor=False)
+        notes(summaries(now))
         if running:
             table([_live(row) for row in running], column_config=PROGRESS)
 
