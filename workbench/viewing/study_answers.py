@@ -2,7 +2,7 @@
 
 An answer can take seconds, and a page shall not wait for it: it shows what is known, and asks for
 the rest. An answer stays as long as its study's numbers do, whatever else is written to the store;
-while a study trains it is worked out again now and then, so that most of the time is left to training.
+while a study trains it is worked out again now and then: training has the machine most of the time.
 """
 
 import threading
@@ -20,7 +20,7 @@ from workbench.viewing.cached_store import Source, ask
 Found = StudyAnswer | str
 """An answer, or the reason why there is none."""
 _REST_S, _SHARE = 60.0, 20.0
-"""An answer is not worked out again before so many seconds, and so many times as long as it took."""
+"""An answer rests for so many seconds, and so many times as long as it took."""
 
 
 @dataclass(frozen=True)
