@@ -43,14 +43,22 @@ def move(report: Note, figures: list[dict[str, Any]]) -> None:
         st.rerun()
 
 
+def options_text(options: dict[str, Any]) -> str:
+    """The options of a figure in a line, without what is not chosen."""
+    return "; ".join(
+        f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in options.items()
+        if value not in (None, [], "")
+    )
+
+
 def figure(report: Note, place: int) -> None:
     """Show one figure of a report, with its text and its place in the order."""
     figures = [dict(one) for one in report.figures]
     one = figures[place]
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{place + 1}. {plain(one.get('study'))}: {plain(one.get('figure'))}**")
-        options = "; ".join(f"{name} {value}" for name, value in one.get("options", {}).items())
-        note(options or "as it is drawn at first")
+        note(options_text(one.get("options", {})) or "as it is drawn at first")
         if not writing:
             note(str(one.get("text", "")))
             return
@@ -89,6 +97,7 @@ report = notes.get(("report", name))
 if report is None:
     note("No figure was chosen yet: every figure has a button Add to report beside its downloads.")
 else:
+    editor(page.where, "report", name)
     for place in range(len(report.figures)):
         figure(report, place)
     command = ["workbench", "report", "--chosen", name, *place_options(results)]

@@ -18,7 +18,7 @@ from workbench.viewing.links import full_link, link_to
 from workbench.viewing.notes import editor
 from workbench.viewing.page import begin
 from workbench.viewing.selection import controls
-from workbench.viewing.study_answers import answers_of, work_out
+from workbench.viewing.study_answers import answers_of, awaited, work_out
 from workbench.viewing.text import note, notes, plain, refusals, table
 from workbench.viewing.unfinished_runs import ended_early, log_lines, unfinished
 
@@ -61,9 +61,9 @@ def going_on() -> None:
         if not going:
             return
         now = status_rows(page.where.results, *sorted(going))
-        st.subheader("Training now", anchor=False)
-        notes(summaries(now))
         running = [row for row in now if row["state"] == "running"]
+        st.subheader("Training now" if running else "Waiting to train", anchor=False)
+        notes(summaries(now))
         if running:
             table([_live(row) for row in running], column_config=PROGRESS)
 
@@ -86,14 +86,13 @@ def _live(row: dict[str, Any]) -> dict[str, Any]:
 
 def answers(studies: Sequence[str]) -> Callable[[], None]:
     """What shows the studies' answers, and looks again until all are there."""
-    waiting = not all(current for _, current in answers_of(page.where, studies).values())
+    waiting = bool(awaited(page.where, studies))
 
     @st.fragment(run_every=1.0 if waiting else None)
     def show() -> None:
-        known = answers_of(page.where, studies)
-        for study, (found, current) in known.items():
+        for study, (found, current) in answers_of(page.where, studies).items():
             answer(study, found, current)
-        if waiting and all(current for _, current in known.values()):
+        if waiting and not awaited(page.where, studies):
             st.rerun()
 
     return show
@@ -107,7 +106,7 @@ def answer(study: str, found: StudyAnswer | str | None, current: bool) -> None:
             st.markdown(f"**{plain(study)}** · {plain(text)}")
             return
         st.markdown(f"**{plain(study)}** · {plain(found.sentence)}")
-        again = () if current else ("It is being worked out again, with what is new.",)
+        again = () if current else ("New numbers have come since.",)
         st.caption(plain(" ".join((*found.caveats, *again))))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             link_to("See the figure", found.page, icon=":material/swap_calls:")

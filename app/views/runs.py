@@ -13,6 +13,7 @@ from workbench.figures import curves_figure
 from workbench.runs.folder import RunFolder
 from workbench.viewing.cached_store import cached, metrics, results_folder, runs, studies
 from workbench.viewing.drawing import draw
+from workbench.viewing.notes import editor
 from workbench.viewing.page import OPEN_AT_END, begin, stop
 from workbench.viewing.run_table import (
     conditions_rows,
@@ -109,6 +110,7 @@ for run_id in picked[:OPENED]:
     run = stored[run_id]
     unique = f"{run['unique_tokens']:,} unique tokens, " if run["unique_tokens"] else ""
     with st.expander(plain(f"{run_id} · {run['objective']} · {unique}seed {run['seed']}")):
+        editor(every, "run", run_id)
         log, texts, origin, config = st.tabs(["Log", "Texts", "Provenance", "Configuration"])
         with log, st.container(height=320, key=f"{OPEN_AT_END} {run_id}", border=False):
             st.code(log_lines(every, run_id, 200) or "(no log)", language=None)

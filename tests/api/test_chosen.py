@@ -1,5 +1,6 @@
 """A report of chosen figures: in their order, with their texts, in one file that loads nothing."""
 
+import json
 import re
 from pathlib import Path
 
@@ -68,3 +69,13 @@ def test_an_unknown_report_is_named_and_studies_are_left_out(study: Path) -> Non
     assert isinstance(both.exception, InputError) or both.exit_code == 2
     neither = run(app, ["report", "--results", str(study)])
     assert isinstance(neither.exception, InputError) or neither.exit_code == 2
+
+
+def test_the_command_lists_what_was_written(study: Path) -> None:
+    write_note(study, Note("study", "made", "Odd at the end.", ("odd",)), seen=None)
+    write_note(study, Note("view", "By epochs", address="curves?study=made"), seen=None)
+    listed = CliRunner().invoke(app, ["notes", "--results", str(study), "--format", "json"])
+    assert [entry["name"] for entry in json.loads(listed.stdout)] == ["made", "By epochs"]
+    tagged = CliRunner().invoke(app, ["notes", "--results", str(study), "--tag", "odd"]).stdout
+    assert "Odd at the end." in tagged
+    assert "By epochs" not in tagged

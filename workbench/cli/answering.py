@@ -1,4 +1,4 @@
-"""The command that says in a sentence what studies have found."""
+"""Commands that say in sentences what studies have found, and what people wrote of them."""
 
 from typing import Annotated
 
@@ -43,3 +43,29 @@ def answer(
         found = study_answer(results, name, metric)
         lines = [f"{found.study}: {found.sentence}", *(f"  {line}" for line in found.caveats)]
         print(*([""] if number else []), *map(shown, lines), sep="\n", flush=True)
+
+
+@app.command("notes")
+def notes_(
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only what has this tag; may be repeated.")
+    ] = None,
+    results: SourceOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """List the notes, named views and reports that were written in the app."""
+    from workbench.cli.output import emit
+    from workbench.runs.notes import read_notes
+
+    wanted = set(tag or ())
+    entries = [one for one in read_notes(results).values() if wanted <= set(one.tags)]
+    rows = [
+        {
+            "kind": one.kind, "name": one.name, "text": one.text, "tags": ", ".join(one.tags),
+            "address": one.address, "figures": len(one.figures) or None, "changed": one.changed,
+        }
+        for one in entries
+    ]  # fmt: skip
+    columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else None
+    document = [one.document() for one in entries]
+    emit(rows, fmt, document=document, plain=rows, columns=columns if fmt == Format.table else None)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from workbench.analysis.crossover import bound_note, crossovers
 from workbench.analysis.difference import differences
-from workbench.analysis.interval_notes import notes_of
+from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.run_keys import distinguishing_keys, identity
 from workbench.errors import InputError
@@ -132,10 +132,11 @@ def crossover_caveats(rows: list[dict[str, Any]]) -> list[str]:
     seeds = sorted({row["seeds"] for row in rows})
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     lines = [f"{count} seed{'s' if seeds[-1] > 1 else ''} of each configuration."]
-    with_intervals = [row for row in rows if row["ci95_note"] != "not asked for"]
-    lines += notes_of(with_intervals)
+    crossed = [row for row in rows if row["status"] == "crossed"]
+    lines += notes_of(row for row in crossed if row["ci95_note"] != "not asked for")
+    lines += unfinished_notes(rows)
     bound = bound_note(rows) if not higher_is_better(rows[0]["metric"]) else None
-    return [*lines, *([sentence(bound)] if bound else [])]
+    return list(dict.fromkeys([*lines, *([sentence(bound)] if bound else [])]))
 
 
 def _part(row: dict[str, Any], other: str, varying: list[str], end: dict[str, Any] | None) -> str:

@@ -75,7 +75,7 @@ def write_note(results: Path, note: Note, *, seen: Note | None) -> Note:
         WorkbenchError: the folder cannot be written.
     """
     _check(note)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     key = (note.kind, note.name)
 
     def change(entries: dict[tuple[str, str], dict[str, Any]]) -> None:

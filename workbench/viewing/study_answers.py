@@ -1,10 +1,12 @@
 """Studies' answers for the first page, worked out one after the other beside the pages.
 
 An answer can take seconds, and a page shall not wait for it: it shows what is known, and asks for
-the rest. An answer stays as long as its study's numbers do, whatever else is written to the store.
+the rest. An answer stays as long as its study's numbers do, whatever else is written to the store;
+while a study trains it is worked out again now and then: training has the machine most of the time.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +19,26 @@ from workbench.viewing.cached_store import Source, ask
 
 Found = StudyAnswer | str
 """An answer, or the reason why there is none."""
+_REST_S, _SHARE = 60.0, 20.0
+"""An answer rests for so many seconds, and so many times as long as it took."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a study."""
+
+    found: Found
+    state: str
+    """The state of the study that it is of."""
+    due: float
+    """From when on it may be worked out again, by the clock of this process."""
 
 
 @dataclass
 class _Board:
-    """What is known, by results folder and study, with the state of the study that it is of."""
+    """What is known and wanted, by results folder and study."""
 
-    known: dict[tuple[Path, str], tuple[str, Found]] = field(default_factory=dict)
+    known: dict[tuple[Path, str], Known] = field(default_factory=dict)
     wanted: dict[tuple[Path, str], str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     at_work: bool = False
@@ -44,13 +59,16 @@ class _Board:
                     return
                 key = next(iter(self.wanted))
                 state = self.wanted.pop(key)
+            began = time.monotonic()
             try:
                 found: Found = study_answer(*key)
             except WorkbenchError as error:
                 found = str(error)
             except Exception as error:  # a fault of ours: the page says so, and goes on
                 found = f"No answer: {type(error).__name__}: {error}"
-            self.known[key] = state, found
+            ended = time.monotonic()
+            due = ended + max(_REST_S, _SHARE * (ended - began))
+            self.known[key] = Known(found, state, due)
 
 
 @st.cache_resource(show_spinner=False)
@@ -75,15 +93,26 @@ def states(where: Source) -> dict[str, str]:
 def answers_of(where: Source, studies: Sequence[str]) -> dict[str, tuple[Found | None, bool]]:
     """What is known of each study, and whether that is of its state now."""
     now, known = states(where), _board().known
-    shown: dict[str, tuple[Found | None, bool]] = {}
+    of = {study: known.get((where.results, study)) for study in studies}
+    return {
+        study: (one and one.found, one is not None and one.state == now.get(study))
+        for study, one in of.items()
+    }
+
+
+def awaited(where: Source, studies: Sequence[str]) -> list[str]:
+    """The studies whose answers are to be worked out now."""
+    now, known, clock = states(where), _board().known, time.monotonic()
+    late = []
     for study in studies:
-        state, found = known.get((where.results, study), (None, None))
-        shown[study] = found, state == now.get(study)
-    return shown
+        one = known.get((where.results, study))
+        if one is None or (one.state != now.get(study) and clock >= one.due):
+            late.append(study)
+    return late
 
 
 def work_out(where: Source, studies: Sequence[str]) -> None:
-    """Begin to work out what is not known of these studies, the first one first."""
+    """Begin to work out what is awaited of these studies, the first one first."""
     now = states(where)
-    late = [study for study, (_, current) in answers_of(where, studies).items() if not current]
+    late = awaited(where, studies)
     _board().want({(where.results, study): now[study] for study in late if study in now})
