@@ -6,20 +6,21 @@ import streamlit as st
 
 # Not "pages": Streamlit would serve a folder of that name by itself until the entry is opened.
 PAGES = Path(__file__).parent / "views"
+# Without icons, so that a window of 1280 pixels has room for all of them.
 TITLES = {
-    "overview": ("Overview", "dashboard"),
-    "curves": ("Curves", "show_chart"),
-    "crossover": ("Crossover", "swap_calls"),
-    "map": ("Map", "grid_on"),
-    "overfitting": ("Overfitting", "trending_up"),
-    "laws": ("Scaling laws", "function"),
-    "predictions": ("Predictions", "query_stats"),
-    "keys": ("Keys", "scatter_plot"),
-    "compare": ("Compare", "stacked_line_chart"),
-    "compute": ("Compute", "memory"),
-    "runs": ("Runs", "list_alt"),
-    "notes": ("Notes", "edit_note"),
-    "sql": ("SQL", "database"),
+    "overview": "Overview",
+    "curves": "Curves",
+    "crossover": "Crossover",
+    "map": "Map",
+    "overfitting": "Overfitting",
+    "laws": "Scaling laws",
+    "predictions": "Predictions",
+    "keys": "Keys",
+    "compare": "Compare",
+    "compute": "Compute",
+    "runs": "Runs",
+    "notes": "Notes",
+    "sql": "SQL",
 }
 
 st.set_page_config(
@@ -29,9 +30,7 @@ st.set_page_config(
     initial_sidebar_state="collapsed",
 )
 pages = [
-    st.Page(
-        PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview"
-    )
-    for name, (title, icon) in TITLES.items()
+    st.Page(PAGES / f"{name}.py", title=title, default=name == "overview")
+    for name, title in TITLES.items()
 ]
 st.navigation(pages, position="top").run()

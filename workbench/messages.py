@@ -54,8 +54,16 @@ def whole_number(text: str) -> int | None:
     return int(value) if whole else None
 
 
+def power_label(number: float) -> str:
+    """A number for people, with three digits, large ones as 1.02e15."""
+    return f"{number:.3g}".replace("e+", "e")
+
+
 def size_label(count: float) -> str:
-    """A count for people, with three digits: 999, 32k, 1.23M, 8B. Nothing is identified by it."""
+    """A count for people, with three digits: 999, 32k, 1.23M, 8B, and 1.02e15 from there on.
+    Nothing is identified by it."""
+    if abs(count) >= 1e15:
+        return power_label(count)
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(float(f"{count:.3g}")) >= unit:
             return f"{count / unit:.3g}{letter}"
@@ -64,9 +72,7 @@ def size_label(count: float) -> str:
 
 def place_label(place: float, axis: str) -> str:
     """A place along an axis for people, with three digits: 259k tokens, 20.4 epochs, 4.05e12."""
-    if axis in ("tokens", "unique_tokens") and place < 1e15:
-        return size_label(place)
-    return f"{place:.3g}".replace("e+", "e")
+    return size_label(place) if axis in ("tokens", "unique_tokens") else power_label(place)
 
 
 def pretty(value: Any) -> str:

@@ -7,19 +7,18 @@ from workbench.figures.points import OBJECTIVE, Band
 from workbench.figures.several_studies import STUDY
 from workbench.viewing.cached_store import differing, loader, metrics, studies
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
-from workbench.viewing.selection import controls
+from workbench.viewing.page import begin
 from workbench.viewing.text import note
 
 BANDS = {"range": "least to greatest", "t95": "95 % t interval", "none": "none"}
 NONE = "none"
 
 page = begin("Compare", "Curves of several studies, like compared with like.")
-with controls():
+with page.choices():
     study = page.study(width=220)
     known = metrics(page.where, study)
     if not known:
-        stop(f"Study {study} has no numbers yet.")
+        page.stop(f"Study {study} has no numbers yet.")
     metric = page.link.choose("Metric", known, "metric", width=220)
     names = [str(row["study"]) for row in studies(page.where)]
     able = [name for name in names if name != study and metric in metrics(page.where, name)]
@@ -28,7 +27,7 @@ with controls():
     )
     axis = page.axis(width=210)
 keys = list(dict.fromkeys(key for name in (study, *others) for key in differing(page.where, name)))
-with controls():
+with page.choices():
     colour = page.link.choose(
         "Colour", [STUDY, *dict.fromkeys([OBJECTIVE, *keys])], "colour", usual=STUDY, width=220
     )

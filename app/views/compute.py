@@ -12,14 +12,14 @@ from workbench.report.run_sections import cost_section
 from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls
+from workbench.viewing.page_width import controls
 from workbench.viewing.text import note, notes, refusals, table
 
 OWN = "your own"
 
 page = begin("Compute", "What training and generating cost, counted in floating-point operations.")
 st.subheader("Generating", anchor=False)
-with controls():
+with page.choices():
     size = page.link.choose("Model", [*SIZES, OWN], "size", first="1B", usual="1B", width=140)
     number = page.link.number
     vocab = number("Vocabulary", 2, 1_000_000, "vocab", first=50_258, width=150)
@@ -37,14 +37,16 @@ else:
     shape = named_shape(size, vocab)
 draw(page.where, lambda: generation_flops_figure(shape), "generation", shape)
 active = f", {short(shape.n_params_active)} of them a token" if shape.experts is not None else ""
-note(f"{shape.n_params:,} parameters{active}. AR with a KV cache against full passes of diffusion.")
+note(
+    f"{short(shape.n_params)} parameters{active}. AR with a KV cache against full passes of diffusion."
+)
 table(generation_rows(shape, [16, 64, 256, 1024, 4096], None, prompt=prompt))
 st.caption("A token of training, with attention over the window:")
 table(training_rows(shape, seq_len))
 
 st.subheader("Training, to the best value", anchor=False)
 with controls():
-    study = page.study(width=220)
+    study = page.study(above=False, width=220)
     if metrics(page.where, study):
         metric = page.metric(study, width=220)
 page.link.write()

@@ -15,7 +15,7 @@ from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, loader
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls
+from workbench.viewing.page_width import controls, is_narrow
 from workbench.viewing.text import notes, refusals, table
 
 DEFINITIONS = {
@@ -35,7 +35,7 @@ page = begin(
     "Crossover", "From a crossover on, to the last point compared, the challenger is better."
 )
 results = page.where.results
-with controls():
+with page.choices():
     study = page.study(width=220)
     metric = page.metric(study, width=220)
     axis = page.axis(width=220)
@@ -71,22 +71,27 @@ if not rows:  # refused, with the reason
     page.link.write()
     st.stop()
 
-table([table_row(row) for row in rows])
-bound = bound_note(rows) if not higher_is_better(metric) else None
-notes([*definition_notes(rows), *notes_of(rows), bound and f"Note: {bound}"])
+# A phone has no room for the table above the figure.
+first, second = st.container(), st.container()
+answer, figures = (second, first) if is_narrow() else (first, second)
+with answer:
+    table([table_row(row) for row in rows])
+    bound = bound_note(rows) if not higher_is_better(metric) else None
+    notes([*definition_notes(rows), *notes_of(rows), bound and f"Note: {bound}"])
 
 part = 0
 if len(rows) > PANELS:
     last = -(-len(rows) // PANELS)
-    with controls():
+    with figures, controls():
         part = page.link.number("Page of figures", 1, last, "part", first=1, width=160) - 1
 page_rows = rows[part * PANELS : (part + 1) * PANELS]
-draw(
-    page.where,
-    lambda: crossover_figure(results, study, metric, axis, page_rows, loader(page.where)),
-    "crossover", study, metric, axis, definition, over, part,
-    chosen=Chosen(study, "crossover", asked) if len(rows) <= PANELS else None,
-)  # fmt: skip
+with figures:
+    draw(
+        page.where,
+        lambda: crossover_figure(results, study, metric, axis, page_rows, loader(page.where)),
+        "crossover", study, metric, axis, definition, over, part,
+        chosen=Chosen(study, "crossover", asked) if len(rows) <= PANELS else None,
+    )  # fmt: skip
 
 varying = [
     key

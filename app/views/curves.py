@@ -10,8 +10,8 @@ from workbench.figures.points import SPARSE, longest_place
 from workbench.figures.theme import place_of, place_text
 from workbench.viewing.cached_store import differing, loader, metrics
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
-from workbench.viewing.selection import controls, key_choice, where_choice
+from workbench.viewing.page import begin
+from workbench.viewing.selection import key_choice, where_choice
 from workbench.viewing.text import refusals
 
 VIEWS = {
@@ -24,11 +24,11 @@ SHARES = ("0.01", "0.02", "0.05", "0.1", "0.2")
 AUTOMATIC, NO_PANELS = "automatic", "none"
 
 page = begin("Curves", "Any metrics along any axis. Seeds of one configuration are drawn together.")
-with controls():
+with page.choices():
     study = page.study(width=220)
     known = metrics(page.where, study)
     if not known:
-        stop(f"Study {study} has no numbers yet.")
+        page.stop(f"Study {study} has no numbers yet.")
     chosen = page.link.choose_many("Metrics", known, "metric", first=known[:1], width=340)
     axis = page.axis(width=210)
     view = page.link.choose(
@@ -36,12 +36,12 @@ with controls():
     )
 if not chosen:
     page.link.write()
-    stop("Choose a metric.")
+    page.stop("Choose a metric.")
 
 results = page.where.results
 if view == "panels":
     keys = list(differing(page.where, study))
-    with controls():
+    with page.choices():
         colour = key_choice(page, "Colour", study, "colour", none=AUTOMATIC, width=220)
         dash = key_choice(page, "Dash", study, "dash", none=AUTOMATIC, width=220)
         facet = page.link.choose(
@@ -53,7 +53,7 @@ if view == "panels":
     with refusals():
         longest = longest_place(loader(page.where)(results, study, chosen[0]), axis)
         windows |= {share: float(f"{float(share) * longest:.2g}") for share in SHARES}
-    with controls():
+    with page.choices():
         smooth = page.link.choose(
             "Smoothing", list(windows), "smooth", usual="0", width=220,
             labels={

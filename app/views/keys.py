@@ -4,24 +4,26 @@ from typing import Any, cast
 
 from workbench.figures import key_figure, parallel_figure
 from workbench.figures.points import OBJECTIVE
-from workbench.viewing.cached_store import differing
+from workbench.viewing.cached_store import differing, swept_keys
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
-from workbench.viewing.selection import controls, key_choice, where_choice
+from workbench.viewing.page import begin
+from workbench.viewing.page_width import controls
+from workbench.viewing.selection import key_choice, where_choice
 
 AT = {"last": "last value", "best": "best value"}
 _SEEDS = ("training.seed", "data.seed")
 
 page = begin("Keys", "Any key against the value that runs came to.")
 results = page.where.results
-with controls():
+with page.choices():
     study = page.study(width=220)
     metric = page.metric(study, width=220)
     at: Any = page.link.choose("Of each run", list(AT), "at", labels=AT, usual="last", width=160)
     known = [key for key in differing(page.where, study) if key not in _SEEDS]
     if not known:
-        stop(f"The runs of study {study} differ in no key.")
-    first = next((key for key in known if key != OBJECTIVE), known[0])
+        page.stop(f"The runs of study {study} differ in no key.")
+    swept = swept_keys(page.where, study)
+    first = next((key for key in [*swept, *known] if key in known and key != OBJECTIVE), known[0])
     key = page.link.choose("Key", known, "key", first=first, width=260)
     colour = key_choice(page, "Colour", study, "colour", none="objective", width=220)
     only = where_choice(page, study)

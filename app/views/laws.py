@@ -22,6 +22,7 @@ from workbench.laws.law import Law
 from workbench.laws.predictors import Predictor, paired_predictors, published_predictors
 from workbench.laws.registry import LAWS
 from workbench.laws.request import SECOND_STEP
+from workbench.messages import power_label
 from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import display_name
 from workbench.report.law_sections import fits_section, parameters_text
@@ -29,7 +30,8 @@ from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.fit_cache import ALL, Fitted, Wish, cached_fit, fit_now, steps
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.page_width import controls
+from workbench.viewing.selection import where_choice
 from workbench.viewing.text import note, notes, plain, refusals, table
 
 AT = {"final": "where runs ended", "best": "where it was best"}
@@ -40,7 +42,7 @@ page = begin(
 )
 of_losses = {name: law.title for name, law in LAWS.usable().items() if name != SECOND_STEP}
 laws = of_losses | {ALL: "all laws: a tournament"}
-with controls():
+with page.choices():
     study = page.study(width=220)
     known = metrics(page.where, study)
     losses = [m for m in known if not higher_is_better(m)]
@@ -48,7 +50,7 @@ with controls():
         "Law", list(laws), "law", first="data_constrained", labels=laws, width=360
     )
     at = page.link.choose("Loss taken", list(AT), "at", labels=AT, usual="final", width=200)
-with controls():
+with page.choices():
     if losses:
         metric = page.link.choose("Metric", losses, "metric", width=180)
     chosen_runs = where_choice(page, study)
@@ -189,7 +191,7 @@ with controls():
     )
     compute = page.link.slide(
         "Compute, 6 N D", steps(10, 27), "compute", first=1e21,
-        format_func=lambda value: f"{value:.0e}".replace("e+", "e"), width=420,
+        format_func=power_label, width=420,
     )  # fmt: skip
 page.link.write()
 

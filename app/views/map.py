@@ -13,7 +13,7 @@ from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.selection import where_choice
 from workbench.viewing.text import notes, refusals, table
 
 SHOWN = {
@@ -27,11 +27,11 @@ _CELLS = ("unique_tokens", "n_params")
 
 page = begin("Map", "Size against unique tokens: what was measured, and nothing in between.")
 results = page.where.results
-with controls():
+with page.choices():
     study = page.study(width=220)
     metric = page.metric(study, width=220)
-    show = page.link.choose("Show", list(SHOWN), "show", labels=SHOWN, usual="crossover", width=260)
-    axis = page.axis(width=220) if show == "crossover" else "tokens"
+    show = page.link.choose("Show", list(SHOWN), "show", labels=SHOWN, usual="crossover", width=240)
+    axis = page.axis(width=180) if show == "crossover" else "tokens"
     at = "last"
     if show != "crossover":
         at = page.link.choose("Of each run", list(AT), "at", labels=AT, usual="last", width=160)
@@ -56,7 +56,7 @@ if not rows:
     st.stop()
 
 keys = list(dict.fromkeys(key for row in rows for key in row["group"] if key not in _CELLS))
-with controls():
+with page.choices():
     facet = page.link.choose(
         "A panel for each", [USUAL, *keys, EPOCHS], "facet", usual=USUAL, width=260,
         labels={USUAL: "what differs within a cell", EPOCHS: "epochs compared"},

@@ -13,7 +13,7 @@ from workbench.runs.notes import Note, notes_path, read_notes, remove_note, writ
 from workbench.viewing.links import link_to
 from workbench.viewing.notes import REPORT, current_report, editor, may_write, set_report
 from workbench.viewing.page import begin, stop
-from workbench.viewing.selection import controls
+from workbench.viewing.page_width import controls
 from workbench.viewing.text import note, plain, refusals
 
 page = begin("Notes", "Named views, notes and tags, and reports of figures that were chosen.")

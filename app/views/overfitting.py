@@ -11,19 +11,19 @@ from workbench.figures import loss_against_accuracy_figure, nll_gap_figure, onse
 from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
-from workbench.viewing.page import begin, stop
-from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.page import begin
+from workbench.viewing.selection import where_choice
 from workbench.viewing.text import note, refusals, table
 
 page = begin("Overfitting", "A held-out loss can rise while the model still gets better.")
 results = page.where.results
-with controls():
+with page.choices():
     study = page.study(width=220)
     known = metrics(page.where, study)
     losses = [m for m in known if m.startswith(("val_", "cloze_nll")) and not higher_is_better(m)]
     accuracies = [m for m in known if higher_is_better(m) and m != "tokens_per_second"]
     if not losses and not accuracies:
-        stop(f"Study {study} has no held-out loss and no accuracy yet.")
+        page.stop(f"Study {study} has no held-out loss and no accuracy yet.")
     loss = page.link.choose("Loss", losses, "loss", width=220) if losses else None
     accuracy = (
         page.link.choose("Accuracy", accuracies, "accuracy", width=260) if accuracies else None

@@ -9,7 +9,7 @@ import streamlit as st
 from workbench.api.chosen import Chosen
 from workbench.figures import curves_figure
 from workbench.figures.theme import short
-from workbench.messages import duration
+from workbench.messages import duration, power_label
 from workbench.report.answers import StudyAnswer, newest_first, place_options
 from workbench.running.status import status_rows, summaries
 from workbench.viewing.cached_store import cached, metrics, spent
@@ -17,7 +17,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.links import full_link, link_to
 from workbench.viewing.notes import editor
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls
+from workbench.viewing.page_width import controls
 from workbench.viewing.study_answers import answers_of, awaited, work_out
 from workbench.viewing.text import note, notes, plain, refusals, table
 from workbench.viewing.unfinished_runs import ended_early, log_lines, unfinished
@@ -26,6 +26,12 @@ SHARE = {"done": st.column_config.ProgressColumn(format="percent", min_value=0, 
 PROGRESS = {"progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
 GOING = ("running", "planned", "submitted")
 FIRST, FAILURES = 6, 3
+LINKS = (
+    ("Best runs", "runs", "list_alt"),
+    ("What differs", "keys", "scatter_plot"),
+    ("A larger run", "predictions", "query_stats"),
+)
+"""Where a study's further questions are answered."""
 
 page = begin("Overview", "What each study has found, what runs now, what it has cost.")
 rows = spent(page.where)
@@ -110,6 +116,9 @@ def answer(study: str, found: StudyAnswer | str | None, current: bool) -> None:
         st.caption(plain(" ".join((*found.caveats, *again))))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             link_to("See the figure", found.page, icon=":material/swap_calls:")
+            chosen = found.page.partition("?")[2]
+            for label, name, icon in LINKS:
+                link_to(label, f"{name}?{chosen}", icon=f":material/{icon}:")
             with st.popover("Copy", type="tertiary", icon=":material/content_copy:"):
                 st.caption("With the link to the page, and the command that says the same:")
                 copied = found.text(full_link(found.page), found.command)
@@ -135,7 +144,7 @@ with st.container(horizontal=True, gap="small"):
         ("Finished", f"{sum(row['finished'] for row in rows):,}"),
         ("Failed", f"{sum(row['failed'] for row in rows):,}"),
         ("Training tokens", short(sum(row["tokens"] or 0 for row in rows))),
-        ("Training FLOPs", f"{sum(row['training FLOPs'] or 0 for row in rows):.3g}"),
+        ("Training FLOPs", power_label(sum(row["training FLOPs"] or 0 for row in rows))),
     ):
         st.metric(label, value, border=True, width=170)
 table(rows, column_config=SHARE)

@@ -15,7 +15,7 @@ from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, metrics
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls, where_choice
+from workbench.viewing.selection import where_choice
 from workbench.viewing.text import note, notes, refusals
 
 AT = {"last": "last value", "best": "best value"}
@@ -35,14 +35,13 @@ usable = {
     for name, law in LAWS.usable().items()
     if isinstance(law, Law) and law.reads_runs
 }
-with controls():
+with page.choices():
     study = page.study(width=220)
     losses = [name for name in metrics(page.where, study) if not higher_is_better(name)]
-st.subheader("A law against compute", anchor=False)
 if not losses:
     note(f"Study {study} has no loss to fit yet.")
 else:
-    with controls():
+    with page.choices():
         metric = page.link.choose("Metric", losses, "metric", width=180)
         law = page.link.choose(
             "Law", list(usable), "law", first="data_constrained", labels=usable, width=360
@@ -53,10 +52,11 @@ else:
             usual="compute", width=240,
         )  # fmt: skip
         only = where_choice(page, study)
-        wish = json.dumps([study, metric, law, at, along, only], default=str)
-        asked = st.session_state.setdefault(_ASKED, set())
-        if st.button("Fit", type="primary", icon=":material/play_arrow:", disabled=wish in asked):
-            asked.add(wish)
+    st.subheader("A law against compute", anchor=False)
+    wish = json.dumps([study, metric, law, at, along, only], default=str)
+    asked = st.session_state.setdefault(_ASKED, set())
+    if st.button("Fit", type="primary", icon=":material/play_arrow:", disabled=wish in asked):
+        asked.add(wish)
     if wish in asked:
         with refusals(), st.spinner("Fitting"):
             fits = cached(

@@ -21,8 +21,9 @@ from workbench.viewing.run_table import (
     grouped,
     matched_pair,
     run_table,
+    shown_columns,
 )
-from workbench.viewing.selection import NONE, controls, run_choice
+from workbench.viewing.selection import NONE, run_choice
 from workbench.viewing.text import note, plain, refusals, table
 from workbench.viewing.unfinished_runs import log_lines
 
@@ -34,14 +35,14 @@ page = begin(
 )
 every = replace(page.where, only=None)
 names = [str(row["study"]) for row in studies(every)]
-with controls():
+with page.choices():
     study = page.study(every=ALL, width=220)
     here = names if study == ALL else [study]
     known = list(dict.fromkeys(name for one in here for name in metrics(every, one)))
     metric = page.link.choose("Metric", known, "metric", width=180) if known else None
     rows = run_table(every, here, metric)
     if not rows:
-        stop("There is no run yet.")
+        page.stop("There is no run yet.")
     condition = page.link.text(
         "Only runs where", "where", placeholder="unique_tokens >= 12800 and objective != ar",
         width=340, help="COLUMN OP VALUE, joined by and; OP is =, !=, <, <=, >, >= or in. A column "
@@ -59,7 +60,7 @@ with refusals():
     met = matching(conditions_rows(every, shown), wanted, "runs") if wanted else [True] * len(shown)
     shown = [row for row, holds in zip(shown, met, strict=True) if holds]
     if key == NONE:
-        run_choice(page, shown, [[row["run_id"]] for row in shown])
+        run_choice(page, shown_columns(shown), [[row["run_id"]] for row in shown])
     else:
         groups = grouped(shown, key)
         members = [[row["run_id"] for row in group] for group in groups]

@@ -11,7 +11,7 @@ from workbench.store.query_process import ROWS, TIME_S, query_in_subprocess
 from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
-from workbench.viewing.selection import controls
+from workbench.viewing.page_width import controls
 from workbench.viewing.text import note, refusals, table
 
 SHOWN = 5_000

@@ -48,7 +48,7 @@ def test_a_page_opens_and_draws_a_figure(name: str, server: Server, window: Any)
     if name == "laws":
         window.get_by_role("button", name="Fit").click()
     if name == "predictions":  # nothing is forecast here, and nothing fitted before it is asked for
-        window.get_by_text("has no forecast of study quickstart").wait_for()
+        window.get_by_text("Study quickstart has no forecast").wait_for()
     else:
         drawn(window)
     no_error(window)

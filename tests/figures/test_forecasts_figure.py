@@ -55,7 +55,7 @@ def test_a_datasets_rows_of_forecasts_are_scored_as_their_documents(
     assert [{name: row[name] for name in names} for row in stored.rows] == [
         {name: row[name] for name in names} for row in scores.rows
     ]
-    with pytest.raises(InputError, match="has no forecast of study other"):
+    with pytest.raises(InputError, match="Study other has no forecast"):
         score_forecasts(results, "other")
 
 

@@ -274,8 +274,8 @@ def test_bounds_alone_give_no_value_but_are_shown() -> None:
     assert (bounds.expected, bounds.range) == (None, (1e12, None))
     assert known.used is law
     text = "\n".join(evidence_lines(known.document()))
-    assert "no value, 1e+12 to unbounded" in text
-    assert "val_loss point by point not by 1e+12" in text
+    assert "no value, 1e12 to unbounded" in text
+    assert "val_loss point by point not by 1e12" in text
 
 
 def test_bounds_of_more_unique_tokens_and_upper_ones_bound_nothing_from_below() -> None:

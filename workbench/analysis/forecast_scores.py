@@ -38,10 +38,10 @@ def score_forecasts(results: Path, study: str | None = None) -> Scores:
     """
     forecasts = read_forecasts(results, study) or stored_forecasts(results, study)
     if not forecasts:
-        of_study = f" of study {study}" if study else ""
+        where = f"Study {study}" if study else str(results)
         raise InputError(
-            f"{results} has no forecast{of_study}. `workbench forecast RECIPE` makes one, before "
-            "its runs are trained."
+            f"{where} has no forecast. `workbench forecast RECIPE` makes one, before its runs are "
+            "trained."
         )
     scores = Scores()
     for forecast in forecasts:

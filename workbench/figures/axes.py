@@ -171,14 +171,18 @@ def linear_axis(
         values: what it has to include; all that is drawn by default.
     """
     scale = alt.Scale(zero=False, nice=True)
+    # Flush, so that the titles of panels beside each other are level.
+    axis = alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True)
     if values is not None and len(values):
-        scale.domain = [float(values.min()), float(values.max())]
+        low, high = float(values.min()), float(values.max())
+        scale.domain = [low, high]
+        if low == high:  # one value, which no scale of its own has room for
+            scale.domain, axis.values, axis.labelExpr = [low - 1, high + 1], [low], _PLAIN
     return channel(
         field,
         title=title,
         scale=scale,
-        # Flush, so that the titles of panels beside each other are level.
-        axis=alt.Axis(gridOpacity=0.6, tickCount=5, labelFlush=True),
+        axis=axis,
         **options,
     )
 

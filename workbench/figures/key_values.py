@@ -116,7 +116,8 @@ def key_figure(
     title = f"{study}: {at} {metric} against {_key_name(key)}"
     lacking = len(found) - len(own)
     notes = ["small: runs; large: the mean over seeds, with its 95 % interval where known"]
-    notes += [f"without {key}, and not drawn: {lacking} configurations"] if lacking else []
+    word = "configuration" if lacking == 1 else "configurations"
+    notes += [f"without {key}, and not drawn: {lacking:,} {word}"] if lacking else []
     chart = alt.layer(*_scatter(frame, key, metric, at, series)).properties(
         width=_WIDTH, height=_HEIGHT, title=alt.TitleParams(title, subtitle=notes)
     )

@@ -54,7 +54,8 @@ def channels_of(
 ) -> Channels:
     """What colours, dashes and panels stand for, where they are not given.
 
-    Colour is the objective, and a dash all the keys that differ. Where those have more values than
+    Colour is the objective, and a dash all the keys that differ; those of `evaluation` only where
+    curves differ in nothing else. Where those have more values than
     there are dashes, the key with the most values gets a panel for each, or the colours where there
     is one objective alone; and where that is not enough, dashes are one key's.
 
@@ -69,6 +70,10 @@ def channels_of(
             raise InputError(f"no run has the key {key}.")
     objectives = len({family.objective for family in every}) > 1
     keys = [key for key in leading_keys(every) if key not in (facet, colour)]
+    shown = [OBJECTIVE, *(key for key in (facet, colour) if key not in (None, NO_PANELS))]
+    rest = [key for key in keys if not key.startswith("evaluation.")]
+    if _count(every, [*shown, *rest]) == _count(every, [*shown, *keys]):
+        keys = rest  # how curves were evaluated tells none of them apart
     if dash is not None:
         return Channels(None if facet == NO_PANELS else facet, colour, [dash])
     others = [OBJECTIVE] if colour not in (None, OBJECTIVE) and objectives else []

@@ -3,7 +3,7 @@
 Only how a figure is shown changes: files that people download keep the sizes that papers like.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -15,6 +15,8 @@ _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
 _LEAST, _MOST = 240, 840
 _TALL = 460
+_LEGEND_GAP = 24
+"""Pixels of a name in a legend beside its words and its symbol."""
 _WIDEST_CELL = 170
 """Pixels of a cell of a map."""
 _SHARE = 0.98
@@ -23,7 +25,34 @@ _SHARE = 0.98
 
 def fitted(spec: Spec, width: int) -> Spec:
     """A Vega-Lite chart arranged for a page so many pixels wide. Its data are the same object."""
-    return with_room_for_words(_headed(_arranged(spec, width), width))
+    return _with_legends_above(with_room_for_words(_headed(_arranged(spec, width), width)), width)
+
+
+def _with_legends_above(spec: Any, width: int) -> Any:
+    """The chart with its legends of names above the panels, where the first screen has them, in as
+    few rows as the names fit."""
+    if isinstance(spec, list):
+        return [_with_legends_above(part, width) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    legend, scale = spec.get("legend"), spec.get("scale")
+    if isinstance(legend, dict) and legend.get("orient") == "bottom" and "columns" in legend:
+        names = legend.get("values") or (scale or {}).get("domain") or []
+        room = _columns([str(name) for name in names], width, float(legend.get("symbolSize", 100)))
+        spec = {**spec, "legend": {**legend, "orient": "top", "columns": room}}
+    return {
+        key: value if key in ("datasets", "data") else _with_legends_above(value, width)
+        for key, value in spec.items()
+    }
+
+
+def _columns(names: Sequence[str], width: int, symbol: float) -> int:
+    """Into how many columns the names of a legend fit, each column as wide as its widest name."""
+    widths = [text_width(name, SIZES.text) + symbol**0.5 + _LEGEND_GAP for name in names]
+    for columns in range(len(names), 1, -1):
+        if sum(max(widths[place::columns]) for place in range(columns)) <= width - _MARGIN:
+            return columns
+    return 1
 
 
 def _headed(spec: Spec, width: int) -> Spec:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import InputError
-from workbench.messages import csv_cell, place_label, pretty
+from workbench.messages import csv_cell, place_label, pretty, size_label
 from workbench.recipe.objectives import BASELINE, CHALLENGER
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
@@ -206,16 +206,8 @@ def group_text(group: dict[str, Any], only: list[str] | None = None) -> str:
 
 
 def short(value: Any) -> str:
-    """12,800 -> "12.8k", 1.5e9 -> "1.5B", 3e20 -> "3e20"."""
-    if value is None:
-        return "?"
-    number = float(value)
-    if abs(number) >= 1e15:
-        return f"{number:.3g}".replace("e+", "e")
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
-            return f"{number / size:.4g}{letter}"
-    return f"{number:.3g}"
+    """12,800 -> "12.8k", 1.5e9 -> "1.5B", 3e20 -> "3e20"; "?" where there is none."""
+    return "?" if value is None else size_label(float(value))
 
 
 def place_text(x: float, axis: str) -> str:

@@ -33,6 +33,7 @@ from workbench.laws.critical_source import (
 from workbench.laws.evidence import Evidence, published
 from workbench.laws.law import Floats
 from workbench.laws.predictors import Predictor, outside_range
+from workbench.messages import power_label, size_label
 
 _CHOICE_FROM = {
     MEASURED: MEASURED,
@@ -129,7 +130,7 @@ def _reason(
         if choice_from == "predicted losses":
             return "lowest predicted loss"
         side = "above" if compute > known.critical else "below"
-        return f"{compute:.3g} FLOPs are {side} the {known.critical:.3g} where the choice flips"
+        return f"{power_label(compute)} FLOPs are {side} the {power_label(known.critical)} where the choice flips"
     if option["loss"] >= chosen["loss"]:
         return "higher predicted loss" if comparable else "its loss is of another law's data"
     why = "measured crossovers come before laws" if comparable else (
@@ -216,12 +217,12 @@ def advice_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
             "objective": option["objective"],
             "chosen": option["objective"] == answer["choice"],
             "reason": option["reason"],
-            "parameters": _rounded(option["n_params"]),
+            "parameters": size_label(option["n_params"]),
             "epochs": _rounded(option["epochs"]),
             "predicted loss": option["loss"],
             "95 % interval": _interval_text(option["loss_ci95"]),
             "measures": "NELBO, a bound" if option["estimator"] == "nelbo" else "NLL",
-            "within 0.1 % from (FLOPs)": _rounded(option["enough"]["compute"]),
+            "within 0.1 % from (FLOPs)": power_label(option["enough"]["compute"]),
             "outside the fitted range": ", ".join(
                 f"{name}: {how}" for name, how in option["outside"].items()
             )
@@ -243,17 +244,19 @@ def advice_lines(answer: dict[str, Any]) -> list[str]:
     """The sentences that go with the table of advice: the choice, where it flips, notes."""
     critical = answer["critical_compute"]
     where = {
-        "crossed": lambda: f"{critical['value']:.3g} FLOPs",
-        "not_reached": lambda: f"above {critical['searched'][1]:.3g} FLOPs, if anywhere",
-        "ahead_throughout": lambda: f"below {critical['searched'][0]:.3g} FLOPs, if anywhere",
+        "crossed": lambda: f"{power_label(critical['value'])} FLOPs",
+        "not_reached": lambda: f"above {power_label(critical['searched'][1])} FLOPs, if anywhere",
+        "ahead_throughout": lambda: (
+            f"below {power_label(critical['searched'][0])} FLOPs, if anywhere"
+        ),
     }[critical["status"]]()
     if critical["range"]:
         name = "95 % interval" if critical["ci95"] else "range"
         where += f" ({name} {range_text(*critical['range'])})"
     lines = [
         f"Train {answer['choice']} (by {answer['choice_from']}).",
-        f"On {answer['unique_tokens']:,.0f} unique tokens the choice flips at {where}; "
-        f"{answer['compute']:.3g} are at hand.",
+        f"On {size_label(answer['unique_tokens'])} unique tokens the choice flips at {where}; "
+        f"{power_label(answer['compute'])} are at hand.",
     ]
     if answer["confidence"] is not None:
         lines.append(f"{answer['confidence']:.0%} of resampled fits make the same choice.")

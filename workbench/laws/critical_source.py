@@ -6,6 +6,8 @@ Answers hold these as plain dictionaries ("evidence"), for programs and for the 
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.messages import power_label
+
 Range = tuple[float | None, float | None]
 MEASURED, FITTED, PUBLISHED_LAW = "measured crossovers", "own fits", "the published law"
 INPUTS = {
@@ -117,7 +119,7 @@ def evidence_lines(evidence: dict[str, Any]) -> list[str]:
     lines = []
     for number, source in enumerate(ordered):
         value = source["expected_flops"]
-        what = "no value" if value is None else f"{value:.3g} FLOPs"
+        what = "no value" if value is None else f"{power_label(value)} FLOPs"
         lines.append(
             f"{'Also' if number else 'Used'}: {source['kind']} ({source['text']}): {what}, "
             f"{range_text(*source['range'])}; {_place(source['outside'])}."
@@ -141,7 +143,7 @@ def _readings_line(readings: list[dict[str, Any]]) -> str:
     for reading in readings:
         low, high, bound = reading["low"], reading["high"], reading["lower_bound"]
         found = [] if low is None else [f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"]
-        found += [] if bound is None else [f"not by {bound:.3g}"]
+        found += [] if bound is None else [f"not by {power_label(bound)}"]
         how = _READ_AS[reading["definition"]]
         texts.append(f"{reading['metric']} {how} {' or '.join(found) or 'ahead throughout'}")
     return f"Measured (FLOPs) at {_places(readings)} unique tokens: {'; '.join(texts)}."
@@ -155,5 +157,5 @@ def range_text(low: float | None, high: float | None) -> str:
     """A range of FLOPs in words."""
     if low is None and high is None:
         return "without a range"
-    ends = ("unbounded" if end is None else f"{end:.3g}" for end in (low, high))
+    ends = ("unbounded" if end is None else power_label(end) for end in (low, high))
     return " to ".join(ends)

@@ -186,12 +186,12 @@ def _counted(rows: list[dict[str, Any]], other: str) -> str:
         low, high = (place_text(end, crossed[0]["axis"]) for end in ends)
         parts[0] += f", at {low.split()[0]} to {high}" if low != high else f", at {low}"
     for status, words in (
-        ("not_reached", "not by their end, lower bounds"),
-        ("undecided", "undecided"),
-        ("ahead_throughout", "ahead from the first place compared, upper bounds"),
+        ("not_reached", "it has not by the end of the runs, so it would be later"),
+        ("undecided", "it may be ahead at the end or not: undecided"),
+        ("ahead_throughout", "it is ahead from the first point compared, so it was earlier"),
     ):
         if own := by_status.get(status):
-            parts.append(f"{len(own)} {words}")
+            parts.append(f"in {len(own)} {words}")
     return "; ".join(parts)
 
 

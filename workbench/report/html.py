@@ -5,12 +5,11 @@ from typing import Any
 
 from workbench.figures import Paper, for_paper
 from workbench.figures.figure import EMBED_OPTIONS, POLICY, embedding_script, svg_of
-from workbench.figures.theme import short
-from workbench.messages import pretty
+from workbench.messages import power_label, pretty, size_label
 from workbench.report.sections import Report
 from workbench.version import __version__
 
-_COUNTS = ("tokens", "params", "flops", "FLOPs")
+_COUNTS = ("tokens", "params", "parameters")
 
 
 def render(report: Report, paper: Paper | None = None) -> str:
@@ -51,8 +50,10 @@ def _own_ids(svg: str, prefix: str) -> str:
 
 
 def cell(value: Any, column: str = "") -> str:
-    """A table's cell: large counts abbreviated, the rest as tables on a terminal show it."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) >= 1e4 and any(part in column for part in _COUNTS):
-        return short(value)
-    return pretty(value)
+    """A table's cell, in reports and on the app's pages: large counts abbreviated, FLOPs and what is
+    as large as 1.02e15, the rest as tables on a terminal show it."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) < 1e4:
+        return pretty(value)
+    if "flops" in column.lower() or abs(value) >= 1e12:
+        return power_label(value)
+    return size_label(value) if any(part in column for part in _COUNTS) else pretty(value)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,8 +174,21 @@ def _differing(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
             values.setdefault(key, set()).add(json.dumps(value))
     usual = ("training.objective", "data.unique_tokens", "n_params")
     varying = [key for key in values if len(values[key]) > 1]
-    varying.sort(key=lambda key: (usual.index(key) if key in usual else len(usual), key))
+    varying.sort(
+        # How runs are evaluated is the last thing that one looks for.
+        key=lambda k: (usual.index(k) if k in usual else len(usual), k.startswith("evaluation."), k)
+    )
     return {key: [json.loads(v) for v in sorted(values[key], key=by_number)] for key in varying}
+
+
+def swept_keys(where: Source, study: str) -> list[str]:
+    """The keys that a study's recipe sweeps, in its order; those of `evaluation` are left out."""
+    recipe = ask(where, f"SELECT recipe FROM studies WHERE study = {literal(study)}").item()
+    try:
+        swept = tomllib.loads(recipe or "").get("sweep", {})
+    except tomllib.TOMLDecodeError:  # an imported table, or a recipe of another version
+        return []
+    return [key for key in swept if not key.startswith("evaluation.")]
 
 
 def read_ahead() -> None:

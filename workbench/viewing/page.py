@@ -1,8 +1,9 @@
 """The head of a page: results folder, study, and what to do where there are no results."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -20,7 +21,14 @@ from workbench.viewing.cached_store import (
 from workbench.viewing.chosen_runs import chip, chosen_runs
 from workbench.viewing.launch import main_script
 from workbench.viewing.notes import sidebar
-from workbench.viewing.page_width import MARGIN, watch_width
+from workbench.viewing.page_width import (
+    MARGIN,
+    NARROW,
+    NARROW_MARGIN,
+    controls,
+    is_narrow,
+    watch_width,
+)
 from workbench.viewing.text import plain
 from workbench.viewing.url_state import Link
 
@@ -36,29 +44,61 @@ AXES = {
 OPEN_AT_END = "end of"
 _STYLE = f"""<style>
 .stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
+@media (max-width: {NARROW}px) {{
+  .stMainBlockContainer {{padding: 60px {NARROW_MARGIN}px {MARGIN}px;}}
+  .stMainBlockContainer h2 {{font-size: 1.4rem; padding: 0;}}
+  .stMainBlockContainer h3 {{font-size: 1.2rem;}}
+}}
 [class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{flex-direction: column-reverse;}}
 </style>"""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Page:
     """The store and the selection of a page."""
 
     where: Source
     link: Link
+    _row: Any = None
+    """Where the choices go that stand before the first figure."""
+    _above: Any = None
+    """Where the study goes on a narrow page."""
+    _below: Any = None
+    """Where a message goes in place of what the choices lead to."""
 
-    def study(self, every: str | None = None, **widget: Any) -> str:
+    def choices(self) -> Any:
+        """The row of all choices before the page's first figure: the same one whenever it is asked
+        for. On a narrow page it is a closed box, with the study alone above it, so that the figure
+        is on the first screen."""
+        if self._row is None:
+            if is_narrow():
+                self._above = st.container()
+                with st.expander("Choices", icon=":material/tune:"):
+                    self._row = controls()
+            else:
+                self._row = controls()
+            self._below = st.container()
+        return self._row
+
+    def stop(self, text: str) -> NoReturn:
+        """End the page with a text on why there is nothing to show, below the choices."""
+        with self._below or nullcontext():
+            stop(text)
+
+    def study(self, every: str | None = None, *, above: bool = True, **widget: Any) -> str:
         """The study to look at; it stays chosen from page to page.
 
         Args:
             every: the name of a choice that stands for all studies.
+            above: whether it stands above the other choices where the page is narrow.
         """
         names = [every] if every else []
         names += [str(row["study"]) for row in studies(self.where)]
         last = st.session_state.get(_STUDY)
         if last in names:
             self.link.follow("study", last)
-        study = self.link.choose("Study", names, "study", **widget)
+        with (self._above if above else None) or nullcontext():
+            study = self.link.choose("Study", names, "study", **widget)
         st.session_state[_STUDY] = study
         if self.where.only and study != every:
             own = {str(row["run_id"]) for row in runs(self.where, study)}
@@ -72,7 +112,7 @@ class Page:
         """A metric of a study, the held-out loss at first."""
         known = metrics(self.where, study) if only is None else list(only)
         if not known:
-            stop(f"Study {study} has no metric yet that this page can show.")
+            self.stop(f"Study {study} has no metric yet that this page can show.")
         return self.link.choose("Metric", known, "metric", **widget)
 
     def axis(self, **widget: Any) -> str:
@@ -128,7 +168,7 @@ def _watch() -> None:
         st.rerun()
 
 
-def stop(text: str) -> None:
+def stop(text: str) -> NoReturn:
     """End the page with a text on why there is nothing to show."""
     st.info(plain(text), icon=":material/info:")
     st.stop()

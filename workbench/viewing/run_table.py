@@ -14,6 +14,9 @@ from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import Source, ask, cached, loader, metrics, runs
 
 SECONDS = "trained for (s)"
+_FIRST = ("run_id", "study", "seed", "objective", "best", "last", "state")
+_SPARSE = 0.1
+"""A key that fewer of the runs have comes last."""
 _LAST = ("state", "best", "last", SECONDS, "error", "total_tokens", "epochs", "train_flops")
 _HIDDEN = ("best_tokens", "last_step", "last_tokens", "best_step")
 _UNREADABLE = ("config", "provenance", "data_fingerprint")
@@ -37,6 +40,20 @@ def run_table(where: Source, studies: Sequence[str], metric: str | None) -> list
         if (several or name != "study") and any(row.get(name) is not None for row in rows.values())
     ]  # fmt: skip
     return [{name: row.get(name) for name in columns} for row in rows.values()]
+
+
+def shown_columns(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as they are shown: first what each run is, its values, state and duration, then the
+    keys that differ among these rows, those that few of them have last. The others are left out."""
+    first = [*_FIRST, SECONDS, "error"]
+    names = [name for name in first if any(row.get(name) is not None for row in table)]
+    counts = {
+        name: sum(row.get(name) is not None for row in table)
+        for name in (table[0] if table else ())
+        if name not in first and len({json.dumps(row.get(name), default=str) for row in table}) > 1
+    }
+    names += sorted(counts, key=lambda name: counts[name] < _SPARSE * len(table))
+    return [{name: row.get(name) for name in names} for row in table]
 
 
 def _of_study(where: Source, study: str, metric: str | None) -> list[dict[str, Any]]:

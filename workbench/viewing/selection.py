@@ -71,8 +71,3 @@ def run_choice(
     )  # fmt: skip
     if outside:
         note(f"{len(outside):,} of the chosen runs are not in this table.")
-
-
-def controls() -> Any:
-    """A row of widgets that wraps where the window is narrow."""
-    return st.container(horizontal=True, vertical_alignment="bottom", gap="small")
