@@ -38,7 +38,8 @@ else:
 draw(page.where, lambda: generation_flops_figure(shape), "generation", shape)
 active = f", {short(shape.n_params_active)} of them a token" if shape.experts is not None else ""
 note(
-    f"{short(shape.n_params)} parameters{active}. AR with a KV cache against full passes of diffusion."
+    f"{short(shape.n_params)} parameters{active}. AR with a KV cache against full passes of "
+    "diffusion."
 )
 table(generation_rows(shape, [16, 64, 256, 1024, 4096], None, prompt=prompt))
 st.caption("A token of training, with attention over the window:")

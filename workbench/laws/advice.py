@@ -130,7 +130,8 @@ def _reason(
         if choice_from == "predicted losses":
             return "lowest predicted loss"
         side = "above" if compute > known.critical else "below"
-        return f"{power_label(compute)} FLOPs are {side} the {power_label(known.critical)} where the choice flips"
+        flips = power_label(known.critical)
+        return f"{power_label(compute)} FLOPs are {side} the {flips} where the choice flips"
     if option["loss"] >= chosen["loss"]:
         return "higher predicted loss" if comparable else "its loss is of another law's data"
     why = "measured crossovers come before laws" if comparable else (

@@ -50,8 +50,8 @@ def _own_ids(svg: str, prefix: str) -> str:
 
 
 def cell(value: Any, column: str = "") -> str:
-    """A table's cell, in reports and on the app's pages: large counts abbreviated, FLOPs and what is
-    as large as 1.02e15, the rest as tables on a terminal show it."""
+    """A table's cell, in reports and in the app: large counts abbreviated, FLOPs and all that is as
+    large as 1.02e15, the rest as tables on a terminal show it."""
     if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) < 1e4:
         return pretty(value)
     if "flops" in column.lower() or abs(value) >= 1e12:

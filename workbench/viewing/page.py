@@ -50,6 +50,7 @@ _STYLE = f"""<style>
   .stMainBlockContainer h3 {{font-size: 1.2rem;}}
 }}
 [class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{flex-direction: column-reverse;}}
+[data-testid="stCaptionContainer"] {{color: inherit; opacity: 0.8;}}
 </style>"""
 
 
