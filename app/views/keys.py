@@ -23,7 +23,8 @@ with page.choices():
     if not known:
         page.stop(f"The runs of study {study} differ in no key.")
     swept = swept_keys(page.where, study)
-    first = next((key for key in [*swept, *known] if key in known and key != OBJECTIVE), known[0])
+    able = [key for key in swept if key in known] or known
+    first = next((key for key in able if key != OBJECTIVE), able[0])
     key = page.link.choose("Key", known, "key", first=first, width=260)
     colour = key_choice(page, "Colour", study, "colour", none="objective", width=220)
     only = where_choice(page, study)

@@ -16,6 +16,7 @@ from workbench.viewing.drawing import draw
 from workbench.viewing.notes import editor
 from workbench.viewing.page import OPEN_AT_END, begin, stop
 from workbench.viewing.run_table import (
+    best_first,
     conditions_rows,
     group_rows,
     grouped,
@@ -59,6 +60,8 @@ with refusals():
     wanted = parse_conditions([condition] if condition.strip() else None, "Only runs where")
     met = matching(conditions_rows(every, shown), wanted, "runs") if wanted else [True] * len(shown)
     shown = [row for row, holds in zip(shown, met, strict=True) if holds]
+    if study != ALL:
+        shown = best_first(shown, metric)
     if key == NONE:
         run_choice(page, shown_columns(shown), [[row["run_id"]] for row in shown])
     else:

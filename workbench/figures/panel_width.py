@@ -15,6 +15,8 @@ _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
 _LEAST, _MOST = 240, 840
 _TALL = 460
+_BENEATH = {"top": {"anchor": "start", "direction": "vertical", "margin": 4}}
+"""Legends above a panel: one beneath the other."""
 _LEGEND_GAP = 24
 """Pixels of a name in a legend beside its words and its symbol."""
 _WIDEST_CELL = 170
@@ -25,7 +27,10 @@ _SHARE = 0.98
 
 def fitted(spec: Spec, width: int) -> Spec:
     """A Vega-Lite chart arranged for a page so many pixels wide. Its data are the same object."""
-    return _with_legends_above(with_room_for_words(_headed(_arranged(spec, width), width)), width)
+    spec = with_room_for_words(_headed(_arranged(spec, width), width))
+    config = spec.get("config", {})
+    legends = {**config.get("legend", {}), "layout": _BENEATH}
+    return _with_legends_above({**spec, "config": {**config, "legend": legends}}, width)
 
 
 def _with_legends_above(spec: Any, width: int) -> Any:

@@ -134,7 +134,8 @@ def begin(title: str, about: str, *, live: bool = True, restricted: bool = True)
         initial_sidebar_state="collapsed",
     )  # fmt: skip
     st.html(_STYLE)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    gap: Any = "xsmall" if is_narrow() else "medium"
+    with st.container(horizontal=True, vertical_alignment="bottom", gap=gap):
         st.header(title, anchor=False, width="content")
         st.caption(about, width="content")
         head = st.container(width="content")

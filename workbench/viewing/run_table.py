@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from statistics import fmean
 from typing import Any
 
@@ -15,8 +16,6 @@ from workbench.viewing.cached_store import Source, ask, cached, loader, metrics,
 
 SECONDS = "trained for (s)"
 _FIRST = ("run_id", "study", "seed", "objective", "best", "last", "state")
-_SPARSE = 0.1
-"""A key that fewer of the runs have comes last."""
 _LAST = ("state", "best", "last", SECONDS, "error", "total_tokens", "epochs", "train_flops")
 _HIDDEN = ("best_tokens", "last_step", "last_tokens", "best_step")
 _UNREADABLE = ("config", "provenance", "data_fingerprint")
@@ -44,7 +43,7 @@ def run_table(where: Source, studies: Sequence[str], metric: str | None) -> list
 
 def shown_columns(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows as they are shown: first what each run is, its values, state and duration, then the
-    keys that differ among these rows, those that few of them have last. The others are left out."""
+    keys that differ among these rows, those that most of them have first; no others."""
     first = [*_FIRST, SECONDS, "error"]
     names = [name for name in first if any(row.get(name) is not None for row in table)]
     counts = {
@@ -52,8 +51,14 @@ def shown_columns(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for name in (table[0] if table else ())
         if name not in first and len({json.dumps(row.get(name), default=str) for row in table}) > 1
     }
-    names += sorted(counts, key=lambda name: counts[name] < _SPARSE * len(table))
+    names += sorted(counts, key=lambda name: -counts[name])
     return [{name: row.get(name) for name in names} for row in table]
+
+
+def best_first(table: Sequence[dict[str, Any]], metric: str | None) -> list[dict[str, Any]]:
+    """The rows from the best of their best values of a metric on; those without one last."""
+    sign = -1 if metric is not None and higher_is_better(metric) else 1
+    return sorted(table, key=lambda row: inf if row.get("best") is None else sign * row["best"])
 
 
 def _of_study(where: Source, study: str, metric: str | None) -> list[dict[str, Any]]:
