@@ -189,6 +189,8 @@ class Link:
     def _forget(self, name: str) -> None:
         self._found(name)
         self._renew(name)
+        if self._stored.values.get(name) in (None, []):  # nothing of it was known
+            self._stored.values.pop(name, None)
         self.touch()
 
     def _found(self, name: str) -> None:
