@@ -148,5 +148,5 @@ def test_every_kind_of_choice_that_a_link_cannot_have_is_named(
     assert not page.warning
     assert not page.exception
     assert all(box.value is not None for box in page.selectbox)
-    assert wrong[key] not in page.query_params.get(key, [])
+    assert page.query_params.get(key) not in (wrong[key], [wrong[key]])
     assert len(page.get("vega_lite_chart")) >= charts
