@@ -36,7 +36,9 @@ AXES = {
 OPEN_AT_END = "end of"
 _STYLE = f"""<style>
 .stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
-[class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{flex-direction: column-reverse;}}
+[class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{
+  flex-direction: column-reverse; justify-content: flex-start;
+}}
 </style>"""
 
 
