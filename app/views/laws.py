@@ -93,7 +93,7 @@ def formula(text: str) -> None:
     if printed is None:
         st.markdown(plain(text))
     else:
-        st.latex(printed)
+        st.latex(r"\rule{0pt}{2em}" + printed)  # room above: a fraction would be cut there
 
 
 def show(fitted: Fitted) -> None:

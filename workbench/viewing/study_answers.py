@@ -95,7 +95,7 @@ def answers_of(where: Source, studies: Sequence[str]) -> dict[str, tuple[Found |
     now, known = states(where), _board().known
     of = {study: known.get((where.results, study)) for study in studies}
     return {
-        study: (one and one.found, one is not None and one.state == now.get(study))
+        study: (one.found, one.state == now.get(study)) if one is not None else (None, False)
         for study, one in of.items()
     }
 
