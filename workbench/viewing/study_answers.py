@@ -49,12 +49,13 @@ class _Board:
             self.wanted = {**what, **self.wanted, **what}
             if self.wanted and not self.at_work:
                 self.at_work = True
-                threading.Thread(target=self._work, daemon=True).start()
+                # Python waits for it at its end: inside a library it could not be stopped.
+                threading.Thread(target=self._work, daemon=False).start()
 
     def _work(self) -> None:
         while True:
             with self.lock:
-                if not self.wanted:
+                if not self.wanted or not threading.main_thread().is_alive():
                     self.at_work = False
                     return
                 key = next(iter(self.wanted))
