@@ -112,6 +112,11 @@ def awaited(where: Source, studies: Sequence[str]) -> list[str]:
     return late
 
 
+def at_rest() -> bool:
+    """Whether no answer is being worked out: DuckDB lets no process write a store that it reads."""
+    return not _board().at_work
+
+
 def work_out(where: Source, studies: Sequence[str]) -> None:
     """Begin to work out what is awaited of these studies, the first one first."""
     now = states(where)
