@@ -21,9 +21,9 @@ def summarised(frames: list[pl.DataFrame], *, log: bool = True) -> pl.DataFrame:
     """
     places = np.unique(np.concatenate([frame["x"].to_numpy() for frame in frames]))
     if len(places) > _PLACES:
-        ends = np.log(places[[0, -1]]) if log else places[[0, -1]]
-        even = np.linspace(*ends, _PLACES)
-        places = np.unique(np.clip(np.exp(even) if log else even, places[0], places[-1]))
+        first, last = float(places[0]), float(places[-1])
+        spaced = np.geomspace if log else np.linspace
+        places = np.unique(np.clip(spaced(first, last, _PLACES), first, last))
     table = np.stack([_within(places, frame) for frame in frames])
     often = (~np.isnan(table)).sum(axis=0) * 2 >= len(frames)
     places, table = places[often], table[:, often]

@@ -67,7 +67,7 @@ def _line_of(view: Spec) -> Spec | None:
     for layer in view.get("layer", [view]):
         colour = layer.get("encoding", {}).get("color") or {}
         if _mark(layer) == "line" and "field" in colour and not layer.get("transform"):
-            return layer  # type: ignore[no-any-return]
+            return layer
     return None
 
 
@@ -156,7 +156,8 @@ def _fade(view: Spec, fields: list[str]) -> None:
 
 
 def _fields(layer: Spec) -> set[str]:
-    return {part.get("field") for part in layer["encoding"].values() if isinstance(part, dict)}
+    parts = (part for part in layer["encoding"].values() if isinstance(part, dict))
+    return {str(part["field"]) for part in parts if "field" in part}
 
 
 def _list_values(
