@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from workbench.api.chosen import Chosen
 from workbench.figures import studies_figure
 from workbench.figures.points import OBJECTIVE, Band
 from workbench.figures.several_studies import STUDY
@@ -50,4 +51,8 @@ else:
             load=loader(page.where),
         ),
         "studies", study, others, metric, axis, colour, facet, band,
+        chosen=Chosen(study, "studies", {
+            "others": others, "metric": metric, "axis": axis, "colour": colour,
+            "facet": None if facet == NONE else facet, "band": band,
+        }),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from workbench.api.chosen import Chosen
 from workbench.figures import key_figure, parallel_figure
 from workbench.figures.points import OBJECTIVE
 from workbench.viewing.cached_store import differing, swept_keys
@@ -32,6 +33,10 @@ draw(
     page.where,
     lambda: key_figure(results, study, metric, key, at, colour=colour, where=only),
     "key", study, metric, key, at, colour, only,
+    chosen=Chosen(study, "key", {
+        "key": key, "metric": metric, "at": at, "colour": colour,
+        "where": [str(one) for one in only],
+    }),
 )  # fmt: skip
 with controls():
     several = page.link.choose_many(
@@ -42,4 +47,7 @@ draw(
     page.where,
     lambda: parallel_figure(results, study, metric, several, cast("Any", at), where=only),
     "parallel", study, metric, several, at, only,
+    chosen=Chosen(study, "parallel", {
+        "keys": several, "metric": metric, "at": at, "where": [str(one) for one in only],
+    }),
 )  # fmt: skip

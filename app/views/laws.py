@@ -95,7 +95,7 @@ def formula(text: str) -> None:
     if printed is None:
         st.markdown(plain(text))
     else:
-        st.latex(printed)
+        st.latex(r"\rule{0pt}{2em}" + printed)  # room above: a fraction would be cut there
 
 
 def show(fitted: Fitted) -> None:
@@ -208,7 +208,9 @@ def advice(by: str, predictors: list[Predictor], source: str) -> None:
     st.metric(label, display_name(str(answer["choice"])), border=True, width=320)
     rows = advice_rows(answer)
     outside = [f"{row['objective']}: {row.pop(OUTSIDE)}" for row in rows if row[OUTSIDE]]
+    reasons = [f"{row['objective']}: {row.pop('reason')}." for row in rows]
     table([{key: value for key, value in row.items() if key != OUTSIDE} for row in rows])
+    notes(reasons)  # they are sentences, which a table would cut
     notes([*advice_lines(answer), *(f"Outside the fitted range: {line}." for line in outside)])
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from workbench.analysis.crossover import bound_note, crossovers, table_row
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.analysis.interval_notes import definition_notes, notes_of
+from workbench.api.chosen import Chosen
 from workbench.figures import map_figure
 from workbench.figures.maps import EPOCHS
 from workbench.metrics import higher_is_better
@@ -66,6 +67,10 @@ draw(
     page.where,
     lambda: map_figure(rows, cast("Any", show), facet=None if facet == USUAL else facet),
     "map", study, metric, show, axis, at, facet, only,
+    chosen=Chosen(study, "map", {
+        "show": show, "metric": metric, "axis": axis, "at": at,
+        "facet": None if facet == USUAL else facet, "where": [str(one) for one in only],
+    }),
 )  # fmt: skip
 if show == "crossover":
     table([table_row(row) for row in rows])

@@ -6,6 +6,7 @@ import json
 import streamlit as st
 
 from workbench.analysis.forecast_scores import calibration, calibration_text, score_forecasts
+from workbench.api.chosen import Chosen
 from workbench.figures import forecasts_figure, law_compute_figure
 from workbench.laws.backtest import ALONG
 from workbench.laws.held_out_fit import NOTHING, fit_held_out
@@ -66,11 +67,21 @@ else:
                 ),
                 "held out", wish,
             )  # fmt: skip
-            draw(page.where, lambda: law_compute_figure(fits), "law against compute", wish)
+            options = {
+                "law": law, "along": along, "metric": metric, "at": at,
+                "where": [str(one) for one in only],
+            }  # fmt: skip
+            draw(
+                page.where, lambda: law_compute_figure(fits), "law against compute", wish,
+                chosen=Chosen(study, "law_compute", options),
+            )  # fmt: skip
 page.link.write()
 
 st.subheader("Forecasts", anchor=False)
 with refusals():
     scores = cached(page.where, lambda: score_forecasts(results, study), "forecasts", study)
-    draw(page.where, lambda: forecasts_figure(scores.rows, scores.left_out), "forecasts", study)
+    draw(
+        page.where, lambda: forecasts_figure(scores.rows, scores.left_out), "forecasts", study,
+        chosen=Chosen(study, "forecasts"),
+    )  # fmt: skip
     notes([calibration_text(row) for row in calibration(scores.rows)])

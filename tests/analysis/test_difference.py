@@ -9,6 +9,7 @@ from scipy import stats
 
 from tests.made_runs import MakeRun, make_crossing_seeds, run_maker
 from workbench.analysis.difference import _ahead, difference_table_row, differences
+from workbench.analysis.pairing import side_words
 from workbench.errors import InputError
 from workbench.runs.folder import RunFolder
 from workbench.runs.records import RecordWriter
@@ -223,3 +224,9 @@ def test_at_the_best_equal_seeds_are_paired_too(
     assert row["difference"] == pytest.approx(-0.29)
     low, high = row["ci95"]
     assert (high - low < 0.1) == (shift == 0)
+
+
+def test_a_side_that_is_no_objective_is_named_in_words() -> None:
+    side = {"training.noise_schedule": "cosine", "data.quality": ["low", "high"]}
+    assert side_words(side) == "noise_schedule cosine, quality low or high"
+    assert side_words("ar") == "ar"

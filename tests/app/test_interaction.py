@@ -59,7 +59,7 @@ def test_a_figure_zooms_pans_lists_values_and_shows_the_curves_chosen_in_its_leg
             assert f"{objective}, {budget} unique tokens" in text
     values = re.findall(r"~?\d\.\d+.*, run \w+", text)
     assert len(values) == 4, text
-    assert window.locator(f"{FIGURE} .mark-rule line[opacity='1']").count() == 1
+    assert window.locator(f"{FIGURE} .mark-rule.role-mark line[opacity='1']").count() == 1
 
     whole = ticks(window)
     scrolled = window.evaluate(SCROLL)

@@ -72,7 +72,10 @@ def test_what_differs_and_can_be_drawn_is_named_below_the_title(two: Path) -> No
         title = studies_figure(two, ["a", "b"], "val_loss", load=load).to_dict()["title"]
         return " ".join(title["subtitle"])
 
-    assert "differ" not in notes(load_curves)
+    # A key that follows from the study is named once, and is no part of labels.
+    assert "also differ by study: training.lr" in notes(load_curves)
+    assert set(studies_figure(two, ["a", "b"], "val_loss").data["label"]) == {""}
+    assert "the text differs" not in notes(load_curves)
     other = changed("b", lambda curve: replace(curve, keys={**curve.keys, "data.corpus": "poems"}))
     assert "the text differs: python-stdlib (a); poems (b)" in notes(other)
     unknown = changed("b", lambda curve: replace(curve, estimator=None, protocol=None))

@@ -116,7 +116,7 @@ def test_no_two_configurations_of_a_panel_share_a_dash_unless_the_figure_says_so
     assert set(figure.data["label"]) == {"weight_decay 0", "weight_decay 1"}
     together = curves_figure(results, "made", ["val_loss"], facet="none", single=True)
     assert set(together.data["panel"]) == {""}
-    assert "16 configurations, more than there are dashes" in str(together.to_dict()["title"])
+    assert "16 configurations a panel; dashes show weight_decay alone" in str(together.to_dict())
     for drawn in (figure, together):
         dashes = [
             encoding["strokeDash"]["scale"]["range"]

@@ -221,13 +221,28 @@ def _share_crossed(pair: Pair, metric: str, axis: str) -> float | None:
     return sum(crossed) / len(crossed) if crossed else None
 
 
-def bound_note(rows: list[dict[str, Any]]) -> str | None:
-    """A note where a bound is compared with an exact likelihood, else None."""
-    estimators = [row["estimators"] for row in rows]
-    if any(str(pair["challenger"]).startswith("nelbo") and pair["baseline"] for pair in estimators):
+def bound_note(
+    rows: list[dict[str, Any]], so: str = "the true crossover is no later than this one"
+) -> str | None:
+    """A note where bounds of likelihoods are compared, else None.
+
+    Args:
+        so: what follows where the challenger's losses alone are bounds.
+    """
+    bounds = {
+        tuple(str(of[side]).startswith("nelbo") for side in ("baseline", "challenger"))
+        for of in (row["estimators"] for row in rows)
+        if all(of.values())
+    }
+    if (False, True) in bounds:
         return (
             "diffusion's values come from NELBOs, upper bounds of what AR's NLLs measure: on "
-            "losses, the true crossover is no later than this one."
+            f"losses, {so}."
+        )
+    if (True, True) in bounds:
+        return (
+            "both sides' values are NELBOs, upper bounds of their NLLs: which of the NLLs is lower "
+            "does not follow from them."
         )
     return None
 

@@ -24,7 +24,7 @@ from workbench.analysis.pairing import (
     compared_pairs,
     finished_runs,
     named_runs,
-    side_name,
+    side_words,
 )
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.analysis.taken_at import taken_at
@@ -243,7 +243,7 @@ def _ahead(ci95: list[float] | None, higher: bool) -> str | None:
 
 def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
     """One row of `differences` as table cells."""
-    sides = {side: side_name(row[side]) for side in ("baseline", "challenger")}
+    sides = {side: side_words(row[side]) for side in ("baseline", "challenger")}
     return {
         **row["group"],
         "seeds": row["seeds"],

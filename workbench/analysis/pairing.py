@@ -275,8 +275,18 @@ def parse_side(option: str, given: str | dict[str, Any] | None) -> Side | None:
 
 
 def side_name(side: Side) -> str:
-    """A side for messages and for tables."""
+    """A side for messages, and for answers as data."""
     return side if isinstance(side, str) else json.dumps(side)
+
+
+def side_words(side: Side) -> str:
+    """A side for people: `ar`, or `noise_schedule cosine`."""
+    if isinstance(side, str):
+        return side
+    values = {key: value if isinstance(value, list) else [value] for key, value in side.items()}
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {' or '.join(map(str, value))}" for key, value in values.items()
+    )
 
 
 def finished_runs(pair: Pair) -> tuple[Pair, list[str]]:

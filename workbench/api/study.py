@@ -183,10 +183,7 @@ class Study:
             challenger=_side("--challenger", challenger),
         )  # fmt: skip
         used = {f"{row['estimators'][side]} ({side})" for row in rows for side in row["estimators"]}
-        bound = bound_note(rows) and (
-            "NELBOs are upper bounds of what AR's NLLs measure: diffusion is at least as good as "
-            "shown here."
-        )
+        bound = bound_note(rows, "diffusion is at least as good as shown here")
         notes = [*notes_of(rows), f"Note: values by {', '.join(sorted(used))}."]
         return Answer.of(Difference, rows, [*notes, _bound(metric, bound)])
 

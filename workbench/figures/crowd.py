@@ -11,29 +11,34 @@ _PLACES = 120
 
 
 def summarised(frames: list[pl.DataFrame], *, log: bool = True) -> pl.DataFrame:
-    """The median of curves as "value", their quartiles as "low" and "high", along "x".
+    """The medians of curves as "value" and "raw", and as "low" and "high" the quartiles of the
+    first, along "x".
 
     They are taken where at least half of the curves are known, so that a few long ones do not
     stand for all.
 
     Args:
-        frames: "x", increasing, and "value" of each curve.
+        frames: "x", increasing, "value" and "raw" of each curve.
     """
     places = np.unique(np.concatenate([frame["x"].to_numpy() for frame in frames]))
     if len(places) > _PLACES:
-        ends = np.log(places[[0, -1]]) if log else places[[0, -1]]
-        even = np.linspace(*ends, _PLACES)
-        places = np.unique(np.clip(np.exp(even) if log else even, places[0], places[-1]))
-    table = np.stack([_within(places, frame) for frame in frames])
+        first, last = float(places[0]), float(places[-1])
+        spaced = np.geomspace if log else np.linspace
+        places = np.unique(np.clip(spaced(first, last, _PLACES), first, last))
+    table, raw = (
+        np.stack([_within(places, frame, n) for frame in frames]) for n in ("value", "raw")
+    )
     often = (~np.isnan(table)).sum(axis=0) * 2 >= len(frames)
-    places, table = places[often], table[:, often]
-    low, middle, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
-    return pl.DataFrame({"x": places, "value": middle, "raw": middle, "low": low, "high": high})
+    low, middle, high = np.nanquantile(table[:, often], [0.25, 0.5, 0.75], axis=0)
+    measured = np.nanmedian(raw[:, often], axis=0)
+    return pl.DataFrame(
+        {"x": places[often], "value": middle, "raw": measured, "low": low, "high": high}
+    )
 
 
-def _within(places: Floats, frame: pl.DataFrame) -> Floats:
+def _within(places: Floats, frame: pl.DataFrame, column: str) -> Floats:
     """A curve at other places; NaN outside its own."""
     values = np.interp(
-        places, frame["x"].to_numpy(), frame["value"].to_numpy(), left=np.nan, right=np.nan
+        places, frame["x"].to_numpy(), frame[column].to_numpy(), left=np.nan, right=np.nan
     )
     return np.asarray(values)

@@ -156,7 +156,7 @@ def _fade(view: Spec, fields: list[str]) -> None:
 
 
 def _fields(layer: Spec) -> set[str]:
-    parts = [part for part in layer["encoding"].values() if isinstance(part, dict)]
+    parts = (part for part in layer["encoding"].values() if isinstance(part, dict))
     return {str(part["field"]) for part in parts if "field" in part}
 
 

@@ -122,7 +122,9 @@ def curves_figure(
         notes += begin.note(axis)
         titled = panels_by(of_metric, channels.facet)
         most = max(len(members) for _, members in titled)
-        if most > crowd.MOST and not single:
+        many = most > crowd.MOST and not single
+        opacity = 1.0 if many else max(_FAINTEST, min(1.0, _FULL / most))
+        if many:
             titled = [(title, _medians(members, legend, look)) for title, members in titled]
             notes.append(f"median and middle half of the configurations, up to {most} in a panel")
         made = [
@@ -132,7 +134,9 @@ def curves_figure(
         values = _shown_values(pl.concat([rows for _, rows in made]), span)
         for title, rows in made:
             panel_title = f"{metric}, {title}" if title and len(metrics) > 1 else title
-            panels.append(panel(rows, metric, axis, panel_title, legend, span, look, values))
+            panels.append(
+                panel(rows, metric, axis, panel_title, legend, span, look, values, opacity)
+            )
             parts.append(rows.drop("marked"))
     if legend.unlabelled:
         notes.append(f"{legend.unlabelled} configurations, more than there are dashes")
@@ -252,17 +256,19 @@ def panel(
     span: np.ndarray,
     look: Look | None = None,
     values: Floats | None = None,
+    opacity: float = 1.0,
 ) -> Any:
     """One panel of curves: bands, lines, and markers whose shape repeats the colour.
 
     Args:
         span: the places that the axis has; what lies beside them is cut off.
         values: what the y axis has to include; the panel's own values by default.
+        opacity: of lines. Fainter ones have no bands and no marks, which would hide them.
     """
     look = look or Look()
     own = _shown_values(rows, span) if values is None else values
     x, y = _panel_axes(metric, axis, span, own, look)
-    channels, shape = legend.channels()
+    channels, shape = legend.channels(marks=opacity == 1)
     # Points are joined by curve, even if curves share a colour and a dash.
     detail = alt.Detail("curve:N")
     count = rows["curve"].n_unique()
@@ -273,10 +279,10 @@ def panel(
         curve=pl.col("curve").replace_strict(runs, return_dtype=pl.Int32),
     )  # fmt: skip
     base = alt.Chart(shown.drop("marked", "raw"))
-    opacity = max(_FAINTEST, min(1.0, _FULL / count))
-    width = 1.8 if count <= _FULL else 1.3
+    full = opacity == 1
+    width = 1.8 if full else 1.3
     layers: list[Any] = []
-    if rows["low"].null_count() < rows.height and opacity == 1:
+    if rows["low"].null_count() < rows.height and full:
         band = [x, alt.Y("low:Q"), alt.Y2("high:Q"), channels[0], detail]
         layers.append(base.mark_area(opacity=0.18, tooltip=None, clip=True).encode(*band))
     if (rows["raw"] != rows["value"]).any():
@@ -285,12 +291,11 @@ def panel(
         layers.append(faint.encode(x, alt.Y("raw:Q"), channels[0], detail))
     line = base.mark_line(strokeWidth=width, opacity=opacity, clip=True)
     layers.append(line.encode(x, y, *channels, detail))
-    # More marks would hide the lines.
-    if count <= _FULL and len(legend.labels) > 1:
+    if full and len(legend.labels) > 1:
         marked = shown.filter("marked").select("x", "value", "series", "label")
         marks = alt.Chart(marked).mark_point(filled=True, size=34, opacity=opacity, clip=True)
         layers.append(marks.encode(x, y, channels[0], shape))
-    elif count <= _FULL and rows.height <= DOTTED * count:
+    elif full and rows.height <= DOTTED * count:
         marks = base.mark_point(filled=True, size=12, opacity=opacity, clip=True)
         layers.append(marks.encode(x, y, channels[0]))
     head = {"title": wrapped_to(title, WIDTH, SIZES.title, bold=True)} if title else {}

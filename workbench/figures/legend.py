@@ -181,18 +181,26 @@ class Legend:
         """What is behind each numbered curve: its run, or how many seeds or runs."""
         return {str(number): text for number, text in self._numbers.values()}
 
-    def channels(self) -> tuple[list[Any], Any]:
-        """Encodings of lines, and the shape of the markers on them."""
+    def channels(self, *, marks: bool = True) -> tuple[list[Any], Any]:
+        """Encodings of lines, and the shape of the markers on them.
+
+        Args:
+            marks: whether there are markers, which the legend shows then.
+        """
         series, styles = list(self.styles), list(self.styles.values())
         if len(self.labels) < 2:
             colour, dash, shape = series_channels(
                 series, styles, legend=_thinned(stroke_legend(), series)
             )
             return [colour, dash], shape
-        marks = alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
-        marks = _thinned(marks, series)
-        colour, _, shape = series_channels(series, styles, legend=marks)
-        shape.legend = marks
+        named = (
+            alt.Legend(orient="bottom", columns=1, symbolSize=60, symbolDash=[1, 0], offset=8)
+            if marks
+            else stroke_legend()
+        )
+        named = _thinned(named, series)
+        colour, _, shape = series_channels(series, styles, legend=named)
+        shape.legend = named
         dashes = [list(dash) for dash in DASHES[: len(self.labels)]]
         dash = alt.StrokeDash(
             "label:N", title=None, sort=self.labels, legend=stroke_legend(),

@@ -316,8 +316,8 @@ class _Look:
             marks = alt.Chart(filled).mark_rect(fillOpacity=_TINT, strokeOpacity=0)
             layers.append(marks.encode(self.x, self.y, self.colour, tooltip=tips))
         words = alt.Chart(shown)
-        for field, size, dy, ink in (("text", 11, -6, INK), ("below", 9, 8, "#555555")):
-            mark = words.mark_text(fontSize=size, dy=dy, color=ink, tooltip=None)
+        for field, size, dy in (("text", 11, -6), ("below", 9, 8)):
+            mark = words.mark_text(fontSize=size, dy=dy, color=INK, tooltip=None)
             layers.append(mark.encode(self.x, self.y, alt.Text(f"{field}:N")))
         panel = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
         return panel.properties(title=title) if title else panel

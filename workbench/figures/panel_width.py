@@ -14,6 +14,8 @@ Spec = dict[str, Any]
 _MARGIN = 84
 """Pixels beside a panel: its axis, and the space to the next."""
 _LEAST, _MOST = 240, 840
+_NARROWEST, _FEW = 110, 100
+"""Of a panel in a row, which else becomes a column; and of a panel with rows of names."""
 _TALL = 460
 _BENEATH = {"top": {"anchor": "start", "direction": "vertical", "margin": 4}}
 """Legends above a panel: one beneath the other."""
@@ -44,7 +46,10 @@ def _with_legends_above(spec: Any, width: int) -> Any:
     if isinstance(legend, dict) and legend.get("orient") == "bottom" and "columns" in legend:
         names = legend.get("values") or (scale or {}).get("domain") or []
         room = _columns([str(name) for name in names], width, float(legend.get("symbolSize", 100)))
-        spec = {**spec, "legend": {**legend, "orient": "top", "columns": room}}
+        spec = {
+            **spec,
+            "legend": {**legend, "orient": "top", "columns": room, "labelLimit": width - 60},
+        }
     return {
         key: value if key in ("datasets", "data") else _with_legends_above(value, width)
         for key, value in spec.items()
@@ -105,7 +110,7 @@ def _single(spec: Spec, width: int) -> Spec:
     height = spec.get("height")
     if not isinstance(height, int) or has_names(spec):
         # Names stand beside the panel, and need room too.
-        return {**spec, "width": min(room - 260, 1000)}
+        return {**spec, "width": max(_FEW, min(room - 260, 1000))}
     return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
 
 
@@ -158,6 +163,10 @@ def _row(spec: Spec, width: int) -> Spec:
         return spec
     room = width - _MARGIN * len(views)
     scale = min(room / sum(widths), 2.0)
+    if scale * min(widths) < _NARROWEST:
+        spec = {key: value for key, value in spec.items() if key != "hconcat"}
+        side = max(_LEAST, width - _MARGIN)
+        return {**spec, "vconcat": [_sized(view, side) for view in views]}
     return {**spec, "hconcat": [_sized(v, round(v["width"] * scale)) for v in views]}
 
 

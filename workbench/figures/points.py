@@ -175,8 +175,9 @@ def smoothed(x: Floats, values: Floats, window: float) -> Floats:
         rise = (y[..., left + 1] - y[..., left]) * way / np.where(gap > 0, gap, 1.0)
         return np.asarray(areas[..., left] + way * (y[..., left] + rise / 2))
 
-    mean = (area(x + half) - area(x - half)) / np.where(half > 0, 2 * half, 1.0)
-    return np.where(half > 0, mean + middle, values)
+    wide = half > 1e-9 * (x[-1] - x[0])  # areas have no digits for less
+    mean = (area(x + half) - area(x - half)) / np.where(wide, 2 * half, 1.0)
+    return np.where(wide, mean + middle, values)
 
 
 def thinned(x: Floats, y: Floats, limit: int, *, log: bool = True) -> np.ndarray:

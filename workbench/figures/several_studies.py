@@ -7,7 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from workbench.analysis.curves import Curve, StudyCurves, load_curves
+from workbench.analysis.curves import Curve, StudyCurves, chosen, load_curves
+from workbench.analysis.run_keys import ALWAYS_NAMED, CHANGE_NOTHING, SEEDS
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.figures.figure import Figure
@@ -56,18 +57,44 @@ def studies_figure(
         raise InputError("several studies: give two or more, such as `figure studies A B`.")
     loaded = [load(results, name, metric) for name in names]
     _refuse_unlike(loaded, metric)
-    curves = [
+    named = [
         replace(curve, keys={**curve.keys, STUDY: one.study})
         for one in loaded
         for curve in one.curves
     ]
     together = ", ".join(names)
-    every = StudyCurves(together, metric, {}, curves)
+    every = chosen(StudyCurves(together, metric, {}, named), where)
+    implied = [key for key in _implied(every.curves) if key not in (colour, facet, dash)]
+    curves = [
+        replace(curve, keys={k: v for k, v in curve.keys.items() if k not in implied})
+        for curve in every.curves
+    ]
     figure = curves_figure(
         results, together, [metric], axis, facet=facet, dash=dash, colour=colour, band=band,
-        where=where, look=look, load=lambda *_: every,
+        look=look, load=lambda *_: replace(every, curves=curves),
     )  # fmt: skip
-    return _with_notes(figure, _differences(loaded))
+    also = [f"also differ by study: {', '.join(implied)}"] if implied else []
+    return _with_notes(figure, [*_differences(loaded), *also])
+
+
+def _implied(curves: Sequence[Curve]) -> list[str]:
+    """The keys whose value follows from study and objective: labels that had them would say the
+    study again."""
+    free = {STUDY, OBJECTIVE, *ALWAYS_NAMED, *SEEDS, *CHANGE_NOTHING}
+    implied = []
+    for key in sorted({key for curve in curves for key in curve.keys} - free):
+        values: dict[Any, set[str]] = {}
+        for curve in curves:
+            place = curve.keys[STUDY], curve.keys.get(OBJECTIVE)
+            values.setdefault(place, set()).add(str(curve.keys.get(key)))
+        objectives = {objective for _, objective in values}
+        across = (
+            set().union(*(own for (_, one), own in values.items() if one == objective))
+            for objective in objectives
+        )
+        if all(len(own) == 1 for own in values.values()) and any(len(own) > 1 for own in across):
+            implied.append(key)
+    return implied
 
 
 def _refuse_unlike(loaded: list[StudyCurves], metric: str) -> None:

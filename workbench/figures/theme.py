@@ -64,19 +64,24 @@ def csv_frame(frame: pl.DataFrame) -> pl.DataFrame:
 
 def finished(chart: Any) -> Any:
     """The look that all figures have."""
-    return (
-        chart.configure(background="white")
-        .configure_view(stroke="#d0d0d0")
-        .configure_axis(
+    # In one call: each copies the whole chart.
+    return chart.configure(
+        background="white",
+        view=alt.ViewConfig(stroke="#d0d0d0"),
+        axis=alt.AxisConfig(
             labelColor=INK, titleColor=INK, labelFontSize=SIZES.label, titleFontSize=SIZES.text,
             titleFontWeight="normal", gridColor=GRID, domainColor="#888888", tickColor="#888888",
-        )
-        .configure_title(fontSize=SIZES.title, subtitleFontSize=SIZES.label, color=INK,
-                         subtitleColor="#666666", anchor="start", fontWeight=600, subtitlePadding=4,
-                         frame="group")
-        .configure_legend(labelFontSize=SIZES.text, titleFontSize=SIZES.text,
-                          labelLimit=500, titleLimit=500, symbolOpacity=1)
-        .configure_mark(tooltip=alt.TooltipContent("encoding"))
+        ),
+        title=alt.TitleConfig(
+            fontSize=SIZES.title, subtitleFontSize=SIZES.label, color=INK,
+            subtitleColor="#666666", anchor="start", fontWeight=600, subtitlePadding=4,
+            frame="group",
+        ),
+        legend=alt.LegendConfig(
+            labelFontSize=SIZES.text, titleFontSize=SIZES.text, labelLimit=500, titleLimit=500,
+            symbolOpacity=1,
+        ),
+        mark=alt.MarkConfig(tooltip=alt.TooltipContent("encoding")),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from workbench.figures import (
     crossover_trend_figure,
     curves_figure,
     effective_data_figure,
+    map_figure,
 )
 from workbench.figures.theme import place_text
 from workbench.metrics import higher_is_better
@@ -60,6 +61,8 @@ def metric_sections(
     if len({row["group"]["unique_tokens"] for row in by_tokens}) > 1:
         sections.append(attempt(partial(_trend, study, metric, by_tokens), missing))
         sections.append(attempt(partial(_effective, results, study, metric), missing))
+        if len({row["group"]["n_params"] for row in by_tokens}) > 1:
+            sections.append(attempt(partial(_map, study, metric, by_tokens), missing))
     return sections
 
 
@@ -177,6 +180,18 @@ def _trend(study: str, metric: str, rows: list[dict[str, Any]]) -> Section:
         sql=(_stored_sql(study, metric),),
         level=3,
     )  # fmt: skip
+
+
+def _map(study: str, metric: str, rows: list[dict[str, Any]]) -> Section:
+    return Section(
+        "Crossovers over size and unique tokens",
+        text=(
+            "A dashed cell is a bound, or undecided; where there is none, nothing was measured.",
+        ),
+        figure=map_figure(rows),
+        sql=(_stored_sql(study, metric),),
+        level=3,
+    )
 
 
 def _effective(results: Path, study: str, metric: str) -> Section:

@@ -181,6 +181,9 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
         raise WorkbenchError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
+_NONE = pl.DataFrame(schema=SCHEMA)
+
+
 def item_files(folder: Path) -> list[Path]:
     """The Parquet files of a run's `items/`, those of training first; none where it has none."""
     paths = folder.glob("*.parquet") if folder.is_dir() else ()
@@ -196,7 +199,7 @@ def read_items(folder: Path, metrics: Iterable[str] | None = None) -> pl.DataFra
     """
     frames = [frame for path in item_files(folder) for frame in _readable(path)]
     if not frames:
-        return pl.DataFrame(schema=SCHEMA)
+        return _NONE
     if metrics is not None:
         wanted = pl.col("metric").is_in(list(metrics))
         frames = [frame.filter(wanted) for frame in frames]

@@ -49,12 +49,13 @@ class _Board:
             self.wanted = {**what, **self.wanted, **what}
             if self.wanted and not self.at_work:
                 self.at_work = True
-                threading.Thread(target=self._work, daemon=True).start()
+                # Python waits for it at its end: inside a library it could not be stopped.
+                threading.Thread(target=self._work, daemon=False).start()
 
     def _work(self) -> None:
         while True:
             with self.lock:
-                if not self.wanted:
+                if not self.wanted or not threading.main_thread().is_alive():
                     self.at_work = False
                     return
                 key = next(iter(self.wanted))
@@ -95,7 +96,7 @@ def answers_of(where: Source, studies: Sequence[str]) -> dict[str, tuple[Found |
     now, known = states(where), _board().known
     of = {study: known.get((where.results, study)) for study in studies}
     return {
-        study: (one and one.found, one is not None and one.state == now.get(study))
+        study: (one.found, one.state == now.get(study)) if one is not None else (None, False)
         for study, one in of.items()
     }
 
@@ -109,6 +110,11 @@ def awaited(where: Source, studies: Sequence[str]) -> list[str]:
         if one is None or (one.state != now.get(study) and clock >= one.due):
             late.append(study)
     return late
+
+
+def at_rest() -> bool:
+    """Whether no answer is being worked out: DuckDB lets no process write a store that it reads."""
+    return not _board().at_work
 
 
 def work_out(where: Source, studies: Sequence[str]) -> None:

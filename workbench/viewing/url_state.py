@@ -106,6 +106,10 @@ class Link:
 
     def _put(self, name: str, value: Any) -> None:
         self._stored.values[name] = value
+        self._renew(name)
+
+    def _renew(self, name: str) -> None:
+        """Let another widget take the place of this one."""
         self._stored.generations[name] = self._stored.generations.get(name, 0) + 1
 
     def _start(
@@ -184,6 +188,9 @@ class Link:
 
     def _forget(self, name: str) -> None:
         self._found(name)
+        self._renew(name)
+        if self._stored.values.get(name) in (None, []):  # nothing of it was known
+            self._stored.values.pop(name, None)
         self.touch()
 
     def _found(self, name: str) -> None:
