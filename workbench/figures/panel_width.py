@@ -17,6 +17,7 @@ _LEAST, _MOST = 240, 840
 _NARROWEST, _FEW = 110, 100
 """Of a panel in a row, which else becomes a column; and of a panel with rows of names."""
 _TALL = 460
+_NARROW = 600
 _BENEATH = {"top": {"anchor": "start", "direction": "vertical", "margin": 4}}
 """Legends above a panel: one beneath the other."""
 _LEGEND_GAP = 24
@@ -78,7 +79,9 @@ def _headed(spec: Spec, width: int) -> Spec:
         broken[name] = [part for line in lines for part in wrapped_to(line, width, font, bold=bold)]
     # What fits stays one text.
     text = broken["text"][0] if len(broken["text"]) == 1 else broken["text"]
-    return {**spec, "title": {**title, **broken, "text": text}}
+    # Beside rows of names there is no room for a title on a narrow page: it begins at the edge.
+    frame = {"frame": "bounds"} if width < _NARROW else {}
+    return {**spec, "title": {**title, **broken, **frame, "text": text}}
 
 
 def _arranged(spec: Spec, width: int) -> Spec:

@@ -42,6 +42,7 @@ AXES = {
 
 # A box whose key begins with OPEN_AT_END is drawn from its end: there it stands when it is opened.
 OPEN_AT_END = "end of"
+_UNSEEN = "unseen"  # what watches the page, and takes no room on it
 _STYLE = f"""<style>
 .stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
 @media (max-width: {NARROW}px) {{
@@ -49,6 +50,7 @@ _STYLE = f"""<style>
   .stMainBlockContainer h2 {{font-size: 1.4rem; padding: 0;}}
   .stMainBlockContainer h3 {{font-size: 1.2rem;}}
 }}
+.st-key-{_UNSEEN} {{position: absolute;}}
 [data-testid="stCaptionContainer"] {{color: inherit; opacity: 0.8;}}
 [data-testid="stBaseButton-primary"]:enabled {{background: #3f6283; border-color: #3f6283;}}
 [class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{
@@ -142,9 +144,10 @@ def begin(title: str, about: str, *, live: bool = True, restricted: bool = True)
         st.header(title, anchor=False, width="content")
         st.caption(about, width="content")
         head = st.container(width="content")
-        watch_width()
-        if live:
-            _watch()
+        with st.container(key=_UNSEEN, width="content"):
+            watch_width()
+            if live:
+                _watch()
     try:
         where = source()
     except WorkbenchError as error:
