@@ -77,7 +77,7 @@ def test_many_comparisons_are_counted_each_in_its_state(results: Path, make_run:
     ingest(results)
     sentence = study_answer(results, "made").sentence
     assert f"overtakes AR in {FEW} of {FEW + 1} comparisons, at " in sentence
-    assert sentence.endswith("; 1 not by their end, lower bounds.")
+    assert sentence.endswith("; in 1 it has not by the end of the runs, so it would be later.")
 
 
 def test_runs_that_make_no_pair_have_a_best_configuration(results: Path, make_run: MakeRun) -> None:
