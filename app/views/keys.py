@@ -20,12 +20,18 @@ with page.choices():
     study = page.study(width=220)
     metric = page.metric(study, width=220)
     at: Any = page.link.choose("Of each run", list(AT), "at", labels=AT, usual="last", width=160)
-    known = [key for key in differing(page.where, study) if key not in _SEEDS]
+    values = differing(page.where, study)
+    known = [key for key in values if key not in _SEEDS]
     if not known:
         page.stop(f"The runs of study {study} differ in no key.")
     swept = swept_keys(page.where, study)
-    able = [key for key in swept if key in known] or known
-    first = next((key for key in able if key != OBJECTIVE), able[0])
+    # One that objectives share, so that all runs are drawn; what is swept before what differs too.
+    able = [
+        key for key in dict.fromkeys([*swept, *known])
+        if sum(value is not None for value in values.get(key, ())) > 1
+        and not key.startswith("evaluation.")
+    ]  # fmt: skip
+    first = next((key for key in able if key != OBJECTIVE), OBJECTIVE)
     key = page.link.choose("Key", known, "key", first=first, width=260)
     colour = key_choice(page, "Colour", study, "colour", none="objective", width=220)
     only = where_choice(page, study)

@@ -50,7 +50,7 @@ _STYLE = f"""<style>
   .stMainBlockContainer h2 {{font-size: 1.4rem; padding: 0;}}
   .stMainBlockContainer h3 {{font-size: 1.2rem;}}
 }}
-.st-key-{_UNSEEN} {{position: absolute;}}
+.st-key-{_UNSEEN} {{position: absolute; left: 0; width: 1px; overflow: hidden;}}
 [data-testid="stCaptionContainer"] {{color: inherit; opacity: 0.8;}}
 [data-testid="stBaseButton-primary"]:enabled {{background: #3f6283; border-color: #3f6283;}}
 [class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{
