@@ -42,12 +42,14 @@ AXES = {
 
 # A box whose key begins with OPEN_AT_END is drawn from its end: there it stands when it is opened.
 OPEN_AT_END = "end of"
+_HEAD = "page-head"
 _UNSEEN = "unseen"  # what watches the page, and takes no room on it
 _STYLE = f"""<style>
 .stMainBlockContainer {{padding: 66px {MARGIN}px {MARGIN}px;}}
 @media (max-width: {NARROW}px) {{
   .stMainBlockContainer {{padding: 60px {NARROW_MARGIN}px {MARGIN}px;}}
   .stMainBlockContainer h2 {{font-size: 1.4rem; padding: 0;}}
+  .st-key-{_HEAD} {{gap: 0.2rem;}}
   .stMainBlockContainer h3 {{font-size: 1.2rem;}}
 }}
 .st-key-{_UNSEEN} {{position: absolute; left: 0; width: 1px; overflow: hidden;}}
@@ -139,8 +141,7 @@ def begin(title: str, about: str, *, live: bool = True, restricted: bool = True)
         initial_sidebar_state="collapsed",
     )  # fmt: skip
     st.html(_STYLE)
-    gap: Any = "xsmall" if is_narrow() else "medium"
-    with st.container(horizontal=True, vertical_alignment="bottom", gap=gap):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=_HEAD):
         st.header(title, anchor=False, width="content")
         st.caption(about, width="content")
         head = st.container(width="content")
