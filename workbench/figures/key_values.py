@@ -292,7 +292,7 @@ def parallel_figure(
             raise InputError(_no_key(key, found))
     if not 2 <= len(names) <= _AXES:
         raise InputError(
-            f"parallel coordinates have from 2 to {_AXES} keys; given: {', '.join(names) or 'none'}."
+            f"parallel coordinates have from 2 to {_AXES} keys; here: {', '.join(names) or 'none'}."
         )
     if len(found) * (len(names) + 1) > POINTS:
         raise InputError(f"{len(found):,} configurations are more lines than can be drawn.")
