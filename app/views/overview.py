@@ -26,12 +26,12 @@ SHARE = {"done": st.column_config.ProgressColumn(format="percent", min_value=0, 
 PROGRESS = {"progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
 GOING = ("running", "planned", "submitted")
 FIRST, FAILURES = 6, 3
+# Where a study's further questions are answered.
 LINKS = (
     ("Best runs", "runs", "list_alt"),
     ("What differs", "keys", "scatter_plot"),
     ("A larger run", "predictions", "query_stats"),
 )
-"""Where a study's further questions are answered."""
 
 page = begin("Overview", "What each study has found, what runs now, what it has cost.")
 rows = spent(page.where)
