@@ -11,6 +11,8 @@ from tests.app.test_links import choose, settled
 from tests.made_runs import MakeRun
 from workbench.store import ingest, query
 from workbench.viewing.chosen_runs import from_text, to_text
+from workbench.viewing.run_table import best_first, shown_columns
+from workbench.viewing.text import column_name, shown_cell
 
 ROW, HEADER = 35, 35  # pixels of a table
 
@@ -155,3 +157,30 @@ def test_ids_in_an_address_are_short_and_found_again() -> None:
     assert from_text(text, known) == (tuple(known), [])
     assert from_text("01234~a0-150~zzz", known) == (("a0-150",), ["01234", "zzz"])
     assert len(to_text(["0123456789ab"], ["0123456789ab", "9876"])) == 5
+
+
+def test_values_stand_first_and_keys_that_do_not_differ_are_left_out() -> None:
+    rows = [
+        {"run_id": str(n), "seed": n, "objective": "ar", "lr": 0.1, "ffn": 8 if n == 1 else None,
+         "n_params": 10**n, "best": best, "last": 3.0, "state": "finished"}
+        for n, best in enumerate([None, 2.0, 1.0])
+    ]  # fmt: skip
+    shown = shown_columns(rows)
+    assert list(shown[0]) == [
+        "run_id", "seed", "objective", "best", "last", "state", "n_params", "ffn"
+    ]  # fmt: skip
+    assert [row["run_id"] for row in best_first(rows, "val_loss")] == ["2", "1", "0"]
+    assert [row["run_id"] for row in best_first(rows, "cloze_acc")] == ["1", "2", "0"]
+
+
+def test_cells_and_columns_are_in_words_and_sort_by_their_numbers() -> None:
+    cells = {
+        ("n_params", 181_440): "181k", ("unique_tokens", 12_800): "12.8k",
+        ("train_flops", 1.024e15): "1.02e15", ("training FLOPs", 7.595e13): "7.6e13",
+        ("step", 12_345): "12,345", ("status", "not_reached"): "not reached",
+    }  # fmt: skip
+    for (column, value), text in cells.items():
+        assert shown_cell(column, value) == text
+    assert column_name("n_params") == "parameters"
+    assert column_name("total_tokens") == "total tokens"
+    assert column_name("training.weight_decay") == "training.weight_decay"  # as conditions have it

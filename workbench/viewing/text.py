@@ -65,7 +65,7 @@ def table(rows: Sequence[dict[str, Any]], *, key: str | None = None, **options: 
     data = {name: _column([row.get(name) for row in rows], name) for name in columns}
     given = options.pop("column_config", {})
     shown = {
-        name: partial(_shown, name)
+        name: partial(shown_cell, name)
         for name, series in data.items()
         if name not in given and series.dtype != pl.Boolean
     }
@@ -88,7 +88,7 @@ def column_name(name: str) -> str:
     return name.replace("_", " ") if name.endswith(_WORDS) else name
 
 
-def _shown(column: str, value: Any) -> str:
+def shown_cell(column: str, value: Any) -> str:
     """A cell as it is read."""
     text = cell(value, column).replace("e+", "e")
     return text.replace("_", " ") if column == "status" else text
