@@ -136,10 +136,10 @@ def test_advice_is_that_of_its_command(study: wb.Study) -> None:
     assert [vars(option) for option in answer] == answer.document["options"]
     assert answer.choice in [option.objective for option in answer]
     assert answer.frame["objective"].to_list() == [option.objective for option in answer]
-    wrong: dict[str, Any]
+    wrong: Any
     for wrong in ({"compute": 1.0}, {"compute": float("inf")}, {"unique_tokens": float("nan")}):
         with pytest.raises(InputError, match=f"^{next(iter(wrong))} "):
-            wb.Results(study.results).advise(**{"unique_tokens": 1e8, "compute": 1e19, **wrong})
+            wb.Results(study.results).advise(**({"unique_tokens": 1e8, "compute": 1e19} | wrong))
 
 
 def test_the_curves_command_gives_the_frame(study: wb.Study, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_note_is_written_and_nothing_is_in_a_folder_that_is_read_only(
     assert not page.text_area
 
 
-def test_figures_are_added_ordered_and__by_their_text(compared: Path, open_page: OpenPage) -> None:
+def test_figures_are_added_ordered_and_described(compared: Path, open_page: OpenPage) -> None:
     page = open_page("crossover", compared, study="made")
     next(b for b in page.button if b.label == "Add to report").click().run()
     page = open_page("curves", compared, study="made")
@@ -121,7 +121,8 @@ def test_figures_are_added_ordered_and__by_their_text(compared: Path, open_page:
     kinds = [figure["figure"] for figure in read_notes(compared)["report", "report"].figures]
     assert kinds == ["crossover", "curves"]
     page = open_page("notes", compared)
-    page.text_area[1].set_value("Falls all along.").run()
+    texts = [area for area in page.text_area if area.label == "Your text"]
+    texts[1].set_value("Falls all along.").run()
     next(b for b in page.button if b.label == "Up" and not b.disabled).click().run()
     figures = read_notes(compared)["report", "report"].figures
     assert [figure["figure"] for figure in figures] == ["curves", "crossover"]

@@ -135,7 +135,7 @@ def test_a_malformed_recipe_is_refused_by_file_and_key(
 
 # (arguments, words of the message); R is a good recipe
 ARGUMENTS = {
-    "missing file": (["run", "no/such.toml"], ["no/such.toml", "quickstart"]),
+    "missing file": (["run", "no/such.toml"], ["no/such.toml", "workbench recipes"]),
     "misspelt shipped recipe": (["run", "quickstrat"], ["'quickstart'"]),
     "folder for a recipe": (["plan", "."], ["folder"]),
     "binary for a recipe": (["plan", sys.executable], ["UTF-8"]),

@@ -16,7 +16,7 @@ UNIQUE = "data.unique_tokens"
 
 def test_every_run_is_a_point_and_every_mean_is_that_of_outcomes(study: Path) -> None:
     for at in ("last", "best"):
-        data = key_figure(study, "made", "val_loss", UNIQUE, at).data  # type: ignore[arg-type]
+        data = key_figure(study, "made", "val_loss", UNIQUE, at).data
         curves = {curve.run_id: curve for curve in load_curves(study, "made", "val_loss").curves}
         runs = data.filter(mark="run")
         assert sorted(runs["run_ids"]) == sorted(curves)

@@ -42,12 +42,12 @@ def test_the_law_is_marked_where_it_lies_outside_of_what_was_fitted(
     fits: list[HeldOutFit],
 ) -> None:
     data = law_compute_figure(fits, reach=3).data
-    lines, most = data.filter(part=LAW), data.filter(part=FITTED)["compute"].max()
+    lines, most = data.filter(part=LAW), max(data.filter(part=FITTED)["compute"].to_list())
     beyond = lines.filter(pl.col("compute") > most * 1.001)
     assert beyond.height
     assert beyond["outside"].all()
     assert not lines["outside"].all()
-    known = data.filter(pl.col("part") != LAW)["compute"].max()
+    known = max(data.filter(pl.col("part") != LAW)["compute"].to_list())
     assert lines["compute"].max() == pytest.approx(3 * known)
     assert (lines["low"] < lines["predicted"]).all()
     assert (lines["predicted"] < lines["high"]).all()

@@ -65,6 +65,8 @@ class AdvisedOption:
     """Size and epochs of one objective that promise its lowest loss."""
 
     objective: str
+    reason: str
+    """Why it is advised, or is not although its predicted loss is lower."""
     n_params: float
     n_params_ci95: Interval
     total_tokens: float

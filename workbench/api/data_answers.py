@@ -42,6 +42,9 @@ class EffectiveData:
     unfinished: list[str]
     imported: bool
     note: str | None
+    over: str | None
+    """What the interval runs over; None where that is neither seeds nor documents."""
+    over_asked: str
 
 
 @dataclass(frozen=True)

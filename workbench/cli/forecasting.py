@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -74,7 +74,8 @@ def backtest(
     from workbench.laws.backtest import score_row
 
     answer = Results(results).backtest(
-        studies, law, train=train, along=along, metric=metric, at=at, where=where, cluster=cluster,
+        studies, law, train=train, along=along, metric=metric, at=cast("Any", at),
+        where=where, cluster=cluster,
         starts=starts, seed=seed, progress=_say_what_is_fitted, save=True,
     )  # fmt: skip
     rows = answer.document["rows"]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -68,7 +68,7 @@ def key_figure(
     study: str,
     metric: str,
     key: str,
-    at: Literal["last", "best"] = "last",
+    at: str = "last",
     *,
     colour: str | None = None,
     where: Conditions = (),
@@ -88,6 +88,7 @@ def key_figure(
     Raises:
         InputError: no run has the key, or there is no such study or metric.
     """
+    at = taken_at(at)
     found = _outcomes(results, study, metric, at, where)
     own = [one for one in found if one.keys.get(key) is not None]
     if not own:
@@ -268,7 +269,7 @@ def parallel_figure(
     study: str,
     metric: str,
     keys: Sequence[str] = (),
-    at: Literal["last", "best"] = "last",
+    at: str = "last",
     *,
     where: Conditions = (),
 ) -> Figure:
@@ -285,6 +286,7 @@ def parallel_figure(
         InputError: fewer than two keys, more than eight, one that no run has, or more lines than
             can be drawn.
     """
+    at = taken_at(at)
     found = _outcomes(results, study, metric, at, where)
     names = list(keys) or _differing(found)
     for key in names:

@@ -12,6 +12,7 @@ from workbench.analysis.difference import differences
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.run_keys import distinguishing_keys, identity
+from workbench.arguments import public
 from workbench.errors import InputError
 from workbench.figures.crossovers import side_text, verdict
 from workbench.figures.theme import group_text, place_text
@@ -28,6 +29,7 @@ FEW = 4
 _OVERTAKES = "overtakes "
 
 
+@public
 @dataclass(frozen=True)
 class StudyAnswer:
     """One study's answer."""
