@@ -32,7 +32,7 @@ Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, co
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workbench.planning.passing import computed_bytes, passed
+from workbench.planning.passing import computed_bytes, divergence_bytes, passed
 from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.kernels import fused, scored_positions
 from workbench.recipe.sizes import ModelShape
@@ -171,7 +171,7 @@ def memory_per_gpu(config: RunConfig) -> Memory:
             activations=scored.layer,
             # Tasks make those of their answers alone, and so never more.
             logits=computed * windows.logits
-            + (12 if tensor > 1 else 8) * min(windows.logits, at_once),
+            + ((12 if tensor > 1 else 8) + divergence_bytes(config)) * min(windows.logits, at_once),
             masks=scored.masks,
         ),
         assumed=(

@@ -132,10 +132,17 @@ class TrainingConfig(Table):
     grad_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
-        "linear", description=_read_by("noise_schedule", "the probability of masking over time.")
+        "linear", description=_read_by("noise_schedule", "the level of noise over time.")
     )
-    loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
-        "elbo_t", description=_read_by("loss_weighting", "how masked tokens count in the loss.")
+    loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit", "clamped"] | None = Field(
+        "elbo_t", description=_read_by("loss_weighting", "how noisy tokens count in the loss.")
+    )
+    uniform_noise: Fraction | None = Field(
+        None,
+        description=_read_by(
+            "uniform_noise",
+            "share of tokens that are random, and not masked, halfway. 0 is mdlm.",
+        ),
     )
     input_mask: Fraction | None = Field(
         None,

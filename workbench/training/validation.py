@@ -87,13 +87,16 @@ def estimate_of(items: Items, draws: int | None) -> Estimate:
 
 @torch.no_grad()
 def position_nll(trainer: StudyTrainer, corrupted: Corrupted, *, first: int = 0) -> Tensor:
-    """[B, L - first] float64: the NLL at each position from `first` on, not weighted, in nats."""
+    """[B, L - first] float64: the loss at each position from `first` on, not weighted, in nats."""
     model, places = trainer.model_parts[0], slice(first, None)
     arguments = corrupted.network_arguments(mask_form(model))
     with trainer.train_context():
         logits_BLV = logits_at(model, corrupted.inputs_BL, places, **arguments)
+        beside = (corrupted.targets_BL, *(corrupted.noised or ()))
         (nll_BL,) = in_parts(
-            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL[:, places]
+            lambda *part: (trainer.loss_fn.nll(*part),),
+            logits_BLV,
+            *(every_BL[:, places] for every_BL in beside),
         )
     return nll_BL.double()
 
@@ -204,6 +207,8 @@ class Validation:
         parts_B4 = nll_BL.new_zeros(len(nll_BL), 4)
         if weights_BL is None:
             return torch.cat([nll_BL.sum(dim=1, keepdim=True), parts_B4], dim=1)
+        if corrupted.noised is not None:
+            return torch.cat([(weights_BL * nll_BL).sum(dim=1, keepdim=True), parts_B4], dim=1)
         control_BL = UNIGRAM_SHARE * self.surprise_V[tokens_BL]
         rest_BL = nll_BL - control_BL
         total_B1 = (weights_BL * rest_BL + control_BL).sum(dim=1, keepdim=True)
