@@ -58,7 +58,9 @@ class Chain:
         for angle, weight in zip((x + 1) * np.pi / 4, w * np.pi / 4, strict=True):
             t = torch.tensor(np.sin(angle) ** 4, dtype=torch.float64)
             p_ZLV = predicted if isinstance(predicted, Tensor) else predicted(t)
-            total += weight * 4 * np.sin(angle) ** 3 * np.cos(angle) * self._rate_of_divergence(p_ZLV, t)
+            total += (
+                weight * 4 * np.sin(angle) ** 3 * np.cos(angle) * self._rate_of_divergence(p_ZLV, t)
+            )
         return total
 
     def _rate_of_divergence(self, p_ZLV: Tensor, t: Tensor) -> Tensor:
@@ -87,9 +89,7 @@ class Chain:
         law = (stayed_ZLS + arriving_ZL[..., None]) * self.under_noise(p_ZLV, s)
         return law / law.sum(-1, keepdim=True).clamp(min=1e-300)
 
-    def sampled(
-        self, p_ZLV: Tensor, times: Tensor, known: dict[int, int] | None = None
-    ) -> Tensor:
+    def sampled(self, p_ZLV: Tensor, times: Tensor, known: dict[int, int] | None = None) -> Tensor:
         """[Z] the distribution after steps through these times, from 1 to 0; `known` places are
         clean all along."""
         start_S = self.level(times[0])[1]

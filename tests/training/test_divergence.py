@@ -30,8 +30,7 @@ def by_definition(logits: Tensor, targets: Tensor, noised: Noised, mask: Tensor)
     clean, each = noised.clean_BL[..., None], noised.each_BL[..., None]
     right = torch.nn.functional.one_hot(targets, V)
     a, b = (
-        torch.cat([clean * p + each, mask[..., None]], dim=-1)
-        for p in (right, logits.softmax(-1))
+        torch.cat([clean * p + each, mask[..., None]], dim=-1) for p in (right, logits.softmax(-1))
     )
     ratio = (a / b).gather(-1, noised.seen_BL[..., None])[..., 0]
     return (a * (a / b).log()).sum(-1) + ratio - ratio.log() - 1

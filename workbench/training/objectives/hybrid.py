@@ -26,7 +26,7 @@ class HybridDiffusion(UniformDiffusion):
         """
         super().__init__(vocab, **noise)
         self.marginals = mask_and_drawn(uniform_noise)
-        self.power = 3.0  # random tokens come with the root of the time
+        self.power = 4.0  # random tokens come with the root of the time
 
     @classmethod
     def from_config(cls, training: TrainingConfig, vocab: Vocab) -> MaskedDiffusion:
