@@ -75,6 +75,9 @@ class ModelConfig(Table):
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
     )
+    loops: Count | None = Field(
+        None, description="Apply all layers so many times: depth of equal parameters. Default: 1."
+    )
     moe_experts: Count | None = Field(None, description="Experts a layer. Default: a dense model.")
     moe_top_k: Count | None = Field(
         None, description="Experts a token. Default: the named size's, else 2."
@@ -96,6 +99,7 @@ class ModelConfig(Table):
             qk_norm=self.qk_norm,
             experts=self.moe_experts,
             top_k=self.moe_top_k,
+            loops=self.loops or 1,
         )
 
 
