@@ -16,9 +16,7 @@ LAYERS = {
 }
 
 
-@pytest.fixture(
-    scope="module", params=["experts", pytest.param("looped", marks=pytest.mark.long)]
-)
+@pytest.fixture(scope="module", params=["experts", pytest.param("looped", marks=pytest.mark.long)])
 def losses(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, corpus: Path
 ) -> dict[str, dict]:

@@ -23,7 +23,7 @@ def asked(kind: str, schedule: str = "linear", model: nn.Module = MODEL) -> Netw
         VOCAB,
         L,
         torch.no_grad()(model),
-        lambda *_: None,  # type: ignore[arg-type, return-value]
+        lambda *_: None,
         SCHEDULES[schedule],
         mixing=MIXINGS[kind],
     )

@@ -77,7 +77,7 @@ def test_its_runs_have_ids_of_their_own_and_mdlm_has_none_of_its_keys(tmp_path: 
 def test_few_random_tokens_change_little() -> None:
     """The general bound goes over into that of masks: of the same masks, place by place."""
     noise = {"schedule": SCHEDULES["linear"], "weighting": "clamped", "seed": 0}
-    few = HybridDiffusion(VOCAB, uniform_noise=1e-7, **noise)  # type: ignore[arg-type]
+    few = HybridDiffusion(VOCAB, uniform_noise=1e-7, **noise)
     t = torch.linspace(0.05, 0.95, len(TOKENS), dtype=torch.float64)
     uniforms = torch.rand(TOKENS.shape, generator=torch.Generator().manual_seed(1))
     model = network(doubled=False, length=L)

@@ -69,7 +69,7 @@ def test_loops_are_a_deeper_network_of_equal_weights(dropout: float | None) -> N
         if name.startswith("layers."):
             _, number, rest = name.split(".", 2)
             copies = [f"layers.{int(number) + 2 * loop}.{rest}" for loop in range(3)]
-        summed = sum(theirs[copy].grad for copy in copies)  # type: ignore[misc]
+        summed = sum(theirs[copy].grad for copy in copies)
         torch.testing.assert_close(parameter.grad, summed)
     assert not torch.equal(logits[0], build(2, dropout=dropout).eval()(TOKENS))
 

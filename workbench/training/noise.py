@@ -50,7 +50,7 @@ COSINE = NoiseSchedule(
 
 @dataclass(frozen=True)
 class Marginals:
-    """What a token is at a level of noise in (0, 1), float64 in the shape of the levels.
+    """What a token is at a level of noise in (0, 1), in the shape and type of the levels.
 
     The three chances add up to 1. By the two rates a token of any kind is replaced as the level
     rises: with the absolute chance q of what replaces it, the rate is q' - q clean' / clean, which

@@ -34,8 +34,9 @@ from workbench.training.objectives.mdlm import (
     place_uniforms,
 )
 
-_HIGHEST_LEVEL = 1 - 2.0**-20
-"""Where a clean token would have no chance at all, weights have no limit and losses are 0."""
+_LEVELS = 2.0**-60, 1 - 2.0**-20
+"""The lowest and the highest. Where no token could be noise, or none clean, weights have no limit,
+and what is beyond counts nothing: a share of the bound of some 1e-6."""
 _TOKENS = -2  # the counter of drawn tokens, where a key is also that of the places
 
 
@@ -72,7 +73,7 @@ class UniformDiffusion(MaskedDiffusion):
             *(batch.epoch_B[:, None], batch.sample_B[:, None], place_L[None, :]),
         )
         uniforms_BL = self.mask_uniforms(batch.epoch_B, batch.sample_B, length)
-        given = batch.tokens_BL, t_B.double(), uniforms_BL, drawn_BL
+        given = batch.tokens_BL, t_B, uniforms_BL, drawn_BL
         if self.weighting == "clamped":
             return self.noised(*given, most=CLAMP)
         return self.noised(*given, power=self.power)
@@ -90,13 +91,13 @@ class UniformDiffusion(MaskedDiffusion):
         """Inputs and weights at times of the noise schedule.
 
         Args:
-            fraction_B: float64. Times are their `power`.
+            fraction_B: times are their `power`.
             uniforms_BL: the lowest mask a token, those above put the drawn one in its place.
             most: the largest weight. Where there is one, the loss is no bound.
         """
         t_B = fraction_B**power
         density_B = power * fraction_B ** (power - 1)
-        level_B = self.schedule.move_chance(t_B).clamp(max=_HIGHEST_LEVEL)
+        level_B = self.schedule.move_chance(t_B).clamp(*_LEVELS)
         at = self.marginals(level_B[:, None])
         each_B1 = at.drawn / self.vocab.n_tokens
         inputs_BL = torch.where(uniforms_BL < at.mask + at.drawn, drawn_BL, tokens_BL)
