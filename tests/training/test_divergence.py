@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.training.test_head import N_TOKENS, VOCAB, WIDTH, drawn, gradients
 from workbench.recipe import kernels
-from workbench.training.divergence import Noised, divergence
+from workbench.training.divergence import Noised, divergence, of_one_prediction
 from workbench.training.head import Predicted, chunked_loss, row_loss
 from workbench.training.loss import place_loss
 
@@ -74,6 +74,17 @@ def test_a_masked_place_under_hardly_any_other_noise_costs_its_nll() -> None:
     )
     nll = -logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
     torch.testing.assert_close(divergence(logits, targets, *masked), 0.3 * nll)
+
+
+def test_one_prediction_everywhere_costs_what_it_costs_at_each_place() -> None:
+    _, targets, noised, _ = places()
+    one_level = noised._replace(
+        clean_BL=noised.clean_BL[:, :1].expand(1, N), each_BL=noised.each_BL[:, :1].expand(1, N)
+    )
+    p = torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0]).double()
+    seen = targets % 3  # what is predicted not to be never is
+    expected = divergence(p.log().expand(1, N, V), seen, *one_level)
+    torch.testing.assert_close(of_one_prediction(p, seen, one_level), expected)
 
 
 @pytest.mark.parametrize("counted", [True, False])

@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from tests.training.chains import Chain
-from tests.training.toy import VOCAB, V, batch, network, nll
+from tests.training.toy import VOCAB, V, batch, network, nll, trainer
+from workbench.data.windows import HeldOutWindows
+from workbench.training import validation
 from workbench.training.noise import SCHEDULES, Mixing, drawn_alone, mask_and_drawn
 from workbench.training.objectives.base import Corrupted, WindowNoise
 from workbench.training.objectives.hybrid import HybridDiffusion
 from workbench.training.objectives.mdlm import MaskedDiffusion
 from workbench.training.objectives.uniform import UniformDiffusion
+from workbench.training.validation import Validation
 
 L = 2
 MIXINGS: dict[str, Mixing] = {
@@ -166,6 +169,32 @@ def test_the_expectation_of_a_loss_is_the_bound(kind: str, schedule: str) -> Non
         losses_WX = nll(model, seen).sum(1).view(len(both), V**L)
         total += (2 * angle).sin() * weight * (chances.double().prod(1) @ losses_WX)
     torch.testing.assert_close(total, exact, atol=2e-3, rtol=0)
+
+
+@each_kind
+def test_what_validation_takes_out_is_known_and_most_of_the_noise(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that predicts the unigram frequencies is measured without any noise, where all of
+    their cost is taken out, and with as much less of it where a share is."""
+    numbers = np.random.default_rng(0).choice(V - 1, size=(40, 8), p=[0.8, 0.2])
+    windows = HeldOutWindows(numbers, np.arange(40), np.ones(40))
+    given = Validation(windows, batch=10, draws=4)
+
+    class Unigrams(torch.nn.Module):
+        def forward(self, inputs_BL: Tensor) -> Tensor:
+            log_p = torch.cat([-given.surprise_V, torch.full((VOCAB.size - V + 1,), -torch.inf)])
+            return log_p.expand(*inputs_BL.shape, -1)
+
+    found = {}
+    for share in (0.0, 0.8, 1.0):
+        monkeypatch.setattr(validation, "UNIGRAM_SHARE", share)
+        found[share], _ = given.evaluate(trainer(Unigrams(), objective(kind)), noise=3)
+    surprise = given.surprise_V[torch.from_numpy(numbers)].mean().item()
+    assert found[1.0].value == pytest.approx(surprise, abs=1e-5)
+    assert found[1.0].noise_stderr == pytest.approx(0, abs=1e-5)
+    assert found[0.8].noise_stderr == pytest.approx(found[0.0].noise_stderr / 5, rel=1e-3)
+    assert found[0.0].value == pytest.approx(surprise, abs=5 * found[0.0].noise_stderr)
 
 
 @each_kind

@@ -11,7 +11,7 @@ where z is seen. The last three terms are 0 where z is MASK, and with e = 0 the 
 masked diffusion. Nothing of it is drawn but z: it is what Duo calls the Rao-Blackwellized form of
 the bound (arXiv 2506.10892), of less variance than a sum over drawn tokens.
 
-Shape suffixes: N places, V tokens.
+Shape suffixes: N places, V tokens; R rows of C places.
 """
 
 from typing import Any, NamedTuple
@@ -65,24 +65,50 @@ def divergence_and_gradient(
     logits_NV: Tensor, target_N: Tensor, clean_N: Tensor, each_N: Tensor, seen_N: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The loss of each place, [N], and the gradient of their sum by the logits, [N, V]."""
-    tokens, dtype = logits_NV.shape[1], logits_NV.dtype
+    dtype = logits_NV.dtype
     clean_N1, each_N1 = clean_N[:, None].to(dtype), each_N[:, None].to(dtype)
-    target_N1, seen_N1 = target_N[:, None], seen_N[:, None].clamp(max=tokens - 1)
-    is_token_N1 = seen_N[:, None] < tokens
-    right_N1 = is_token_N1 & (seen_N1 == target_N1)
+    target_N1, seen_N1 = target_N[:, None], seen_N[:, None]
     p_NV = logits_NV.softmax(dim=1)
-    raised_NV = clean_N1 * p_NV / each_N1  # b / e - 1
-    log_NV = raised_NV.log1p()
+    raised_NV = clean_N1 * p_NV / each_N1
+    loss_N1, excess_N1 = _loss(raised_NV.log1p(), target_N1, clean_N1, each_N1, seen_N1)
     share_NV = raised_NV / (1 + raised_NV)  # of b that comes from p
-    log_target_N1, share_target_N1 = log_NV.gather(1, target_N1), share_NV.gather(1, target_N1)
-    log_clean_N1 = (clean_N1 / each_N1).log1p()  # log(a_x / e)
-    kl_N1 = (clean_N1 + each_N1) * (log_clean_N1 - log_target_N1)
-    kl_N1 = kl_N1 - each_N1 * (log_NV.sum(dim=1, keepdim=True) - log_target_N1)
-    log_ratio_N1 = log_clean_N1 * right_N1 - log_NV.gather(1, seen_N1)  # log(a_z / b_z)
-    excess_N1 = torch.where(is_token_N1, log_ratio_N1.expm1(), 0.0)
-    loss_N1 = kl_N1 + torch.where(is_token_N1, excess_N1 - log_ratio_N1, 0.0)
     # p dloss/dp of each token, from which that by the logits follows.
     by_p_NV = -each_N1 * share_NV
-    by_p_NV.scatter_add_(1, target_N1, -clean_N1 * share_target_N1)
+    by_p_NV.scatter_add_(1, target_N1, -clean_N1 * share_NV.gather(1, target_N1))
+    seen_N1 = seen_N1.clamp(max=logits_NV.shape[1] - 1)
     by_p_NV.scatter_add_(1, seen_N1, -excess_N1 * share_NV.gather(1, seen_N1))
     return loss_N1[:, 0], by_p_NV - p_NV * by_p_NV.sum(dim=1, keepdim=True)
+
+
+def of_one_prediction(p_V: Tensor, targets_BL: Tensor, noised: Noised) -> Tensor:
+    """[B, L] the loss of each place where the same is predicted everywhere, in the type of the
+    prediction. All places of a sequence must have one level of noise.
+
+    Weighted as the bound is, its expectation is -log p of each target: the noise of tokens that
+    know nothing of each other has p as the best prediction.
+    """
+    clean_B1, each_B1 = noised.clean_BL[:, :1].to(p_V.dtype), noised.each_BL[:, :1].to(p_V.dtype)
+    log_BV = (clean_B1 * p_V / each_B1).log1p()
+    return _loss(log_BV, targets_BL, clean_B1, each_B1, noised.seen_BL)[0]
+
+
+def _loss(
+    log_RV: Tensor, targets_RC: Tensor, clean_R1: Tensor, each_R1: Tensor, seen_RC: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss of C places of each row, which share a prediction, and a_z / b_z - 1 of each, 0
+    where MASK is seen.
+
+    Args:
+        log_RV: log(b / e).
+    """
+    tokens = log_RV.shape[1]
+    is_token_RC = seen_RC < tokens
+    right_RC = is_token_RC & (seen_RC == targets_RC)
+    log_clean_R1 = (clean_R1 / each_R1).log1p()  # log(a_x / e)
+    log_target_RC = log_RV.gather(1, targets_RC)
+    kl_RC = (clean_R1 + each_R1) * (log_clean_R1 - log_target_RC)
+    kl_RC = kl_RC - each_R1 * (log_RV.sum(dim=1, keepdim=True) - log_target_RC)
+    log_seen_RC = log_RV.gather(1, seen_RC.clamp(max=tokens - 1))
+    log_ratio_RC = log_clean_R1 * right_RC - log_seen_RC  # log(a_z / b_z)
+    excess_RC = torch.where(is_token_RC, log_ratio_RC.expm1(), 0.0)
+    return kl_RC + torch.where(is_token_RC, excess_RC - log_ratio_RC, 0.0), excess_RC

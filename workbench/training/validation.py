@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from workbench.data.windows import HeldOutWindows, Ints, permuted
 from workbench.runs.items import Items
+from workbench.training.divergence import of_one_prediction
 from workbench.training.hashing import stream_key
 from workbench.training.head import logits_at
 from workbench.training.logit_parts import in_parts
@@ -141,7 +143,8 @@ class Validation:
     For objectives with noise, D draws of each window are averaged, the number masked stratified
     within the window. From each masked token's NLL a share of its unigram surprise -log p(token) is
     taken, and what that amounts to over the whole window is added again: the expectation stays, and
-    most of what depends on which tokens happen to be masked goes.
+    most of what depends on which tokens happen to be masked goes. Where noise replaces tokens, the
+    share is of what predicting the unigram frequencies would cost, whose expectation that is too.
 
     A step has noise of its own, so that what is off at one point of a curve is not off at all of
     them, and all runs share it, so that it cancels where two objectives with noise are compared.
@@ -207,10 +210,14 @@ class Validation:
         parts_B4 = nll_BL.new_zeros(len(nll_BL), 4)
         if weights_BL is None:
             return torch.cat([nll_BL.sum(dim=1, keepdim=True), parts_B4], dim=1)
-        if corrupted.noised is not None:
-            return torch.cat([(weights_BL * nll_BL).sum(dim=1, keepdim=True), parts_B4], dim=1)
         control_BL = UNIGRAM_SHARE * self.surprise_V[tokens_BL]
-        rest_BL = nll_BL - control_BL
+        if corrupted.noised is None:
+            rest_BL = nll_BL - control_BL
+        else:
+            p_V = torch.exp(-self.surprise_V)
+            p_V = F.pad(p_V, (0, trainer.objective.vocab.n_tokens - len(p_V)))
+            of_unigrams_BL = of_one_prediction(p_V, tokens_BL, corrupted.noised)
+            rest_BL = nll_BL - UNIGRAM_SHARE * of_unigrams_BL
         total_B1 = (weights_BL * rest_BL + control_BL).sum(dim=1, keepdim=True)
         size = trainer.objective.masked_together(tokens_BL.shape[1])
         if size is not None:
