@@ -178,7 +178,7 @@ def test_what_validation_takes_out_is_known_and_most_of_the_noise(
     """A network that predicts the unigram frequencies is measured without any noise, where all of
     their cost is taken out, and with as much less of it where a share is."""
     numbers = np.random.default_rng(0).choice(V - 1, size=(40, 8), p=[0.8, 0.2])
-    windows = HeldOutWindows(numbers, np.arange(40), np.ones(40))
+    windows = HeldOutWindows(numbers.astype(np.uint16), np.arange(40), np.ones(40))
     given = Validation(windows, batch=10, draws=4)
 
     class Unigrams(torch.nn.Module):
