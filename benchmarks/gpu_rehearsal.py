@@ -27,7 +27,7 @@ from workbench.rehearsal.counts import GROUPS, TRAIN, TRAIN_LOGGED, Rehearsal
 from workbench.rehearsal.estimate import H100, mfu, step_seconds
 from workbench.rehearsal.start import stage
 
-OBJECTIVES = ("ar", "mdlm", "block", "aoar")
+OBJECTIVES = ("ar", "mdlm", "block", "uniform", "hybrid", "aoar")
 RECIPE = """
 [study]
 name = "rehearsed"
@@ -46,13 +46,14 @@ vocab_size = 50_259
 [training]
 objective = "ar"
 block_size = 16
+uniform_noise = 0.1
 total_tokens = 100_000_000
 batch_size = 8
 lr = 1e-4
 dtype = "bfloat16"
 
 [sweep]
-"training.objective" = ["ar", "mdlm", "block", "aoar"]
+"training.objective" = ["ar", "mdlm", "block", "uniform", "hybrid", "aoar"]
 """
 COUNTED = (
     "kernels", "GB", "TFLOP", "host copies", "blocking", "syncs", "syncs when logging",

@@ -185,7 +185,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> TrainedRu
     folder = tmp_path_factory.mktemp("trained")
     path = folder / "tiny.toml"
     text = RECIPE.format(corpus=corpus).replace('["ar", "mdlm"]', json.dumps(list(OBJECTIVES)))
-    text = text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8")
+    text = text.replace("lr = 3e-3", "lr = 3e-3\nblock_size = 8\nuniform_noise = 0.1")
     path.write_text(text + '"training.seed" = [0, 1]\n')
     recipe = load_recipe(path)
     named = {}

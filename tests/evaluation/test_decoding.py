@@ -45,8 +45,8 @@ class Asked:
         return self.answers[-1]
 
 
-def test_every_objective_has_a_decoder() -> None:
-    assert DECODERS.keys() == {facts.decoder for facts in OBJECTIVES.values()}
+def test_every_decoder_is_an_objective_s() -> None:
+    assert DECODERS.keys() | {None} == {facts.decoder for facts in OBJECTIVES.values()}
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -13,6 +13,7 @@ from workbench.generation.settings import Settings
 from workbench.recipe import OBJECTIVES, ModelConfig
 from workbench.recipe.models import resolved_model
 from workbench.training.model import initialise, model_config
+from workbench.training.noise import drawn_alone, mask_and_drawn
 
 CONTEXT = 16
 PROMPT = torch.tensor([0, 2, 1, 1])
@@ -48,6 +49,7 @@ def network() -> dict[str, Network]:
             lambda b, n: CachedDecoder(model, batch=b, length=n),
             block_size=size,
             reader=reader if doubled else None,
+            mixing={"uniform": drawn_alone, "hybrid": mask_and_drawn(0.3)}.get(objective),
         )
 
     return {objective: build(objective) for objective in OBJECTIVES}

@@ -34,6 +34,7 @@ vocab_size = 50_259
 [training]
 objective = "ar"
 block_size = 16
+uniform_noise = 0.1
 total_tokens = 10_000_000
 batch_size = 256
 micro_batch_size = 128

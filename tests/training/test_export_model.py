@@ -167,8 +167,13 @@ def test_every_shape_is_a_renaming(
 
 
 def test_every_key_of_a_model_has_a_place_or_is_refused() -> None:
-    assert set(ModelConfig.model_fields) <= NAMED, "a new key: say it in hf_config, or leave it out"
+    without = {"loops"}  # transformers has no such network
+    fields = set(ModelConfig.model_fields)
+    assert fields <= NAMED | without, "a new key: say it in hf_config, or leave it out"
     config = resolved_model(ModelConfig(width=32, layers=2, heads=2, vocab_size=264))
+    looped = config.model_copy(update={"loops": 2})
+    with pytest.raises(InputError, match=r"model\.loops: has no place"):
+        hf_config(looped, seq_len=32, causal=True, streams=1, dtype="float32")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hf_format, "NAMED", NAMED - {"rope_theta"})
         other = config.model_copy(update={"rope_theta": 5e5})

@@ -149,6 +149,7 @@ RUNS = {
     "mdlm, draws": ["objective=mdlm", "noise_samples=3", "loss_weighting=elbo_realized"],
     "mdlm, maskgit": ["objective=mdlm", "loss_weighting=maskgit", "noise_schedule=cosine"],
     "block": ["objective=block", "block_size=8", "micro_batch_size=8"],
+    "hybrid": ["objective=hybrid", "uniform_noise=0.3"],
     "any order": ["objective=aoar"],
 }
 

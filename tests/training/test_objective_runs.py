@@ -27,6 +27,12 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
     "mdlm, draws": (["objective=mdlm", "noise_samples=3"], "elbo_t/samples=3", "nelbo"),
     "block": (["objective=block", "block_size=8"], "elbo_t", "nelbo"),
     "blocks of one": (["objective=block", "block_size=1"], "elbo_t", "nll"),
+    "uniform": (["objective=uniform"], "elbo_t", "nelbo"),
+    "hybrid": (
+        ["objective=hybrid", "uniform_noise=0.1", "noise_samples=2"],
+        "elbo_t/samples=2",
+        "nelbo",
+    ),
     "any order": (["objective=aoar"], "nelbo/orders", "nelbo/orders"),
 }
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workbench.recipe import ModelConfig
 from workbench.recipe.models import resolved_model
-from workbench.training.loss import token_nll
+from workbench.training.loss import place_loss
 from workbench.training.model import initialise, model_config
 from workbench.training.noise import SCHEDULES
 from workbench.training.objectives.base import (
@@ -70,15 +70,18 @@ def trainer(model: nn.Module, objective: Objective) -> StudyTrainer:
             objective=objective,
             device=torch.device("cpu"),
             parallel_dims=SimpleNamespace(dp_enabled=False),
-            loss_fn=SimpleNamespace(nll=lambda logits, targets: token_nll(logits, targets, V)),
+            loss_fn=SimpleNamespace(
+                nll=lambda logits, targets, *noised: place_loss(logits, targets, V, *noised)
+            ),
             train_context=nullcontext,
         ),
     )
 
 
 def nll(model: nn.Module, seen: Corrupted) -> Tensor:
-    """[B, L] weighted NLL of each token."""
-    nll_BL = token_nll(logits(model, seen), seen.targets_BL, V).double()
+    """[B, L] weighted loss of each token."""
+    beside = (seen.targets_BL, V, *(seen.noised or ()))
+    nll_BL = place_loss(logits(model, seen), *beside).double()
     return nll_BL if seen.weights_BL is None else nll_BL * seen.weights_BL
 
 

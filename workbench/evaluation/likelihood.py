@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from workbench.evaluation.scorer import Scorer
+from workbench.training.divergence import Noised
 from workbench.training.objectives.base import Corrupted, View
 from workbench.training.to_device import to_device
 
@@ -194,13 +195,14 @@ def _noised(
 
 
 def _rows_of(corrupted: Corrupted, rows: slice) -> Corrupted:
-    weights = corrupted.weights_BL
+    weights, noised = corrupted.weights_BL, corrupted.noised
     return Corrupted(
         corrupted.inputs_BL[rows],
         corrupted.targets_BL[rows],
         None if weights is None else weights[rows],
         corrupted.view,  # of as many sequences as there are rows, or shared by all
         corrupted.first,
+        None if noised is None else Noised(*(every_BL[rows] for every_BL in noised)),
     )
 
 
@@ -211,12 +213,14 @@ def _joined(parts: list[tuple[Corrupted, Tensor]]) -> _Batch:
     weights = [
         corrupted.weights_BL for corrupted in corrupted_parts if corrupted.weights_BL is not None
     ]
+    noised = [corrupted.noised for corrupted in corrupted_parts if corrupted.noised is not None]
     joined = Corrupted(
         torch.cat([corrupted.inputs_BL for corrupted in corrupted_parts]),
         torch.cat([corrupted.targets_BL for corrupted in corrupted_parts]),
         torch.cat(weights) if weights else None,
         _joined_views(corrupted_parts),
         min(corrupted.first for corrupted in corrupted_parts),
+        Noised(*map(torch.cat, zip(*noised, strict=True))) if noised else None,
     )
     return _Batch(joined, torch.cat([place_B for _, place_B in parts]))
 

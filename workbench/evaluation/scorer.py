@@ -10,7 +10,7 @@ from torch import Tensor
 
 from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.predictions import Predictions
-from workbench.training.loss import token_nll
+from workbench.training.loss import place_loss
 from workbench.training.objectives.base import Corrupted, Objective
 from workbench.training.trained_model import RunModel, as_trainer
 from workbench.training.trainer import (
@@ -100,7 +100,9 @@ class ModelScorer:
             weights_BL = torch.ones_like(targets_BL, dtype=torch.float64)
         row_N, position_N = weights_BL.nonzero(as_tuple=True)
         logits_NV = self._predictions.logits(corrupted, row_N, position_N)
-        nll_N = token_nll(logits_NV, targets_BL[row_N, position_N], self.run.vocab.n_tokens)
+        beside = (targets_BL, *(corrupted.noised or ()))
+        targets_N, *noised = (every_BL[row_N, position_N] for every_BL in beside)
+        nll_N = place_loss(logits_NV, targets_N, self.run.vocab.n_tokens, *noised)
         weighted_N = nll_N.double() * weights_BL[row_N, position_N]
         nll_B = weighted_N.new_zeros(len(targets_BL))
         return nll_B.index_add_(0, row_N, weighted_N)

@@ -13,6 +13,7 @@ from torch import Tensor
 from workbench.generation.choice import Randomness, draw, probabilities, surest_first
 from workbench.generation.denoising import Denoise, Span, denoiser, whole_sequences
 from workbench.generation.network import Network
+from workbench.generation.replacing import reverse_process
 from workbench.generation.settings import Canvas, Filled, Settings, spread
 
 BLOCK_SIZE = 32  # tokens a block, where none is given
@@ -31,7 +32,11 @@ def ancestral(
     Tokens that become clean in one step are drawn independently of each other; that is the one
     approximation, and it vanishes as steps grow. A step in which nothing happens costs nothing,
     so that no number of steps takes more forward passes than there are tokens.
+
+    Where noise also replaces tokens, see `reverse_process`.
     """
+    if network.mixing is not None:
+        return reverse_process(network, canvas, settings, randomness)
     tokens_BL = canvas.tokens_BL.clone()
     span = (canvas.start, canvas.length)
     steps = settings.steps or canvas.length - canvas.start

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workbench.training.looped import loops_of
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -42,7 +44,7 @@ class _Cache:
         """
         decoder: Any = model
         self._model = decoder
-        self._layers: list[Any] = list(decoder.layers.values())
+        self._layers: list[Any] = list(decoder.layers.values()) * loops_of(model)
         attention = self._layers[0].attention
         weight = next(model.parameters())
         shape = (len(self._layers), batch, attention.n_kv_heads, length, attention.head_dim)

@@ -14,8 +14,9 @@ from workbench.generation.incremental import CachedDecoder, GroupDecoder, WholeD
 from workbench.recipe import objective_facts
 from workbench.training.foreign_model import ForeignModel
 from workbench.training.head import logits_at
-from workbench.training.noise import LINEAR, SCHEDULES, NoiseSchedule
+from workbench.training.noise import LINEAR, SCHEDULES, Mixing, NoiseSchedule
 from workbench.training.objectives.base import Vocab
+from workbench.training.objectives.uniform import UniformDiffusion
 from workbench.training.trained_model import RunModel
 
 
@@ -48,6 +49,8 @@ class Network:
     """A decoder for (sequences, inputs at most), which has read nothing yet."""
     schedule: NoiseSchedule = LINEAR
     """The noise schedule of training."""
+    mixing: Mixing | None = None
+    """What noise makes of a token, where it is more than MASK."""
     block_size: int | None = None
     """Tokens a block, where the model was trained to denoise blocks after one another."""
     reader: Callable[[int, int], Reader] | None = None
@@ -69,6 +72,7 @@ def network_of(run: RunModel) -> Network:
     """A loaded run as a network."""
     training = run.config.training
     schedule, group = training.noise_schedule, training.block_size or 1
+    objective = run.objective()
 
     def reader(batch: int, length: int) -> Reader:
         return GroupDecoder(run.model, batch=batch, length=length, group=group)
@@ -89,6 +93,7 @@ def network_of(run: RunModel) -> Network:
         denoise_at=denoise_at,
         decoder=decoder,
         schedule=SCHEDULES[schedule] if schedule else LINEAR,
+        mixing=objective.marginals if isinstance(objective, UniformDiffusion) else None,
         block_size=training.block_size,
         reader=reader if objective_facts(training.objective).streams == 2 else None,
         device=run.device,

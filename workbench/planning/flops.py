@@ -3,7 +3,7 @@
 A forward pass costs, for each token, 2 N for the weights outside the embedding that it passes
 through (of a mixture of experts, the chosen ones and the router), 2 d V for the output layer, and
 4 d a layer for each token attended to: T/2 on average under a causal mask, T under a bidirectional
-one. The backward pass costs twice the forward.
+one. Layers that are applied in k loops count k times. The backward pass costs twice the forward.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) ->
 
 def _forward_flops(shape: ModelShape, attended: float) -> float:
     """FLOPs of one input's share of a forward pass, with an output."""
-    weights = 2 * shape.n_params_active_non_embedding + 2 * shape.width * shape.vocab_size
-    return float(weights + 4 * shape.width * shape.layers * attended)
+    weights = 2 * shape.n_params_passed_non_embedding + 2 * shape.width * shape.vocab_size
+    return float(weights + 4 * shape.width * shape.depth * attended)
 
 
 def train_flops_per_token(shape: ModelShape, seq_len: int, *, causal: bool) -> float:

@@ -32,7 +32,7 @@ Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, co
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workbench.planning.passing import computed_bytes, passed
+from workbench.planning.passing import computed_bytes, divergence_bytes, passed
 from workbench.recipe import RunConfig, objective_facts
 from workbench.recipe.kernels import fused, scored_positions
 from workbench.recipe.sizes import ModelShape
@@ -158,9 +158,9 @@ def memory_per_gpu(config: RunConfig) -> Memory:
         gradients=_MASTER * local,
         optimizer=2 * _MASTER * local,
         gathered=gathered or converted,
-        activations=shape.layers * layer_kept[checkpointing],
-        activations_kept=shape.layers * step.layer,
-        activations_recomputed=shape.layers * step.layer_input,
+        activations=shape.depth * layer_kept[checkpointing],
+        activations_kept=shape.depth * step.layer,
+        activations_recomputed=shape.depth * step.layer_input,
         logits=step.logits_peak,
         backward=gradients + step.layer - layer_kept[checkpointing],
         backward_recomputed=gradients + step.layer - step.layer_input,
@@ -171,7 +171,7 @@ def memory_per_gpu(config: RunConfig) -> Memory:
             activations=scored.layer,
             # Tasks make those of their answers alone, and so never more.
             logits=computed * windows.logits
-            + (12 if tensor > 1 else 8) * min(windows.logits, at_once),
+            + ((12 if tensor > 1 else 8) + divergence_bytes(config)) * min(windows.logits, at_once),
             masks=scored.masks,
         ),
         assumed=(

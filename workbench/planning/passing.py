@@ -15,7 +15,8 @@ ranks:
                 before where there are several; 4 bytes each of the few that are made float32 at a
                 time; V d c for the gradient of their weights, and 4 more where it is a sum over
                 chunks; 3 c d of each position. Else B L V / t times 8 + 2 c: twice in float32 and
-                twice as computed; of vocabulary shards (t > 1) 16: four times in float32
+                twice as computed; of vocabulary shards (t > 1) 16: four times in float32. 20 more
+                for each in float32 where the loss is a divergence: noise that replaces tokens
     masks       T^2 bytes of booleans: the built-in objectives have one for all sequences on a GPU,
                 where attention follows a rule. Else 1 + c bytes, once a batch or for each of B
                 sequences
@@ -70,7 +71,7 @@ def passed(config: RunConfig, sequences: int, *, chunked: bool = False) -> Passe
         logits=logits,
         logits_peak=_chunked_logits(config, sequences)
         if chunked
-        else logits * (16 if tensor > 1 else 8 + 2 * computed),
+        else logits * (divergence_bytes(config) + (16 if tensor > 1 else 8 + 2 * computed)),
         masks=_mask_bytes(config, sequences) * length**2,
     )
 
@@ -91,9 +92,16 @@ def _chunked_logits(config: RunConfig, sequences: int) -> int:
     rows = rows_of(LOGITS, vocabulary)
     parted = positions > rows  # each chunk's logits are made while those before it are there
     logits = min(positions, rows * (2 if parted else 1)) * vocabulary * computed
-    in_float32 = min(positions, rows_of(SOFTMAX_LOGITS, vocabulary)) * vocabulary * 4
+    in_float32 = min(positions, rows_of(SOFTMAX_LOGITS, vocabulary)) * vocabulary
+    in_float32 *= 4 + divergence_bytes(config)
     weights = vocabulary * shape.width * (computed + (4 if parted else 0))
     return logits + in_float32 + weights + 3 * computed * positions * shape.width
+
+
+def divergence_bytes(config: RunConfig) -> int:
+    """Of each logit, where a loss depends on the probabilities of all tokens: see
+    `training.divergence`, which makes five numbers of each beside the log-softmax's place."""
+    return 20 if objective_facts(config.training.objective).whole_distribution else 0
 
 
 def computed_bytes(config: RunConfig) -> int:

@@ -322,6 +322,7 @@ def _speed(run: RunSpec, speeds: dict[tuple[Any, ...], float]) -> float | None:
         key = (
             *(run.objective, run.n_params, run.config.data.seq_len, compiled),
             *(training.noise_samples or 1, training.mask_aux_weight is not None),
+            run.config.model.loops or 1,
         )
         if key in speeds:
             return speeds[key]
@@ -340,6 +341,7 @@ def _stored_speeds(results: Path) -> dict[tuple[Any, ...], float]:
                            (provenance->>'$.started_as.compile')::BOOLEAN, false) AS compile,
                   coalesce((config->>'$.training.noise_samples')::INT, 1) AS noise_samples,
                   (config->>'$.training.mask_aux_weight') IS NOT NULL AS twice,
+                  coalesce((config->>'$.model.loops')::INT, 1) AS loops,
                   median(value) AS speed
            FROM metrics JOIN runs USING (run_id)
            WHERE metric = 'tokens_per_second' AND metrics.step > 1 GROUP BY ALL""",

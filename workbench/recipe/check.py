@@ -144,6 +144,11 @@ def _experts(config: RunConfig) -> str | None:
             f"model.moe_top_k = {model.moe_top_k}: more than model.moe_experts = "
             f"{model.moe_experts}."
         )
+    if (model.loops or 1) > 1:
+        return (
+            f"model.loops = {model.loops} does not go with model.moe_experts, whose routers are "
+            "counted once a pass. Leave one of them out."
+        )
     return None
 
 

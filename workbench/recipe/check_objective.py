@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from workbench.recipe.models import RunConfig
+from workbench.recipe.models import RunConfig, TrainingConfig
 from workbench.recipe.objectives import foreign_keys, objective_facts
 from workbench.recipe.plain_values import PLAIN
 
@@ -20,6 +20,8 @@ def check_objective(config: RunConfig) -> str | None:
             f"training.mask_aux_weight = {weighs:g} weighs the loss on masked "
             "inputs: give training.input_mask, their share, such as 0.3."
         )
+    if objective_facts(training.objective).whole_distribution:
+        return _check_drawn(training, asked="training.uniform_noise" not in foreign)
     if "training.block_size" in foreign:
         return None
     size = training.block_size
@@ -32,6 +34,32 @@ def check_objective(config: RunConfig) -> str | None:
         return (
             f"training.block_size = {size} does not divide data.seq_len = {length}. "
             f"Sizes that do: {_divisors(length)}."
+        )
+    return None
+
+
+def _check_drawn(training: TrainingConfig, *, asked: bool) -> str | None:
+    """What is wrong where noise puts random tokens in the place of others, or None.
+
+    Args:
+        asked: whether the recipe says how many.
+    """
+    share, weighting = training.uniform_noise, training.loss_weighting
+    objective = f'training.objective = "{training.objective}"'
+    if asked and share is None:
+        return (
+            f"{objective} needs training.uniform_noise, the share of random tokens among all "
+            "halfway, such as 0.1."
+        )
+    if asked and share == 1:
+        return (
+            f"training.uniform_noise = {share:g}: expected less than 1, since at the end all "
+            "tokens are masked. An objective without masks is `uniform`."
+        )
+    if share != 0 and weighting not in ("elbo_t", "clamped"):
+        return (
+            f'training.loss_weighting = "{weighting}" is of masked tokens alone: {objective} takes '
+            '"elbo_t", its bound, or "clamped".'
         )
     return None
 

@@ -75,6 +75,9 @@ class ModelConfig(Table):
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
     )
+    loops: Count | None = Field(
+        None, description="Apply all layers so many times: depth of equal parameters. Default: 1."
+    )
     moe_experts: Count | None = Field(None, description="Experts a layer. Default: a dense model.")
     moe_top_k: Count | None = Field(
         None, description="Experts a token. Default: the named size's, else 2."
@@ -96,6 +99,7 @@ class ModelConfig(Table):
             qk_norm=self.qk_norm,
             experts=self.moe_experts,
             top_k=self.moe_top_k,
+            loops=self.loops or 1,
         )
 
 
@@ -132,10 +136,17 @@ class TrainingConfig(Table):
     grad_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(
-        "linear", description=_read_by("noise_schedule", "the probability of masking over time.")
+        "linear", description=_read_by("noise_schedule", "the level of noise over time.")
     )
-    loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit"] | None = Field(
-        "elbo_t", description=_read_by("loss_weighting", "how masked tokens count in the loss.")
+    loss_weighting: Literal["elbo_t", "elbo_realized", "maskgit", "clamped"] | None = Field(
+        "elbo_t", description=_read_by("loss_weighting", "how noisy tokens count in the loss.")
+    )
+    uniform_noise: Fraction | None = Field(
+        None,
+        description=_read_by(
+            "uniform_noise",
+            "share of tokens that are random, and not masked, halfway. 0 is mdlm.",
+        ),
     )
     input_mask: Fraction | None = Field(
         None,

@@ -49,6 +49,9 @@ class ObjectiveFacts:
     clean_copy: bool = False
     """Whether a step also passes each sequence once without noise, where `mask_aux_weight` asks
     for it."""
+    whole_distribution: bool = False
+    """Whether the loss at a place depends on the probabilities of all tokens, and not on the right
+    one's alone."""
     estimator: str
     """Of the held-out loss: stored beside every value."""
     bound: bool
@@ -167,6 +170,28 @@ _BUILT_IN: dict[str, ObjectiveFacts] = {
             bound=True,
             samplers=("ancestral-blocks", "blocks"),
             decoder="block-by-block",
+        ),
+        ObjectiveFacts(
+            name="uniform",
+            display_name="uniform diffusion",
+            implementation=f"{_MODULES}.uniform:UniformDiffusion",
+            keys=(*_NOISE, *_DRAWS),
+            attention="bidirectional",
+            whole_distribution=True,
+            estimator="nelbo",
+            bound=True,
+            samplers=("ancestral",),
+        ),
+        ObjectiveFacts(
+            name="hybrid",
+            display_name="hybrid diffusion",
+            implementation=f"{_MODULES}.hybrid:HybridDiffusion",
+            keys=(*_NOISE, *_DRAWS, "training.uniform_noise"),
+            attention="bidirectional",
+            whole_distribution=True,
+            estimator="nelbo",
+            bound=True,
+            samplers=("ancestral",),
         ),
         ObjectiveFacts(
             name="aoar",

@@ -26,6 +26,13 @@ class ModelShape:
     """Experts a layer; None in a dense model."""
     top_k: int | None = None
     """Experts that each token passes through."""
+    loops: int = 1
+    """How often the layers are applied, one loop after the other."""
+
+    @property
+    def depth(self) -> int:
+        """Layers that a token passes, each in every loop."""
+        return self.layers * self.loops
 
     @property
     def head_dim(self) -> int:
@@ -52,6 +59,11 @@ class ModelShape:
     def n_params_active_non_embedding(self) -> int:
         """Those that one token passes through."""
         return self.layers * self.n_params_layer(self.top_k) + self.width
+
+    @property
+    def n_params_passed_non_embedding(self) -> int:
+        """The same, each as often as the token passes through it."""
+        return self.depth * self.n_params_layer(self.top_k) + self.width
 
     @property
     def n_params(self) -> int:

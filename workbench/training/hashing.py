@@ -74,3 +74,10 @@ def unit_interval(bits: Tensor) -> Tensor:
     # away, the last step's to 1.
     uniforms = (_shift_right(bits, 40).to(torch.float32) + 0.5) * 2.0**-24
     return uniforms.clamp(max=1 - 2.0**-24)
+
+
+def hash_below(n: int, key: int, *counters: Tensor) -> Tensor:
+    """Integers from 0 to n - 1, each as likely, from a stream's key and integer counters: int64, in
+    the broadcast shape of the counters."""
+    # 63 bits: what does not divide evenly is a share of n / 2**63.
+    return _shift_right(hash_bits(key, *counters), 1) % n

@@ -25,10 +25,12 @@ from torch.autograd.function import once_differentiable
 
 from workbench.recipe import kernels
 from workbench.training.compute import Linear
+from workbench.training.divergence import Noised, divergence_and_gradient
 
 Places = slice | tuple[Tensor, Tensor]
 """Some places of every sequence, or rows with a place of each."""
-RowLoss = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+RowLoss = Callable[..., Tensor]
+"""As `row_loss`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Predicted:
     """How many weights are not 0, or None: all rows are taken."""
     row_loss: RowLoss
     """`row_loss`, perhaps compiled."""
+    noised: Noised | None = None
 
 
 class Head(Linear):
@@ -116,13 +119,21 @@ def logits_at(model: nn.Module, inputs: Tensor, places: Places, **network: Any) 
     return logits
 
 
-def row_loss(logits_RV: Tensor, targets_R: Tensor, weights_R: Tensor, n_tokens: int) -> Tensor:
-    """The weighted NLL of each row, [R] in float32.
+def row_loss(
+    logits_RV: Tensor, targets_R: Tensor, weights_R: Tensor, n_tokens: int, *noised: Tensor
+) -> Tensor:
+    """The weighted NLL of each row, or with `Noised` its divergence, [R] in float32.
 
     The logits become the gradient of its sum by them. Float32 whatever their type, rounded once.
     """
-    logits_RV[:, n_tokens:] = float("-inf")
     exact = torch.promote_types(logits_RV.dtype, torch.float32)
+    if noised:
+        tokens_RV = logits_RV[:, :n_tokens].to(exact)
+        loss_R, grad_RV = divergence_and_gradient(tokens_RV, targets_R, *noised)
+        logits_RV[:, n_tokens:] = 0
+        logits_RV[:, :n_tokens] = (weights_R[:, None] * grad_RV).to(logits_RV.dtype)
+        return weights_R * loss_R
+    logits_RV[:, n_tokens:] = float("-inf")
     log_p_RV = logits_RV.log_softmax(dim=1, dtype=exact)
     target_R1, weight_R1 = targets_R[:, None], weights_R[:, None]
     log_p_R1 = log_p_RV.gather(1, target_R1)
@@ -144,6 +155,7 @@ class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, predicted: Predicted) -> Tensor:
         targets_N, weights_N = predicted.targets_BL.flatten(), predicted.weights_BL.flatten()
+        noised = [every.flatten() for every in predicted.noised or ()]
         n, vocabulary = len(hidden_ND), len(weight_VD)
         rows = kernels.rows_computed(n, predicted.counted, vocabulary)
         chunk_rows = kernels.rows_of(kernels.LOGITS, vocabulary)
@@ -152,8 +164,9 @@ class _ChunkedLoss(torch.autograd.Function):
         if rows < n:
             # Rows that count, then others, each in order: a sort needs no number from the device.
             place_N = (weights_N == 0).to(torch.uint8).argsort(stable=True)[:rows]
-            hidden_ND, targets_N, weights_N = (
-                every.index_select(0, place_N) for every in (hidden_ND, targets_N, weights_N)
+            hidden_ND, targets_N, weights_N, *noised = (
+                every.index_select(0, place_N)
+                for every in (hidden_ND, targets_N, weights_N, *noised)
             )
         exact = torch.promote_types(weight_VD.dtype, torch.float32)
         loss = weights_N.new_zeros(())
@@ -168,6 +181,7 @@ class _ChunkedLoss(torch.autograd.Function):
                     targets_N[chunk][part],
                     weights_N[chunk][part],
                     predicted.n_tokens,
+                    *(every[chunk][part] for every in noised),
                 ).sum()
             torch.mm(logits_RV, weight_VD, out=grad_ND[chunk])  # by now the logits' gradient
             part_VD = logits_RV.T @ hidden_ND[chunk]

@@ -10,6 +10,7 @@ from torchtitan.components.loss import BaseLoss, _LossParallelCrossEntropy
 from torchtitan.config import CompileConfig
 from torchtitan.distributed.spmd_types import current_spmd_mesh, spmd_mesh_size
 
+from workbench.training.divergence import Noised, divergence
 from workbench.training.head import Head, Predicted, RowLoss, row_loss
 
 
@@ -43,6 +44,22 @@ def sharded_token_nll(
     return nll.view_as(targets_BL)
 
 
+def place_loss(logits_BLV: Tensor, targets_BL: Tensor, n_tokens: int, *noised: Tensor) -> Tensor:
+    """[B, L] float32: the loss of each place, which is its NLL where there is no `Noised`."""
+    if noised:
+        return divergence(logits_BLV[..., :n_tokens], targets_BL, *noised)
+    return token_nll(logits_BLV, targets_BL, n_tokens)
+
+
+def whole_vocabulary(logits_BLV: Tensor) -> Tensor:
+    """Logits of all tokens from this rank's slice of them: its own alone carry a gradient."""
+    group = current_spmd_mesh().get_group("tp")
+    parts = [torch.empty_like(logits_BLV) for _ in range(group.size())]
+    torch.distributed.all_gather(parts, logits_BLV.detach().contiguous(), group=group)
+    parts[group.rank()] = logits_BLV
+    return torch.cat(parts, dim=-1)
+
+
 class WeightedNLL(BaseLoss):
     """sum(weights * NLL) / tokens of the global batch: for diffusion, the bound per token."""
 
@@ -65,9 +82,13 @@ class WeightedNLL(BaseLoss):
             # There are one or two numbers of rows in a run.
             self.row_loss = torch.compile(row_loss, backend=compile_config.backend, dynamic=False)
 
-    def nll(self, logits_BLV: Tensor, targets_BL: Tensor) -> Tensor:
-        """[B, L] NLL of each token, whole or from vocabulary shards."""
-        if spmd_mesh_size("tp") > 1:
+    def nll(self, logits_BLV: Tensor, targets_BL: Tensor, *noised: Tensor) -> Tensor:
+        """[B, L] the loss of each place, whole or from vocabulary shards: as `place_loss`."""
+        sharded = spmd_mesh_size("tp") > 1
+        if noised:
+            logits_BLV = whole_vocabulary(logits_BLV) if sharded else logits_BLV
+            return place_loss(logits_BLV, targets_BL, self.n_tokens, *noised)
+        if sharded:
             return sharded_token_nll(logits_BLV, targets_BL, self.n_tokens, self.vocab_size)
         return self.fn(logits_BLV, targets_BL, self.n_tokens)
 
@@ -81,6 +102,7 @@ class WeightedNLL(BaseLoss):
         weights_BL: Tensor | None,
         counted: int | None,
         network: dict[str, Tensor],
+        noised: Noised | None = None,
     ) -> Tensor:
         """A pass through the model and its loss, a scalar.
 
@@ -88,13 +110,17 @@ class WeightedNLL(BaseLoss):
             tokens: of the global batch, by which the sum is divided.
             counted: how many weights are not 0, or None: all positions' logits are made.
             network: what the model takes beside its inputs.
+            noised: of an objective whose noise replaces tokens.
         """
         if not self.chunked or spmd_mesh_size("tp") > 1:
-            loss, _ = self(model(inputs, **network), labels_BL, tokens, weights=weights_BL)
+            made_BLV = model(inputs, **network)
+            loss, _ = self(made_BLV, labels_BL, tokens, weights=weights_BL, noised=noised)
             return loss
         if weights_BL is None:
             weights_BL = torch.ones_like(labels_BL, dtype=torch.float32)
-        predicted = Predicted(labels_BL, weights_BL / tokens, self.n_tokens, counted, self.row_loss)
+        predicted = Predicted(
+            labels_BL, weights_BL / tokens, self.n_tokens, counted, self.row_loss, noised
+        )
         head = model.lm_head
         assert isinstance(head, Head)
         with head.predicting(predicted):
@@ -108,7 +134,7 @@ class WeightedNLL(BaseLoss):
         global_valid_tokens: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        nll_BL = self.nll(pred, labels)
+        nll_BL = self.nll(pred, labels, *(kwargs.get("noised") or ()))
         weights_BL = kwargs.get("weights")
         total = nll_BL.sum() if weights_BL is None else (weights_BL * nll_BL).sum()
         return (total if global_valid_tokens is None else total / global_valid_tokens), {}

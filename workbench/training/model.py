@@ -35,6 +35,7 @@ from workbench.training.compute import (
 )
 from workbench.training.dropout_block import DropoutBlock
 from workbench.training.head import FirstHalfHead, Head
+from workbench.training.looped import LoopedModel, loops_of
 from workbench.training.masks import DENSE, MaskForm, sparse_attention
 from workbench.training.moe import moe_config
 from workbench.training.titan_patches import force_sum_reduction
@@ -113,7 +114,9 @@ def model_config(
     def block(layer: int) -> Qwen3TransformerBlock.Config:
         kind: Any = Qwen3TransformerBlock.Config
         if model.dropout:
-            kind = partial(DropoutBlock.Config, dropout=model.dropout, layer=layer)
+            kind = partial(
+                DropoutBlock.Config, dropout=model.dropout, layer=layer, layers=shape.layers
+            )
         return kind(
             attention_norm=norm(shape.width),
             ffn_norm=norm(shape.width),
@@ -145,7 +148,10 @@ def model_config(
             else None,
         )
 
-    return Qwen3Model.Config(
+    kind: Any = Qwen3Model.Config
+    if shape.loops > 1:
+        kind = partial(LoopedModel.Config, loops=shape.loops)
+    config: Qwen3Model.Config = kind(
         dim=shape.width,
         vocab_size=shape.vocab_size,
         tok_embeddings=Embedding.Config(
@@ -158,6 +164,7 @@ def model_config(
         layers=[block(layer) for layer in range(shape.layers)],
         enable_weight_tying=shape.tied,
     )
+    return config
 
 
 def model_spec(
@@ -207,7 +214,7 @@ def _parallelize(
     compiling, parallel_dims = kwargs["compile_config"], kwargs["parallel_dims"]
     model.mask_form = masks
     if compiling.enable:
-        _settle_compiled_code(len(model.layers))
+        _settle_compiled_code(len(model.layers) * loops_of(model))
     if products_together and not parallel_dims.tp_enabled:
         products_as_one(model)
     if parallel_dims.world_size == 1 and not shard_one_rank:

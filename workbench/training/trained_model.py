@@ -25,7 +25,7 @@ from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
 from workbench.training.checkpoints import cause, damage, load_checked
-from workbench.training.loss import token_nll
+from workbench.training.loss import place_loss
 from workbench.training.masks import form_for
 from workbench.training.model import model_config
 from workbench.training.objectives.base import Objective, Vocab
@@ -249,8 +249,8 @@ class _Loss:
     def __init__(self, n_tokens: int) -> None:
         self.n_tokens = n_tokens
 
-    def nll(self, logits_BLV: Tensor, targets_BL: Tensor) -> Tensor:
-        return token_nll(logits_BLV, targets_BL, self.n_tokens)
+    def nll(self, logits_BLV: Tensor, targets_BL: Tensor, *noised: Tensor) -> Tensor:
+        return place_loss(logits_BLV, targets_BL, self.n_tokens, *noised)
 
 
 def place_of(name: str) -> str:

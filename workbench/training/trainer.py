@@ -114,6 +114,7 @@ class StudyTrainer(Trainer):
         self.dropout_keys.update(self.step, input_dict["position"], inputs)
         extra = {
             "weights": corrupted.weights_BL,
+            "noised": corrupted.noised,
             "network": corrupted.network_arguments(mask_form(self.model_parts[0])),
             "counted": self._counted(input_dict["host"]),
         }
@@ -159,6 +160,7 @@ class StudyTrainer(Trainer):
                 weights_BL=extra_kwargs["weights"],
                 counted=extra_kwargs["counted"],
                 network=extra_kwargs["network"],
+                noised=extra_kwargs["noised"],
             )
             loss.backward()
         self.routers.after_pass()

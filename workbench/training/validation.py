@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from workbench.data.windows import HeldOutWindows, Ints, permuted
 from workbench.runs.items import Items
+from workbench.training.divergence import of_one_prediction
 from workbench.training.hashing import stream_key
 from workbench.training.head import logits_at
 from workbench.training.logit_parts import in_parts
@@ -87,13 +89,16 @@ def estimate_of(items: Items, draws: int | None) -> Estimate:
 
 @torch.no_grad()
 def position_nll(trainer: StudyTrainer, corrupted: Corrupted, *, first: int = 0) -> Tensor:
-    """[B, L - first] float64: the NLL at each position from `first` on, not weighted, in nats."""
+    """[B, L - first] float64: the loss at each position from `first` on, not weighted, in nats."""
     model, places = trainer.model_parts[0], slice(first, None)
     arguments = corrupted.network_arguments(mask_form(model))
     with trainer.train_context():
         logits_BLV = logits_at(model, corrupted.inputs_BL, places, **arguments)
+        beside = (corrupted.targets_BL, *(corrupted.noised or ()))
         (nll_BL,) = in_parts(
-            lambda *part: (trainer.loss_fn.nll(*part),), logits_BLV, corrupted.targets_BL[:, places]
+            lambda *part: (trainer.loss_fn.nll(*part),),
+            logits_BLV,
+            *(every_BL[:, places] for every_BL in beside),
         )
     return nll_BL.double()
 
@@ -138,7 +143,8 @@ class Validation:
     For objectives with noise, D draws of each window are averaged, the number masked stratified
     within the window. From each masked token's NLL a share of its unigram surprise -log p(token) is
     taken, and what that amounts to over the whole window is added again: the expectation stays, and
-    most of what depends on which tokens happen to be masked goes.
+    most of what depends on which tokens happen to be masked goes. Where noise replaces tokens, the
+    share is of what predicting the unigram frequencies would cost, whose expectation that is too.
 
     A step has noise of its own, so that what is off at one point of a curve is not off at all of
     them, and all runs share it, so that it cancels where two objectives with noise are compared.
@@ -205,7 +211,13 @@ class Validation:
         if weights_BL is None:
             return torch.cat([nll_BL.sum(dim=1, keepdim=True), parts_B4], dim=1)
         control_BL = UNIGRAM_SHARE * self.surprise_V[tokens_BL]
-        rest_BL = nll_BL - control_BL
+        if corrupted.noised is None:
+            rest_BL = nll_BL - control_BL
+        else:
+            p_V = torch.exp(-self.surprise_V)
+            p_V = F.pad(p_V, (0, trainer.objective.vocab.n_tokens - len(p_V)))
+            of_unigrams_BL = of_one_prediction(p_V, tokens_BL, corrupted.noised)
+            rest_BL = nll_BL - UNIGRAM_SHARE * of_unigrams_BL
         total_B1 = (weights_BL * rest_BL + control_BL).sum(dim=1, keepdim=True)
         size = trainer.objective.masked_together(tokens_BL.shape[1])
         if size is not None:

@@ -5,12 +5,13 @@ Shape suffixes: B sequences, L tokens a sequence.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from workbench.recipe import ObjectiveFacts, TrainingConfig
+from workbench.training.divergence import Noised
 from workbench.training.hashing import hash_uniform, stream_key
 from workbench.training.masks import DENSE, Mask, MaskForm, Rule, additive, block_sparse
 
@@ -86,6 +87,9 @@ class Corrupted:
     view: View | None = None
     first: int = 0
     """Positions before this one count nothing: known without a look at the weights."""
+    noised: Noised | None = None
+    """Where noise also puts other tokens in a token's place: what is weighted is then no NLL but
+    `training.divergence`."""
 
     def network_arguments(self, form: MaskForm = DENSE) -> dict[str, Any]:
         """What a network takes beside its inputs: see `View.network_arguments`."""
@@ -172,7 +176,7 @@ class Objective(ABC):
 
     @classmethod
     @abstractmethod
-    def from_config(cls, training: TrainingConfig, vocab: Vocab) -> Self:
+    def from_config(cls, training: TrainingConfig, vocab: Vocab) -> "Objective":
         """Build from the recipe's `[training]`."""
 
     @property

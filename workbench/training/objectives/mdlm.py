@@ -1,6 +1,6 @@
 """Masked (absorbing) diffusion (arXiv 2511.03276, equation 3; LLaDA, MDLM).
 
-The bound on a sequence's NLL is E_t E_{x_t} [ w(t) sum_{masked} -log p(x_0 | x_t) ]. Three
+The bound on a sequence's NLL is E_t E_{x_t} [ w(t) sum_{masked} -log p(x_0 | x_t) ]. Four
 weightings of the masked positions' losses are known:
 
 `elbo_t`        w(t), the bound as written.
@@ -9,11 +9,13 @@ weightings of the masked positions' losses are known:
                 tokens, which is the order-agnostic bound up to O(1/L), at a far lower variance.
 `maskgit`       1 / (fraction masked in the global batch): the unweighted mean over all masked
                 tokens. Not a bound.
+`clamped`       the weights of GIDD's form of the bound (arXiv 2503.04482), of which a place's NLL
+                is one part, at most `CLAMP`. Not a bound.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +57,7 @@ class MaskedDiffusion(Objective):
         self._mask_key = stream_key("mask", seed)
 
     @classmethod
-    def from_config(cls, training: TrainingConfig, vocab: Vocab) -> Self:
+    def from_config(cls, training: TrainingConfig, vocab: Vocab) -> "MaskedDiffusion":
         return cls(vocab, **noise_settings(training))
 
     @property
@@ -136,6 +138,8 @@ class MaskedDiffusion(Objective):
 
 
 ANSWER_KEY = stream_key("answer")
+CLAMP = 2.0
+"""The largest weight in GIDD's released configuration (`max_loss_weight`)."""
 
 
 def noise_settings(training: TrainingConfig) -> dict[str, Any]:
@@ -204,8 +208,16 @@ def _maskgit(
     return (size * length / masked_GL.sum().clamp(min=1)).expand(t_B.shape[0], 1)
 
 
+def _clamped(objective: MaskedDiffusion, t_B: Tensor, masked_BL: Tensor, _: TokenBatch) -> Tensor:
+    """There a masked place costs (1 - level) NLL, 1 / (level (1 - level)) times."""
+    level_B = objective.schedule.move_chance(t_B)
+    most_B = torch.minimum(1 / level_B, CLAMP * (1 - level_B))
+    return (objective.schedule.rate(t_B) * most_B)[:, None]
+
+
 WEIGHTINGS: dict[str, Callable[[MaskedDiffusion, Tensor, Tensor, TokenBatch], Tensor]] = {
     "elbo_t": _elbo_t,
     "elbo_realized": _elbo_realized,
     "maskgit": _maskgit,
+    "clamped": _clamped,
 }
