@@ -89,6 +89,11 @@ def _points(config: RunConfig) -> str | None:
     training, evaluation = config.training, config.evaluation
     if training.warmup_tokens is not None and training.warmup_steps is not None:
         return "training.warmup_steps or training.warmup_tokens, not both."
+    if training.min_lr_ratio == 0 and training.decay in (None, "exponential"):
+        return (
+            "training.min_lr_ratio = 0: an exponential decay never gets there. Give a share above "
+            '0, or training.decay = "linear", "cosine" or "1-sqrt".'
+        )
     every = evaluation.every_tokens
     if every is None:
         return None

@@ -117,9 +117,7 @@ class TrainingConfig(Table):
         None, description="Sequences a rank passes at once; the rest is accumulated."
     )
     lr: Positive = Field(description="Peak learning rate of AdamW.")
-    min_lr_ratio: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
-        0.1, description="Last learning rate over the peak."
-    )
+    min_lr_ratio: Fraction = Field(0.1, description="Last learning rate over the peak.")
     warmup_steps: Whole | None = Field(
         None, description="Default: 2 % of the steps, at most 1,000."
     )
@@ -127,6 +125,9 @@ class TrainingConfig(Table):
         None, description="The warm-up in tokens, which runs of several lengths can share."
     )
     decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")
+    decay: Literal["exponential", "cosine", "linear", "1-sqrt"] | None = Field(
+        None, description="Shape of the final decay. Default: exponential."
+    )
     weight_decay: NonNegative = Field(0.1, description="Weight decay of AdamW.")
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.95), description="Betas of AdamW.")
     grad_clip: Positive = Field(1.0, description="Largest norm of the gradient.")

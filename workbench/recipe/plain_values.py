@@ -9,6 +9,7 @@ PLAIN: dict[str, Any] = {
     "model.dropout": 0,
     "training.activation_checkpointing": False,
     "training.cuda_graphs": False,
+    "training.decay": "exponential",
     "training.deterministic": False,
     "training.input_mask": 0,
     "training.mask_aux_weight": 0,

@@ -7,8 +7,8 @@ from workbench.recipe import RunConfig
 _MAY_DIFFER = {
     "data": {"unique_tokens"},
     "training": {
-        "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay", "betas",
-        "total_tokens", "epochs", "log_every", "checkpoint_every", "checkpoint_points",
+        "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "decay", "weight_decay",
+        "betas", "total_tokens", "epochs", "log_every", "checkpoint_every", "checkpoint_points",
     },
 }  # fmt: skip
 """What runs may differ in and still run the same compiled code: numbers that it takes as data."""

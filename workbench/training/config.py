@@ -28,7 +28,7 @@ from workbench.training.loss import WeightedNLL
 from workbench.training.masks import form_for
 from workbench.training.model import RouterWeights, model_spec
 from workbench.training.record_metrics import RecordingMetrics
-from workbench.training.schedule import ExponentialWSD
+from workbench.training.schedule import WSD
 from workbench.training.trainer import NoTokenizer, StudyTrainer
 
 
@@ -67,10 +67,11 @@ def trainer_config(
             anneal_from=None if anneal_step is None else anneal_step * training.batch_size,
         ),
         optimizer=_optimizer(config),
-        lr_scheduler=ExponentialWSD.Config(
+        lr_scheduler=WSD.Config(
             warmup_steps=training.warmup_steps or 0,
             total_steps=config.steps,
             decay_steps=config.steps - config.steps_before_decay,
+            shape=training.decay or "exponential",
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
