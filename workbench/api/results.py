@@ -167,7 +167,13 @@ class Results:
         return backtest_studies(self.folder, studies, law, **options)
 
     def load_model(
-        self, run: str, *, step: int | None = None, device: str = "auto", dtype: str = "float32"
+        self,
+        run: str,
+        *,
+        step: int | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        weights: str = "raw",
     ) -> "RunModel":
         """A trained model: `model(tokens)` [B, L] gives logits [B, L, V]. Imports torch.
 
@@ -176,13 +182,15 @@ class Results:
             step: which checkpoint; the newest by default.
             device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
             dtype: `float32`, `bfloat16`, or `auto`.
+            weights: `raw`, or an average of them: `ema` (training.ema) or `stable`
+                (training.average).
 
         Raises:
-            InputError: no such run or checkpoint, or the run is imported.
+            InputError: no such run, checkpoint or average, or the run is imported.
         """
         from workbench.runs.studies import find_run
 
         found = find_run(self.folder, run)  # before the seconds that torch takes
         from workbench.api.models import load_run_model
 
-        return load_run_model(found, step=step, device=device, dtype=dtype)
+        return load_run_model(found, step=step, device=device, dtype=dtype, weights=weights)

@@ -6,6 +6,7 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check_data import data_problem
 from workbench.recipe.check_objective import check_objective
+from workbench.recipe.check_optimizer import check_optimizer
 from workbench.recipe.models import CompareConfig, RunConfig, resolved_model
 from workbench.recipe.objectives import OBJECTIVES
 from workbench.recipe.sizes import SIZES
@@ -45,6 +46,7 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
         _shape,
         _experts,
         _cuda_graphs,
+        check_optimizer,
         check_objective,
         _tasks,
         _parallelism,
@@ -89,11 +91,6 @@ def _points(config: RunConfig) -> str | None:
     training, evaluation = config.training, config.evaluation
     if training.warmup_tokens is not None and training.warmup_steps is not None:
         return "training.warmup_steps or training.warmup_tokens, not both."
-    if training.min_lr_ratio == 0 and training.decay in (None, "exponential"):
-        return (
-            "training.min_lr_ratio = 0: an exponential decay never gets there. Give a share above "
-            '0, or training.decay = "linear", "cosine" or "1-sqrt".'
-        )
     every = evaluation.every_tokens
     if every is None:
         return None

@@ -13,7 +13,10 @@ PLAIN: dict[str, Any] = {
     "training.deterministic": False,
     "training.input_mask": 0,
     "training.mask_aux_weight": 0,
+    "training.muon_momentum": 0.95,
+    "training.muon_scaling": "match_rms_adamw",
     "training.noise_samples": 1,
+    "training.optimizer": "adamw",
 }
 """By dotted key. They leave the resolved configuration, so that a run which does not use a key is
 one run whether or not its recipe names it, and a comparison finds that run by either."""

@@ -32,6 +32,7 @@ from workbench.rehearsal.counts import (
 )
 from workbench.runs.folder import RunFolder
 from workbench.runs.started_as import StartedAs
+from workbench.training.averages import averages
 from workbench.training.config import trainer_config
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
@@ -100,6 +101,7 @@ class Rehearser:
                 on_step=lambda step: None,
                 stop_requested=lambda: False,
             ),
+            averages(config, trainer.model_parts[0]),
         )
         return trainer
 

@@ -23,7 +23,8 @@ _SAME_STEPS = {
     "training": {
         "total_tokens", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "decay",
         "weight_decay", "betas", "grad_clip", "seed", "log_every", "checkpoint_every",
-        "checkpoint_points", "threads", "device", "loss_weighting", "noise_schedule",
+        "checkpoint_points", "hidden_lr", "embedding_lr", "head_lr", "muon_momentum",
+        "muon_scaling", "threads", "device", "loss_weighting", "noise_schedule",
     },
     "evaluation": {
         "points", "validation_draws", "validation_draws_last", "cloze_draws", "task_draws",

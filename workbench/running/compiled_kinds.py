@@ -8,7 +8,8 @@ _MAY_DIFFER = {
     "data": {"unique_tokens"},
     "training": {
         "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "decay", "weight_decay",
-        "betas", "total_tokens", "epochs", "log_every", "checkpoint_every", "checkpoint_points",
+        "betas", "hidden_lr", "embedding_lr", "head_lr", "muon_momentum", "muon_scaling",
+        "total_tokens", "epochs", "log_every", "checkpoint_every", "checkpoint_points",
     },
 }  # fmt: skip
 """What runs may differ in and still run the same compiled code: numbers that it takes as data."""
