@@ -6,7 +6,10 @@ from workbench.recipe.models import RunConfig, resolved_model
 
 def check_optimizer(config: RunConfig) -> str | None:
     """What is wrong with the optimizer, its rates or its schedule, or None."""
-    return _decay(config) or _rates(config) or _muon(config) or _averages(config)
+    for check in (_decay, _rates, _muon, _averages, _parametrization):
+        if problem := check(config):
+            return problem
+    return None
 
 
 def nothing_to_average(config: RunConfig) -> str | None:
@@ -75,4 +78,23 @@ def _averages(config: RunConfig) -> str | None:
                 f'data.validation_extra: name = "{one.name}" is what metrics of averaged weights '
                 "end in (training.ema, training.average). Give the set another name."
             )
+    return None
+
+
+def _parametrization(config: RunConfig) -> str | None:
+    model = config.model
+    if model.parametrization != "mup":
+        if model.base_width is not None:
+            return 'model.base_width is read by model.parametrization = "mup" alone. Leave it out.'
+        return None
+    if model.base_width is None:
+        return (
+            'model.parametrization = "mup" needs model.base_width: the width at which rates and '
+            "initial weights are those of the recipe."
+        )
+    if resolved_model(model).moe_experts is not None:
+        return (
+            'model.parametrization = "mup" needs a dense model: how a router follows the width is '
+            "not settled. Leave model.moe_experts out."
+        )
     return None

@@ -74,6 +74,14 @@ class ModelConfig(Table):
     rope_theta: Positive = Field(1e4, description="Base of the rotary embedding.")
     norm_eps: Positive = Field(1e-6, description="Added to the mean square in RMSNorm.")
     init_std: Positive = Field(0.02, description="Standard deviation of the initial weights.")
+    parametrization: Literal["standard", "mup"] | None = Field(
+        None,
+        description="mup: initial weights and rates follow the width, so that a rate tuned at one "
+        "serves at others. Default: standard.",
+    )
+    base_width: Count | None = Field(
+        None, description="mup: the width at which it is the standard parametrization."
+    )
     qk_norm: Flag = Field(True, description="RMSNorm of queries and keys.")
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
@@ -82,6 +90,15 @@ class ModelConfig(Table):
     moe_top_k: Count | None = Field(
         None, description="Experts a token. Default: the named size's, else 2."
     )
+
+    @property
+    def width_ratio(self) -> float:
+        """The width over the base width under muP; 1 in the standard parametrization."""
+        if self.parametrization != "mup":
+            return 1.0
+        assert self.width
+        assert self.base_width
+        return self.width / self.base_width
 
     @property
     def shape(self) -> ModelShape:

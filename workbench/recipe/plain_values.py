@@ -7,6 +7,7 @@ PLAIN: dict[str, Any] = {
     "data.quality": "all",
     "data.validation_extra": (),
     "model.dropout": 0,
+    "model.parametrization": "standard",
     "training.activation_checkpointing": False,
     "training.cuda_graphs": False,
     "training.decay": "exponential",

@@ -30,7 +30,7 @@ _SAME_STEPS = {
         "points", "validation_draws", "validation_draws_last", "cloze_draws", "task_draws",
         "cloze_questions", "task_questions",
     },
-    "model": {"size", "init_std", "rope_theta", "norm_eps"},
+    "model": {"size", "init_std", "rope_theta", "norm_eps", "base_width"},
 }  # fmt: skip
 """Keys that change how many steps there are, or numbers, and no operation of a step."""
 

@@ -243,7 +243,12 @@ def _run(
         averages(config, trainer.model_parts[0]),
     )
     for part in trainer.model_parts:
-        initialise(part, seed=config.training.seed, std=config.model.init_std)
+        initialise(
+            part,
+            seed=config.training.seed,
+            std=config.model.init_std,
+            width_ratio=config.model.width_ratio,
+        )
     try:
         trainer.train()
     except RuntimeError as error:

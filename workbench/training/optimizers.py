@@ -8,8 +8,16 @@ semi-orthogonal matrix, five iterations of Newton-Schulz in bfloat16 away, with 
 and decoupled weight decay. One rank has `torch.optim.Muon`. Where FSDP2 shards a matrix its
 momentum has to be whole on some rank for that: TorchTitan's DistMuon sends each matrix to one rank,
 a layer at a time, and its update back.
+
+Under muP (Yang et al. 2022, arXiv 2203.03466, table 8) rates follow the ratio m of the width to
+`model.base_width`: AdamW's of the layers' matrices 1 / m; Muon's 1 / sqrt(m) where its steps are as
+long as AdamW's, and as it is with steps of the original's length; decay the other way, so that both
+together take the same share of a weight in each step. The output's multiplier of 1 / m is the
+initial gain of the norm before it, and its rate: the same function and the same steps of AdamW, and
+no other network for samplers and exports.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +31,8 @@ from workbench.recipe import RunConfig
 from workbench.recipe.models import MUON_MOMENTUM, MUON_SCALING
 from workbench.training.titan_patches import run_dist_muon_on_cpus
 
-NORMS, EMBEDDING, HEAD, HIDDEN = r"norm", r"tok_embeddings", r"lm_head", r"layers\."
+NORMS, LAST_NORM = r"_norm\.", r"(^|\.)norm\."
+EMBEDDING, HEAD, HIDDEN = r"tok_embeddings", r"lm_head", r"layers\."
 """Patterns of parameters' names. The first that matches counts."""
 
 
@@ -67,24 +76,44 @@ def optimizers(config: RunConfig) -> Optimizers.Config:
 
     The first group has the norms, whose rate is `training.lr` whatever the others have.
     """
-    training = config.training
-    rates = {HIDDEN: training.hidden_lr, EMBEDDING: training.embedding_lr}
+    training, ratio = config.training, config.model.width_ratio
+    muon = training.optimizer == "muon"
+    hidden = ratio
+    if muon:
+        hidden = 1.0 if training.muon_scaling == "original" else math.sqrt(ratio)
+    rest = {EMBEDDING: training.embedding_lr}
     if not config.model.tied:
-        rates[HEAD] = training.head_lr
-    groups = [_adamw(config, NORMS, training.lr, weight_decay=0.0)]
-    for pattern, rate in rates.items():
-        kind = _muon_group if (pattern, training.optimizer) == (HIDDEN, "muon") else _adamw
-        group = kind(config, pattern, rate or training.lr, weight_decay=training.weight_decay)
+        rest[HEAD] = training.head_lr
+    decay = training.weight_decay
+    wanted = [
+        _adamw(config, NORMS, training.lr, weight_decay=0.0),
+        _adamw(config, LAST_NORM, training.lr / ratio, weight_decay=0.0),
+        (_muon_group if muon else _adamw)(
+            config,
+            HIDDEN,
+            (training.hidden_lr or training.lr) / hidden,
+            weight_decay=decay * hidden,
+        ),
+    ]
+    for pattern, rate in rest.items():
+        wanted.append(_adamw(config, pattern, rate or training.lr, weight_decay=decay))
+    return Optimizers.Config(param_groups=_merged(wanted), implementation="fused")
+
+
+def _merged(wanted: list[ParamGroupConfig]) -> list[ParamGroupConfig]:
+    """Groups that are stepped alike as one."""
+    groups: list[ParamGroupConfig] = []
+    for group in wanted:
         for one in groups:
             if (one.optimizer_name, one.optimizer_kwargs) == (
                 group.optimizer_name,
                 group.optimizer_kwargs,
             ):
-                one.pattern += f"|{pattern}"
+                one.pattern += f"|{group.pattern}"
                 break
         else:
             groups.append(group)
-    return Optimizers.Config(param_groups=groups, implementation="fused")
+    return groups
 
 
 def _adamw(
