@@ -57,6 +57,13 @@ def test_muon_takes_the_layers_matrices_and_adamw_the_rest(tmp_path: Path) -> No
     assert {found[name] for name in found if "norm" in name} == {("AdamW", 3e-3, 0.0)}
 
 
+def test_keys_of_another_optimizer_or_parametrization_make_no_other_run(tmp_path: Path) -> None:
+    keys = ("training.muon_momentum=0.9", "training.muon_scaling=original", "model.base_width=8")
+    assert config(tmp_path, *keys) == config(tmp_path)
+    muon = config(tmp_path, *keys, "training.optimizer=muon")
+    assert (muon.training.muon_momentum, muon.training.muon_scaling) == (0.9, "original")
+
+
 @pytest.mark.parametrize("keys", [(), ("training.optimizer=adamw",)])
 def test_without_keys_there_are_two_groups_of_adamw(keys: tuple[str, ...], tmp_path: Path) -> None:
     made = optimizers(config(tmp_path, *keys)).param_groups
@@ -79,7 +86,6 @@ def test_rates_of_groups_go_with_adamw_too(tmp_path: Path) -> None:
     [
         (["training.optimizer=muon", "model.moe_experts=4"], "needs a dense model"),
         (["training.optimizer=muon", "parallelism.tensor=2"], "parallelism.tensor = 2"),
-        (["training.muon_momentum=0.9"], "training.muon_momentum is read by"),
         (["training.head_lr=0.1"], "the output layer is the embedding's matrix"),
         (["training.min_lr_ratio=0"], "never gets there"),
         (["training.optimizer=mon"], "'adamw' or 'muon'"),

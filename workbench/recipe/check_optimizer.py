@@ -25,6 +25,17 @@ def nothing_to_average(config: RunConfig) -> str | None:
     )
 
 
+def unread_keys(config: RunConfig) -> list[str]:
+    """Dotted keys of other optimizers and parametrizations than a run's: with them it is the same
+    run, so that a sweep can go over both."""
+    found = []
+    if config.training.optimizer != "muon":
+        found += ["training.muon_momentum", "training.muon_scaling"]
+    if config.model.parametrization != "mup":
+        found += ["model.base_width"]
+    return found
+
+
 def _decay(config: RunConfig) -> str | None:
     training = config.training
     if training.min_lr_ratio == 0 and training.decay in (None, "exponential"):
@@ -47,11 +58,7 @@ def _rates(config: RunConfig) -> str | None:
 def _muon(config: RunConfig) -> str | None:
     """TorchTitan 0.3.0's DistMuon takes a matrix that FSDP2 alone has cut, and torch's Muon takes
     no stacks of matrices, as experts are."""
-    training = config.training
-    if training.optimizer != "muon":
-        for key in ("muon_momentum", "muon_scaling"):
-            if getattr(training, key) is not None:
-                return f'training.{key} is read by training.optimizer = "muon" alone. Leave it out.'
+    if config.training.optimizer != "muon":
         return None
     if resolved_model(config.model).moe_experts is not None:
         return (
@@ -84,8 +91,6 @@ def _averages(config: RunConfig) -> str | None:
 def _parametrization(config: RunConfig) -> str | None:
     model = config.model
     if model.parametrization != "mup":
-        if model.base_width is not None:
-            return 'model.base_width is read by model.parametrization = "mup" alone. Leave it out.'
         return None
     if model.base_width is None:
         return (

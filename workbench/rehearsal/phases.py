@@ -154,6 +154,7 @@ class Rehearser:
                 "optimizer": trainer.optimizers.state_dict(),
                 "dataloader": trainer.dataloader.state_dict(),
                 "lr_scheduler": trainer.lr_schedulers.state_dict(),
+                **{average.name: average.state_dict() for average in trainer.averages},
             }
             planner = DefaultSavePlanner()
             planner.set_up_planner(state, is_coordinator=True)
