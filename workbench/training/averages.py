@@ -75,9 +75,9 @@ class Average(Stateful):
                 module.reshard()
         for key, parameter in self.parameters.items():
             mine, theirs = _local(self.mean[key]), _local(parameter)
-            kept = theirs.clone()
+            before = theirs.clone()
             theirs.copy_(mine)
-            mine.copy_(kept)
+            mine.copy_(before)
 
     def state_dict(self) -> dict[str, Any]:
         return self.mean
