@@ -6,8 +6,11 @@ import pytest
 from workbench.metrics import (
     METRICS,
     OLD_NAMES,
+    RAW,
     higher_is_better,
     higher_is_better_sql,
+    of_raw_weights,
+    of_weights,
     spellings,
     unit,
 )
@@ -69,3 +72,14 @@ def test_a_metric_is_found_by_what_it_was_called() -> None:
 def test_what_is_better_by_its_name_is_a_fraction(name: str) -> None:
     if higher_is_better(name) and name.partition("@")[0] != "tokens_per_second":
         assert unit(name) == "fraction"
+
+
+def test_metrics_of_averaged_weights_are_those_of_the_weights_with_an_ending() -> None:
+    for metric in ("val_loss", "cloze_acc", "val_loss@shakespeare"):
+        averaged = of_weights(metric, "ema")
+        assert averaged == f"{metric}@ema"
+        assert of_raw_weights(averaged) == of_weights(metric, RAW) == metric
+        assert higher_is_better(averaged) == higher_is_better(metric)
+        assert unit(averaged) == unit(metric)
+    assert of_raw_weights("val_loss@shakespeare") == "val_loss@shakespeare"
+    assert of_raw_weights("their_metric@ema") == "their_metric@ema"

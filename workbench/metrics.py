@@ -3,6 +3,8 @@
 `val_loss@shakespeare` is `val_loss` on the validation set of that name: what is measured stands
 before the `@`, on what after it. A `_` could be part of either name, and a `/` is a folder to some
 tools; an `@` that follows anything but a metric of ours, as in `pass@1`, means nothing here.
+What was measured with an average of a run's weights says so last: `val_loss@ema`,
+`val_loss@shakespeare@ema`.
 """
 
 import re
@@ -65,6 +67,13 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+RAW = "raw"
+AVERAGES = {
+    "ema": "the exponential moving average of the weights (training.ema)",
+    "stable": "their mean from the end of the warm-up to the decay (training.average)",
+}
+"""Weights of a run beside those that were trained, `RAW`."""
+
 OF_TRAINING = (
     "train_loss", "tokens_per_second", "lr", "grad_norm",
     "moe_balance", "moe_z", "moe_max_load", "moe_entropy",
@@ -93,6 +102,17 @@ def value_range(metric: str) -> tuple[float, float]:
     if (known and known.unit == "fraction") or re.search(_HIGHER_BY_NAME, metric):
         return 0.0, 1.0
     return (0.0 if known and known.unit in ("nats a token", "bits a byte") else -inf), inf
+
+
+def of_weights(metric: str, weights: str) -> str:
+    """The name of a metric that was measured with `RAW` weights or with one of `AVERAGES`."""
+    return metric if weights == RAW else f"{metric}@{weights}"
+
+
+def of_raw_weights(metric: str) -> str:
+    """The same metric, measured with the weights themselves."""
+    before, _, weights = metric.rpartition("@")
+    return before if weights in AVERAGES and base_name(before) in METRICS else metric
 
 
 def spellings(metric: str) -> tuple[str, ...]:

@@ -31,12 +31,15 @@ def large(recipe: Path, size: str, shard: int, tensor: int, *keys: str) -> Plan:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("size", "shard", "tensor"), [("1B", 4, 2), ("8B", 8, 1), ("8B-A1B", 4, 2)]
+    ("size", "shard", "tensor", "optimizer"),
+    [("1B", 4, 2, "adamw"), ("8B", 8, 1, "muon"), ("8B-A1B", 4, 2, "adamw")],
 )
 def test_models_build_and_shard_without_a_gpu_and_hold_what_was_estimated(
-    recipe: Path, size: str, shard: int, tensor: int
+    recipe: Path, size: str, shard: int, tensor: int, optimizer: str
 ) -> None:
-    ((run, held),) = dry_runs(large(recipe, size, shard, tensor))
+    keys = [f"training.optimizer={optimizer}"]
+    keys += ["training.ema=1_000_000"] if optimizer == "muon" else []
+    ((run, held),) = dry_runs(large(recipe, size, shard, tensor, *keys))
     assert held.n_params == run.n_params
     estimate = run.memory
     # FSDP2 pads each matrix's rows to a multiple of its ranks: less than 0.1 %.

@@ -7,7 +7,11 @@ import torch
 
 from tests.recipe.test_check_objective import load
 from tests.training.toy import VOCAB
-from workbench.planning.flops import train_flops_per_data_token, train_flops_per_token
+from workbench.planning.flops import (
+    newton_schulz_flops,
+    train_flops_per_data_token,
+    train_flops_per_token,
+)
 from workbench.planning.plan import plan_study
 from workbench.recipe import RunConfig
 from workbench.recipe.loading import load_recipe
@@ -82,3 +86,21 @@ def test_a_plan_adds_them_up(recipe: Path, tmp_path: Path) -> None:
     (thrice,) = plan_study(load_recipe(recipe, [*keys, "training.noise_samples=3"]), tmp_path).runs
     assert thrice.train_flops == pytest.approx(3 * once.train_flops)
     assert thrice.total_tokens == once.total_tokens
+
+
+def test_muon_counts_the_products_of_newton_schulz_as_torch_does(tmp_path: Path) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    keys = ["training.optimizer=muon", "model.ffn=96"]
+    run = load(tmp_path, *keys, "model.vocab_size=264")[0]
+    shape = run.model.shape
+    square, wide, tall = ((shape.width,) * 2, (shape.width, shape.ffn), (shape.ffn, shape.width))
+    sizes = shape.layers * [*4 * [square], wide, *2 * [tall]]
+    weights = [torch.nn.Parameter(torch.randn(size)) for size in sizes]
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    with FlopCounterMode(display=False) as counter:
+        torch.optim.Muon(weights).step()
+    assert newton_schulz_flops(shape) == counter.get_total_flops()
+    once = flops(tmp_path, *keys, objective="ar") - flops(tmp_path, keys[1], objective="ar")
+    assert once * run.tokens_per_step == pytest.approx(counter.get_total_flops())

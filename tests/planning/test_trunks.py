@@ -87,9 +87,11 @@ def test_keys_of_the_decay_and_of_saving_share_all_the_same(tmp_path: Path) -> N
         a=config(tmp_path, 100, "training.min_lr_ratio=0.5", "training.checkpoint_every=7"),
         b=config(tmp_path, 200, "training.decay_fraction=0.2", "training.checkpoint_points=2"),
         c=config(tmp_path, 200, "evaluation.validation_draws_last=16"),
+        d=config(tmp_path, 200, "training.decay=linear", "training.min_lr_ratio=0"),
     )
     assert found.shared_steps("b") == 90
     assert found.shared_steps("c") == 160
+    assert found.shared_steps("d") == 180
 
 
 def test_points_that_fall_on_the_same_steps_are_no_obstacle(tmp_path: Path) -> None:

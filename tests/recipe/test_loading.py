@@ -140,6 +140,8 @@ def test_a_message_names_the_combination_of_the_sweep_that_is_wrong(tmp_path: Pa
         ("training.activation_checkpointing", False, True),
         ("training.activation_checkpointing", False, "selective"),
         ("training.cuda_graphs", False, True),
+        ("training.decay", "exponential", "linear"),
+        ("training.optimizer", "adamw", "muon"),
         ("training.noise_samples", 1, 2),
         ("data.validation_extra", [], [{"name": "x", "path": "x.txt"}]),
     ],

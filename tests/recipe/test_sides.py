@@ -18,7 +18,8 @@ from workbench.toml_text import toml_value
 
 _CANDIDATES = (
     "0", "0.0", "1", "1.0", "2", "0.5", "false", "true", '"all"', '"low"', "[]", '"x"', '"strict"',
-    '"replace"',
+    '"replace"', "0.95", '"adamw"', '"muon"', '"match_rms_adamw"', '"original"', '"exponential"',
+    '"linear"', '"standard"', '"mup"',
 )  # fmt: skip
 
 
@@ -40,7 +41,12 @@ def test_every_value_that_resolves_to_none_finds_the_run_without_the_key(
     path.write_text(RECIPE.format(corpus="x.txt"))
     base = [f"training.objective={objective}"]
     base += ["training.input_mask=0.3"] if objective == "ar" else []
-    needed = {"data.quality": ("data.quality_key=score",)}
+    needed = {
+        "data.quality": ("data.quality_key=score",),
+        "model.parametrization": ("model.base_width=16",),
+        "training.muon_momentum": ("training.optimizer=muon",),
+        "training.muon_scaling": ("training.optimizer=muon",),
+    }
     found = set()
     for key in sweepable_keys():
         if key in ("training.objective", "training.epochs"):

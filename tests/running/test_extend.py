@@ -25,6 +25,7 @@ pytestmark = pytest.mark.training
 LONG = 24 * 512
 # The warm-up of the short run: a longer one's would be longer by default.
 KEYS = ["training.decay_fraction=0.25", "training.warmup_steps=2", "training.checkpoint_every=4"]
+AVERAGES = ["training.ema=2_048", "training.average=stable"]
 
 
 def trained(folder: Path, corpus: Path, *keys: str) -> RunFolder:
@@ -41,8 +42,11 @@ def rows(run: RunFolder) -> dict[tuple[str, int], float]:
 
 @pytest.mark.parametrize(
     "keys",
-    [["training.objective=ar", "model.dropout=0.1"], ["training.objective=mdlm"]],
-    ids=["ar with dropout", "mdlm"],
+    [
+        ["training.objective=ar", "model.dropout=0.1", "training.optimizer=muon", *AVERAGES],
+        ["training.objective=mdlm"],
+    ],
+    ids=["ar with dropout, muon and averages", "mdlm"],
 )
 def test_an_extended_run_is_bit_for_bit_the_run_planned_so_from_the_start(
     keys: list[str], tmp_path: Path, corpus: Path

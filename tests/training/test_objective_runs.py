@@ -1,20 +1,17 @@
 """Each objective trains, evaluates, stops and resumes through the worker, and is stored."""
 
-import os
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.running.test_worker import make_run, values
+from tests.training.stopping import records, whole_and_resumed
 from workbench.analysis.curves import load_curves
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
 from workbench.runs.items import items_of, read_items
 from workbench.store import ingest, query
 from workbench.store.read_records import read_records
-from workbench.training.trainer import StudyTrainer
 
 pytestmark = pytest.mark.training
 
@@ -38,15 +35,8 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
 
 
 def make(tmp_path: Path, corpus: Path, kind: str, *further_keys: str) -> RunFolder:
-    tmp_path.mkdir(exist_ok=True)
     keys = [f"training.{key}" for key in KINDS[kind][0]]
     return make_run(tmp_path, corpus, *keys, "training.checkpoint_every=4", *further_keys)
-
-
-def records(run: RunFolder) -> list[tuple[Any, ...]]:
-    frame = read_records(run.records_path).frame
-    frame = frame.filter(frame["metric"] != "tokens_per_second").drop("tokens", "epoch", "flops")
-    return sorted(frame.rows(), key=str)
 
 
 def check_items(run: RunFolder) -> None:
@@ -70,23 +60,8 @@ def check_items(run: RunFolder) -> None:
 def test_a_stopped_run_resumes_bit_for_bit_and_is_stored_with_its_estimator(
     kind: str, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = make(tmp_path / "whole", corpus, kind)
-    assert worker.main(whole.path) == worker.FINISHED
-
-    stopped = make(tmp_path / "stopped", corpus, kind)
-    step = StudyTrainer.train_step
-
-    def stop_at_seven(self: StudyTrainer, data: Any) -> None:
-        step(self, data)
-        if self.step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StudyTrainer, "train_step", stop_at_seven)
-        assert worker.main(stopped.path) == worker.STOPPED
-    assert stopped.status().step == 7
-    assert worker.main(stopped.path) == worker.FINISHED
-    assert stopped.path.name == whole.path.name
+    keys = [f"training.{key}" for key in KINDS[kind][0]]
+    whole, stopped = whole_and_resumed(tmp_path, corpus, monkeypatch, *keys)
     assert records(stopped) == records(whole)
     every = ["val_loss", "cloze_acc", "cloze_nll_true", "cloze_nll_other"]
     assert read_items(stopped.items_dir, every).equals(read_items(whole.items_dir, every))

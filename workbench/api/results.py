@@ -217,6 +217,7 @@ class Results:
         step: int | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         dtype: Literal["auto", "float32", "bfloat16"] = "float32",
+        weights: Literal["raw", "ema", "stable"] = "raw",
     ) -> "RunModel":
         """A trained model: `model(tokens)` [B, L] gives logits [B, L, V]. Imports torch.
 
@@ -225,9 +226,11 @@ class Results:
             step: which checkpoint; the newest by default.
             device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
             dtype: `float32`, `bfloat16`, or `auto`.
+            weights: `raw`, or an average of them: `ema` (training.ema) or `stable`
+                (training.average).
 
         Raises:
-            InputError: no such run or checkpoint, an imported run, or a dataset.
+            InputError: no such run, checkpoint or average, an imported run, or a dataset.
         """
         from workbench.runs.studies import find_run
         from workbench.store.parquet.layout import is_dataset
@@ -240,4 +243,4 @@ class Results:
         found = find_run(self.folder, run)  # before the seconds that torch takes
         from workbench.api.models import load_run_model
 
-        return load_run_model(found, step=step, device=device, dtype=dtype)
+        return load_run_model(found, step=step, device=device, dtype=dtype, weights=weights)

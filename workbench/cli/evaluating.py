@@ -17,9 +17,11 @@ from workbench.cli.options import (
     FormatOption,
     ModelsArgument,
     ResultsOption,
+    WeightsOption,
 )
 from workbench.cli.root import app
 from workbench.messages import pairs, whole_number
+from workbench.metrics import RAW
 
 if TYPE_CHECKING:
     from workbench.evaluation.foreign import MeasuredModel
@@ -66,6 +68,7 @@ def eval_(
         typer.Option("--shots", help="Solved examples before a question, such as 0,1,5."),
     ] = None,
     checkpoint: CheckpointOption = None,
+    weights: WeightsOption = RAW,
     all_checkpoints: Annotated[
         bool,
         typer.Option(
@@ -178,7 +181,7 @@ def eval_(
     foreign = [name for name in run if name.startswith(PREFIX)]
     own = [name for name in run if name not in foreign]
     of_runs = {"--checkpoint": checkpoint is not None, "--all-checkpoints": all_checkpoints,
-               "--ensemble": ensemble}  # fmt: skip
+               "--ensemble": ensemble, "--weights": weights != RAW}  # fmt: skip
     of_models = {"--objective": objective, "--corpus": corpus, "--set": overrides,
                  "--trust-remote-code": trust_remote_code, "--mask-id": mask_id is not None,
                  "--study": study, "--trained-tokens": trained_tokens,
@@ -207,6 +210,7 @@ def eval_(
             dtype=dtype,
             record=record,
             together=ensemble,
+            weights=weights,
         )
     emit(rows, fmt)
 

@@ -14,8 +14,10 @@ from workbench.cli.options import (
     OldStudiesOption,
     ResultsOption,
     RunArgument,
+    WeightsOption,
 )
 from workbench.cli.root import Commands, app
+from workbench.metrics import RAW
 
 export_app = Commands(
     help="Write models and numbers for other programs.", no_args_is_help=True, rich_markup_mode=None
@@ -35,6 +37,7 @@ def export_model(
     run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     checkpoint: CheckpointOption = None,
+    weights: WeightsOption = RAW,
     old_step: Annotated[int | None, typer.Option("--step", hidden=True)] = None,
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the weights.")] = Dtype.float32,
     results: ResultsOption = RESULTS,
@@ -46,7 +49,11 @@ def export_model(
     from workbench.training import export_model as exporting
 
     written = exporting.export_model(
-        folder, out, step=old_step if checkpoint is None else checkpoint, dtype=dtype.value
+        folder,
+        out,
+        step=old_step if checkpoint is None else checkpoint,
+        dtype=dtype.value,
+        weights=weights,
     )
     print(f"{out}: the model of run {folder.run_id} after step {written}.", file=sys.stderr)
 

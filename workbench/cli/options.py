@@ -204,6 +204,14 @@ CheckpointOption = Annotated[
         help="After which step. Default: last, the newest.",
     ),
 ]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="raw|ema|stable",
+        help="The weights, or an average of them (training.ema, training.average).",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option("--device", help="What computes.")]
 DtypeOption = Annotated[
     Dtype,

@@ -225,7 +225,7 @@ def _say_memory(planned: "Plan") -> None:
     masks = f"+ {memory.masks / 2**30:.3g} attention masks " if memory.masks else ""
     print(
         f"Memory a GPU: up to {memory.training / 2**30:.3g} GiB in training = "
-        f"{memory.held / 2**30:.3g} parameters, gradients and AdamW + "
+        f"{memory.held / 2**30:.3g} parameters, gradients and optimizer + "
         f"{memory.gathered / 2**30:.3g} gathered + {memory.activations / 2**30:.3g} activations + "
         f"{memory.logits / 2**30:.3g} logits {masks}({memory.assumed}), and "
         f"{memory.evaluation.total / 2**30:.3g} GiB in evaluation; CUDA's own and fragmentation "
@@ -256,8 +256,8 @@ def _gpu_costs(
         hours = sum(row["gpu_hours"] for row in found)
         print(
             f"{hours:,.3g} GPU-hours in all, training steps alone. Counted: FLOPs, and the memory "
-            "of parameters, gradients and AdamW. Estimated: the rest of the memory. The peak is "
-            "the maker's; where MFU comes from stands in its column.",
+            "of parameters, gradients and optimizer. Estimated: the rest of the memory. The peak "
+            "is the maker's; where MFU comes from stands in its column.",
             file=sys.stderr,
         )
     return found

@@ -17,8 +17,10 @@ from workbench.cli.options import (
     FormatOption,
     ResultsOption,
     RunArgument,
+    WeightsOption,
 )
 from workbench.cli.root import app
+from workbench.metrics import RAW
 
 if TYPE_CHECKING:
     from workbench.generation.completion import Completions
@@ -64,6 +66,7 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds, other texts.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, help="Texts to make.")] = 1,
     checkpoint: CheckpointOption = None,
+    weights: WeightsOption = RAW,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
     results: ResultsOption = RESULTS,
@@ -80,7 +83,9 @@ def sample(
         temperature=temperature, top_p=top_p, seed=seed, steps=steps, block_size=block_size
     )
     text = read_prompt(prompt, prompt_file)
-    model = load_run_model(find_run(results, run), device=device, step=checkpoint, dtype=dtype)
+    model = load_run_model(
+        find_run(results, run), device=device, step=checkpoint, dtype=dtype, weights=weights
+    )
     chosen = choose_sampler(sampler, model.config.training.objective)
     made = complete(model, chosen, text, settings, n_new=tokens, count=count, window=window)
     _show(made, fmt)

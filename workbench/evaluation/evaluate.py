@@ -17,6 +17,7 @@ from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluat
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
 from workbench.generation.samplers import choose_sampler
+from workbench.metrics import RAW
 from workbench.recipe import TrainingConfig, objective_facts, run_config
 from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
@@ -37,6 +38,7 @@ def evaluate_runs(
     dtype: str = "auto",
     record: bool = True,
     together: bool = False,
+    weights: str = RAW,
 ) -> list[dict[str, Any]]:
     """Ask tasks of runs, save the answers run by run, and return them as rows.
 
@@ -48,6 +50,7 @@ def evaluate_runs(
         record: append to the runs' evaluations, and bring the store up to date.
         together: ask all runs as one model that averages their probabilities. The numbers are no
             run's, and are not saved.
+        weights: as in `load_run_model`. Metrics of averages end in their names, as in training.
 
     Raises:
         InputError: no such run or checkpoint, a task that cannot be made, or draws asked for
@@ -74,7 +77,9 @@ def evaluate_runs(
     steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
     for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
         stages.doing(f"loading {' + '.join(run.run_id for run in group)}")
-        opened = open_run(*group, step=at, device=device, dtype=dtype, threads=options.threads)
+        opened = open_run(
+            *group, step=at, device=device, dtype=dtype, threads=options.threads, weights=weights
+        )
         answers = answers_of(opened, options, programs)
         if record:
             record_evaluations(group[0], opened.model.step, answers)

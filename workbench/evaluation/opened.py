@@ -18,6 +18,7 @@ from workbench.evaluation.staged_draws import EARLY
 from workbench.evaluation.tasks import TASKS, Measured
 from workbench.generation.samplers import SAMPLER_PLUGINS
 from workbench.messages import suggestion
+from workbench.metrics import RAW, of_weights
 from workbench.recipe.task_names import PROGRAM_TASKS, TASK_DRAWS, TASK_PLUGINS, file_names
 from workbench.runs.evaluations import Evaluated
 from workbench.runs.folder import RunFolder
@@ -104,12 +105,15 @@ def open_run(
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
+    weights: str = RAW,
 ) -> Opened:
     """Load a run's checkpoint for evaluation, or those of several as one model.
 
     Raises as `load_run_model` and `ensemble` do.
     """
-    models = [load_run_model(run, device=device, step=step, dtype=dtype) for run in runs]
+    models = [
+        load_run_model(run, device=device, step=step, dtype=dtype, weights=weights) for run in runs
+    ]
     names = tuple(run.run_id for run in runs)
     model = models[0] if len(models) == 1 else ensemble(models, names)
 
@@ -147,7 +151,7 @@ def evaluated(
     computed = {} if model is None else {"device": model.device.type, "dtype": model.dtype}
     other = f"/{model.dtype}" if model is not None and model.dtype != model.trained_in else ""
     return Evaluated(
-        metric=measured.metric,
+        metric=of_weights(measured.metric, RAW if model is None else model.weights),
         value=estimate.value,
         stderr=estimate.stderr,
         n=estimate.n,

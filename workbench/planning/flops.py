@@ -4,6 +4,8 @@ A forward pass costs, for each token, 2 N for the weights outside the embedding 
 through (of a mixture of experts, the chosen ones and the router), 2 d V for the output layer, and
 4 d a layer for each token attended to: T/2 on average under a causal mask, T under a bidirectional
 one. Layers that are applied in k loops count k times. The backward pass costs twice the forward.
+Muon's steps cost the products of Newton-Schulz too, whatever the batch; what AdamW does of each
+parameter is not counted.
 """
 
 from collections.abc import Iterable
@@ -40,7 +42,22 @@ def train_flops_per_data_token(config: RunConfig) -> float:
     forward = _forward_flops(shape, facts.attended(training, config.data.seq_len))
     without_output = forward - 2 * shape.width * shape.vocab_size
     once = forward + (facts.streams - 1) * without_output
-    return facts.presentations(training) * (3 * once)
+    found = facts.presentations(training) * (3 * once)
+    if training.optimizer == "muon":
+        found += newton_schulz_flops(shape) / config.tokens_per_step
+    return found
+
+
+def newton_schulz_flops(shape: ModelShape) -> float:
+    """FLOPs of one step of Muon: five times, of each matrix X of m by n, m <= n, in the layers of
+    a dense model, the products X X^T, its square (m by m) and that times X."""
+
+    def of(rows: int, columns: int) -> float:
+        m, n = sorted((rows, columns))
+        return 5.0 * (4 * m * m * n + 2 * m**3)
+
+    attention, feed_forward = of(shape.width, shape.width), of(shape.width, shape.ffn)
+    return shape.layers * (4 * attention + 3 * feed_forward)
 
 
 def train_flops(config: RunConfig) -> float:

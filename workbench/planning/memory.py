@@ -5,7 +5,8 @@ What a rank holds between two steps is exact (tested against the sharded model o
     parameters  4 bytes each, in float32, over `shard` x `tensor` ranks; norms and routers are
                 whole on every tensor-parallel rank
     gradients   4 bytes each, sharded alike
-    AdamW       8 bytes each (two moments), sharded alike
+    optimizer   8 bytes each, sharded alike: AdamW's two moments; 4 where Muon has its momentum; and
+                4 for each average of the weights
 
 What comes and goes within a step is an estimate (`planning/passing.py` has a pass), c bytes being
 the precision computed in:
@@ -21,12 +22,13 @@ the precision computed in:
     backward    of one layer: its gradients, those of its parameters at c + 4 bytes under FSDP2, and
                 with activation checkpointing what it computes again
 
-An evaluation holds parameters and AdamW, and of its passes, whichever is more: what a layer needs,
-taken as what autograd would keep of it, or the logits, c bytes each, and 8 bytes of those that are
-made float32 at a time: they and their log-softmax. Of vocabulary shards 12: once more, masked.
+An evaluation holds parameters and optimizer, and of its passes, whichever is more: what a layer
+needs, taken as what autograd would keep of it, or the logits, c bytes each, and 8 bytes of those
+that are made float32 at a time: they and their log-softmax. Of vocabulary shards 12: once more,
+masked.
 
-Not counted: the CUDA context, NCCL's buffers, the allocator's fragmentation, compilation. Leave
-10 % free.
+Not counted: the CUDA context, NCCL's buffers, those in which DistMuon sends matrices (of about four
+layers, over `shard`), the allocator's fragmentation, compilation. Leave 10 % free.
 """
 
 from dataclasses import asdict, dataclass
@@ -62,7 +64,7 @@ class EvaluationMemory:
     """Bytes of one GPU while a run evaluates, part by part, at the peak of its passes."""
 
     held: int
-    """Parameters and AdamW."""
+    """Parameters and optimizer."""
     gathered: int
     activations: int
     """Of one layer."""
@@ -139,6 +141,9 @@ def memory_per_gpu(config: RunConfig) -> Memory:
     fast = fused(training, on_gpu=training.device != "cpu")
     wrapped = parallelism.world_size > 1 or (computed == 2 and not fast)
     local = -(-_tensor_local(shape, shape.n_params, tensor) // parallelism.shard)
+    stepped_by_muon = shape.layers * shape.n_params_matrices if training.optimizer == "muon" else 0
+    averages = (training.ema is not None) + (training.average is not None)
+    states = (2 + averages) * local - -(-stepped_by_muon // parallelism.shard)
     layer = _tensor_local(shape, shape.n_params_layer(shape.experts), tensor, layers=1)
     embedding = shape.vocab_size * shape.width // tensor
     gathered = computed * (2 * layer + embedding) if wrapped else 0
@@ -156,7 +161,7 @@ def memory_per_gpu(config: RunConfig) -> Memory:
     return Memory(
         parameters=_MASTER * local,
         gradients=_MASTER * local,
-        optimizer=2 * _MASTER * local,
+        optimizer=_MASTER * states,
         gathered=gathered or converted,
         activations=shape.depth * layer_kept[checkpointing],
         activations_kept=shape.depth * step.layer,
@@ -166,7 +171,7 @@ def memory_per_gpu(config: RunConfig) -> Memory:
         backward_recomputed=gradients + step.layer - step.layer_input,
         masks=step.masks,
         evaluation=EvaluationMemory(
-            held=3 * _MASTER * local,
+            held=_MASTER * (local + states),
             gathered=gathered,
             activations=scored.layer,
             # Tasks make those of their answers alone, and so never more.

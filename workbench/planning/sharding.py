@@ -26,7 +26,9 @@ def dry_runs(plan: Plan) -> list[tuple[RunSpec, Held]]:
     for run in plan.runs:
         model = run.config.model.model_dump(mode="json", exclude={"size"})
         layout = run.config.parallelism.model_dump(mode="json")
-        kinds.setdefault(json.dumps([model, layout], sort_keys=True), run)
+        training = run.config.training
+        kind = [model, layout, training.optimizer, training.ema is None, training.average]
+        kinds.setdefault(json.dumps(kind, sort_keys=True), run)
     held = []
     for run in kinds.values():
         stages.doing(f"building a model of {run.n_params:,} parameters")

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from workbench.recipe import RunConfig, numbers_json
 
 _AFTER_THE_TRUNK = {
-    "training": ("total_tokens", "epochs", "decay_fraction", "min_lr_ratio", "warmup_steps"),
+    "training": (
+        "total_tokens", "epochs", "decay_fraction", "decay", "min_lr_ratio", "warmup_steps",
+    ),
     "evaluation": ("points", "every_tokens", "validation_draws_last"),
-}
+}  # fmt: skip
 """Keys that decide no number before the decay, or whose part before it `obstacles` compares."""
 
 

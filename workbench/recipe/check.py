@@ -6,6 +6,7 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check_data import data_problem
 from workbench.recipe.check_objective import check_objective
+from workbench.recipe.check_optimizer import check_optimizer
 from workbench.recipe.models import CompareConfig, RunConfig, resolved_model
 from workbench.recipe.objectives import OBJECTIVES
 from workbench.recipe.sizes import SIZES
@@ -45,6 +46,7 @@ def check_run(config: RunConfig, document: dict[str, Any], where: str) -> None:
         _shape,
         _experts,
         _cuda_graphs,
+        check_optimizer,
         check_objective,
         _tasks,
         _parallelism,

@@ -15,6 +15,7 @@ from workbench.errors import InputError
 from workbench.messages import suggestion
 from workbench.recipe.check import check_compare, check_run
 from workbench.recipe.check_objective import without_keys, without_plain
+from workbench.recipe.check_optimizer import nothing_to_average, unread_keys
 from workbench.recipe.data import resolved_data
 from workbench.recipe.explain import explain
 from workbench.recipe.identity import canonical_json
@@ -231,6 +232,8 @@ def resolve(
             "evaluation": _resolved_evaluation(config.evaluation),
         }
     )
+    if problem := nothing_to_average(config):
+        raise InputError(f"{where}: {problem}")
     config = without_plain(_without_foreign(config))
     try:
         return with_plugins(config)
@@ -264,6 +267,7 @@ def _resolved_evaluation(evaluation: EvaluationConfig) -> EvaluationConfig:
 def _without_foreign(config: RunConfig) -> RunConfig:
     keys = sorted(foreign_keys(config.training.objective))
     keys += [f"evaluation.{key}" for key in foreign_task_keys(config.evaluation.tasks)]
+    keys += unread_keys(config)
     return without_keys(config, keys)
 
 

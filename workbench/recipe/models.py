@@ -35,6 +35,9 @@ DEFAULT_TOP_K = 2
 LAST_DRAWS = 8
 # Zoph et al. 2022 (ST-MoE, arXiv 2202.08906), and the paper's (arXiv 2511.03276, section 3.1).
 MOE_AUX_WEIGHT, MOE_Z_WEIGHT = 1e-2, 1e-3
+# Jordan et al. 2024 (kellerjordan.github.io/posts/muon); Liu et al. 2025 (Moonlight, arXiv
+# 2502.16982, section 2.2): with 0.2 sqrt(max(rows, columns)), rates and decays of AdamW serve.
+MUON_MOMENTUM, MUON_SCALING = 0.95, "match_rms_adamw"
 
 
 class StudyConfig(Table):
@@ -71,6 +74,14 @@ class ModelConfig(Table):
     rope_theta: Positive = Field(1e4, description="Base of the rotary embedding.")
     norm_eps: Positive = Field(1e-6, description="Added to the mean square in RMSNorm.")
     init_std: Positive = Field(0.02, description="Standard deviation of the initial weights.")
+    parametrization: Literal["standard", "mup"] | None = Field(
+        None,
+        description="mup: initial weights and rates follow the width, so that a rate tuned at one "
+        "serves at others. Default: standard.",
+    )
+    base_width: Count | None = Field(
+        None, description="mup: the width at which it is the standard parametrization."
+    )
     qk_norm: Flag = Field(True, description="RMSNorm of queries and keys.")
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
         None, description="After embedding, attention and feed-forward, in training. Default: none."
@@ -82,6 +93,15 @@ class ModelConfig(Table):
     moe_top_k: Count | None = Field(
         None, description="Experts a token. Default: the named size's, else 2."
     )
+
+    @property
+    def width_ratio(self) -> float:
+        """The width over the base width under muP; 1 in the standard parametrization."""
+        if self.parametrization != "mup":
+            return 1.0
+        assert self.width
+        assert self.base_width
+        return self.width / self.base_width
 
     @property
     def shape(self) -> ModelShape:
@@ -120,10 +140,22 @@ class TrainingConfig(Table):
     micro_batch_size: Count | None = Field(
         None, description="Sequences a rank passes at once; the rest is accumulated."
     )
-    lr: Positive = Field(description="Peak learning rate of AdamW.")
-    min_lr_ratio: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
-        0.1, description="Last learning rate over the peak."
+    optimizer: Literal["adamw", "muon"] | None = Field(
+        None,
+        description="muon: Muon for the matrices of the layers, AdamW for embedding, norms and "
+        "output layer. Default: adamw for all.",
     )
+    lr: Positive = Field(description="Peak learning rate.")
+    hidden_lr: Positive | None = Field(
+        None, description="Peak learning rate of the layers' matrices. Default: lr."
+    )
+    embedding_lr: Positive | None = Field(
+        None, description="Peak learning rate of the embedding. Default: lr."
+    )
+    head_lr: Positive | None = Field(
+        None, description="Peak learning rate of an output layer of its own. Default: lr."
+    )
+    min_lr_ratio: Fraction = Field(0.1, description="Last learning rate over the peak.")
     warmup_steps: Whole | None = Field(
         None, description="Default: 2 % of the steps, at most 1,000."
     )
@@ -131,8 +163,31 @@ class TrainingConfig(Table):
         None, description="The warm-up in tokens, which runs of several lengths can share."
     )
     decay_fraction: Fraction = Field(0.1, description="Share of the steps in the final decay.")
-    weight_decay: NonNegative = Field(0.1, description="Weight decay of AdamW.")
+    decay: Literal["exponential", "cosine", "linear", "1-sqrt"] | None = Field(
+        None, description="Shape of the final decay. Default: exponential."
+    )
+    weight_decay: NonNegative = Field(
+        0.1, description="Decoupled weight decay, times the rate; norms have none."
+    )
+    ema: Count | None = Field(
+        None,
+        description="Tokens over which weights are averaged exponentially: those of so many tokens "
+        "ago count 1/e. Evaluated beside the weights, as METRIC@ema. Default: none.",
+    )
+    average: Literal["stable"] | None = Field(
+        None,
+        description="stable: the mean of the weights from the end of the warm-up to the decay, "
+        "evaluated as METRIC@stable. Default: none.",
+    )
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.95), description="Betas of AdamW.")
+    muon_momentum: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = Field(
+        None, description=f"Nesterov momentum of Muon. Default: {MUON_MOMENTUM}."
+    )
+    muon_scaling: Literal["match_rms_adamw", "original"] | None = Field(
+        None,
+        description="Muon's step times 0.2 sqrt(max(rows, columns)), as long as AdamW's, or times "
+        f"sqrt(max(1, rows / columns)). Default: {MUON_SCALING}.",
+    )
     grad_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
     seed: Seed = Field(0, description="Initial weights, order of the windows, noise.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(

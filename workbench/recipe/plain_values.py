@@ -8,12 +8,17 @@ PLAIN: dict[str, Any] = {
     "data.validation_extra": (),
     "model.dropout": 0,
     "model.loops": 1,
+    "model.parametrization": "standard",
     "training.activation_checkpointing": False,
     "training.cuda_graphs": False,
+    "training.decay": "exponential",
     "training.deterministic": False,
     "training.input_mask": 0,
     "training.mask_aux_weight": 0,
+    "training.muon_momentum": 0.95,
+    "training.muon_scaling": "match_rms_adamw",
     "training.noise_samples": 1,
+    "training.optimizer": "adamw",
 }
 """By dotted key. They leave the resolved configuration, so that a run which does not use a key is
 one run whether or not its recipe names it, and a comparison finds that run by either."""

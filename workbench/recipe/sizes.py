@@ -51,6 +51,11 @@ class ModelShape:
         return attention + router + feed_forward + 2 * self.width
 
     @property
+    def n_params_matrices(self) -> int:
+        """Parameters of the matrices of one layer of a dense model."""
+        return 4 * self.width**2 + 3 * self.width * self.ffn
+
+    @property
     def n_params_non_embedding(self) -> int:
         """Parameters outside the embedding and the output layer, all experts counted."""
         return self.layers * self.n_params_layer(self.experts) + self.width

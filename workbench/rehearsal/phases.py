@@ -32,6 +32,7 @@ from workbench.rehearsal.counts import (
 )
 from workbench.runs.folder import RunFolder
 from workbench.runs.started_as import StartedAs
+from workbench.training.averages import averages
 from workbench.training.config import trainer_config
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
@@ -100,6 +101,7 @@ class Rehearser:
                 on_step=lambda step: None,
                 stop_requested=lambda: False,
             ),
+            averages(config, trainer.model_parts[0]),
         )
         return trainer
 
@@ -152,6 +154,7 @@ class Rehearser:
                 "optimizer": trainer.optimizers.state_dict(),
                 "dataloader": trainer.dataloader.state_dict(),
                 "lr_scheduler": trainer.lr_schedulers.state_dict(),
+                **{average.name: average.state_dict() for average in trainer.averages},
             }
             planner = DefaultSavePlanner()
             planner.set_up_planner(state, is_coordinator=True)

@@ -21,15 +21,16 @@ from workbench.rehearsal.start import stage
 
 _SAME_STEPS = {
     "training": {
-        "total_tokens", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay",
-        "betas", "grad_clip", "seed", "log_every", "checkpoint_every", "checkpoint_points",
-        "threads", "device", "loss_weighting", "noise_schedule",
+        "total_tokens", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "decay",
+        "weight_decay", "betas", "grad_clip", "seed", "log_every", "checkpoint_every",
+        "checkpoint_points", "hidden_lr", "embedding_lr", "head_lr", "muon_momentum",
+        "muon_scaling", "threads", "device", "loss_weighting", "noise_schedule",
     },
     "evaluation": {
         "points", "validation_draws", "validation_draws_last", "cloze_draws", "task_draws",
         "cloze_questions", "task_questions",
     },
-    "model": {"size", "init_std", "rope_theta", "norm_eps"},
+    "model": {"size", "init_std", "rope_theta", "norm_eps", "base_width"},
 }  # fmt: skip
 """Keys that change how many steps there are, or numbers, and no operation of a step."""
 

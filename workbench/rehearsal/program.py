@@ -65,6 +65,7 @@ def rehearse(request: dict[str, Any], preloaded: Any) -> dict[str, Any]:
     torch_patches.keep_meshes_real()
     torch_patches.leave_tiles_out()
     torch_patches.leave_out_stream_records()
+    torch_patches.compare_no_plans()
     titan_patches.use_device("cuda")
     config = reduced(RunConfig.model_validate(request["config"]), request["layers"])
     torch.autograd.set_multithreading_enabled(False)

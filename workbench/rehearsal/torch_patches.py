@@ -124,10 +124,19 @@ def _outside_of_fakes(function: Any) -> Any:
 
 
 def leave_out_stream_records() -> None:
-    """FSDP2 tells the allocator which stream uses a gradient: fake tensors have no memory."""
+    """FSDP2 and DistMuon tell the allocator which stream uses what: fake tensors have no memory."""
     import torch.distributed.fsdp._fully_shard._fsdp_collectives as collectives
+    from torchtitan.distributed.flex_shard import _optimizer_reshard_runtime as resharding
 
     collectives.record_grad_output_stream = lambda *args: None
+    resharding._BufferSlot.record_compute_stream = lambda *args: None
+
+
+def compare_no_plans() -> None:
+    """DistMuon's ranks compare what they are about to send each other: here is one rank."""
+    from torchtitan.distributed.flex_shard.dist_muon import DistMuon
+
+    DistMuon._validate_plan_across_ranks = lambda optimizer: None
 
 
 def leave_out_sharding(counting: "Counting") -> None:

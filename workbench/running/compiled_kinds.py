@@ -7,7 +7,8 @@ from workbench.recipe import RunConfig
 _MAY_DIFFER = {
     "data": {"unique_tokens"},
     "training": {
-        "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "weight_decay", "betas",
+        "seed", "lr", "min_lr_ratio", "warmup_steps", "decay_fraction", "decay", "weight_decay",
+        "betas", "hidden_lr", "embedding_lr", "head_lr", "muon_momentum", "muon_scaling",
         "total_tokens", "epochs", "log_every", "checkpoint_every", "checkpoint_points",
     },
 }  # fmt: skip

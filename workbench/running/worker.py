@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -27,8 +27,8 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation.chance import chance_task
 from workbench.evaluation.held_out_loss import held_out_tasks
 from workbench.evaluation.memorisation import memorisation_task
-from workbench.evaluation.tasks import training_tasks
-from workbench.metrics import PROTOCOL
+from workbench.evaluation.tasks import TrainingTask, training_tasks
+from workbench.metrics import PROTOCOL, RAW, of_weights
 from workbench.recipe import RunConfig, run_config
 from workbench.recipe.plugins_used import check_plugins
 from workbench.recipe.ranks import laid_out
@@ -40,6 +40,7 @@ from workbench.runs.records import RecordWriter
 from workbench.runs.started_as import StartedAs, has_numbers, note_started_as, started_as
 from workbench.tracking.start import mirrored
 from workbench.training import titan_patches
+from workbench.training.averages import averages
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import trainer_config
 from workbench.training.model import initialise
@@ -239,9 +240,15 @@ def _run(
             stop_requested=lambda: stop.requested or cancelled(),
             flush=lambda: sink.flush(fsync=True),
         ),
+        averages(config, trainer.model_parts[0]),
     )
     for part in trainer.model_parts:
-        initialise(part, seed=config.training.seed, std=config.model.init_std)
+        initialise(
+            part,
+            seed=config.training.seed,
+            std=config.model.init_std,
+            width_ratio=config.model.width_ratio,
+        )
     try:
         trainer.train()
     except RuntimeError as error:
@@ -267,22 +274,29 @@ def _evaluator(
     """Return the function that evaluates after a step and writes what it measures as records."""
     tasks = held_out_tasks(config, prepared, run)
     tasks += training_tasks(config, prepared)
-    if "cloze" in config.evaluation.tasks:
-        tasks.append(chance_task(config, prepared))
     if config.evaluation.memorisation is not None:
         tasks.append(memorisation_task(config, prepared))
+    without_model = [chance_task(config, prepared)] if "cloze" in config.evaluation.tasks else []
     items = ItemsFile(run.items_dir) if sink.writer is not None else None
 
-    def evaluate(step: int) -> None:
-        trainer.model_parts[0].eval()
+    def ask(step: int, weights: str, tasks: Sequence[TrainingTask]) -> None:
         for task in tasks:
             for measured in task(trainer):
                 number = asdict(measured.estimate)
                 value = number.pop("value")
-                sink.write(step, measured.metric, value, estimator=measured.estimator, **number)
+                metric = of_weights(measured.metric, weights)
+                sink.write(step, metric, value, estimator=measured.estimator, **number)
                 if items is not None and measured.items is not None:
-                    name = measured.metric, measured.estimator, measured.estimate.draws
+                    name = metric, measured.estimator, measured.estimate.draws
                     items.add(measured.items.frame(step, *name))
+
+    def evaluate(step: int) -> None:
+        trainer.model_parts[0].eval()
+        ask(step, RAW, [*tasks, *without_model])
+        for average in trainer.averages:
+            if step >= average.first:
+                with average.in_place():
+                    ask(step, average.name, tasks)
         if items is not None:
             items.write()
         trainer.model_parts[0].train()

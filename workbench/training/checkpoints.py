@@ -1,9 +1,10 @@
 """Checkpoints that a crash cannot confuse and a request to stop can ask for."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import distributed as dist
@@ -17,6 +18,7 @@ from torchtitan.tools.utils import GarbageCollection
 
 from workbench.errors import WorkbenchError
 from workbench.runs.checkpoints import KEPT, complete, saved_steps
+from workbench.training.averages import Average
 from workbench.training.checkpoint_files import CheckedPlanner, CheckedReader, DigestingWriter
 from workbench.training.checkpoint_metadata import DamagedCheckpoint
 
@@ -43,6 +45,14 @@ class StoppableCheckpoints(CheckpointManager):
         self.keep_step = config.keep_step
         self.kept_steps = config.kept_steps
         super().__init__(config, **kwargs)
+
+    averages: Mapping[str, Average] = MappingProxyType({})
+    """Saved with the weights, wherever those are, by their names."""
+
+    def take_averages(self, averages: Sequence[Average]) -> None:
+        self.averages = {one.name: one for one in averages}
+        if self.enable:
+            self.states.update(self.averages)
 
     stop_requested: Callable[[], bool] = staticmethod(_never)
     before_save: Callable[[], None] = staticmethod(lambda: None)
@@ -73,7 +83,8 @@ class StoppableCheckpoints(CheckpointManager):
         """Save the weights alone. A run that resumes passes the step again, with equal weights."""
         folder = Path(self.folder) / KEPT / f"step-{step}"
         if not (folder / ".metadata").exists():
-            self.dcp_save(self.states[MODEL].state_dict(), str(folder), AsyncMode.DISABLED)
+            weights = self.states[MODEL].state_dict() | self.averages
+            self.dcp_save(weights, str(folder), AsyncMode.DISABLED)
 
     def _purge_stale_checkpoints(self) -> None:
         if not self._should_purge():

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from torchtitan.components.optimizer import OptimizersContainer, ParamGroupConfig
 from torchtitan.config import TORCH_DTYPE_MAP
 from torchtitan.config.configs import (
     CommConfig,
@@ -27,8 +26,9 @@ from workbench.training.loader import WindowLoader
 from workbench.training.loss import WeightedNLL
 from workbench.training.masks import form_for
 from workbench.training.model import RouterWeights, model_spec
+from workbench.training.optimizers import optimizers
 from workbench.training.record_metrics import RecordingMetrics
-from workbench.training.schedule import ExponentialWSD
+from workbench.training.schedule import WSD
 from workbench.training.trainer import NoTokenizer, StudyTrainer
 
 
@@ -66,11 +66,12 @@ def trainer_config(
             global_batch=training.batch_size,
             anneal_from=None if anneal_step is None else anneal_step * training.batch_size,
         ),
-        optimizer=_optimizer(config),
-        lr_scheduler=ExponentialWSD.Config(
+        optimizer=optimizers(config),
+        lr_scheduler=WSD.Config(
             warmup_steps=training.warmup_steps or 0,
             total_steps=config.steps,
             decay_steps=config.steps - config.steps_before_decay,
+            shape=training.decay or "exponential",
             min_lr_factor=training.min_lr_ratio,
         ),
         training=TrainingConfig(
@@ -120,25 +121,3 @@ def _recomputation(asked: bool | str | None) -> ActivationCheckpointing.Config |
         return None
     kind = SelectiveAC if asked == "selective" else FullAC
     return kind.Config(preserve_rng_state=False)
-
-
-def _optimizer(config: RunConfig) -> OptimizersContainer.Config:
-    """AdamW. Norms are not decayed, as in Megatron-LM, which the paper's runs were trained with."""
-    training = config.training
-
-    def group(pattern: str, weight_decay: float) -> ParamGroupConfig:
-        return ParamGroupConfig(
-            pattern=pattern,
-            optimizer_name="AdamW",
-            optimizer_kwargs={
-                "lr": training.lr,
-                "betas": training.betas,
-                "eps": 1e-8,
-                "weight_decay": weight_decay,
-            },
-        )
-
-    return OptimizersContainer.Config(
-        param_groups=[group(r"norm", 0.0), group(r".*", training.weight_decay)],
-        implementation="fused",
-    )

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from workbench.planning.memory import Held
 from workbench.recipe import RunConfig
 from workbench.runs.started_as import StartedAs
 from workbench.training import titan_patches
+from workbench.training.averages import averages
 from workbench.training.config import trainer_config
 from workbench.training.trainer import StudyTrainer
 
@@ -60,15 +62,18 @@ def dry_run(config: RunConfig) -> Held:
             parameter.grad = torch.zeros_like(parameter)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                # What AdamW's first step begins with. The arithmetic after it takes half a minute
-                # where nothing is computed: it works out the sharding of every operation.
-                optimizer._init_group(group, [], [], [], [], [], [])
+                # What a first step begins with. The arithmetic after it takes half a minute where
+                # nothing is computed: it works out the sharding of every operation.
+                lists = len(signature(optimizer._init_group).parameters) - 1
+                optimizer._init_group(group, *([] for _ in range(lists)))
+        means = averages(config, model)
         states = (state for part in optimizers for state in part.state.values())
         return Held(
             n_params=whole,
             parameter_bytes=_local_bytes(model.parameters()),
             gradient_bytes=_local_bytes(p.grad for p in model.parameters() if p.grad is not None),
-            optimizer_bytes=_local_bytes(v for s in states for v in s.values() if v.ndim > 0),
+            optimizer_bytes=_local_bytes(v for s in states for v in s.values() if v.ndim > 0)
+            + sum(_local_bytes(one.mean.values()) for one in means),
         )
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.metrics import RAW
 from workbench.recipe import ModelConfig, objective_facts
 from workbench.runs.folder import RunFolder
 from workbench.runs.unfinished import replace_durably, sweep, unfinished
@@ -30,7 +31,9 @@ _UNREADABLE = (
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dtype: str) -> int:
+def export_model(
+    run: RunFolder, out: str | Path, *, step: int | None = None, dtype: str, weights: str = RAW
+) -> int:
     """Write a run's weights, from one of its checkpoints, whatever ranks wrote it, in the format of
     Hugging Face: docs/export.md.
 
@@ -38,6 +41,7 @@ def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dt
         out: the folder to make; it must not be there, or be empty.
         step: which checkpoint; the newest by default.
         dtype: a key of `DTYPES`.
+        weights: as in `load_run_model`.
 
     Returns:
         the step.
@@ -49,7 +53,7 @@ def export_model(run: RunFolder, out: str | Path, *, step: int | None = None, dt
     """
     out = Path(out)
     _check_place(out)
-    loaded = load_run_model(run, device="cpu", step=step)
+    loaded = load_run_model(run, device="cpu", step=step, weights=weights)
     state = {name: value.to(DTYPES[dtype]) for name, value in loaded.model.state_dict().items()}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +128,7 @@ def _description(run: RunFolder, loaded: RunModel) -> dict[str, Any]:
         "vocabulary": asdict(loaded.tokenizer.vocabulary),
         "run_id": run.run_id,
         "step": loaded.step,
+        "weights": loaded.weights,
         "tokens": loaded.step * config.tokens_per_step,
         "parent": document.get("parent"),
         "data_fingerprint": document["data"]["fingerprint"],

@@ -47,10 +47,12 @@ _IN_LAYER = {
 NAMED = frozenset(
     (
         "size", "width", "layers", "heads", "ffn", "tied", "vocab_size", "rope_theta", "norm_eps",
-        "init_std", "qk_norm", "moe_experts", "moe_top_k", "dropout",
+        "init_std", "parametrization", "base_width", "qk_norm", "moe_experts", "moe_top_k",
+        "dropout",
     )
 )  # fmt: skip
-"""The keys of `[model]` that the format can say, or that do not matter after training (dropout)."""
+"""The keys of `[model]` that the format can say, or that do not matter after training (dropout,
+initial weights)."""
 _OF_EXPERTS = {"w1_EFD": "gate_proj", "w2_EDF": "down_proj", "w3_EFD": "up_proj"}
 """One tensor of all experts here, one an expert there."""
 

@@ -5,6 +5,7 @@ section 3.1). AR and diffusion differ in one thing: whether attention is causal.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -249,21 +250,26 @@ def _settle_compiled_code(layers: int) -> None:
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, *, seed: int, std: float) -> None:
+def initialise(model: nn.Module, *, seed: int, std: float, width_ratio: float = 1.0) -> None:
     """Draw every weight from its own stream, keyed by (seed, parameter name).
 
     So a parameter of the same name and shape starts the same in every run of a seed: under
     another objective, on another number of ranks, in a model of another depth. Norms start at
     one; matrices at N(0, std), drawn in float32 on the host.
+
+    Args:
+        width_ratio: under muP (`optimizers.py`), of the width to the base width: matrices of the
+            layers are drawn 1 / sqrt of it as wide, and the last norm starts at 1 / it.
     """
     for name, parameter in model.named_parameters():
         plain = name.replace("_orig_mod.", "").replace("_checkpoint_wrapped_module.", "")
         if parameter.ndim == 1:
-            parameter.fill_(1.0)
+            parameter.fill_(1 / width_ratio if plain == "norm.weight" else 1.0)
             continue
         digest = hashlib.blake2b(f"{seed}:{plain}".encode(), digest_size=8).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-        value = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
+        spread = std / math.sqrt(width_ratio) if plain.startswith("layers.") else std
+        value = torch.empty(parameter.shape).normal_(0.0, spread, generator=generator)
         value = value.to(parameter.device, parameter.dtype)
         if isinstance(parameter, DTensor):
             value = distribute_tensor(

@@ -83,7 +83,7 @@ class RecordingMetrics(MetricsProcessor):
         rates = [v for k, v in (extra_metrics or {}).items() if k.startswith("lr/")]
         self.sink.write(step, "train_loss", global_avg_loss, estimator=self.train_estimator)
         self.sink.write(step, "grad_norm", grad_norm)
-        self.sink.write(step, "lr", max(rates))
+        self.sink.write(step, "lr", rates[0])  # of the norms, which have `training.lr` always
         logger.info("step %d  train_loss %.5f  grad_norm %.4f", step, global_avg_loss, grad_norm)
         self.ntokens_since_last_log = 0
         self.data_loading_times.clear()

@@ -90,6 +90,28 @@ def compile_flex_attention_untuned() -> None:
         FlexAttention._compiled_flex_attn = torch.compile(flex_attention, options=options)
 
 
+def run_dist_muon_on_cpus() -> None:
+    """Let DistMuon work on tensors of the host, over gloo: it asks for CUDA, for streams alone.
+
+    Its plan, its exchanges (`all_to_all_single`) and its arithmetic name no device.
+    """
+    from torchtitan.distributed.flex_shard import _optimizer_reshard_runtime as runtime
+    from torchtitan.distributed.flex_shard.dist_muon import DistMuon
+
+    def on_the_host(optimizer: Any) -> torch.device:
+        return torch.device("cpu")
+
+    def without_streams(device: torch.device) -> Any:
+        slots = (
+            runtime._PipelineSlot(runtime._BufferSlot(), *(torch.cpu.Event() for _ in range(3)))
+            for _ in range(runtime._NUM_PIPELINE_SLOTS)
+        )
+        return runtime._CommunicationContext(torch.cpu, torch.cpu.Stream(), tuple(slots))
+
+    DistMuon._validate_parameter_storage = on_the_host
+    runtime._CommunicationContext.create = staticmethod(without_streams)
+
+
 def force_sum_reduction(model: torch.nn.Module) -> None:
     """Make FSDP2 sum and divide by itself: gloo has no averaging reduction (torch 2.15)."""
     from torch.distributed.fsdp import FSDPModule

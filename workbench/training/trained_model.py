@@ -18,12 +18,14 @@ from workbench.data import PreparedData
 from workbench.data.tokenizers import Tokenizer, load_same_tokenizer, load_tokenizer
 from workbench.errors import InputError
 from workbench.messages import choose
+from workbench.metrics import AVERAGES, RAW
 from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.kernels import fused
 from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
 from workbench.runs.folder import RunFolder
 from workbench.training import titan_patches
+from workbench.training.averages import first_step
 from workbench.training.checkpoints import cause, damage, load_checked
 from workbench.training.loss import place_loss
 from workbench.training.masks import form_for
@@ -53,6 +55,8 @@ class RunModel:
     """The checkpoint's step."""
     trained_in: str = "float32"
     """The dtype that the run computed in."""
+    weights: str = RAW
+    """Or the average of them that these are: "ema" or "stable"."""
 
     def objective(self) -> Objective:
         """What the model learned, with the estimator of its likelihood."""
@@ -74,7 +78,12 @@ class RunModel:
 
 
 def load_run_model(
-    run: RunFolder, *, device: str = "auto", step: int | None = None, dtype: str = "float32"
+    run: RunFolder,
+    *,
+    device: str = "auto",
+    step: int | None = None,
+    dtype: str = "float32",
+    weights: str = RAW,
 ) -> RunModel:
     """Read a run's checkpoint, however many ranks wrote it, into one model.
 
@@ -86,10 +95,11 @@ def load_run_model(
             then a note says so.
         dtype: "float32", "bfloat16", or "auto": on a GPU the one that the run trained in, float32
             on a CPU.
+        weights: "raw", or an average of them that the run has: "ema" or "stable".
 
     Raises:
-        InputError: the run is not there or has no such checkpoint, it cannot be read, or its
-            tokenizer's file is gone or has changed.
+        InputError: the run is not there or has no such checkpoint or average, it cannot be read,
+            or its tokenizer's file is gone or has changed.
     """
     document = run.config_json()
     if run.is_imported():
@@ -97,6 +107,7 @@ def load_run_model(
     config = run_config(document)
     check_plugins(config, ("objectives",), f"run {run.run_id}")
     checkpoint_step(run, step)
+    first = _first_averaged(run, config, weights)
     tokenizer = _tokenizer(run, document["data"]["folder"], config)
     facts = objective_facts(config.training.objective)
     place, trained_in = place_of(device), _trained_in(run)
@@ -108,7 +119,12 @@ def load_run_model(
         doubled=facts.streams == 2,
         device=place,
     )
-    step = _load(model, run, step)
+    step = _load(model, run, step, weights)
+    if step < first:
+        raise InputError(
+            f"--weights {weights}: run {run.run_id} averages weights from step {first} on, and its "
+            f"checkpoint is of step {step}."
+        )
     convert_weights(model, computed)
     on_gpu = place == "cuda" and fused(config.training, on_gpu=True)
     model.mask_form = form_for(
@@ -122,16 +138,31 @@ def load_run_model(
         config=config,
         step=step,
         trained_in=trained_in,
+        weights=weights,
     )
 
 
-def _load(model: nn.Module, run: RunFolder, asked: int | None) -> int:
+def _first_averaged(run: RunFolder, config: RunConfig, weights: str) -> int:
+    """The first step after which a run has such weights."""
+    if choose("--weights", weights, (RAW, *AVERAGES)) == RAW:
+        return 0
+    first = first_step(config, weights)
+    if first is None:
+        key = {"ema": "training.ema", "stable": "training.average"}[weights]
+        raise InputError(
+            f"--weights {weights}: run {run.run_id} was trained without {key}, and has its weights "
+            "alone."
+        )
+    return first
+
+
+def _load(model: nn.Module, run: RunFolder, asked: int | None, weights: str) -> int:
     """Fill a model from a run's checkpoint, and return its step."""
     folders = all_checkpoints(run.checkpoint_dir)
     steps = list(reversed(folders)) if asked is None else [asked]
     for step in steps:
         try:
-            load_weights(model, folders[step])
+            load_weights(model, folders[step], weights)
         except InputError as error:
             if step == steps[-1] or damage(error.__cause__) is None:
                 raise
@@ -201,13 +232,20 @@ def build_model(
     return network
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
+def load_weights(model: nn.Module, folder: Path, weights: str = RAW) -> None:
     """Fill a whole model from a distributed checkpoint, without a process group.
+
+    Args:
+        weights: as in `load_run_model`.
 
     Raises:
         InputError: the checkpoint is damaged, or of another model.
     """
-    state: dict[str, Tensor] = model.state_dict()
+    own: dict[str, Tensor] = model.state_dict()
+    state = own
+    if weights != RAW:  # an average has each matrix once, and they are filled in place
+        names = [name for name, _ in model.named_parameters()]
+        state = {f"{weights}.{name}": own[name] for name in names}
     # It logs the traceback of an error that it raises all the same.
     torch_log = logging.getLogger()  # the root: that is where it logs
     level = torch_log.level
@@ -223,7 +261,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         ) from error
     finally:
         torch_log.setLevel(level)
-    model.load_state_dict(state)
+    model.load_state_dict(own)
 
 
 def as_trainer(loaded: RunModel) -> "StudyTrainer":

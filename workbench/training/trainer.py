@@ -8,7 +8,7 @@ steps the host never waits for the device.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.distributed import utils as dist_utils
 from torchtitan.trainer import Trainer
 
+from workbench.training.averages import Average
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
 from workbench.training.loader import Batch, OnHost, on_device
@@ -76,10 +77,13 @@ class StudyTrainer(Trainer):
     metrics_processor: RecordingMetrics
     checkpointer: StoppableCheckpoints
 
-    def attach(self, objective: Objective, hooks: Hooks) -> None:
-        """Give the built trainer its objective and hooks. Call once, before `train`."""
+    def attach(self, objective: Objective, hooks: Hooks, averages: Sequence[Average] = ()) -> None:
+        """Give the built trainer its objective, its hooks and the averages of its weights. Call
+        once, before `train`."""
         self.objective = objective
         self.hooks = hooks
+        self.averages = averages
+        self.checkpointer.take_averages(averages)
         self.checkpointer.stop_requested = self._should_stop
         self.checkpointer.before_save = hooks.flush
         self._stopping, self._asked_at = False, -1
@@ -169,6 +173,8 @@ class StudyTrainer(Trainer):
     def train_step(self, data_iterator: Iterator[Batch]) -> None:
         began = time.perf_counter()
         self._optimise(data_iterator)
+        for average in self.averages:
+            average.update(self.step)
         metrics, training = self.metrics_processor, self.config.training
         metrics.train_seconds += time.perf_counter() - began
         metrics.train_tokens += training.global_batch_size * training.seq_len

@@ -12,7 +12,7 @@ from workbench.errors import InputError
 from workbench.laws.fitting.loss_table import LossTable
 from workbench.laws.fitting.study_runs import curves_of
 from workbench.laws.fitting.study_table import AT, study_table
-from workbench.metrics import higher_is_better
+from workbench.metrics import higher_is_better, of_raw_weights
 from workbench.store import query
 from workbench.store.query import literal
 
@@ -76,7 +76,7 @@ def accuracy_table(
 
 def _chance_levels(results: Path, metric: str) -> dict[str, float]:
     """By run, what a unigram model of the options gets right, where that was measured."""
-    base, at, name = metric.partition("@")
+    base, at, name = of_raw_weights(metric).partition("@")
     chance = f"{base.removesuffix('_acc')}_chance_unigram{at}{name}"
     frame = query(
         results,
