@@ -75,24 +75,26 @@ if view == "panels":
             "every curve", "single", help="In place of the median of more than 20 in a panel"
         )
     page.link.write()
-    options = {
-        "metric": chosen, "axis": axis, "facet": None if facet == AUTOMATIC else facet,
-        "dash": dash, "colour": colour, "smoothing": windows[smooth], "band": band,
-        "where": [str(one) for one in only], "log_x": log_x, "log_y": log_y,
-        "x_from": place_of(limits[0]), "x_to": place_of(limits[1]), "single": single,
-    }  # fmt: skip
-    draw(
-        page.where,
-        lambda: curves_figure(
-            results, study, chosen, axis, facet=None if facet == AUTOMATIC else facet, dash=dash,
-            colour=colour, smoothing=windows[smooth], band=cast("Any", band), where=only,
-            look=Look(log_x, log_y, *map(place_of, limits)), single=single,
-            load=loader(page.where),
-        ),
-        "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, limits, log_x,
-        log_y, single,
-        chosen=Chosen(study, "curves", options),
-    )  # fmt: skip
+    with refusals():
+        x_from, x_to = map(place_of, limits)
+        options: dict[str, Any] = {
+            "metric": chosen, "axis": axis, "facet": None if facet == AUTOMATIC else facet,
+            "dash": dash, "colour": colour, "smoothing": windows[smooth], "band": band,
+            "where": [str(one) for one in only], "log_x": log_x, "log_y": log_y,
+            "x_from": x_from, "x_to": x_to, "single": single,
+        }  # fmt: skip
+        draw(
+            page.where,
+            lambda: curves_figure(
+                results, study, chosen, axis, facet=None if facet == AUTOMATIC else facet,
+                dash=dash, colour=colour, smoothing=windows[smooth], band=cast("Any", band),
+                where=only, look=Look(log_x, log_y, x_from, x_to), single=single,
+                load=loader(page.where),
+            ),
+            "curves", study, chosen, axis, facet, dash, colour, smooth, band, only, limits, log_x,
+            log_y, single,
+            chosen=Chosen(study, "curves", options),
+        )  # fmt: skip
 elif view == "paper":
     page.link.write()
     draw(

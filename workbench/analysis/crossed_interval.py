@@ -82,7 +82,8 @@ def as_asked(answer: dict[str, Any], asked: Over, used: Over | None) -> dict[str
     """An answer with "over", what its interval runs over (None where that is neither seeds nor
     documents), and "over_asked"; where the two differ, its "ci95_note" says so."""
     note = answer.get("ci95_note")
-    if asked != "seeds+documents" and used != asked:
+    reason_is_known = asked == "seeds" and answer.get("ci95") is None and note
+    if asked != "seeds+documents" and used != asked and not reason_is_known:
         got = "there is none" if answer.get("ci95") is None else f"this one is over {used}"
         if used is None and answer.get("ci95") is not None:
             got = "this one is over neither seeds nor documents"
