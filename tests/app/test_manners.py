@@ -47,7 +47,9 @@ def faults(browser: Any, server: Server, width: int, scheme: str) -> list[str]:
     page.on("console", lambda said: console.append(said.text) if said.type == "error" else None)
     page.goto(f"{server.url}/?token={server.token}")
     for name in PAGES:
-        page.goto(f"{server.url}/{'' if name == 'overview' else name}")
+        path = "" if name == "overview" else name
+        chosen = "" if name in ("overview", "notes", "sql") else "?study=quickstart"
+        page.goto(f"{server.url}/{path}{chosen}")
         page.locator("h2").first.wait_for()
         if name in FIRST_SCREEN and width < 640:
             page.get_by_text("Choices", exact=True).first.wait_for()  # laid out for a phone

@@ -27,7 +27,7 @@ _OPTIONS: dict[str, Any] = {
     "runner.magicEnabled": False,
     "theme.light.primaryColor": "#3f6283",  # calm, and no objective's colour
     "theme.dark.primaryColor": "#7fa6cc",
-    "theme.light.codeTextColor": "#1f6b57",  # a contrast of 4.5 or more
+    "theme.light.codeTextColor": "#17513f",  # a contrast of 4.5 or more
 }
 
 

@@ -53,8 +53,9 @@ _STYLE = f"""<style>
   .stMainBlockContainer h3 {{font-size: 1.2rem;}}
 }}
 .st-key-{_UNSEEN} {{position: absolute; left: 0; width: 1px; overflow: hidden;}}
-[data-testid="stCaptionContainer"] {{color: inherit; opacity: 0.8;}}
+[data-testid="stCaptionContainer"] {{color: inherit; opacity: 0.85;}}
 [data-testid="stBaseButton-primary"]:enabled {{background: #3f6283; border-color: #3f6283;}}
+[data-testid="stMultiSelect"] :has(> span[title]) {{background: #3f6283; color: white;}}
 [class*="st-key-{OPEN_AT_END.replace(" ", "-")}"] {{
   flex-direction: column-reverse; justify-content: flex-start;
 }}
