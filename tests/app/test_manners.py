@@ -73,6 +73,7 @@ def test_a_phone_shows_every_page_and_first_its_figure(server: Server, browser: 
     assert faults(browser, server, 390, "light") == []
 
 
+@pytest.mark.long
 def test_every_page_can_be_read_on_a_dark_screen(server: Server, browser: Any) -> None:
     assert faults(browser, server, 1280, "dark") == []
 

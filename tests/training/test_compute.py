@@ -10,7 +10,6 @@ from torch import nn
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor
-from torchtitan.components.optimizer import OptimizersContainer
 
 from tests.running.test_worker import make_run
 from workbench.recipe import ModelConfig
@@ -21,6 +20,7 @@ from workbench.store.read_records import read_records
 from workbench.training.compute import compute_in, products_as_one
 from workbench.training.loss import WeightedNLL
 from workbench.training.model import initialise, model_config
+from workbench.training.optimizers import Optimizers
 
 TOKENS = torch.randint(0, 64, (2, 16), generator=torch.Generator().manual_seed(0))
 
@@ -104,13 +104,13 @@ def test_one_rank_without_fsdp_trains_as_with_it(
 ) -> None:
     """The same bits of every matrix's gradient, where the loss itself is made alike and no weight
     has two gradients (FSDP2 adds those in bfloat16). On a CPU, norms' are not rounded by FSDP2."""
-    plain_init, plain_step = WeightedNLL.__init__, OptimizersContainer.step
+    plain_init, plain_step = WeightedNLL.__init__, Optimizers.step
     steps: list[dict[str, torch.Tensor]] = []
 
     def whole(self: WeightedNLL, config: WeightedNLL.Config, **named: Any) -> None:
         plain_init(self, replace(config, chunked=False), **named)
 
-    def watched(self: OptimizersContainer) -> None:
+    def watched(self: Optimizers) -> None:
         seen = {}
         for name, parameter in self.model_parts[0].named_parameters():
             gradient = parameter.grad
@@ -122,7 +122,7 @@ def test_one_rank_without_fsdp_trains_as_with_it(
         plain_step(self)
 
     monkeypatch.setattr(WeightedNLL, "__init__", whole)
-    monkeypatch.setattr(OptimizersContainer, "step", watched)
+    monkeypatch.setattr(Optimizers, "step", watched)
     keys = [f"training.{key}" for key in (*keys, "grad_clip=1000")] + ["model.tied=false"]
     fsdp = run_in_bfloat16(tmp_path, corpus, *keys, "training.kernels=plain")
     expected = steps.copy()
