@@ -167,7 +167,7 @@ def _colour(sizes: list[float]) -> Any:
     return alt.Color(
         "size:N", title=None, sort=names,
         scale=alt.Scale(domain=names, range=ramp(len(names))),
-        legend=alt.Legend(orient="bottom", columns=4, symbolOpacity=1),
+        legend=alt.Legend(orient="bottom", columns=2, symbolOpacity=1),
     )  # fmt: skip
 
 
