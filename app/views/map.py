@@ -19,7 +19,7 @@ from workbench.viewing.text import notes, refusals, table
 
 SHOWN = {
     "crossover": "where the challenger overtakes",
-    "difference": "how far apart they are",
+    "difference": "the difference of both",
     "winner": "who is ahead",
 }
 AT = {"last": "last value", "best": "best value"}

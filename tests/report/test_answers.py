@@ -107,8 +107,8 @@ def test_the_command_says_the_same_for_every_study_the_newest_first(
     ingest(results)
     assert newest_first(results)[:2] == ["b", "a"]
     run_command = CliRunner().invoke
-    told = run_command(app, ["answer", "--results", str(results), "--format", "json"])
-    document = json.loads(told.stdout)
+    printed = run_command(app, ["answer", "--results", str(results), "--format", "json"])
+    document = json.loads(printed.stdout)
     assert [row["study"] for row in document] == newest_first(results)
     shown = run_command(app, ["answer", "made", "--results", str(results)]).stdout
     answer = study_answer(results, "made")

@@ -30,7 +30,7 @@ _MOST_COLOURS = 12
 
 @dataclass(frozen=True)
 class Channels:
-    """The keys that tell a figure's curves apart."""
+    """The keys by which a figure's curves differ."""
 
     facet: str | None
     colour: str | None
@@ -73,7 +73,7 @@ def channels_of(
     shown = [OBJECTIVE, *(key for key in (facet, colour) if key not in (None, NO_PANELS))]
     rest = [key for key in keys if not key.startswith("evaluation.")]
     if _count(every, [*shown, *rest]) == _count(every, [*shown, *keys]):
-        keys = rest  # how curves were evaluated tells none of them apart
+        keys = rest  # how curves were evaluated distinguishes none of them
     if dash is not None:
         return Channels(None if facet == NO_PANELS else facet, colour, [dash])
     others = [OBJECTIVE] if colour not in (None, OBJECTIVE) and objectives else []

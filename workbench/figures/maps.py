@@ -1,4 +1,4 @@
-"""A map over size and unique tokens: where crossovers lie, how far apart the sides are, who leads.
+"""A map over size and unique tokens: where crossovers lie, the difference of both sides, who leads.
 
 A cell is one comparison that was measured. Nothing is drawn between cells, a cell without runs
 stays empty, and two values never share a cell.

@@ -26,7 +26,7 @@ def distinct(
 
     Args:
         ways: how to name a thing, the shortest first. A longer one is taken where names meet; where
-            they still do, a number tells them apart.
+            they still do, a number distinguishes them.
     """
     known = dict(zip(identities, things, strict=True))
     names = {identity: ways[0](thing) for identity, thing in known.items()}
