@@ -22,6 +22,8 @@ def click_row(window: Any, place: int, chosen: str) -> None:
     box = window.locator("[data-testid=stDataFrame]").first.bounding_box()
     window.mouse.click(box["x"] + 16, box["y"] + HEADER + ROW * (place + 0.5))
     window.get_by_text(f"{chosen} chosen").wait_for()
+    # What stands below is of the runs before until the server has come to the page's end.
+    window.locator("[data-test-script-state=notRunning]").wait_for()
 
 
 def test_clicked_rows_are_the_runs_of_every_page_and_of_its_link(
@@ -78,7 +80,7 @@ def test_runs_are_filtered_by_conditions_grouped_and_their_logs_open_at_the_end(
     window.get_by_text("mean of best").or_(window.get_by_text("4 of 4 runs.")).first.wait_for()
     window.wait_for_timeout(1000)
     click_row(window, 0, "2 runs")
-    window.locator("[data-testid=stExpander]").first.click()
+    window.locator("[data-testid=stExpander] summary").filter(has_text="seed").first.click()
     log = window.locator("[class*=st-key-end-of]").first
     log.locator("code").wait_for()
     window.wait_for_timeout(500)

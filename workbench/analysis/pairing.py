@@ -180,10 +180,11 @@ def shared_groups(
             return key in match and key not in left_out
         return key not in compared and key not in left_out and not of_plugin_objective(key)
 
+    shared_names = set(filter(is_shared, {key for curve in curves for key in curve.keys}))
     protocols = sorted({curve.keys[PROTOCOL] for curve in curves if PROTOCOL in curve.keys})
     groups: dict[str, Shared] = {}
     for curve in curves:
-        shared = {key: value for key, value in curve.keys.items() if is_shared(key)}
+        shared = {key: value for key, value in curve.keys.items() if key in shared_names}
         for protocol in [curve.keys[PROTOCOL]] if PROTOCOL in curve.keys else protocols or [None]:
             keys = shared if protocol is None else shared | {PROTOCOL: protocol}
             group = groups.setdefault(identity(keys), Shared(keys, [], []))

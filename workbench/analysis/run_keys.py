@@ -1,6 +1,7 @@
 """Which keys differ among runs, which of them follow from others, and what groups are called."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from workbench.analysis.curves import PROTOCOL, Curve
@@ -50,19 +51,29 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     parameters: such keys say no more than `key`, and do not split a trend along it. The protocol of
     an evaluation does whatever it follows.
     """
+    given = [_text(group.get(key)) for group in groups]
+    values = len(set(given))
     others = {name for group in groups for name in group}.difference({key, PROTOCOL})
-    return sorted(other for other in others if _follows(groups, other, key))
+    return sorted(other for other in others if _follows(groups, other, given, values))
 
 
-def _follows(groups: list[dict[str, Any]], key: str, other: str) -> bool:
-    """Whether the value of `key` follows from that of `other` in all groups, and varies with it."""
-    seen = {(_text(group.get(other)), _text(group.get(key))) for group in groups}
-    values, own = ({pair[place] for pair in seen} for place in (0, 1))
-    return len(own) > 1 and len(values) == len(seen)
+def _follows(groups: list[dict[str, Any]], key: str, given: list[str], values: int) -> bool:
+    """Whether the value of `key` varies, and each of the `values` given ones has one of it."""
+    own = [_text(group.get(key)) for group in groups]
+    return len(set(own)) > 1 and len(set(zip(given, own, strict=True))) == values
 
 
 def _text(value: Any) -> str:
+    """Equal for equal values of one type, lists and tables too."""
+    return _plain_text(value) if isinstance(value, str | int | float | None) else _json(value)
+
+
+def _json(value: Any) -> str:
     return json.dumps(value, default=str)
+
+
+# A thousand runs have a hundred thousand values, nearly all of them equal.
+_plain_text = lru_cache(maxsize=4096, typed=True)(_json)
 
 
 def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:

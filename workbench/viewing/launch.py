@@ -143,6 +143,8 @@ def _import() -> None:
     import pyarrow  # noqa: F401
     import scipy.interpolate  # noqa: F401
 
+    import workbench.figures  # noqa: F401
+
     altair.Chart().mark_point().to_dict()
     duckdb.execute("SELECT 1").fetchall()
 
