@@ -150,6 +150,21 @@ def test_keys_that_always_change_together_are_named_together(
     assert effect_table_row(row)["factor"] == f"{DROPOUT} (with {MASK})"
 
 
+def test_a_key_of_both_sides_changes_on_both(results: Path, make_run: MakeRun) -> None:
+    for tokens, at in ((12_800, 15), (25_600, 45)):
+        key = f"data.unique_tokens={tokens}"
+        for seed in range(2):
+            crossing(make_run, f"a{tokens}{seed}", at, key, seed=seed)
+            make_run(
+                f"d{tokens}{seed}", dict.fromkeys((10, 20, 40, 80), 3.0),
+                overrides=[f"training.seed={seed}", "training.objective='mdlm'", key],
+            )  # fmt: skip
+    ingest(results)
+    (row,) = crossover_effects(results, "made")
+    assert (row["factor"], row["level"]) == ("data.unique_tokens", 25_600)
+    assert row["ratio"] == pytest.approx(3.0)
+
+
 def test_an_effect_needs_two_configurations_that_differ_in_one_factor_alone(
     results: Path, make_run: MakeRun
 ) -> None:
@@ -196,5 +211,5 @@ def test_the_crossovers_ratio_is_measured_seed_by_seed_or_is_a_bound(
     assert twice["crossed"] == {"reference": "2 of 2", "level": "2 of 2"}
     assert (never["bound"], never["ci95"]) == ("lower", None)
     assert never["ratio"] == pytest.approx(80 / np.sqrt(15 * 15 * 1.1))
-    with pytest.raises(InputError, match="no challenger is compared with two baselines"):
+    with pytest.raises(InputError, match="no two crossovers differ in one factor"):
         crossover_effects(results, "made", challenger="ar", baseline="mdlm")

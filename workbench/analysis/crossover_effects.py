@@ -1,4 +1,4 @@
-"""How each factor of the baseline moves the crossover, seed by seed."""
+"""How each factor moves the crossover, seed by seed."""
 
 from math import exp, log
 from pathlib import Path
@@ -32,8 +32,10 @@ def crossover_effects(
     reference: dict[str, Any] | None = None,
     where: Conditions = (),
 ) -> list[dict[str, Any]]:
-    """By which factor each value of each of the baseline's keys moves the crossover with one and
-    the same challenger.
+    """By which factor each value of each key moves the crossover.
+
+    A key that both sides share changes on both; one of the baseline's alone is compared with one
+    and the same challenger.
 
     A seed's two crossovers, with the reference and with the value, are read off its own curves
     point by point; the effect is the geometric mean of their ratio, above 1 where diffusion
@@ -43,12 +45,12 @@ def crossover_effects(
 
     Returns:
         A row for each factor and value: "ratio" and its t interval over seeds, "bound" (lower,
-        upper or None), "pairs" of configurations, and "crossed", of how many pairs and seeds the
-        crossover was measured on each side.
+        upper or None), "pairs" of configurations, "left_out", those whose crossovers both lie
+        outside what was trained, and "crossed", of how many pairs and seeds the crossover was
+        measured on each side.
 
     Raises:
-        InputError: no such study, metric or axis, or no challenger is compared with two baselines
-            that differ in one factor.
+        InputError: no such study, metric or axis, or no two crossovers differ in one factor alone.
     """
     loaded = chosen(load_curves(results, study, metric), where)
     (base, other), match = sides_of(loaded, baseline, challenger)
@@ -66,8 +68,13 @@ def crossover_effects(
                 if objective is not None and pair[0].keys.get(OBJECTIVE) != objective:
                     continue
                 for cell in challengers:
-                    if cell not in pair and all(_shared(design, one, cell, match) for one in pair):
-                        found.append(_of_seeds(pair, cell, metric, axis))
+                    if cell in pair or not _shared(design, pair[0], cell, match):
+                        continue
+                    # One challenger of both, or for each the one that shares the key.
+                    one = _shared(design, pair[1], cell, match)
+                    second = cell if one else design.like(cell, {factor.key: level})
+                    if second is not None and _shared(design, pair[1], second, match):
+                        found.append(_of_seeds(pair, (cell, second), metric, axis))
             answer = _answer([seeds for seeds in found if seeds])
             if answer is not None:
                 rows.append(
@@ -80,8 +87,8 @@ def crossover_effects(
                 )  # fmt: skip
     if not rows:
         raise InputError(
-            f"study {study}: no challenger is compared with two baselines that differ in one "
-            "factor alone. Name the sides by --baseline and --challenger."
+            f"study {study}: no two crossovers differ in one factor alone. Name the sides by "
+            "--baseline and --challenger."
         )
     return rows
 
@@ -98,15 +105,16 @@ def _shared(design: Design, one: Cell, other: Cell, match: tuple[str, ...] | Non
 
 
 def _of_seeds(
-    pair: tuple[Cell, Cell], challenger: Cell, metric: str, axis: str
+    pair: tuple[Cell, Cell], challengers: tuple[Cell, Cell], metric: str, axis: str
 ) -> list[tuple[Crossing | None, Crossing | None]]:
-    """Both crossovers of each seed that all three have."""
-    seeds = sorted(set(pair[0].curves) & set(pair[1].curves) & set(challenger.curves), key=str)
+    """Both crossovers of each seed that all of these cells have."""
+    own = [set(cell.curves) for cell in (*pair, *challengers)]
+    seeds = sorted(set.intersection(*own), key=str)
     each = [
         seed_crossings(
-            [(cell.curves[seed], challenger.curves[seed]) for seed in seeds], metric, axis, "point"
+            [(cell.curves[seed], other.curves[seed]) for seed in seeds], metric, axis, "point"
         )
-        for cell in pair
+        for cell, other in zip(pair, challengers, strict=True)
     ]
     return list(zip(*each, strict=True))
 
@@ -114,23 +122,24 @@ def _of_seeds(
 def _answer(found: list[list[tuple[Crossing | None, Crossing | None]]]) -> dict[str, Any] | None:
     if not found:
         return None
-    n_seeds = min(map(len, found))
+    informed = [seeds for seeds in found if None not in map(_limit, seeds)]
+    n_seeds = min(map(len, informed), default=0)
     both = [both for seeds in found for both in seeds]
     crossed = [
         sum(c is not None and c.status == "crossed" for c in side)
         for side in zip(*both, strict=True)
     ]
-    limits = {_limit(both) for both in both}
+    limits = {_limit(one) for seeds in informed for one in seeds}
     answer: dict[str, Any] = {
-        "pairs": len(found), "seeds": n_seeds, "ratio": None, "ci95": None, "ci95_method": None,
-        "ci95_note": None, "bound": None,
+        "pairs": len(informed), "seeds": n_seeds, "ratio": None, "ci95": None, "ci95_method": None,
+        "ci95_note": None, "bound": None, "left_out": len(found) - len(informed),
         "crossed": {
             "reference": f"{crossed[0]} of {len(both)}", "level": f"{crossed[1]} of {len(both)}",
         },
     }  # fmt: skip
-    if None in limits or {"lower", "upper"} <= limits:
-        return answer | {"ci95_note": "a crossover lies outside what was trained, on either side"}
-    logs = np.array([[_log_ratio(both) for both in seeds[:n_seeds]] for seeds in found])
+    if not informed or {"lower", "upper"} <= limits:
+        return answer | {"ci95_note": "crossovers outside what was trained bound it on no side"}
+    logs = np.array([[_log_ratio(one) for one in seeds[:n_seeds]] for seeds in informed])
     answer["ratio"] = exp(float(logs.mean()))
     bounds = limits - {"measured"}
     if bounds:
@@ -180,7 +189,7 @@ def crossover_effect_row(row: dict[str, Any]) -> dict[str, Any]:
         "factor": row["factor"] + also,
         "from": row["reference"],
         "to": row["level"],
-        "pairs": row["pairs"],
+        "pairs": f"{row['pairs']} of {row['pairs'] + row['left_out']}",
         "seeds": row["seeds"],
         "crossover, times": None if row["ratio"] is None else sign + four_digits(row["ratio"]),
         "95 % interval": interval_text(row["ci95"]),

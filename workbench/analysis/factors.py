@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -62,10 +63,9 @@ class Design:
 
     def pairs(self, factor: Factor, level: Any) -> Iterator[tuple[Cell, Cell]]:
         """The cells with the reference and with the level that agree in every other factor."""
-        by_levels = self._by_levels()
         for cell in self.cells:
             if same_value(factor.of(cell.keys), level):
-                other = by_levels.get(self._with(cell, {factor.key: factor.reference}))
+                other = self.like(cell, {factor.key: factor.reference})
                 if other is not None:
                     yield other, cell
 
@@ -75,7 +75,6 @@ class Design:
         """Cells with both references, the one level, the other level, and both levels, that agree
         in every other factor."""
         (first, level), (second, second_level) = one, other
-        by_levels = self._by_levels()
         for cell in self.cells:
             if not (
                 same_value(first.of(cell.keys), level)
@@ -83,16 +82,20 @@ class Design:
             ):
                 continue
             corners = [
-                by_levels.get(self._with(cell, {first.key: a, second.key: b}))
+                self.like(cell, {first.key: a, second.key: b})
                 for b, a in product((second.reference, second_level), (first.reference, level))
             ]
             if all(corner is not None for corner in corners):
                 yield tuple(corners)  # type: ignore[misc]
 
+    def like(self, cell: Cell, values: dict[str, Any]) -> Cell | None:
+        """The cell that agrees with this one but for some factors' values; None without one."""
+        return self._by_levels.get(self._with(cell, values))
+
     @property
     def origin(self) -> Cell | None:
         """The cell that has the reference of every factor."""
-        return self._by_levels().get(identity(_plain({f.key: f.reference for f in self.factors})))
+        return self._by_levels.get(identity(_plain({f.key: f.reference for f in self.factors})))
 
     def changed(self, cell: Cell) -> dict[str, Any]:
         """The factors in which a cell is not the origin, with its values."""
@@ -103,6 +106,7 @@ class Design:
         own = {f.key: value for f, value in zip(self.factors, cell.levels, strict=True)}
         return identity(_plain(own | values))
 
+    @cached_property
     def _by_levels(self) -> dict[str, Cell]:
         return {self._with(cell, {}): cell for cell in self.cells}
 

@@ -78,7 +78,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class CrossoverEffect:
-    """By which factor a value of one of the baseline's keys moves the crossover."""
+    """By which factor a value of a key moves the crossover."""
 
     study: str
     metric: str
@@ -99,6 +99,8 @@ class CrossoverEffect:
     ci95: Interval
     ci95_method: str | None
     ci95_note: str | None
+    left_out: int
+    """Pairs of which neither crossover was measured."""
     crossed: dict[str, str]
     """Of how many pairs and seeds the crossover was measured."""
 

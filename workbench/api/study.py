@@ -247,15 +247,15 @@ class Study:
         reference: Mapping[str, Any] | str | None = None,
         where: Where | None = None,
     ) -> "Answer[CrossoverEffect]":
-        """By which factor each value of each of the baseline's keys moves the crossover.
+        """By which factor each value of each key moves the crossover.
 
         Args:
             baseline, challenger: by default what the recipe compares.
             reference: as `effects` takes it.
 
         Raises:
-            InputError: no such metric, side or reference, or no challenger is compared with two
-                baselines that differ in one factor alone.
+            InputError: no such metric, side or reference, or no two crossovers differ in one factor
+                alone.
         """
         from workbench.api.factorial import crossover_effects
 

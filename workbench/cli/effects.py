@@ -36,7 +36,7 @@ def effects_(
         Show,
         typer.Option(
             help="Each factor's effect and those of two together; each configuration against the "
-            "reference; or how factors of the baseline move the crossover.",
+            "reference; or how each factor moves the crossover.",
         ),
     ] = Show.effects,
     at: AtOption = "best",
