@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.api.answers import Answer, Interval
-from workbench.api.words import At, Axis, Over, Side, Where, conditions
+from workbench.api.words import At, Axis, Over, Side, Where, conditions, side_of
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 
@@ -143,7 +143,6 @@ def crossover_effects(
     """The answer of `Study.crossover_effects`."""
     from workbench.analysis.crossover_effects import crossover_effects as ask
     from workbench.analysis.interval_notes import notes_of
-    from workbench.api.study import side_of
 
     rows = ask(
         study.results, study.name, metric, axis, reference=_reference(reference),
