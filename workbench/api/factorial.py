@@ -45,6 +45,7 @@ class Effect:
     """Training FLOPs, times those of the reference."""
     estimators: dict[str, str | None]
     runs: list[str] = field(repr=False)
+    run_seeds: list[Any] = field(repr=False)
     over: str | None
     over_asked: str
 
@@ -72,6 +73,7 @@ class Variant:
     flops_ratio: float | None
     estimators: dict[str, str | None]
     runs: list[str] = field(repr=False)
+    run_seeds: list[Any] = field(repr=False)
     over: str | None
     over_asked: str
 
