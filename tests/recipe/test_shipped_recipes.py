@@ -21,8 +21,8 @@ from workbench.recipe import (
 )
 
 RECIPES = shipped_recipes()
-PAPER, GPU, CPU = (
-    [r for r in RECIPES if r.startswith(folder)] for folder in ("paper/", "gpu/", "cpu/")
+PAPER, GPU, CPU, FIELD = (
+    [r for r in RECIPES if r.startswith(folder)] for folder in ("paper/", "gpu/", "cpu/", "field/")
 )
 
 B = 10**9
@@ -72,7 +72,7 @@ def test_a_recipe_says_what_it_asks_and_where_that_comes_from(name: str) -> None
     assert study.source
 
 
-@pytest.mark.parametrize("name", PAPER + GPU)
+@pytest.mark.parametrize("name", PAPER + GPU + FIELD)
 def test_runs_fit_into_an_h100_and_recompute_only_what_hardly_fits_otherwise(
     name: str, tmp_path: Path
 ) -> None:
@@ -222,3 +222,24 @@ def test_the_gpu_recipe_takes_half_an_hour_at_the_speed_it_assumes(tmp_path: Pat
     assert seconds <= 25 * 60
     assert {run.unique_tokens for run in planned.runs} == {500_000, 1_000_000, 2_000_000}
     assert max(run.unique_tokens for run in planned.runs) < 10_786_507 / 4, "bytes of the corpus"
+
+
+def test_attribution_asks_a_gpu_what_it_asks_a_cpu_within_an_hour(tmp_path: Path) -> None:
+    """The same variants, three seeds of each, at the speed that the recipe assumes."""
+
+    def variants(name: str) -> set[tuple[object, ...]]:
+        return {
+            (
+                run.training.objective,
+                run.training.input_mask,
+                run.training.noise_samples,
+                run.model.dropout,
+                run.model.loops,
+            )
+            for run in load(name).runs
+        }
+
+    planned = plan("gpu/attribution", tmp_path)
+    assert variants("gpu/attribution") == variants("cpu/attribution")
+    assert len(planned.runs) == 3 * len(variants("gpu/attribution"))
+    assert sum(run.train_flops for run in planned.runs) / 2.0e14 <= 3600
