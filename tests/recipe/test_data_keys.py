@@ -61,6 +61,14 @@ def test_all_of_a_corpus_beside_its_tiers_is_the_plain_run(tmp_path: Path) -> No
     assert len({canonical_json(run) for run in swept}) == 4
 
 
+def test_a_corpus_s_own_buckets_are_swept_beside_all_of_it(tmp_path: Path) -> None:
+    bucket = 'data.quality_bucket="quality={}"'
+    swept = load(tmp_path, bucket, sweep='"data.quality" = ["all", "medium-high", "4"]')
+    assert [run.data.quality for run in swept] == [None, "medium-high", "4"]
+    assert canonical_json(swept[0]) == canonical_json(load(tmp_path)[0])
+    assert len({canonical_json(run) for run in swept}) == 3
+
+
 def test_a_mixture_names_its_corpora_and_inherits_the_rest(tmp_path: Path) -> None:
     (run,) = load(tmp_path, data=MIXTURE)
     assert run.data.corpus == "a.txt + b.jsonl"
@@ -103,6 +111,15 @@ def test_annealing_is_the_decay_phase_unless_told_otherwise(tmp_path: Path) -> N
             "",
             ["data.quality=low", "data.quality_key=s", "data.quality_score=builtin"],
             ["quality_key and quality_score are given"],
+        ),
+        ("", ["data.quality_bucket=s"], ["names buckets for data.quality, which is not given"]),
+        ("", ["data.quality=best"], ["low, medium, high", "data.quality_bucket"]),
+        ("", ["data.quality=a", 'data.quality_bucket="{}"'], ["text beside it", "quality={}"]),
+        ("", ["data.quality=a", "data.quality_bucket=q={}/{}"], ["one {} stands for the name"]),
+        (
+            "",
+            ["data.quality=low", "data.quality_key=s", "data.quality_bucket=t"],
+            ["quality_key and quality_bucket are given"],
         ),
         (MIXTURE, ["data.quality=low", "data.quality_key=s"], ["tiers are of one corpus"]),
         (MIXTURE, ["data.corpus=c.txt"], ["beside data.mixture", "Leave data.corpus out"]),

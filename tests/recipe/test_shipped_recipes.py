@@ -1,6 +1,7 @@
 """The shipped recipes plan: published numbers at the published scale, half an hour on two cores."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,18 @@ from workbench.planning.gpus import GPUS, HEADROOM, gpu_costs, gpu_table_row
 from workbench.planning.memory import memory_per_gpu
 from workbench.planning.plan import Plan, plan_study
 from workbench.planning.trunks import trunks
-from workbench.recipe import Recipe, RunConfig, load_recipe, recipe_folder, shipped_recipes
+from workbench.recipe import (
+    Recipe,
+    RunConfig,
+    canonical_json,
+    load_recipe,
+    recipe_folder,
+    shipped_recipes,
+)
 
 RECIPES = shipped_recipes()
-PAPER, GPU, CPU = (
-    [r for r in RECIPES if r.startswith(folder)] for folder in ("paper/", "gpu/", "cpu/")
+PAPER, GPU, CPU, FIELD = (
+    [r for r in RECIPES if r.startswith(folder)] for folder in ("paper/", "gpu/", "cpu/", "field/")
 )
 
 B = 10**9
@@ -64,7 +72,7 @@ def test_a_recipe_says_what_it_asks_and_where_that_comes_from(name: str) -> None
     assert study.source
 
 
-@pytest.mark.parametrize("name", PAPER + GPU)
+@pytest.mark.parametrize("name", PAPER + GPU + FIELD)
 def test_runs_fit_into_an_h100_and_recompute_only_what_hardly_fits_otherwise(
     name: str, tmp_path: Path
 ) -> None:
@@ -121,6 +129,7 @@ def forward_passes(config: RunConfig, *, draws: int | None = None, shared: int =
     objective = training.objective
     # Two streams are twice the sequence, an auxiliary loss is a second pass.
     streams = {"block": 2.0, "aoar": 2.0}.get(objective, 1.0)
+    models = 1 + bool(training.ema) + bool(training.average)  # what each evaluation asks
     noisy = objective != "ar" or getattr(training, "input_mask", None)
     passes = (getattr(training, "noise_samples", None) or 1) if noisy else 1
     passes *= 2 if getattr(training, "mask_aux_weight", None) else 1
@@ -133,7 +142,7 @@ def forward_passes(config: RunConfig, *, draws: int | None = None, shared: int =
     read += cloze * (evaluation.cloze_draws or 1) * (points + 1)
     shape = config.model.model_copy(update={"vocab_size": 264}).shape
     each = forward_flops_per_token(shape, config.data.seq_len, causal=False)
-    return (trained + streams * read) * each
+    return (trained + models * streams * read) * each
 
 
 def seconds_on_two_cores(recipe: Recipe) -> float:
@@ -153,26 +162,57 @@ def claimed_minutes(name: str) -> float:
     text = (recipe_folder() / f"{name}.toml").read_text().partition("[study]")[0]
     words = " ".join(text.replace("#", " ").split())
     claim = re.search(
-        r"(half an hour|three quarters of an hour|\d+ to (\d+) hours) on 2 cores", words
+        r"(half an hour|three quarters of an hour|an hour|\d+ to (\d+) hours) on 2 cores", words
     )
     assert claim, words
     if claim.group(2):
         return 60 * float(claim.group(2))
-    return {"half an hour": 30, "three quarters of an hour": 45}[claim.group(1)]
+    minutes = {"half an hour": 30, "three quarters of an hour": 45, "an hour": 60}
+    return minutes[claim.group(1)]
+
+
+SEEDS = {
+    "cpu/scaling-law": 3,  # of a grid that has 80 configurations a side
+    "cpu/strongest-rivals-screen": 1,  # it chooses what five seeds confirm
+}
 
 
 @pytest.mark.parametrize("name", CPU)
 def test_cpu_recipes_take_the_time_they_say_and_five_seeds(name: str, tmp_path: Path) -> None:
     recipe = load(name)
     assert plan_study(recipe, tmp_path).runs
-    seeds = 3 if name == "cpu/scaling-law" else 5  # of a grid that has 80 configurations a side
-    assert {(run.data.seed, run.training.seed) for run in recipe.runs} == {
-        (seed, seed) for seed in range(seeds)
-    }
+    seeds = {(run.data.seed, run.training.seed) for run in recipe.runs}
+    if name == "cpu/strongest-rivals-members":  # two more of each text, and none of the study's own
+        assert Counter(data for data, _ in seeds) == dict.fromkeys(range(5), 2)
+        assert not {training for _, training in seeds} & set(range(5))
+    else:
+        assert seeds == {(seed, seed) for seed in range(SEEDS.get(name, 5))}
     assert {run.data.validation_documents for run in recipe.runs} == {
         60 if name == "cpu/five-corpora" else 300  # of a corpus of 139 documents
     }
     assert seconds_on_two_cores(recipe) <= claimed_minutes(name) * 60
+
+
+def test_the_members_of_an_ensemble_differ_from_the_study_they_complete_in_their_seed_alone() -> (
+    None
+):
+    """Under each optimizer: what is chosen in one recipe has to be chosen in the other."""
+
+    def without_seeds(name: str) -> dict[str, str]:
+        return {
+            str(run.training.optimizer): canonical_json(
+                run.model_copy(
+                    update={
+                        "data": run.data.model_copy(update={"seed": 0}),
+                        "training": run.training.model_copy(update={"seed": 0}),
+                    }
+                )
+            )
+            for run in load(name).runs
+            if run.training.objective == "ar"
+        }
+
+    assert without_seeds("cpu/strongest-rivals-members") == without_seeds("cpu/strongest-rivals")
 
 
 def test_the_gpu_recipe_takes_half_an_hour_at_the_speed_it_assumes(tmp_path: Path) -> None:
@@ -182,3 +222,24 @@ def test_the_gpu_recipe_takes_half_an_hour_at_the_speed_it_assumes(tmp_path: Pat
     assert seconds <= 25 * 60
     assert {run.unique_tokens for run in planned.runs} == {500_000, 1_000_000, 2_000_000}
     assert max(run.unique_tokens for run in planned.runs) < 10_786_507 / 4, "bytes of the corpus"
+
+
+def test_attribution_asks_a_gpu_what_it_asks_a_cpu_within_an_hour(tmp_path: Path) -> None:
+    """The same variants, three seeds of each, at the speed that the recipe assumes."""
+
+    def variants(name: str) -> set[tuple[object, ...]]:
+        return {
+            (
+                run.training.objective,
+                run.training.input_mask,
+                run.training.noise_samples,
+                run.model.dropout,
+                run.model.loops,
+            )
+            for run in load(name).runs
+        }
+
+    planned = plan("gpu/attribution", tmp_path)
+    assert variants("gpu/attribution") == variants("cpu/attribution")
+    assert len(planned.runs) == 3 * len(variants("gpu/attribution"))
+    assert sum(run.train_flops for run in planned.runs) / 2.0e14 <= 3600

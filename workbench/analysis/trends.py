@@ -21,7 +21,7 @@ from workbench.messages import suggestion
 
 CENSORED = {"crossed": 0, "not_reached": 1, "undecided": 1, "ahead_throughout": -1}
 """How a status enters the likelihood: exactly, as a lower bound, as an upper bound."""
-_TIERS = ("low", "medium", "high")
+_TIERS = ("low", "medium-low", "medium", "medium-high", "high")
 """The quality tiers of arXiv 2511.03276, Figure 4, in their order."""
 
 

@@ -21,6 +21,7 @@ from workbench.data.tables import read_arrow
 from workbench.data.token_shards import TokenShards, indices_of, is_token_shard
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.recipe.bucket_paths import bucket_of_path, is_path
 from workbench.recipe.declarations import CorpusPlugin
 from workbench.recipe.plugins import Installed
 from workbench.recipe.plugins_used import CORPUS_PLUGINS, corpus_plugin
@@ -52,6 +53,7 @@ def open_corpus(
     document: str,
     text_key: str,
     quality_key: str | None = None,
+    quality_bucket: str | None = None,
     suffixes: Sequence[str] | None = None,
     encoding_errors: str | None = None,
     tokenizer: str | None = None,
@@ -62,6 +64,8 @@ def open_corpus(
         document: what one document of a text file is: file, line or blank-line.
         text_key: the text's field, where documents have fields, or a template of several.
         quality_key: the field of the score that each piece shall carry.
+        quality_bucket: the field of the bucket's name that it shall carry, or the part of its
+            file's path that has the name.
         suffixes: endings of files to read, in place of those that folders are searched for.
         encoding_errors: what becomes of what is no text: "strict" refuses it, "replace" reads
             it as U+FFFD.
@@ -70,8 +74,15 @@ def open_corpus(
     Raises:
         InputError: unknown, missing, or of a kind that cannot be read.
     """
-    how = Reading(document, text_key, quality_key, encoding_errors or "strict")
+    by_path = quality_bucket if quality_bucket and is_path(quality_bucket) else None
+    field = None if by_path else quality_bucket
+    how = Reading(document, text_key, quality_key, field, encoding_errors or "strict")
     plugin = corpus_plugin(corpus)
+    if quality_bucket is not None and (plugin is not None or corpus == "python-stdlib"):
+        raise InputError(
+            f'data.quality_bucket = "{quality_bucket}": data.corpus = "{corpus}" has no buckets. '
+            "Files and data of the hub have; other corpora can have scores (data.quality_key)."
+        )
     if plugin is not None:
         return PluginCorpus(*plugin, document=document, text_key=text_key, quality_key=quality_key)
     if corpus == "python-stdlib":
@@ -80,15 +91,22 @@ def open_corpus(
     name, _, split = corpus.removeprefix("hf:").partition(":") if on_hub else (corpus, "", "")
     folder = Path(name).expanduser()
     if is_saved(folder):
-        return LocalFiles(saved_files(folder, split or None), how, reader=read_arrow)
+        return LocalFiles(saved_files(folder, split or None), how, by_path, reader=read_arrow)
     if on_hub:
+        if by_path is not None:
+            raise InputError(
+                f'data.quality_bucket = "{by_path}": data of the hub are rows, without paths. Name '
+                "the field that has the bucket."
+            )
         return HubDataset(corpus, how)
     files = files_of(corpus, suffixes, how.counts)
     if not files:
         raise _nothing_there(corpus)
     if any(is_token_shard(file) for file in files):
+        if quality_bucket is not None:
+            raise InputError(f"data.corpus: {files[0]} holds token ids: buckets are of text.")
         return _token_shards(corpus, files, how, tokenizer)
-    return LocalFiles(files, how)
+    return LocalFiles(files, how, by_path)
 
 
 def _token_shards(corpus: str, files: list[Path], how: Reading, tokenizer: str | None) -> Corpus:
@@ -117,19 +135,38 @@ def _nothing_there(corpus: str) -> InputError:
 class LocalFiles:
     """Files of text and tables, in the order of their names."""
 
-    def __init__(self, files: list[Path], how: Reading, reader: Reader | None = None) -> None:
+    def __init__(
+        self,
+        files: list[Path],
+        how: Reading,
+        bucket_path: str | None = None,
+        *,
+        reader: Reader | None = None,
+    ) -> None:
         """Args:
-        reader: for all files, where their names do not say.
+            bucket_path: the part of a file's path that names its bucket.
+            reader: for all files, where their names do not say.
+
+        Raises:
+            InputError: a file's path names no bucket.
         """
         self.files, self.how, self._reader = files, how, reader
         self.counts = how.counts
+        self._buckets = {file: bucket_of_path(bucket_path, file) for file in files if bucket_path}
+        for file, bucket in self._buckets.items():
+            if bucket is None:
+                raise InputError(
+                    f'data.quality_bucket = "{bucket_path}": no part of {file} is of this form. '
+                    "Every file needs a bucket."
+                )
 
     def pieces(self) -> Iterator[Piece]:
         replaced = False  # in this document
         for file in self.files:
             reader = self._reader or READERS.get(format_of(file), read_text)
+            bucket = self._buckets.get(file)
             for piece in reader(file, self.how):
-                yield piece
+                yield piece if bucket is None else piece._replace(bucket=bucket)
                 if self.how.errors == "replace":
                     replaced = replaced or REPLACEMENT in piece.text
                     self.counts.replaced += replaced and piece.last

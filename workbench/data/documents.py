@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.quality import Scores, builtin_scores, read_scores
+from workbench.data.quality import BucketPlaces, Scores, builtin_scores, read_scores
 from workbench.data.reading import Piece, half_pair
 from workbench.data.sources import TextSource, is_tiered
 from workbench.data.tokenizers import Tokenizer
@@ -43,6 +43,9 @@ class Documents:
     text_bytes: NDArray[np.int64]
     """[documents]: UTF-8 bytes of the text; -1 of token ids that have not been decoded."""
     scores: Scores | None
+    """[documents]: of their quality; where that is a bucket, its place in `buckets`."""
+    buckets: list[str]
+    """The names of quality buckets, in the order in which they were met."""
     bounds: list[int]
     """Documents of source i are bounds[i] .. bounds[i + 1] - 1."""
 
@@ -116,8 +119,9 @@ def read_documents(
     """
     dtype = np.dtype(np.uint16 if tokenizer.vocabulary.size <= 1 << 16 else np.uint32)
     bounds = [0]
+    buckets = BucketPlaces(data.quality_bucket or "")
     for source in sources:
-        scorer = _scorer(data) if source.part == "train" else None
+        scorer = _scorer(data, buckets) if source.part == "train" else None
         bounds.append(_tokenise(folder, source, tokenizer, dtype, bounds[-1], scorer, progress))
 
     def table(name: str, kind: Any) -> NDArray[Any]:
@@ -133,14 +137,17 @@ def read_documents(
         lengths=np.diff(ends, prepend=0),
         text_bytes=table("bytes", np.int64),
         scores=_scores(data, folder, bounds),
+        buckets=list(buckets.names),
         bounds=bounds,
     )
 
 
-def _scorer(data: DataConfig) -> Scorer | None:
+def _scorer(data: DataConfig, buckets: BucketPlaces) -> Scorer | None:
     """Return what scores documents as they are read; None where nothing does, or a file."""
     if not is_tiered(data) or data.quality_scores is not None:
         return None
+    if data.quality_bucket is not None:
+        return lambda pieces: buckets.of([str(piece.bucket) for piece in pieces])
     if data.quality_score is not None:
         return lambda pieces: builtin_scores([piece.text for piece in pieces])
     return lambda pieces: np.array([piece.score for piece in pieces], np.float64)

@@ -37,6 +37,7 @@ from workbench.data.sources import (
 from workbench.data.splitting import Split, cut_tiers, split_documents
 from workbench.data.tokenizers import Tokenizer, load_tokenizer
 from workbench.errors import InputError, WorkbenchError
+from workbench.messages import suggestion
 from workbench.recipe import DataConfig
 from workbench.recipe.data import TIERS, ValidationSet
 from workbench.runs.forecasts import digest_of
@@ -66,6 +67,8 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
         seen = _describe_reading(sources, documents, tokenizer)
         split = split_documents(data, sources, documents)
         variants = cut_tiers(split, documents) if is_tiered(data) else {None: (split, {})}
+        if is_tiered(data) and data.quality not in variants:
+            raise _no_bucket(data, {str(name): entry for name, (_, entry) in variants.items()})
         folders = {}
         for tier, (chosen, quality) in variants.items():
             request = request_of(data, tier=tier)
@@ -82,6 +85,17 @@ def prepare(data: DataConfig, results: Path, progress: Progress | None = None) -
     # Tiers are made together: one lock serves all of them.
     lock = request_of(data, tier=TIERS[0] if is_tiered(data) else None)
     return _once(lock, results, lambda: find_prepared(data, results), build)
+
+
+def _no_bucket(data: DataConfig, entries: dict[str, dict[str, Any]]) -> InputError:
+    """What to say of a bucket that a corpus does not have, from the manifest's entries."""
+    names = ", ".join(f"{name} ({entry['documents']:,})" for name, entry in entries.items())
+    near = suggestion(str(data.quality), entries) or "."
+    return InputError(
+        f'data.quality = "{data.quality}": the corpus "{data.corpus}" has no such bucket by '
+        f'data.quality_bucket = "{data.quality_bucket}"{near} Its buckets, and documents to train '
+        f"on: {names}."
+    )
 
 
 def prepare_validation_set(

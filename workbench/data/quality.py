@@ -1,4 +1,4 @@
-"""Quality: a score for each document, and tiers of equal numbers of tokens.
+"""Quality: a score for each document, and tiers of equal numbers of tokens; or a named bucket.
 
 The built-in score is a mean of four shares in [0, 1], each the continuous form of a filter that
 published code and text corpora apply with a threshold:
@@ -19,6 +19,7 @@ stand-in for a corpus's own scores, and its name, with a version, is part of the
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,37 @@ def read_scores(spec: str, n_documents: int) -> Scores:
         row = int(np.flatnonzero(~np.isfinite(scores))[0]) + 1
         raise InputError(f"{where}: score {row} is not a finite number.")
     return scores
+
+
+class BucketPlaces:
+    """The buckets of a corpus by their names, each with a place, in the order of the first
+    documents."""
+
+    MOST = 64
+    """Published corpora have up to 20; a field of which each row has its own value is no bucket."""
+
+    def __init__(self, spec: str) -> None:
+        """Args:
+        spec: `data.quality_bucket`, for messages.
+        """
+        self.spec = spec
+        self.names: dict[str, int] = {}
+
+    def of(self, names: Sequence[str]) -> Scores:
+        """[documents] the place of each document's bucket.
+
+        Raises:
+            InputError: there are too many buckets.
+        """
+        places = [self.names.setdefault(name, len(self.names)) for name in names]
+        if len(self.names) > self.MOST:
+            some = ", ".join(f'"{name}"' for name in islice(self.names, 3))
+            raise InputError(
+                f'data.quality_bucket = "{self.spec}": more than {self.MOST} names ({some}, ...). '
+                "Name what says in which of a few buckets a document is; data.quality_key takes "
+                "scores."
+            )
+        return np.array(places, np.float64)
 
 
 def _text_column(path: Path) -> list[float]:

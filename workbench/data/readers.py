@@ -34,6 +34,11 @@ def read_text(file: Path, how: Reading) -> Iterator[Piece]:
             f'data.quality_key = "{how.quality_key}": {file} is text, and text has no fields. Give '
             'data.quality_scores, or data.quality_score = "builtin".'
         )
+    if how.bucket_key is not None:
+        raise InputError(
+            f'data.quality_bucket = "{how.bucket_key}": {file} is text, and text has no fields. '
+            "Name the bucket by its path, with {} for the name."
+        )
     split = {"file": _by_file, "line": _by_line, "blank-line": _by_blank_line}[how.document]
     with open_text(file, how.errors) as text:
         yield from split(text)

@@ -23,6 +23,8 @@ class Piece(NamedTuple):
     score: float | None = None
     ids: "NDArray[Any] | None" = None
     """Token ids in place of text, where a corpus is tokens already."""
+    bucket: str | None = None
+    """The name of the document's quality bucket, where one is asked for."""
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Reading:
     """The text's field, or a template of several."""
     quality_key: str | None = None
     """The field of the score that each piece shall carry."""
+    bucket_key: str | None = None
+    """The field of the bucket's name that each piece shall carry."""
     errors: str = "strict"
     """What becomes of bytes and characters that are no text: refused, or U+FFFD by "replace"."""
     counts: Counts = field(default_factory=Counts)
@@ -91,6 +95,13 @@ class Rows:
         """
         self.how = how
         self.fields, self.joined = template(how.text_key)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """The fields that a table must have, each with the key of `[data]` that names it."""
+        named = [(self.how.quality_key, "quality_key"), (self.how.bucket_key, "quality_bucket")]
+        texts = [(name, "text_key") for name in self.fields]
+        return texts + [(name, key) for name, key in named if name is not None]
 
     def piece(self, row: Mapping[str, Any], where: Where) -> Piece | None:
         """A row's document, or None where its text is null or empty, which is counted.
@@ -111,7 +122,8 @@ class Rows:
             self.how.counts.left_out["empty"] += 1
             return None
         text = values[0] if self.joined is None else self.joined(values)
-        return Piece(text, True, score_of(row, self.how.quality_key, where))
+        score = score_of(row, self.how.quality_key, where)
+        return Piece(text, True, score, bucket=bucket_of(row, self.how.bucket_key, where))
 
     def without_surrogates(self, piece: Piece, where: Where) -> Piece:
         """The piece with each half of a surrogate pair replaced.
@@ -168,3 +180,21 @@ def score_of(row: Mapping[str, Any], key: str | None, where: Where) -> float | N
             "set data.quality_key, or leave documents without one out of the corpus."
         )
     return float(value)
+
+
+def bucket_of(row: Mapping[str, Any], key: str | None, where: Where) -> str | None:
+    """The name of a row's bucket; a whole number is one too.
+
+    Raises:
+        InputError: the row has none.
+    """
+    if key is None:
+        return None
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        instead = f"it is {value!r}" if key in row else f"its keys are {', '.join(row)}"
+        raise InputError(
+            f'data.corpus: {where()}: no name "{key}" ({instead}). Every document needs a bucket: '
+            "set data.quality_bucket, or data.quality_key where documents have scores."
+        )
+    return str(value)

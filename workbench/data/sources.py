@@ -56,6 +56,7 @@ def open_sources(data: DataConfig) -> list[TextSource]:
             document=table.document or data.document,
             text_key=table.text_key or data.text_key,
             quality_key=data.quality_key if part == "train" else None,
+            quality_bucket=data.quality_bucket if part == "train" else None,
             suffixes=table.suffixes or data.suffixes,
             encoding_errors=data.encoding_errors,
             tokenizer=data.tokenizer,
@@ -105,7 +106,7 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
     """The part of `[data]` that decides the shards.
 
     Args:
-        tier: the quality tier, where it shall not be the one of `data`.
+        tier: the quality tier or bucket, where it shall not be the one of `data`.
     """
     request: dict[str, Any] = {
         "format": FORMAT,
@@ -126,7 +127,9 @@ def request_of(data: DataConfig, *, tier: str | None = None) -> dict[str, Any]:
         scores = data.quality_scores
         request["quality"] = tier or data.quality
         request["score"] = (
-            {"key": data.quality_key}
+            {"bucket": data.quality_bucket}
+            if data.quality_bucket
+            else {"key": data.quality_key}
             if data.quality_key
             else {"file": str(Path(scores).expanduser().absolute())}
             if scores
@@ -155,7 +158,7 @@ def request_path(request: dict[str, Any], results: Path) -> Path:
 
 
 def is_tiered(data: DataConfig) -> bool:
-    """Whether only a tier of the corpus is trained on."""
+    """Whether only a tier or a bucket of the corpus is trained on."""
     return data.quality not in (None, "all")
 
 

@@ -94,19 +94,29 @@ def cut_tiers(split: Split, documents: Documents) -> dict[str | None, tuple[Spli
     in the manifest."""
     assert documents.scores is not None
     training = split.parts["train"]
+    if documents.buckets:
+        return {
+            name: _trained_on(split, training & (documents.scores == place), name)
+            for place, name in enumerate(documents.buckets)
+        }
     tiers = tier_of(documents.scores, documents.digests, documents.lengths, training)
     by_tier: dict[str | None, tuple[Split, dict[str, Any]]] = {}
     for number, name in enumerate(TIERS):
         chosen = tiers == number
         scores = documents.scores[chosen]
-        quality = {
-            "tier": name,
-            "documents": int(chosen.sum()),
-            "lowest_score": float(scores.min()) if len(scores) else None,
-            "highest_score": float(scores.max()) if len(scores) else None,
-        }
-        by_tier[name] = (
-            Split(split.distinct, split.held_out, {**split.parts, "train": chosen}),
-            quality,
+        by_tier[name] = _trained_on(
+            split,
+            chosen,
+            name,
+            lowest_score=float(scores.min()) if len(scores) else None,
+            highest_score=float(scores.max()) if len(scores) else None,
         )
     return by_tier
+
+
+def _trained_on(
+    split: Split, chosen: Chosen, name: str, **more: float | None
+) -> tuple[Split, dict[str, Any]]:
+    """The split with the chosen documents as training text, and their entry in the manifest."""
+    entry = {"tier": name, "documents": int(chosen.sum()), **more}
+    return Split(split.distinct, split.held_out, {**split.parts, "train": chosen}), entry

@@ -96,9 +96,7 @@ def _columns(file: Path, schema: "pa.Schema", rows: Rows) -> list[str]:
     """
     import pyarrow as pa
 
-    key = rows.how.quality_key
-    wanted = [(name, "text_key") for name in rows.fields] + ([(key, "quality_key")] if key else [])
-    for name, setting in wanted:
+    for name, setting in rows.columns:
         if name not in schema.names:
             raise InputError(
                 f'data.corpus: {file}: no column "{name}"; columns are '
@@ -111,7 +109,7 @@ def _columns(file: Path, schema: "pa.Schema", rows: Rows) -> list[str]:
                 f'data.corpus: {file}: the column "{name}" is no text: its type is {kind}. Set '
                 "data.text_key to a column of text, or write one."
             )
-    return list(dict.fromkeys(name for name, _ in wanted))
+    return list(dict.fromkeys(name for name, _ in rows.columns))
 
 
 def _text_kinds() -> list[Any]:
@@ -189,9 +187,7 @@ def read_csv(file: Path, how: Reading) -> Iterator[Piece]:
 
 
 def _check_header(file: Path, names: list[str], rows: Rows) -> None:
-    key = rows.how.quality_key
-    wanted = [(name, "text_key") for name in rows.fields] + ([(key, "quality_key")] if key else [])
-    for name, setting in wanted:
+    for name, setting in rows.columns:
         if names.count(name) != 1:
             found = "no column" if name not in names else "more than one column"
             raise InputError(

@@ -1,12 +1,13 @@
 """Checks between the keys of `[data]` that need more than one corpus, or a score."""
 
 from workbench.errors import InputError
-from workbench.recipe.data import DataConfig, mixture_name
+from workbench.messages import suggestion
+from workbench.recipe.bucket_paths import bucket_problem
+from workbench.recipe.data import QUALITY_SOURCES, TIERS, DataConfig, mixture_name
 from workbench.recipe.mixture_shares import MAX_PERIOD, apportion, whole_weights
 from workbench.recipe.models import RunConfig
 from workbench.recipe.text_fields import template
 
-SCORES = ("quality_key", "quality_scores", "quality_score")
 RESERVED_SETS = ("train", "held_out")
 
 
@@ -36,18 +37,33 @@ def _text_key_problem(data: DataConfig) -> str | None:
 
 
 def _quality_problem(data: DataConfig) -> str | None:
-    given = [key for key in SCORES if getattr(data, key) is not None]
+    given = [key for key in QUALITY_SOURCES if getattr(data, key) is not None]
     if data.quality is None and given:
+        if data.quality_bucket is not None:
+            return (
+                f'data.quality_bucket = "{data.quality_bucket}" names buckets for data.quality, '
+                'which is not given. Set data.quality to one of them or "all", or leave it out.'
+            )
         return (
             f"data.{given[0]} scores documents for data.quality, which is not given. Set "
             'data.quality to "low", "medium", "high" or "all", or leave the score out.'
         )
+    tiers = ("all", *TIERS)
+    if data.quality is not None and data.quality_bucket is None and data.quality not in tiers:
+        return (
+            f'data.quality = "{data.quality}": tiers of scores are {", ".join(tiers)}'
+            f"{suggestion(data.quality, tiers) or '.'} A corpus's own buckets need "
+            "data.quality_bucket, which says where they are named."
+        )
     if data.quality not in (None, "all") and len(given) != 1:
         found = f"{' and '.join(given)} are given" if given else "none is given"
         return (
-            f'data.quality = "{data.quality}" needs one source of scores: data.quality_key, '
-            f'data.quality_scores or data.quality_score = "builtin"; {found}.'
+            f'data.quality = "{data.quality}" needs one source: scores of data.quality_key, '
+            'data.quality_scores or data.quality_score = "builtin", or names of '
+            f"data.quality_bucket; {found}."
         )
+    if data.quality_bucket is not None and (problem := bucket_problem(data.quality_bucket)):
+        return problem
     if data.quality is not None and data.mixture:
         return "data.quality and data.mixture: tiers are of one corpus. Leave one of them out."
     return None

@@ -13,6 +13,8 @@ from workbench.recipe.types import Count, Positive, Seed, Table, Text
 DOCUMENTS = ("file", "line", "blank-line")
 TIERS = ("low", "medium", "high")
 """Quality tiers in their order: equal numbers of tokens, each document in one of them."""
+QUALITY_SOURCES = ("quality_key", "quality_scores", "quality_score", "quality_bucket")
+"""Keys of `[data]` that say of which quality a document is. One of them goes with `quality`."""
 Document = Literal["file", "line", "blank-line"]
 Share = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 
@@ -105,9 +107,10 @@ class DataConfig(Table):
         "Default: as many as validation_tokens take.",
     )
     seed: Seed = Field(0, description="Draws the unique windows from the corpus.")
-    quality: Literal["all", "low", "medium", "high"] | None = Field(
+    quality: Text | None = Field(
         None,
-        description="Train on one of three tiers of equal tokens, by the documents' scores.",
+        description="Train on low, medium or high, a third of the tokens each by the documents' "
+        "scores; or on a bucket of the corpus's own, by its name. 'all': on all of it.",
     )
     quality_key: Text | None = Field(
         None, description="The score's field in JSON lines, tables and hub data. More is better."
@@ -117,6 +120,11 @@ class DataConfig(Table):
     )
     quality_score: Literal["builtin"] | None = Field(
         None, description="Score source code and text by comments, lines, letters, repetition."
+    )
+    quality_bucket: Text | None = Field(
+        None,
+        description="Where a document's bucket is named: a field, or part of its file's path with "
+        "{} for the name, such as 'quality={}' or '{}.jsonl'.",
     )
     mixture: tuple[MixtureSource, ...] | None = Field(
         None, description="Several corpora in place of data.corpus, each with a weight."
@@ -151,8 +159,7 @@ def resolved_data(data: DataConfig, decay_fraction: float) -> DataConfig:
     """
     changes: dict[str, Any] = {}
     if data.quality == "all":
-        keys = ("quality_key", "quality_scores", "quality_score")
-        changes.update(dict.fromkeys(keys))
+        changes.update(dict.fromkeys(QUALITY_SOURCES))
     inherited = {
         "document": data.document,
         "text_key": data.text_key,

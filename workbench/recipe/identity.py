@@ -3,11 +3,13 @@
 import json
 
 from workbench.metrics import PROTOCOL
+from workbench.recipe.data import QUALITY_SOURCES
 from workbench.recipe.models import RunConfig
 
 SOURCE_KEYS = (
     "corpus", "document", "text_key", "suffixes", "encoding_errors", "tokenizer",
-    "validation_documents", "quality", "quality_key", "quality_scores", "quality_score",
+    "validation_documents", "quality",
+    *QUALITY_SOURCES,
 )  # fmt: skip
 """Keys of `[data]` that say which text is read: the fingerprint of the prepared data has it all."""
 
