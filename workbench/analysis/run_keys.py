@@ -1,6 +1,7 @@
 """Which keys differ among runs, which of them follow from others, and what groups are called."""
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,7 @@ CHANGE_NOTHING = frozenset(
 """Keys that change no number of a run: they distinguish no runs."""
 ALWAYS_NAMED = (UNIQUE, "n_params")
 """Keys that every group is called by, whether they differ or not."""
-_DEFAULTS_FROM_OTHERS = ("training.warmup_steps", "model.init_std")
+_DEFAULTS_FROM_OTHERS = ("training.warmup_steps", "model.init_std", "model.base_width")
 
 
 def identity(keys: dict[str, Any]) -> str:
@@ -36,6 +37,14 @@ def identity(keys: dict[str, Any]) -> str:
 def of_plugin_objective(key: str) -> bool:
     """Whether a key goes with a side's objective: the numbers of an objective's plug-in."""
     return key.startswith("plugins.objectives.")
+
+
+def keys_called(asked: str, known: Iterable[str]) -> list[str]:
+    """The known key that is asked for, or else all whose last part is: `lr` of `training.lr`."""
+    names = sorted(set(known))
+    if asked in names:
+        return [asked]
+    return [name for name in names if name.rpartition(".")[2] == asked]
 
 
 def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
@@ -111,10 +120,10 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
-        followed = any(
-            _follows(configurations, key, given, len(set(given)))
-            for given in distinguishing.values()
-        )
+        others = list(distinguishing.values())
+        if others and key in _DEFAULTS_FROM_OTHERS:  # which may follow from several together
+            others.append([_json(values) for values in zip(*others, strict=True)])
+        followed = any(_follows(configurations, key, given, len(set(given))) for given in others)
         # A size is a name for a shape, whose keys stand beside it.
         if key not in ("training.objective", "model.size") and not followed:
             distinguishing[key] = _texts(configurations, key)
