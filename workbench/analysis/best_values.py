@@ -36,6 +36,7 @@ from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.messages import choose
 from workbench.metrics import higher_is_better
+from workbench.recipe.plain_values import PLAIN
 from workbench.recipe.sides import require_key
 
 
@@ -115,7 +116,10 @@ def best_values(
             "at": taken,
             "key": key,
             "objective": keys.get("training.objective"),
-            "group": named_group(keys, differing, members[0]),
+            "group": {
+                name: PLAIN.get(name) if value is None else value
+                for name, value in named_group(keys, differing, members[0]).items()
+            },
         }
         answers.append(BestValue(head | row, keys, optimum))
     return sorted(answers, key=lambda a: (str(a.row["objective"]), *order_of(a.row["group"])))
@@ -252,8 +256,9 @@ def _place(
                                  "upper_bound", "ci95", "ci95_method", "ci95_note"))  # fmt: skip
         return as_asked(nothing, reader.over, None)
     ci95 = None
-    if optimum.draws is not None:
-        ci95 = _interval(optimum, places)
+    if optimum.ranges is not None:
+        low, high = percentiles(*optimum.ranges, estimate=optimum.vertex)
+        ci95 = [None if end is None else float(np.exp(end)) for end in (low, high)]
     notes = [missing_note(reader.over, optimum.over) if optimum.over else "one seed", why]
     answer = {
         "optimum": None if optimum.vertex is None else float(np.exp(optimum.vertex)),
@@ -266,18 +271,6 @@ def _place(
         "ci95_note": "; ".join(dict.fromkeys(note for note in notes if note)) or None,
     }
     return as_asked(answer, reader.over, optimum.over)
-
-
-def _interval(optimum: Optimum, places: Floats) -> list[float | None]:
-    """The middle 95 % of the draws. Of a draw whose lowest place is at an edge no more is known
-    than that its vertex lies beyond the edge's neighbour: there an end is open."""
-    assert optimum.draws is not None
-    draws = optimum.draws
-    lows = np.where(np.isposinf(draws), places[-2], draws)
-    highs = np.where(np.isneginf(draws), places[1], draws)
-    low = percentiles(lows, estimate=optimum.vertex)[0]
-    high = percentiles(highs, estimate=optimum.vertex)[1]
-    return [None if end is None else float(np.exp(end)) for end in (low, high)]
 
 
 def _note(left_out: list[Tuned], places: Floats | None, key: str) -> str | None:

@@ -24,8 +24,10 @@ Bound = Literal["lower", "upper"]
 class Optimum:
     """Where a grid is best, all places in the logarithm of what is tuned."""
 
+    places: Floats
+    """The grid, increasing."""
     best: int
-    """Of the grid's places, the one with the lowest value."""
+    """Which of them has the lowest value."""
     vertex: float | None
     """None where the lowest value is at an edge."""
     lowest: float | None
@@ -40,15 +42,25 @@ class Optimum:
     """What the resampled means run over."""
     method: str | None
 
+    @property
+    def ranges(self) -> tuple[Floats, Floats] | None:
+        """The least and the greatest place that each draw allows. Of one whose lowest place is at
+        an edge no more is known than that its vertex lies beyond the edge's neighbour."""
+        if self.draws is None:
+            return None
+        least = np.where(np.isposinf(self.draws), self.places[-2], self.draws)
+        return least, np.where(np.isneginf(self.draws), self.places[1], self.draws)
+
 
 def find_optimum(x: Floats, mean: CrossedMean, over: Over) -> Optimum:
     """The best place of a grid.
 
     The resampled means are drawn from a multivariate t distribution with the covariance over seeds
     and documents, so that what moves all places alike moves no vertex; each draw chooses its lowest
-    place anew. As elsewhere, of the spreads over both, over seeds alone and over documents alone
-    the widest counts, at the place next best: few seeds that happen to lie together do not make an
-    interval narrow.
+    place anew. Of the spreads over both, over seeds alone and over documents alone, the one counts
+    that is widest in what decides the place: the parabola's slope at its vertex, or at an edge the
+    difference to the place next best. Few seeds that happen to lie together so make no interval
+    narrow.
 
     Args:
         x: (places,), increasing.
@@ -57,19 +69,21 @@ def find_optimum(x: Floats, mean: CrossedMean, over: Over) -> Optimum:
     vertex, best = _vertices(x, mean.value[None])
     inside = bool(np.isfinite(vertex[0]))
     bound: Bound | None = None if inside else "lower" if vertex[0] > 0 else "upper"
-    source = _widest(mean, over, int(best[0]))
     draws = method = None
-    if source is not None:
-        one, dof = source
+    known = known_over(mean, over)
+    if known is not None:
+        deciding = _slope(x, float(vertex[0]), int(best[0])) if inside else _rival(mean, best[0])
+        one, dof = _widest(mean.through(deciding[None]), known)
         draws = _vertices(x, _resampled(mean, one, dof))[0]
-        method = method_text(mean, one, dof).replace("t interval", f"{RESAMPLES:,} resamples", 1)
+        method = method_text(mean, known, dof).replace("t interval", f"{RESAMPLES:,} resamples", 1)
     return Optimum(
+        places=x,
         best=int(best[0]),
         vertex=float(vertex[0]) if inside else None,
         lowest=_parabola_at(float(vertex[0]), x, mean.value, int(best[0])) if inside else None,
         bound=bound,
         draws=draws,
-        over=source[0] if source else None,
+        over=known,
         method=method,
     )
 
@@ -104,18 +118,29 @@ def _parabola_at(at: float, x: Floats, y: Floats, middle: int) -> float:
     return float(np.polyval(np.polyfit(x[three] - x[middle], y[three], 2), at - x[middle]))
 
 
-def _widest(mean: CrossedMean, over: Over, best: int) -> tuple[Over, float] | None:
-    """The spread that counts and its degrees of freedom; None where none is known."""
-    known = known_over(mean, over)
-    if known is None:
-        return None
-    others = np.delete(np.arange(len(mean.value)), best)
-    rival = int(others[mean.value[others].argmin()])
-    difference = contrasts(mean, best)
+def _slope(x: Floats, at: float, best: int) -> Floats:
+    """What the parabola's slope at a place is made of: weights of the values (places,)."""
+    weights = np.zeros(len(x))
+    three = range(best - 1, best + 2)
+    for one in three:
+        first, second = (x[other] for other in three if other != one)
+        weights[one] = (2 * at - first - second) / ((x[one] - first) * (x[one] - second))
+    return weights
+
+
+def _rival(mean: CrossedMean, best: int) -> Floats:
+    """The weights of the difference between the place next best and the best."""
+    weights = np.zeros(len(mean.value))
+    weights[np.argsort(mean.value, kind="stable")[1]], weights[best] = 1.0, -1.0
+    return weights
+
+
+def _widest(difference: CrossedMean, known: Over) -> tuple[Over, float]:
+    """The spread that gives a difference its widest interval, and its degrees of freedom."""
     parts: list[Over] = ["seeds", "documents"] if known == "seeds+documents" else []
     halves = {one: difference.half_width(one) for one in (*parts, known)}
-    one = max(halves, key=lambda name: halves[name][0][rival])
-    return one, float(halves[one][1][rival])
+    one = max(halves, key=lambda name: float(halves[name][0][0]))
+    return one, float(halves[one][1][0])
 
 
 def _resampled(mean: CrossedMean, over: Over, dof: float) -> Floats:

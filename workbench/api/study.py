@@ -1,7 +1,7 @@
 """One study: its runs and curves as frames, its answers, figures and report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.api.data_answers import EffectiveData, Onsets
     from workbench.api.figure import Figure
     from workbench.api.laws import Fits
+    from workbench.api.tuning import BestValues
     from workbench.recipe import Recipe
     from workbench.report.answers import StudyAnswer
 
@@ -207,6 +208,43 @@ class Study:
         rows = effective_data(self.results, self.name, metric, at, over=over)
         notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
         return Answer.of(EffectiveData, rows, notes)
+
+    def best_values(
+        self,
+        key: str = "training.lr",
+        metric: str = "val_loss",
+        at: At = "last",
+        *,
+        along: Sequence[str] = (),
+        over: Over = "seeds+documents",
+        where: Where | None = None,
+    ) -> "BestValues":
+        """Which value of a tuned key is best, and what others cost, one row for each objective and
+        group of equal other keys; with `.laws()`.
+
+        Args:
+            key: dotted, or the last part of it.
+            at: each run's last or best value.
+            along: keys that are tuned too: at each value of the key, the best of theirs is taken.
+            over: what the intervals run over.
+            where: only runs that meet these conditions.
+
+        Raises:
+            InputError: no such metric or key, or no runs that differ in the key alone.
+        """
+        from workbench.analysis.best_values import best_values
+        from workbench.analysis.interval_notes import notes_of
+        from workbench.api.tuning import Best, BestValues
+        from workbench.api.words import conditions
+
+        found = best_values(
+            self.results, self.name, key, metric, at, along=along, over=over,
+            where=conditions(where),
+        )  # fmt: skip
+        rows = [one.row for one in found]
+        notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
+        answer = BestValues.of(Best, rows, notes)
+        return replace(answer, found=tuple(found))
 
     def overfitting(self, metric: str = "val_loss") -> "Onsets":
         """The epoch of the lowest loss of each configuration, after which it rises; with
