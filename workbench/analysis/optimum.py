@@ -106,10 +106,8 @@ def _vertices(x: Floats, rows: Floats) -> tuple[Floats, np.ndarray]:
     up_left, up_right = (rows[at, place + side] - rows[at, place] for side in (-1, 1))
     slope = up_left * right**2 - up_right * left**2
     curvature = up_right * left - up_left * right  # both times left right (right - left)
-    # Three equal values have no vertex: their middle is as good as any place.
-    flat = curvature == 0
-    shift = np.where(flat, 0.0, -slope / np.where(flat, 1.0, 2 * curvature))
-    vertex[at] = x[place] + shift
+    # The first of equal lowest is the best, so that its left neighbour is higher: no division by 0.
+    vertex[at] = x[place] - slope / (2 * curvature)
     return vertex, best
 
 
