@@ -19,7 +19,7 @@ from workbench.analysis.run_keys import identity, order_of
 from workbench.errors import InputError
 from workbench.laws.best_value_transfer import transfer_rows
 from workbench.laws.predictors import outside_range
-from workbench.messages import power_label, suggestion
+from workbench.messages import size_label, suggestion
 
 SIZES = {"n_params": "n_params", "total_tokens": "training.total_tokens"}
 """What a law can be of: its name in answers, and in a run's keys."""
@@ -179,7 +179,7 @@ def _refused(members: list[BestValue], design: Floats, against: list[str]) -> st
     at_edge = [member.row for member in members if member.row["optimum"] is None]
     if n < needed:
         more = "; ".join(
-            f"at n_params = {power_label(row['group']['n_params'])} the best is the "
+            f"at n_params = {size_label(row['group']['n_params'])} the best is the "
             f"{'greatest' if row['bound'] == 'lower' else 'least'} value tried"
             for row in at_edge
         )
