@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from workbench.api.results import Results, Run
     from workbench.api.running import run
     from workbench.api.study import Study
+    from workbench.api.tuning import BestLaw, BestLaws, BestValue, BestValues
     from workbench.errors import InputError, WorkbenchError
     from workbench.recipe import Recipe
     from workbench.report.answers import StudyAnswer
@@ -57,6 +58,10 @@ _PLACES = {
     "Backtest": "api.answers",
     "BacktestScore": "api.answers",
     "BestFlops": "api.costs",
+    "BestLaw": "api.tuning",
+    "BestLaws": "api.tuning",
+    "BestValue": "api.tuning",
+    "BestValues": "api.tuning",
     "Crossover": "api.answers",
     "Crossovers": "api.answers",
     "Difference": "api.answers",

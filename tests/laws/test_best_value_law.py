@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.analysis.best_values import BestValue
+from workbench.analysis.best_values import Finding
 from workbench.analysis.crossed import seeds_mean
 from workbench.analysis.optimum import find_optimum
 from workbench.errors import InputError
@@ -27,7 +27,7 @@ def best(
     noise: float = 0.0,
     rng: np.random.Generator | None = None,
     group: Mapping[str, Any] | None = None,
-) -> BestValue:
+) -> Finding:
     """The answer of a group whose loss is a parabola in log rate around `at`."""
     x = np.log(RATES)
     values = 2.0 + 0.05 * (x - np.log(at)) ** 2 / STEP**2
@@ -49,14 +49,14 @@ def best(
         ],
     }  # fmt: skip
     keys = {"n_params": n_params, "training.total_tokens": tokens}
-    return BestValue(row, keys, found)
+    return Finding(row, keys, found)
 
 
 def law(n: float, d: float = 1e7, power: float = -0.5) -> float:
     return float(8e-3 * (n / 2e5) ** power * (d / 1e7) ** 0.3)
 
 
-def only(found: list[BestValue], predict: tuple[Mapping[str, float], ...] = ()) -> dict[str, Any]:
+def only(found: list[Finding], predict: tuple[Mapping[str, float], ...] = ()) -> dict[str, Any]:
     (row,) = best_value_laws(found, predict)
     return row
 

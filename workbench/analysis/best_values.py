@@ -41,7 +41,7 @@ from workbench.recipe.sides import require_key
 
 
 @dataclass(frozen=True)
-class BestValue:
+class Finding:
     """The answer of one group, as a row, with what laws are fitted to."""
 
     row: dict[str, Any]
@@ -61,7 +61,7 @@ def best_values(
     along: Sequence[str] = (),
     over: Over = "seeds+documents",
     where: Conditions = (),
-) -> list[BestValue]:
+) -> list[Finding]:
     """The best value of a key, one answer for each objective and each group of equal other keys.
 
     Finished runs alone, where a group has some. All values are compared by the same seeds: those
@@ -121,7 +121,7 @@ def best_values(
                 for name, value in named_group(keys, differing, members[0]).items()
             },
         }
-        answers.append(BestValue(head | row, keys, optimum))
+        answers.append(Finding(head | row, keys, optimum))
     return sorted(answers, key=lambda a: (str(a.row["objective"]), *order_of(a.row["group"])))
 
 

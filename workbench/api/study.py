@@ -234,7 +234,7 @@ class Study:
         """
         from workbench.analysis.best_values import best_values
         from workbench.analysis.interval_notes import notes_of
-        from workbench.api.tuning import Best, BestValues
+        from workbench.api.tuning import BestValue, BestValues
         from workbench.api.words import conditions
 
         found = best_values(
@@ -243,7 +243,7 @@ class Study:
         )  # fmt: skip
         rows = [one.row for one in found]
         notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
-        answer = BestValues.of(Best, rows, notes)
+        answer = BestValues.of(BestValue, rows, notes)
         return replace(answer, found=tuple(found))
 
     def overfitting(self, metric: str = "val_loss") -> "Onsets":
@@ -386,7 +386,7 @@ class Study:
 
         Args:
             kind: a name of `workbench.figures.FIGURES` that is drawn of a study: curves, crossover,
-                crossover_trend, onset, effective_data, loss_against_accuracy, nll_gap,
+                crossover_trend, onset, effective_data, best_value, loss_against_accuracy, nll_gap,
                 paper_arrangement, put_together, backtest, training_flops, map, key, parallel,
                 studies, law_compute, forecasts.
             options: of that figure, such as `metric=` and `axis=`; and of print: `width`

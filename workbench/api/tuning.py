@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.analysis.best_values import BestValue
+from workbench.analysis.best_values import Finding
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.api.answers import Answer, Interval
 from workbench.arguments import public
@@ -13,7 +13,7 @@ from workbench.messages import power_label, size_label
 
 
 @dataclass(frozen=True)
-class Best:
+class BestValue:
     """Which value of a key is best, in one group of equal other keys."""
 
     study: str
@@ -96,10 +96,10 @@ class BestLaws(Answer[BestLaw]):
 
 @public
 @dataclass(frozen=True)
-class BestValues(Answer[Best]):
+class BestValues(Answer[BestValue]):
     """The best value of a key, one row for each objective and group of equal other keys."""
 
-    found: tuple[BestValue, ...] = field(default=(), repr=False)
+    found: tuple[Finding, ...] = field(default=(), repr=False)
 
     def laws(self, *, predict: Sequence[Mapping[str, float]] = ()) -> BestLaws:
         """How the best value moves with parameters and tokens, and whether it stays the same.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from workbench.analysis.best_values import BestValue
+from workbench.analysis.best_values import Finding
 from workbench.analysis.curves import Floats
 from workbench.analysis.intervals import RANDOM_SEED
 from workbench.analysis.run_keys import identity, order_of
@@ -26,7 +26,7 @@ SIZES = {"n_params": "n_params", "total_tokens": "training.total_tokens"}
 
 
 def best_value_laws(
-    found: Sequence[BestValue], predict: Iterable[Mapping[str, float]] = ()
+    found: Sequence[Finding], predict: Iterable[Mapping[str, float]] = ()
 ) -> list[dict[str, Any]]:
     """How the best value moves with size and tokens, one answer for each objective and group of
     equal other keys that has several sizes.
@@ -82,11 +82,11 @@ def _checked(sizes: Mapping[str, float]) -> dict[str, float]:
     return dict(sizes)
 
 
-def _size(member: BestValue) -> tuple[float, ...]:
+def _size(member: Finding) -> tuple[float, ...]:
     return tuple(float(member.keys.get(key) or np.nan) for key in SIZES.values())
 
 
-def _families(found: Sequence[BestValue]) -> list[tuple[dict[str, Any], list[BestValue]]]:
+def _families(found: Sequence[Finding]) -> list[tuple[dict[str, Any], list[Finding]]]:
     """Answers that agree in all but their sizes, and in what follows from these."""
     placed = [one for one in found if one.optimum is not None]
     names = {name for one in placed for name in one.row["group"]}
@@ -97,7 +97,7 @@ def _families(found: Sequence[BestValue]) -> list[tuple[dict[str, Any], list[Bes
         return len(set(own)) > 1 and len(set(zip(sizes, own, strict=True))) == len(set(sizes))
 
     kept = sorted(name for name in names - set(SIZES.values()) if not follows(name))
-    families: dict[str, tuple[dict[str, Any], list[BestValue]]] = {}
+    families: dict[str, tuple[dict[str, Any], list[Finding]]] = {}
     for one in placed:
         group = {name: one.row["group"].get(name) for name in kept}
         key = identity(group | {"": one.row["objective"]})
@@ -110,7 +110,7 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     return str(row["objective"]), *order_of(group)
 
 
-def _point(member: BestValue) -> dict[str, Any]:
+def _point(member: Finding) -> dict[str, Any]:
     names = ("best", "optimum", "ci95", "bound", "lower_bound", "upper_bound", "ties", "seeds")
     return {**dict(zip(SIZES, _size(member), strict=True)), **{n: member.row[n] for n in names}}
 
@@ -139,7 +139,7 @@ class _Line:
         return value, [value - half, value + half]
 
 
-def _law(members: list[BestValue], asked: list[dict[str, float]]) -> dict[str, Any]:
+def _law(members: list[Finding], asked: list[dict[str, float]]) -> dict[str, Any]:
     inside = [member for member in members if member.row["optimum"] is not None]
     every, sizes = (np.array([_size(m) for m in some]).reshape(-1, 2) for some in (members, inside))
     against = [name for at, name in enumerate(SIZES) if len(set(every[:, at])) > 1]
@@ -172,7 +172,7 @@ def _law(members: list[BestValue], asked: list[dict[str, float]]) -> dict[str, A
     }
 
 
-def _refused(members: list[BestValue], design: Floats, against: list[str]) -> str | None:
+def _refused(members: list[Finding], design: Floats, against: list[str]) -> str | None:
     """Why there is no law; None where there is one."""
     n, needed = len(design), len(against) + 2
     words = " and ".join(against)
@@ -192,7 +192,7 @@ def _refused(members: list[BestValue], design: Floats, against: list[str]) -> st
     return None
 
 
-def _fitted(inside: list[BestValue], design: Floats, against: list[str]) -> _Line:
+def _fitted(inside: list[Finding], design: Floats, against: list[str]) -> _Line:
     y = np.array([np.log(member.row["optimum"]) for member in inside])
     inverse = np.linalg.pinv(design)
     beta = inverse @ y
@@ -212,7 +212,7 @@ def _fitted(inside: list[BestValue], design: Floats, against: list[str]) -> _Lin
     return _Line(against, beta, scatter, deviations, scatter**2 * inverse @ inverse.T, dof)
 
 
-def _draws(inside: list[BestValue]) -> Floats | None:
+def _draws(inside: list[Finding]) -> Floats | None:
     """(resamples, optima) in the logarithm of the key, those beyond an edge at the edge; None
     where some have none."""
     rng = np.random.default_rng(RANDOM_SEED)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from workbench.analysis.best_values import BestValue
+from workbench.analysis.best_values import Finding
 from workbench.analysis.intervals import RANDOM_SEED
 from workbench.analysis.optimum import Optimum
 
 
-def transfer_rows(members: Sequence[BestValue]) -> list[dict[str, Any]]:
+def transfer_rows(members: Sequence[Finding]) -> list[dict[str, Any]]:
     """How far the optimum of the largest model lies from that of the smallest, one row for each
     number of training tokens at which there are both.
 
@@ -26,7 +26,7 @@ def transfer_rows(members: Sequence[BestValue]) -> list[dict[str, Any]]:
         much worse than its own best the large model is at the small one's, with "cost_ci95", None
         where that value was not tried.
     """
-    by_tokens: dict[Any, list[BestValue]] = {}
+    by_tokens: dict[Any, list[Finding]] = {}
     for member in members:
         by_tokens.setdefault(member.keys.get("training.total_tokens"), []).append(member)
     rows = []
@@ -38,7 +38,7 @@ def transfer_rows(members: Sequence[BestValue]) -> list[dict[str, Any]]:
     return rows
 
 
-def _transfer(small: BestValue, large: BestValue) -> dict[str, Any]:
+def _transfer(small: Finding, large: Finding) -> dict[str, Any]:
     one, other = small.optimum, large.optimum
     assert one is not None
     assert other is not None
