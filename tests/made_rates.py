@@ -30,11 +30,11 @@ def make_rates(
     rates: Sequence[float] = RATES,
     seeds: Sequence[int] = (0, 1, 2),
     noise: float = 0.002,
-    overrides: Sequence[str] = (),
+    study: str = "made",
     **options: Any,
 ) -> None:
-    """One run for each objective, size, rate and seed, in the study "made". The seeds lie 0.1
-    apart, alike at all rates."""
+    """One run for each objective, size, rate and seed, each. The seeds lie 0.1 apart, alike at all
+    rates."""
     rng = np.random.default_rng(len(rates) + len(seeds))
     offsets = rng.normal(0, 0.1, len(seeds))
     for (objective, n_params), best in optima.items():
@@ -43,13 +43,14 @@ def make_rates(
                 last = made_loss(rate, best) + offset + rng.normal(0, noise)
                 width = 16 * round(n_params / 50_000)
                 make_run(
-                    f"{objective}-{n_params}-{rate}-{seed}{''.join(overrides)}",
+                    f"{study}-{objective}-{n_params}-{rate}-{seed}",
                     {100: last + 1.0, 200: last},
+                    study=study,
                     n_params=n_params,
                     overrides=[
                         f"training.objective='{objective}'", f"training.lr={rate}",
                         f"training.seed={seed}", f"data.seed={seed}",
-                        f"model.width={width}", "model.heads=1", "model.layers=1", *overrides,
+                        f"model.width={width}", "model.heads=1", "model.layers=1",
                     ],
                     **options,
                 )  # fmt: skip

@@ -14,23 +14,69 @@ from workbench.errors import InputError
 from workbench.store import ingest
 
 AR = {("ar", 100_000): 5e-3}
-
-
-def asked(results: Path, key: str = "training.lr", **options: Any) -> list[dict[str, Any]]:
-    ingest(results)
-    return [one.row for one in best_values(results, "made", key, **options)]
+BETWEEN = {("ar", 100_000): float(np.sqrt(2e-3 * 4e-3))}
+"""As good at 0.002 as at 0.004."""
+BEYOND = {("ar", 100_000): 0.1, ("mdlm", 100_000): 1e-4}
+SHAPE = ["model.width=32", "model.heads=1", "model.layers=1"]
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = tmp_path_factory.mktemp("tuned") / "results"
-    make_rates(run_maker(results))
-    return results
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study for every question, in one store."""
+    folder = tmp_path_factory.mktemp("best") / "results"
+    make_run = run_maker(folder)
+    make_rates(make_run)
+    make_rates(make_run, BETWEEN, study="ties", noise=0.01)
+    make_rates(make_run, BEYOND, study="edges", seeds=(0, 1))
+    make_rates(make_run, AR, study="one-seed", seeds=[0])
+    make_rates(make_run, AR, study="documents", seeds=[0], items=[0.1, -0.2, 0.1, 0.3, -0.3])
+    make_rates(make_run, AR, study="luck")
+    for rate, state in ((0.03, "finished"), (0.06, "running")):
+        own = [f"training.lr={rate}", "training.seed=0", "data.seed=0", *SHAPE]
+        make_run(f"luck-{state}", {200: 0.1}, study="luck", state=state, n_params=100_000,
+                 overrides=own)  # fmt: skip
+    for rate, value in zip(RATES, (0.3, 0.5, 0.6, 0.55, 0.2), strict=True):
+        make_run(f"a{rate}", {100: value}, study="accuracy", metric="cloze_acc",
+                 overrides=[f"training.lr={rate}"])  # fmt: skip
+    for decay, loss in (("cosine", 2.0), ("linear", 1.9), ("exponential", 2.1)):
+        make_run(decay, {9: loss}, study="words", overrides=[f"training.decay='{decay}'"])
+    _batches(make_run)
+    ingest(folder)
+    return folder
+
+
+def _batches(make_run: MakeRun) -> None:
+    """Batch sizes: with a warm-up of equal tokens, with warm-ups of their own, and each with a best
+    rate of its own."""
+    for batch, loss in ((8, 2.2), (16, 2.0), (32, 2.1)):
+        own = [f"training.batch_size={batch}", "training.warmup_tokens=20_480"]
+        make_run(f"b{batch}", {100: loss}, study="batches", overrides=own)
+    for warmup in (2, 50):
+        for batch, loss in ((8, 2.2), (16, 2.0)):
+            own = [f"training.batch_size={batch}", f"training.warmup_steps={warmup}"]
+            make_run(f"w{batch}-{warmup}", {100: loss}, study="warm-ups", overrides=own)
+    lowest = {8: 2.1, 16: 2.0, 32: 2.05}
+    for batch, best in BEST_RATES.items():
+        for rate in (1e-3, 2e-3, 4e-3):
+            own = [f"training.batch_size={batch}", f"training.lr={rate}",
+                   "training.warmup_tokens=20_480"]  # fmt: skip
+            loss = made_loss(rate, best, lowest[batch])
+            make_run(f"b{batch}-{rate}", {100: loss}, study="along", overrides=own)
+
+
+BEST_RATES = {8: 1e-3, 16: 2e-3, 32: 4e-3}
+"""By batch size."""
+
+
+def asked(
+    results: Path, study: str = "made", key: str = "training.lr", **options: Any
+) -> list[dict[str, Any]]:
+    return [one.row for one in best_values(results, study, key, **options)]
 
 
 @pytest.mark.parametrize("at", ["last", "best"])
-def test_every_objective_and_size_has_its_own_best_rate(tuned: Path, at: str) -> None:
-    rows = asked(tuned, at=at)
+def test_every_objective_and_size_has_its_own_best_rate(results: Path, at: str) -> None:
+    rows = asked(results, at=at)
     found = {(row["objective"], row["group"]["n_params"]): row for row in rows}
     assert found.keys() == OPTIMA.keys()
     for key, row in found.items():
@@ -42,9 +88,9 @@ def test_every_objective_and_size_has_its_own_best_rate(tuned: Path, at: str) ->
         assert (row["bound"], row["seeds"], len(row["runs"])) == (None, 3, 15)
 
 
-def test_the_cost_of_another_value_is_paired_over_seeds(tuned: Path) -> None:
+def test_the_cost_of_another_value_is_paired_over_seeds(results: Path) -> None:
     """Seeds lie 0.1 apart, which the intervals of means have and those of costs do not."""
-    row = asked(tuned)[0]
+    row = asked(results)[0]
     best = OPTIMA["ar", 100_000]
     for one in row["values"]:
         if one["value"] == row["best"]:
@@ -57,17 +103,14 @@ def test_the_cost_of_another_value_is_paired_over_seeds(tuned: Path) -> None:
         assert not one["tied"]
 
 
-def test_values_that_are_not_surely_worse_are_ties(results: Path, make_run: MakeRun) -> None:
-    between = float(np.sqrt(2e-3 * 4e-3))  # as good at both
-    make_rates(make_run, {("ar", 100_000): between}, noise=0.01)
-    (row,) = asked(results)
+def test_values_that_are_not_surely_worse_are_ties(results: Path) -> None:
+    (row,) = asked(results, "ties")
     assert {row["best"], *row["ties"]} == {2e-3, 4e-3}
     assert str(best_value_table_row(row)["ties"]) in ("0.002", "0.004")
 
 
-def test_an_optimum_beyond_the_grid_is_a_bound(results: Path, make_run: MakeRun) -> None:
-    make_rates(make_run, {("ar", 100_000): 0.1, ("mdlm", 100_000): 1e-4}, seeds=(0, 1))
-    high, low = asked(results)
+def test_an_optimum_beyond_the_grid_is_a_bound(results: Path) -> None:
+    high, low = asked(results, "edges")
     assert (high["optimum"], high["bound"], low["optimum"], low["bound"]) == (
         None, "lower", None, "upper",
     )  # fmt: skip
@@ -77,97 +120,59 @@ def test_an_optimum_beyond_the_grid_is_a_bound(results: Path, make_run: MakeRun)
     assert texts == ["> 0.008 (edge)", "< 0.002 (edge)"]
 
 
-def test_of_accuracies_the_highest_is_best(results: Path, make_run: MakeRun) -> None:
-    for rate, value in zip(RATES, (0.3, 0.5, 0.6, 0.55, 0.2), strict=True):
-        make_run(f"a{rate}", {100: value}, metric="cloze_acc", overrides=[f"training.lr={rate}"])
-    (row,) = asked(results, metric="cloze_acc")
+def test_of_accuracies_the_highest_is_best(results: Path) -> None:
+    (row,) = asked(results, "accuracy", metric="cloze_acc")
     assert row["best"] == 4e-3
     assert 4e-3 < row["optimum"] < 8e-3
     assert row["value_at_optimum"] > 0.6
     assert [round(one["cost"], 6) for one in row["values"]] == [0.3, 0.1, 0.0, 0.05, 0.4]
 
 
-def test_one_seed_has_a_best_value_and_no_interval(results: Path, make_run: MakeRun) -> None:
-    make_rates(make_run, AR, seeds=[0])
-    (row,) = asked(results)
+def test_one_seed_has_a_best_value_and_no_interval(results: Path) -> None:
+    (row,) = asked(results, "one-seed")
     assert row["optimum"] == pytest.approx(5e-3, rel=0.1)
     assert (row["ci95"], row["ties"]) == (None, [])
     assert "one seed" in row["ci95_note"]
 
 
-def test_documents_are_in_the_interval_of_one_seed(results: Path, make_run: MakeRun) -> None:
-    make_rates(make_run, AR, seeds=[0], items=[0.1, -0.2, 0.1, 0.0, 0.3, -0.3])
-    (row,) = asked(results)
+def test_documents_are_in_the_interval_of_one_seed(results: Path) -> None:
+    (row,) = asked(results, "documents")
     assert row["over"] == "documents"
     assert "what differs between seeds" in row["ci95_note"]
     assert row["ci95"] is not None
 
 
-def test_a_value_without_the_seeds_of_the_others_is_not_chosen(
-    results: Path, make_run: MakeRun
-) -> None:
+def test_a_value_without_the_seeds_of_the_others_is_not_chosen(results: Path) -> None:
     """A run that failed, or that still trains, would make its rate the luckiest of all."""
-    make_rates(make_run, AR)
-    make_run("lucky", {200: 0.5}, n_params=100_000, overrides=[
-        "training.lr=0.03", "training.seed=0", "data.seed=0", "model.width=32", "model.heads=1",
-        "model.layers=1",
-    ])  # fmt: skip
-    make_run("training", {100: 0.1}, state="running", n_params=100_000, overrides=[
-        "training.lr=0.06", "training.seed=0", "data.seed=0", "model.width=32", "model.heads=1",
-        "model.layers=1",
-    ])  # fmt: skip
-    (row,) = asked(results)
+    (row,) = asked(results, "luck")
     assert row["best"] == 4e-3
     assert [one["value"] for one in row["values"]] == list(RATES)
     assert "0.03" in row["note"]
-    assert row["unfinished"] == ["training"]
+    assert row["unfinished"] == ["luck-running"]
 
 
-def test_batch_sizes_are_one_group_though_their_warm_up_has_other_steps(
-    results: Path, make_run: MakeRun
-) -> None:
-    for batch, loss in ((8, 2.2), (16, 2.0), (32, 2.1)):
-        make_run(f"b{batch}", {100: loss}, overrides=[
-            f"training.batch_size={batch}", "training.warmup_tokens=20_480",
-        ])  # fmt: skip
-    (row,) = asked(results, "batch_size")
+def test_batch_sizes_are_one_group_though_their_warm_up_has_other_steps(results: Path) -> None:
+    (row,) = asked(results, "batches", "batch_size")
     assert row["key"] == "training.batch_size"
     assert [one["value"] for one in row["values"]] == [8, 16, 32]
     assert 16 < row["optimum"] < 32
 
 
-def test_a_warm_up_that_is_no_matter_of_the_batch_separates_groups(
-    results: Path, make_run: MakeRun
-) -> None:
-    for warmup in (2, 50):
-        for batch, loss in ((8, 2.2), (16, 2.0)):
-            make_run(f"b{batch}-{warmup}", {100: loss + warmup / 100}, overrides=[
-                f"training.batch_size={batch}", f"training.warmup_steps={warmup}",
-            ])  # fmt: skip
-    rows = asked(results, "training.batch_size")
+def test_a_warm_up_that_is_no_matter_of_the_batch_separates_groups(results: Path) -> None:
+    rows = asked(results, "warm-ups", "training.batch_size")
     assert [row["group"]["training.warmup_steps"] for row in rows] == [2, 50]
 
 
-def test_keys_that_are_tuned_along_are_at_their_best(results: Path, make_run: MakeRun) -> None:
+def test_keys_that_are_tuned_along_are_at_their_best(results: Path) -> None:
     """At one rate for all, the batch size whose best rate that is would win."""
-    best = {8: 1e-3, 16: 2e-3, 32: 4e-3}
-    for batch, at in best.items():
-        for rate in (1e-3, 2e-3, 4e-3):
-            loss = made_loss(rate, at, lowest={8: 2.1, 16: 2.0, 32: 2.05}[batch])
-            make_run(f"b{batch}-{rate}", {100: loss}, overrides=[
-                f"training.batch_size={batch}", f"training.lr={rate}",
-                "training.warmup_tokens=20_480",
-            ])  # fmt: skip
-    assert [row["best"] for row in asked(results, "batch_size")] == [8, 16, 32]
-    (row,) = asked(results, "batch_size", along=["lr"])
+    assert [row["best"] for row in asked(results, "along", "batch_size")] == [8, 16, 32]
+    (row,) = asked(results, "along", "batch_size", along=["lr"])
     assert row["best"] == 16
-    assert [one["along"]["training.lr"] for one in row["values"]] == list(best.values())
+    assert [one["along"]["training.lr"] for one in row["values"]] == list(BEST_RATES.values())
 
 
-def test_words_have_a_best_and_no_parabola(results: Path, make_run: MakeRun) -> None:
-    for decay, loss in (("cosine", 2.0), ("linear", 1.9), ("exponential", 2.1)):
-        make_run(decay, {100: loss}, overrides=[f"training.decay='{decay}'"])
-    (row,) = asked(results, "training.decay")
+def test_words_have_a_best_and_no_parabola(results: Path) -> None:
+    (row,) = asked(results, "words", "training.decay")
     assert (row["best"], row["optimum"], row["bound"]) == ("linear", None, None)
     assert [one["value"] for one in row["values"]] == ["cosine", "exponential", "linear"]
     assert "no parabola" in row["note"]
@@ -184,7 +189,7 @@ def test_words_have_a_best_and_no_parabola(results: Path, make_run: MakeRun) -> 
         ({"over": "runs"}, "--over runs"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(tuned: Path, options: Any, message: str) -> None:
+def test_what_cannot_be_asked_is_refused(results: Path, options: Any, message: str) -> None:
     with pytest.raises(InputError) as refused:
-        asked(tuned, **options)
+        asked(results, **options)
     assert message in str(refused.value)
