@@ -16,7 +16,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Answers": (
         "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
         "Effect", "Variant", "CrossoverEffect",
-        "EffectiveData", "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "EffectiveData", "Onsets", "Onset", "BestValues", "BestValue", "BestLaws", "BestLaw",
+        "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "What to train next": (
         "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",

@@ -49,6 +49,7 @@ def run_maker(results: Path) -> MakeRun:
         items: Sequence[float] | None = None,
         protocol: int | None = PROTOCOL,
         imported: bool = False,
+        n_params: int = 181_440,
     ) -> RunFolder:
         config = load_recipe("quickstart", ["training.objective='ar'", *(overrides or [])]).runs[0]
         document: dict[str, Any] = {
@@ -58,7 +59,7 @@ def run_maker(results: Path) -> MakeRun:
             "data": {"fingerprint": "f" * 64, "folder": "data/f"},
             "config": config.model_dump(mode="json"),
             "derived": {
-                "n_params": 181_440,
+                "n_params": n_params,
                 "n_params_non_embedding": 164_544,
                 "steps": config.steps,
                 "epochs": config.epochs,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from workbench.api.results import Results, Run
     from workbench.api.running import run
     from workbench.api.study import Study
+    from workbench.api.tuning import BestLaw, BestLaws, BestValue, BestValues
     from workbench.errors import InputError, WorkbenchError
     from workbench.recipe import Recipe
     from workbench.report.answers import StudyAnswer
@@ -58,6 +59,10 @@ _PLACES = {
     "Backtest": "api.answers",
     "BacktestScore": "api.answers",
     "BestFlops": "api.costs",
+    "BestLaw": "api.tuning",
+    "BestLaws": "api.tuning",
+    "BestValue": "api.tuning",
+    "BestValues": "api.tuning",
     "Crossover": "api.answers",
     "CrossoverEffect": "api.factorial",
     "Crossovers": "api.answers",

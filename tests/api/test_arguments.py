@@ -16,7 +16,7 @@ from workbench.cli import app
 from workbench.figures import FIGURES
 
 OF_FITS = ("predicted", "residuals", "profiles", "contours", "isoflop")
-ASKED = ("Crossovers", "Figure", "Fits", "Onsets", "Results", "Study", "StudyAnswer")
+ASKED = ("BestValues", "Crossovers", "Figure", "Fits", "Onsets", "Results", "Study", "StudyAnswer")
 """The classes whose methods users call; the others are what these return."""
 
 

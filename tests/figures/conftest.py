@@ -8,6 +8,7 @@ import pytest
 from tests.laws.fitting.conftest import law, made_table
 from tests.made_runs import run_maker
 from workbench import figures
+from workbench.analysis.best_values import best_values
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
@@ -86,6 +87,9 @@ def every(study: Path) -> dict[str, Figure]:
         ),
         "effects": figures.effects_figure(effects(study, "made")),
         "effective_data": figures.effective_data_figure(effective_data(study, "made", "val_loss")),
+        "best_value": figures.best_value_figure(
+            [one.row for one in best_values(study, "made", "unique_tokens")]
+        ),
         "ratio": figures.effective_data_figure(
             effective_data(study, "made", "val_loss"), show="ratio"
         ),

@@ -173,6 +173,7 @@ def claimed_minutes(name: str) -> float:
 
 SEEDS = {
     "cpu/scaling-law": 3,  # of a grid that has 80 configurations a side
+    "cpu/transfer": 3,  # as of that one
     "cpu/strongest-rivals-screen": 1,  # it chooses what five seeds confirm
 }
 

@@ -1,6 +1,7 @@
 """Which keys differ among runs, which of them follow from others, and what groups are called."""
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,7 @@ CHANGE_NOTHING = frozenset(
 """Keys that change no number of a run: they distinguish no runs."""
 ALWAYS_NAMED = (UNIQUE, "n_params")
 """Keys that every group is called by, whether they differ or not."""
-_DEFAULTS_FROM_OTHERS = ("training.warmup_steps", "model.init_std")
+_DEFAULTS_FROM_OTHERS = ("training.warmup_steps", "model.init_std", "model.base_width")
 
 
 def identity(keys: dict[str, Any]) -> str:
@@ -38,6 +39,14 @@ def of_plugin_objective(key: str) -> bool:
     return key.startswith("plugins.objectives.")
 
 
+def keys_called(asked: str, known: Iterable[str]) -> list[str]:
+    """The known key that is asked for, or else all whose last part is: `lr` of `training.lr`."""
+    names = sorted(set(known))
+    if asked in names:
+        return [asked]
+    return [name for name in names if name.rpartition(".")[2] == asked]
+
+
 def differing_keys(groups: list[dict[str, Any]]) -> list[str]:
     """The keys that differ between groups, beyond unique tokens and parameters."""
     keys = {key for group in groups for key in group}.difference(ALWAYS_NAMED, CHANGE_NOTHING)
@@ -52,13 +61,15 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     an evaluation does whatever it follows.
     """
     given = _texts(groups, key)
+    values = len(set(given))
     others = {name for group in groups for name in group}.difference({key, PROTOCOL})
-    return sorted(other for other in others if _follow(_texts(groups, other), given))
+    return sorted(other for other in others if _follows(groups, other, given, values))
 
 
-def _follow(values: list[str], given: list[str]) -> bool:
-    """Whether the values vary, and each follows from the given one beside it."""
-    return len(set(values)) > 1 and len(set(zip(given, values, strict=True))) == len(set(given))
+def _follows(groups: list[dict[str, Any]], key: str, given: list[str], values: int) -> bool:
+    """Whether the value of `key` varies, and each of the `values` given ones has one of it."""
+    own = _texts(groups, key)
+    return len(set(own)) > 1 and len(set(zip(given, own, strict=True))) == values
 
 
 def _texts(groups: list[dict[str, Any]], key: str) -> list[str]:
@@ -102,19 +113,21 @@ def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
 def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that distinguish configurations: those that vary and follow from no other."""
     differing = varying_keys(configurations)
-    distinguishing: list[str] = []
+    distinguishing: dict[str, list[str]] = {}
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)
     for key in sorted(
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
-        values = _texts(configurations, key)
-        followed = any(_follow(values, _texts(configurations, one)) for one in distinguishing)
+        others = list(distinguishing.values())
+        if others and key in _DEFAULTS_FROM_OTHERS:  # which may follow from several together
+            others.append([_json(values) for values in zip(*others, strict=True)])
+        followed = any(_follows(configurations, key, given, len(set(given))) for given in others)
         # A size is a name for a shape, whose keys stand beside it.
         if key not in ("training.objective", "model.size") and not followed:
-            distinguishing.append(key)
-    return distinguishing
+            distinguishing[key] = _texts(configurations, key)
+    return list(distinguishing)
 
 
 def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from workbench.messages import place_label
+from workbench.messages import place_label, power_label
 
 INTERVAL = "95 % interval"
 """How the names of columns with intervals begin."""
@@ -89,6 +89,36 @@ def effective_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "ratio": place_text(row["ratio"] if bound is None else ratio_limit, "ratio", bound),
         "95 % interval": places_text(row["ci95"], "unique_tokens"),
     }
+
+
+def best_value_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of `best_values` as table cells."""
+    costs = [one for one in row["values"] if one["value"] != row["best"]]
+    return {
+        "objective": row["objective"],
+        **row["group"],
+        "seeds": row["seeds"],
+        f"best {row['key'].rpartition('.')[2]}": _value_text(row["best"]),
+        "optimum": optimum_text(row),
+        "95 % interval": interval_text(row["ci95"]),
+        "ties": ", ".join(map(_value_text, row["ties"])) or None,
+        "cost of others": "; ".join(
+            f"{_value_text(one['value'])}: {four_digits(one['cost'])}" for one in costs
+        ),
+    }
+
+
+def optimum_text(row: dict[str, Any]) -> str | None:
+    """The vertex, or the bound of it: "> 0.016" where the greatest value is the best."""
+    if row["bound"] is not None:
+        sign = {"lower": ">", "upper": "<"}[row["bound"]]
+        return f"{sign} {power_label(row[row['bound'] + '_bound'])} (edge)"
+    return None if row["optimum"] is None else power_label(row["optimum"])
+
+
+def _value_text(value: Any) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return power_label(value) if is_number else str(value)
 
 
 def onset_table_row(row: dict[str, Any]) -> dict[str, Any]:

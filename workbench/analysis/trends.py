@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.analysis.censored import Fit, fit_censored
 from workbench.analysis.curves import Floats
-from workbench.analysis.run_keys import following_keys, identity
+from workbench.analysis.run_keys import following_keys, identity, keys_called
 from workbench.errors import InputError
 from workbench.messages import suggestion
 
@@ -157,13 +157,13 @@ def trends(
 
 def _resolved(against: str, rows: list[dict[str, Any]]) -> str:
     keys = sorted({key for row in rows for key in row["group"]})
-    matching = [key for key in keys if key == against or key.rpartition(".")[2] == against]
+    matching = keys_called(against, keys)
     if not matching:
         raise InputError(
             f"groups do not differ in {against}{suggestion(against, keys) or '.'} "
             f"They have: {', '.join(keys)}."
         )
-    return against if against in matching else matching[0]
+    return matching[0]
 
 
 def _trend(rows: list[dict[str, Any]], key: str, what: str) -> dict[str, Any]:

@@ -126,6 +126,19 @@ def _effective_data(
     return figures.effective_data_figure(study.effective_data(metric, at, over=over).document)
 
 
+def _best_value(
+    study: Any,
+    key: str = "training.lr",
+    metric: str = "val_loss",
+    at: Literal["best", "last"] = "last",
+    along: str | Sequence[str] = (),
+    over: Over = "seeds+documents",
+    where: Where | None = None,
+) -> figures.Figure:
+    answer = study.best_values(key, metric, at, along=_several(along), over=over, where=where)
+    return figures.best_value_figure(answer.document)
+
+
 def _loss_against_accuracy(
     study: Any,
     loss: str = "val_loss",
@@ -218,6 +231,7 @@ _OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
     "crossover_trend": _crossover_trend,
     "onset": _onset,
     "effective_data": _effective_data,
+    "best_value": _best_value,
     "loss_against_accuracy": _loss_against_accuracy,
     "nll_gap": _nll_gap,
     "paper_arrangement": _paper_arrangement,

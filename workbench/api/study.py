@@ -1,7 +1,7 @@
 """One study: its runs and curves as frames, its answers, figures and report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.laws import Fits
+    from workbench.api.tuning import BestValues
     from workbench.recipe import Recipe
     from workbench.report.answers import StudyAnswer
 
@@ -282,6 +283,43 @@ class Study:
         notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
         return Answer.of(EffectiveData, rows, notes)
 
+    def best_values(
+        self,
+        key: str = "training.lr",
+        metric: str = "val_loss",
+        at: At = "last",
+        *,
+        along: Sequence[str] = (),
+        over: Over = "seeds+documents",
+        where: Where | None = None,
+    ) -> "BestValues":
+        """Which value of a tuned key is best, and what others cost, one row for each objective and
+        group of equal other keys; with `.laws()`.
+
+        Args:
+            key: dotted, or the last part of it.
+            at: each run's last or best value.
+            along: keys that are tuned too: at each value of the key, the best of theirs is taken.
+            over: what the intervals run over.
+            where: only runs that meet these conditions.
+
+        Raises:
+            InputError: no such metric or key, or no runs that differ in the key alone.
+        """
+        from workbench.analysis.best_values import best_values
+        from workbench.analysis.interval_notes import notes_of
+        from workbench.api.tuning import BestValue, BestValues
+        from workbench.api.words import conditions
+
+        found = best_values(
+            self.results, self.name, key, metric, at, along=along, over=over,
+            where=conditions(where),
+        )  # fmt: skip
+        rows = [one.row for one in found]
+        notes = [*notes_of(rows), *(row["note"] and f"Note: {row['note']}." for row in rows)]
+        answer = BestValues.of(BestValue, rows, notes)
+        return replace(answer, found=tuple(found))
+
     def overfitting(self, metric: str = "val_loss") -> "Onsets":
         """The epoch of the lowest loss of each configuration, after which it rises; with
         `.trends(against)`.
@@ -422,7 +460,7 @@ class Study:
 
         Args:
             kind: a name of `workbench.figures.FIGURES` that is drawn of a study: curves, crossover,
-                crossover_trend, onset, effective_data, loss_against_accuracy, nll_gap,
+                crossover_trend, onset, effective_data, best_value, loss_against_accuracy, nll_gap,
                 paper_arrangement, put_together, backtest, training_flops, map, key, parallel,
                 studies, law_compute, forecasts.
             options: of that figure, such as `metric=` and `axis=`; and of print: `width`

@@ -16,6 +16,7 @@ from workbench.cli import (  # noqa: F401, I001
     curves,
     crossovers,
     effects,
+    tuning,
     drawing,
     laws,
     forecasting,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from workbench.figures import Paper
 
 
-def _say(lines: Iterable[str | None]) -> None:
+def say(lines: Iterable[str | None]) -> None:
     """Write remarks to stderr, each once and on a line of its own."""
     for line in dict.fromkeys(line for line in lines if line):
         print(line, file=sys.stderr)
@@ -94,7 +94,7 @@ def crossover(
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
     else:
         emit([table_row(row) for row in rows], fmt, document=rows)
-    _say((moved or answer).notes)
+    say((moved or answer).notes)
 
 
 @app.command("outcomes")
@@ -116,7 +116,7 @@ def outcomes_(
         emit([outcome_table_row(row) for row in rows], fmt, document=rows)
         return
     emit(outcome_table(rows), fmt)
-    _say(answer.notes)
+    say(answer.notes)
 
 
 @app.command("difference")
@@ -152,7 +152,7 @@ def difference_(
     )
     rows = answer.document
     emit([difference_table_row(row) for row in rows], fmt, document=rows)
-    _say(answer.notes)
+    say(answer.notes)
 
 
 @app.command("effective-data")
@@ -181,7 +181,7 @@ def effective(
 
         write_figure(effective_data_figure(rows), figure, with_data=with_data, paper=paper)
     emit([effective_table_row(row) for row in rows], fmt, document=rows)
-    _say(answer.notes)
+    say(answer.notes)
 
 
 @app.command()
@@ -211,7 +211,7 @@ def overfitting(
     if against:
         trends = answer.trends(against).document
         emit([trend_table_row(trend) for trend in trends], fmt, document=trends)
-        _say(notes_of(trends))
+        say(notes_of(trends))
     else:
         emit([onset_table_row(row) for row in rows], fmt, document=rows)
 
@@ -247,11 +247,11 @@ def next_(
     if aim == Aim.law:
         for_law = asked.next_runs_for_law(metric, budget)
         emit(for_law.document["runs"], fmt, document=for_law.document)
-        _say(for_law.notes)
+        say(for_law.notes)
         return
     answer = asked.next_runs(metric, axis.value)
     emit([next_row(row) for row in answer.document], fmt, document=answer.document)
-    _say(answer.notes)
+    say(answer.notes)
 
 
 @app.command()

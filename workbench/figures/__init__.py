@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from workbench.figures.arrangements import paper_arrangement_figure, put_together_figure
 from workbench.figures.backtests import backtest_figure
+from workbench.figures.best_values import best_value_figure
 from workbench.figures.compute import generation_flops_figure, training_flops_figure
 from workbench.figures.contours import contour_figure
 from workbench.figures.crossovers import crossover_figure
@@ -49,6 +50,7 @@ FIGURES: dict[str, Entry] = {
     "effects": Entry(effects_figure, "what each swept key changes, with all else equal"),
     "onset": Entry(onset_figure, "the epoch at which each configuration starts to overfit"),
     "effective_data": Entry(effective_data_figure, "what the challenger's unique tokens are worth"),
+    "best_value": Entry(best_value_figure, "a metric against a tuned key, and its lowest points"),
     "loss_against_accuracy": Entry(loss_against_accuracy_figure, "both along training"),
     "nll_gap": Entry(nll_gap_figure, "NLL of true and other endings, and their gap"),
     "paper_arrangement": Entry(paper_arrangement_figure, "rows are groups, columns metrics"),
@@ -70,6 +72,7 @@ __all__ = [
     "Figure",
     "Paper",
     "backtest_figure",
+    "best_value_figure",
     "contour_figure",
     "crossover_figure",
     "crossover_trend_figure",

@@ -102,16 +102,16 @@ def fit_options(
     )
 
 
-def numbers(fixed: Mapping[str, str | float]) -> dict[str, float]:
-    """The values that parameters are held at, from texts as the command line gives them.
+def numbers(given: Mapping[str, str | float], option: str = "--fixed") -> dict[str, float]:
+    """Names and their numbers, from texts as an option of the command line gives them.
 
     Raises:
         InputError: one is not a number.
     """
     found = {}
-    for name, text in fixed.items():
+    for name, text in given.items():
         try:
             found[name] = float(text)
         except ValueError:
-            raise InputError(f"--fixed {name}={text}: expected a number.") from None
+            raise InputError(f"{option} {name}={text}: expected a number.") from None
     return found
