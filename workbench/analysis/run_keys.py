@@ -100,18 +100,20 @@ def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
 def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that distinguish configurations: those that vary and follow from no other."""
     differing = varying_keys(configurations)
-    distinguishing: list[str] = []
+    named: dict[str, list[str]] = {}
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)
     for key in sorted(
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
-        followed = any(_follows(configurations, key, other) for other in distinguishing)
+        followed = any(
+            _follows(configurations, key, given, len(set(given))) for given in named.values()
+        )
         # A size is a name for a shape, whose keys stand beside it.
         if key not in ("training.objective", "model.size") and not followed:
-            distinguishing.append(key)
-    return distinguishing
+            named[key] = [_text(keys.get(key)) for keys in configurations]
+    return list(named)
 
 
 def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
