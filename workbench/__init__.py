@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Outcome,
         Trends,
     )
+    from workbench.api.boards import Board, board
     from workbench.api.costs import (
         BestFlops,
         GenerationFlops,
@@ -57,6 +58,7 @@ _PLACES = {
     "Backtest": "api.answers",
     "BacktestScore": "api.answers",
     "BestFlops": "api.costs",
+    "Board": "api.boards",
     "Crossover": "api.answers",
     "Crossovers": "api.answers",
     "Difference": "api.answers",
@@ -86,6 +88,7 @@ _PLACES = {
     "TrainingFlops": "api.costs",
     "Trends": "api.answers",
     "WorkbenchError": "errors",
+    "board": "api.boards",
     "fit_table": "api.laws",
     "forecast": "api.planning",
     "generation_flops": "api.costs",
