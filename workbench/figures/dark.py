@@ -13,10 +13,7 @@ _DATA = ("datasets", "data")
 
 def darkened(spec: dict[str, Any]) -> dict[str, Any]:
     """A Vega-Lite chart recoloured for a dark page. Its data are the same object."""
-    turned = {key: value if key in _DATA else _turned(value) for key, value in spec.items()}
-    config = turned.get("config", {})
-    words = dict.fromkeys(("labelColor", "titleColor"), on_dark("#333333"))  # else black
-    return {**turned, "config": {**config, "legend": {**words, **config.get("legend", {})}}}
+    return {key: value if key in _DATA else _turned(value) for key, value in spec.items()}
 
 
 def _turned(value: Any) -> Any:

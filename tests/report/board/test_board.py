@@ -28,8 +28,8 @@ STRANGER = "eve's <i>"
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of four people: alice and bob share a run, and differ in a value of another; bob has a seed
-    of his own and another learning rate; dora measured by another protocol; eve's text is hostile."""
+    """Of three people: alice and bob share a run, and differ in a value of another; bob has a seed
+    of his own and another learning rate; eve's text is hostile."""
     folder = tmp_path_factory.mktemp("board")
     wide = {"unique": 32_000}
     made_export(folder, "alice", {"0": {}, "1": {"seed": 1}, "w": wide})
@@ -38,7 +38,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"0": {}, "1": {"seed": 1, "more": 0.25}, "2": {"seed": 2},
          "x": {**wide, "overrides": ["training.lr=0.001"]}},
     )  # fmt: skip
-    made_export(folder, "dora", {"p": {}}, protocol=1)
     made_export(folder, STRANGER, {"e": {}})
     make_hostile(folder / "exports" / STRANGER)
     return folder / "exports"
@@ -90,8 +89,8 @@ def site(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site") / "board"
     written = wb.board(exports, out)
     assert written.page == out / "index.html"
-    assert (written.studies, written.reproduced, written.unequal) == (4, 4, 1)
-    assert written.runs == 14
+    assert (written.studies, written.reproduced, written.unequal) == (3, 4, 1)
+    assert written.runs == 12
     assert checksum(exports) == before, "an export is only read"
     return out
 
@@ -111,13 +110,10 @@ def test_like_stands_beside_like_and_an_unlike_one_names_the_key(pages: dict[str
     assert any("differs in training.lr 0.001 / 0.003" in row for row in unlike)
 
 
-def test_another_protocol_and_other_tokens_are_never_side_by_side(pages: dict[str, Read]) -> None:
-    other = [row for row in pages["crossovers.html"].rows if "differs in protocol 1 / 2" in row]
-    assert len(other) == 1
-    assert not [row for row in pages["crossovers.html"].rows if "|dora|" in row]
-    losses = pages["equal-data.html"].text
-    assert "Not comparable with the losses above" in losses
-    assert "protocol 1 / 2" in losses
+def test_losses_of_other_tokens_are_in_a_table_of_their_own(pages: dict[str, Read]) -> None:
+    text = pages["equal-data.html"].text
+    assert "Not comparable with the losses above, which differ in metric" in text
+    assert "prepared tokens" in text
 
 
 def test_runs_of_one_id_are_one_run_equal_or_with_the_difference_named(
@@ -168,8 +164,8 @@ def test_losses_are_those_of_the_analysis_at_equal_data_and_within_the_compute(
     assert shown.startswith("3.005|")
     # By 3e11 FLOPs AR has made 300 of 400 steps; its best, at step 200, is within.
     page = pages["equal-compute.html"].text
-    assert "300B training FLOPs" in page
-    assert "1T training FLOPs" not in page, "no run has trained so far"
+    assert "3e11 training FLOPs" in page
+    assert "1e12 training FLOPs" not in page, "no run has trained so far"
 
 
 TAGS = {
@@ -191,16 +187,21 @@ def test_text_of_others_stays_text(site: Path, pages: dict[str, Read]) -> None:
         assert any(one.startswith("default-src 'none'") for one in page.contents), name
 
 
-def test_the_command_says_where_and_what(exports: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "alice").symlink_to(exports / "alice")
-    (tmp_path / "in" / "other").mkdir()
-    out = tmp_path / "board"
+def test_the_command_says_where_and_what_and_replaces_an_earlier_board(
+    exports: Path, site: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in" / "other").mkdir(parents=True)
+    (tmp_path / "in" / "bob").symlink_to(exports / "bob")
+    out = Path(shutil.copytree(site, tmp_path / "board"))
     done = CliRunner().invoke(app, ["board", str(tmp_path / "in"), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{out / 'index.html'}\n"
-    assert "1 exports (alice): 1 studies, 6 runs" in done.stderr
+    assert "1 exports (bob): 1 studies, 8 runs" in done.stderr
     assert "other: no export of results; left out." in done.stderr
+    names = {path.name for path in out.iterdir()}
+    assert "study--bob--made.html" in names
+    assert not [name for name in names if "alice" in name]
+    assert names == {LIST, *json.loads((out / LIST).read_text())["pages"]}
 
 
 def refused(places: list[Path], out: Path) -> str:
@@ -242,20 +243,16 @@ def test_damaged_and_newer_exports_are_refused(exports: Path, tmp_path: Path) ->
     assert "content that no workbench writes" in refused([export], out)
 
 
-def test_a_folder_with_other_files_is_refused_and_an_earlier_board_replaced(
+def test_a_folder_with_other_files_or_inside_an_export_is_refused(
     exports: Path, site: Path, tmp_path: Path
 ) -> None:
-    inside = exports / "alice" / "site"
-    assert "which is only read" in refused([exports], inside)
+    assert "which is only read" in refused([exports], exports / "alice" / "site")
     out = Path(shutil.copytree(site, tmp_path / "board"))
     (out / "notes.txt").write_text("mine")
     assert "such as notes.txt" in refused([exports], out)
-    (out / "notes.txt").unlink()
-    wb.board([exports / "bob"], out)
-    names = {path.name for path in out.iterdir()}
-    assert "study--bob--made.html" in names
-    assert not [name for name in names if "alice" in name]
-    assert names == {LIST, *json.loads((out / LIST).read_text())["pages"]}
+    (out / LIST).write_text("no list")
+    assert "files that no board has written" in refused([exports], out)
+    assert "is a file" in refused([exports], out / "notes.txt")
 
 
 def test_the_mark_of_hostile_text_is_hostile() -> None:

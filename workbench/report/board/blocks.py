@@ -1,5 +1,6 @@
 """What a page of a board is made of, and the page as HTML: without a script, escaped as a whole."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.figures import Figure
-from workbench.figures.dark import darkened
+from workbench.figures.dark import on_dark
 from workbench.figures.figure import own_ids
 from workbench.figures.panel_width import fitted
 from workbench.terminal import shown
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 """What a browser lets a page do: nothing runs, nothing is loaded from anywhere."""
+_COLOUR = re.compile(r'(?<=\s)(fill|stroke)="(#[0-9a-fA-F]{6}|#[0-9a-fA-F]{3}|white|black)"')
+_NAMED = {"white": "#ffffff", "black": "#000000"}
 _WIDTHS = {"wide": 1040, "narrow": 350}
 """Pixels of the figures of a page on a screen and on a phone."""
 
@@ -123,20 +126,39 @@ def strip(
 
 
 def drawings(figure: Figure, place: int) -> tuple[tuple[str, Markup], ...]:
-    """A figure for wide and narrow screens, light and dark.
+    """A figure for wide and for narrow screens, each in the colours of the reader's theme.
 
     Args:
         place: its number on the page, which keeps the names inside the drawings unlike.
     """
     import vl_convert as vlc
 
+    spec = figure.to_dict()
     made = []
     for size, width in _WIDTHS.items():
-        spec = fitted(figure.to_dict(), width)
-        for theme, own in (("light", spec), ("dark", darkened(spec))):
-            svg = own_ids(str(vlc.vegalite_to_svg(own)), f"f{place}{size[0]}{theme[0]}-")
-            made.append((f"{size} {theme}", Markup(shown(svg))))
+        svg = own_ids(str(vlc.vegalite_to_svg(fitted(spec, width))), f"f{place}{size[0]}-")
+        made.append((size, Markup(_in_both_themes(shown(svg)))))
     return tuple(made)
+
+
+def _in_both_themes(svg: str) -> str:
+    """A drawing whose colours are variables of the page, with their values in light and dark."""
+    colours: dict[str, str] = {}
+
+    def named(found: re.Match[str]) -> str:
+        colour = _NAMED.get(found[2], found[2])
+        if len(colour) == 4:
+            colour = "#" + "".join(2 * digit for digit in colour[1:])
+        colours[f"--c{colour[1:].lower()}"] = colour
+        return f'{found[1]}="var(--c{colour[1:].lower()})"'
+
+    drawn = _COLOUR.sub(named, svg)
+    light, dark = (
+        "".join(f"{name}:{of(colour)};" for name, colour in colours.items())
+        for of in (str, on_dark)
+    )
+    themes = f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    return f"<style>{themes}</style>{drawn}"
 
 
 def render(page: Page, pages: Sequence[Page], made: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.figures.theme import measured, place_text, short
+from workbench.messages import power_label
 from workbench.recipe.objectives import display_name
 from workbench.report.board.blocks import Block, Cell, Cells, Page, strip, table
 from workbench.report.board.likeness import Number, differences_text, differing
@@ -52,7 +53,8 @@ def _losses_page(site: Site, numbers: list[Number], file: str, title: str, what:
         for budget, own in sorted(by_budget.items()):
             columns, rows = table(_ranked(site, own))
             what_of = "training FLOPs" if file == COMPUTE else "unique tokens"
-            heading = f"{short(budget)} {what_of}" if budget else f"{what_of} not known"
+            words = power_label(budget) if file == COMPUTE else short(budget)
+            heading = f"{words} {what_of}" if budget else f"{what_of} not known"
             blocks.append(Block(heading, level=3, columns=columns, rows=rows))
     lead = (
         what

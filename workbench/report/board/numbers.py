@@ -65,11 +65,12 @@ def _as_measured(row: dict[str, Any], stored: dict[str, Any] | None) -> dict[str
 
 
 def _place(row: dict[str, Any]) -> str:
-    return identity({"group": row["group"], "runs": row["runs"]})
+    """The runs of both sides, which a comparison is known by."""
+    return identity({side: sorted(row["runs"][side]) for side in ("baseline", "challenger")})
 
 
 def _stored(export: Export, study: str, metric: str, axis: str) -> dict[str, dict[str, Any]]:
-    """The answers by band that an export has, by their groups and runs; what is none is left."""
+    """The answers by band that an export has, by their runs; what is none is left."""
     rows = export.ask(
         f"""SELECT result FROM crossovers WHERE study = {literal(study)} AND definition = 'band'
             AND metric = {literal(metric)} AND axis = {literal(axis)}"""
@@ -77,8 +78,8 @@ def _stored(export: Export, study: str, metric: str, axis: str) -> dict[str, dic
     found = {}
     for row in rows:
         try:
-            answer = _checked(json.loads(row["result"]))
-            found[_place(answer)] = answer
+            answer = json.loads(row["result"])
+            found[_place(answer)] = _checked(answer)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # written by something else: ours stands
     return found
@@ -95,8 +96,9 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     limits = [None, None] if answer["ci95"] is None else list(answer["ci95"])
     numbers = ("crossover", "first_x", "last_x", "lower_bound", "upper_bound")
     every = [*(answer[name] for name in numbers), *limits, *answer["all_crossings"]]
-    known = [float(value) for value in every if value is not None]
-    if len(limits) != 2 or not np.isfinite(known).all():
+    known = [value for value in every if value is not None]
+    plain = all(type(value) in (int, float) for value in known)
+    if len(limits) != 2 or not plain or not np.isfinite(known).all():
         raise ValueError("no interval")
     if (answer["status"] == "crossed") != (answer["crossover"] is not None):
         raise ValueError("no place")
@@ -104,7 +106,7 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if not all(value is None or isinstance(value, str) for value in texts.values()):
         raise ValueError("no words")
     return {
-        **{name: answer[name] for name in (*numbers, "group", "runs", "status", "all_crossings")},
+        **{name: answer[name] for name in (*numbers, "status", "all_crossings")},
         **texts,
         "definition": "band",
         "over": answer["over"],
