@@ -25,6 +25,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "FLOPs": (
         "training_flops", "TrainingFlops", "generation_flops", "GenerationFlops", "BestFlops",
     ),
+    "Several people's exports": ("board", "Board"),
     "Scaling laws": ("fit_table", "Fits", "Predictions", "Prediction"),
     "Curves of other programs": ("import_curves", "Imported"),
     "Errors": ("WorkbenchError", "InputError"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Outcome,
         Trends,
     )
+    from workbench.api.boards import Board, board
     from workbench.api.costs import (
         BestFlops,
         GenerationFlops,
@@ -63,6 +64,7 @@ _PLACES = {
     "BestLaws": "api.tuning",
     "BestValue": "api.tuning",
     "BestValues": "api.tuning",
+    "Board": "api.boards",
     "Crossover": "api.answers",
     "CrossoverEffect": "api.factorial",
     "Crossovers": "api.answers",
@@ -95,6 +97,7 @@ _PLACES = {
     "Trends": "api.answers",
     "Variant": "api.factorial",
     "WorkbenchError": "errors",
+    "board": "api.boards",
     "fit_table": "api.laws",
     "forecast": "api.planning",
     "generation_flops": "api.costs",

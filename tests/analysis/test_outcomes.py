@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from tests.made_runs import MakeRun
+from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.analysis.outcomes import (
     _place,
+    best_within,
     outcome_notes,
     outcome_table,
     outcome_table_row,
@@ -247,3 +248,34 @@ def test_unfinished_runs_are_left_out_beside_finished_ones_and_named(
     (row,) = outcomes(results, "made", "val_loss")
     assert (row["seeds"], row["last"]["mean"], row["unfinished"]) == (1, 2.0, ["going"])
     assert any("going" in note for note in outcome_notes([row]))
+
+
+def test_the_best_within_a_budget_is_of_runs_that_trained_so_far(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_run("a", {100: 3.0, 200: 2.0, 300: 2.5, 400: 1.5})  # 1e9 FLOPs a step
+    make_run("b", {100: 3.2, 200: 2.4, 300: 2.3, 400: 1.7}, overrides=["training.seed=1"])
+    make_run("c", {100: 1.0, 200: 0.9}, overrides=["training.lr=0.001"])  # ends early
+    ingest(results)
+    rows = best_within(results, "made", "val_loss", [5e10, 2e11, 3.5e11, 4e11, 5e11])
+    found = {(row["flops"], tuple(row["runs"])): row["best"]["mean"] for row in rows}
+    assert found == {
+        (2e11, ("a", "b")): pytest.approx(2.2),
+        (2e11, ("c",)): pytest.approx(0.9),
+        (3.5e11, ("a", "b")): pytest.approx(2.15),
+        (4e11, ("a", "b")): pytest.approx(1.6),
+    }
+
+
+def test_with_all_compute_the_best_within_it_is_the_best_documents_and_all(
+    results: Path, make_run: MakeRun
+) -> None:
+    make_crossing_seeds(make_run, 100, seeds=2, documents=8)
+    ingest(results)
+    whole = {row["objective"]: row for row in outcomes(results, "made", "val_loss")}
+    rows = best_within(results, "made", "val_loss", [2e11, 4e11])
+    best = {(row["objective"], row["flops"]): row["best"] for row in rows}
+    assert best["ar", 4e11] == whole["ar"]["best"]
+    early = best["mdlm", 2e11]  # its loss falls throughout
+    assert early["mean"] > whole["mdlm"]["best"]["mean"] + 0.2
+    assert "documents" in early["ci95_method"]

@@ -68,6 +68,12 @@ class Curve:
         """What distinguishes replicates of one configuration: seeds of data and of training."""
         return self.keys.get("data.seed"), self.keys.get("training.seed")
 
+    def first(self, count: int) -> "Curve":
+        """The curve of its first points alone."""
+        x = {axis: places[:count] for axis, places in self.x.items()}
+        y, stderr, steps = self.y[:count], self.stderr[:count], self.steps[:count]
+        return replace(self, x=x, y=y, stderr=stderr, steps=steps)
+
 
 @dataclass(frozen=True)
 class StudyCurves:

@@ -7,7 +7,7 @@ that hold both the seeds and the choice of held-out text.
 Shape suffixes: S seeds, J documents, P points.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,10 @@ class DocumentCurves:
         return np.stack(
             [self.sums[curve.run_id] @ _between(curve.x[axis], places) for curve in curves]
         )
+
+    def of(self, curves: list[Curve]) -> "DocumentCurves":
+        """The same runs up to where these curves of theirs end."""
+        return replace(self, sums={c.run_id: self.sums[c.run_id][:, : len(c.y)] for c in curves})
 
 
 def _between(x: Floats, places: Floats) -> Floats:

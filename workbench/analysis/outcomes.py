@@ -1,5 +1,7 @@
 """The best and the last value of each configuration, over its seeds."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -7,8 +9,8 @@ import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import as_asked, interval
-from workbench.analysis.curves import Curve, chosen, load_curves
-from workbench.analysis.document_curves import document_curves, stopped_at_best
+from workbench.analysis.curves import Curve, StudyCurves, chosen, load_curves, require_axis
+from workbench.analysis.document_curves import DocumentCurves, document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.run_keys import (
     ALWAYS_NAMED,
@@ -54,8 +56,99 @@ def outcomes(
     """
     higher = higher_is_better(metric)
     choose("--over", over, get_args(Over))
+    loaded = chosen(load_curves(results, study, metric), where)
+    rows = []
+    for one in configurations(loaded):
+        places = [int(np.argmax(c.y) if higher else np.argmin(c.y)) for c in one.curves]
+        rows.append(
+            {
+                **one.head(loaded),
+                **_levels(results, one.curves, metric, higher, over),
+                "best_epoch": _over_seeds(
+                    [float(c.x["epochs"][at]) for c, at in zip(one.curves, places, strict=True)]
+                ),
+                "still_improving": sum(
+                    at == len(c.y) - 1 for c, at in zip(one.curves, places, strict=True)
+                ),
+                **one.tail(),
+            }
+        )
+    return sorted(rows, key=_place)
+
+
+def best_within(
+    results: Path,
+    study: str,
+    metric: str,
+    budgets: Sequence[float],
+    *,
+    over: Over = "seeds+documents",
+    where: Conditions = (),
+) -> list[dict[str, Any]]:
+    """What each configuration had reached by so many training FLOPs, seeds averaged.
+
+    A configuration is compared at a budget that all its runs have trained to. The best is one that
+    was measured at or before it, along runs that may have been planned for more: a run planned for
+    the budget would have let its learning rate decay by then, and may have become better.
+
+    Args:
+        budgets: training FLOPs.
+
+    Returns:
+        Rows as those of `outcomes`, one a configuration and budget, with "flops", the budget, and
+        "best" alone of the values.
+
+    Raises:
+        InputError: no such study or metric, or runs without FLOPs.
+    """
+    higher = higher_is_better(metric)
+    loaded = chosen(load_curves(results, study, metric), where)
+    require_axis(loaded.curves, "flops")
+    rows = []
+    for one in configurations(loaded):
+        together, why = document_curves(results, one.curves, metric)
+        for budget in budgets:
+            counts = [int(np.searchsorted(c.x["flops"], budget, "right")) for c in one.curves]
+            if not all(counts) or min(c.x["flops"][-1] for c in one.curves) < budget:
+                continue
+            cut = [c.first(count) for c, count in zip(one.curves, counts, strict=True)]
+            best = _best(together and together.of(cut), why, cut, metric, higher, over)
+            rows.append({**one.head(loaded), "flops": float(budget), "best": best, **one.tail()})
+    return sorted(rows, key=lambda row: (row["flops"], _place(row)))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The runs of a study that differ in nothing but their seeds."""
+
+    keys: dict[str, Any]
+    group: dict[str, Any]
+    """What it is called among the study's configurations."""
+    curves: list[Curve]
+    """Of its finished runs where there are some, else of all."""
+    unfinished: list[str]
+
+    def head(self, of: StudyCurves) -> dict[str, Any]:
+        """The first columns of a row about it."""
+        return {
+            "study": of.study,
+            "metric": of.metric,
+            "objective": self.keys.get("training.objective"),
+            "group": self.group,
+            "seeds": len(self.curves),
+            "estimator": self.curves[0].estimator,
+        }
+
+    def tail(self) -> dict[str, Any]:
+        """The last columns of a row about it."""
+        runs = sorted(curve.run_id for curve in self.curves)
+        return {"runs": runs, "unfinished": self.unfinished}
+
+
+def configurations(loaded: StudyCurves) -> list[Configuration]:
+    """The configurations of a study's curves."""
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
-    for curve in chosen(load_curves(results, study, metric), where).curves:
+    for curve in loaded.curves:
         keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     differing = [
@@ -63,30 +156,15 @@ def outcomes(
         for key in distinguishing_keys([keys for keys, _ in groups.values()])
         if key not in ALWAYS_NAMED
     ]
-    rows = []
-    for keys, all_curves in groups.values():
-        curves = [c for c in all_curves if c.finished] or all_curves
-        places = [int(np.argmax(c.y) if higher else np.argmin(c.y)) for c in curves]
-        rows.append(
-            {
-                "study": study,
-                "metric": metric,
-                "objective": keys.get("training.objective"),
-                "group": named_group(keys, differing, curves[0]),
-                "seeds": len(curves),
-                "estimator": curves[0].estimator,
-                **_levels(results, curves, metric, higher, over),
-                "best_epoch": _over_seeds(
-                    [float(c.x["epochs"][at]) for c, at in zip(curves, places, strict=True)]
-                ),
-                "still_improving": sum(
-                    at == len(c.y) - 1 for c, at in zip(curves, places, strict=True)
-                ),
-                "runs": sorted(c.run_id for c in curves),
-                "unfinished": sorted(c.run_id for c in all_curves if not c.finished),
-            }
+    return [
+        Configuration(
+            keys,
+            named_group(keys, differing, curves[0]),
+            [c for c in curves if c.finished] or curves,
+            sorted(c.run_id for c in curves if not c.finished),
         )
-    return sorted(rows, key=_place)
+        for keys, curves in groups.values()
+    ]
 
 
 def _levels(
@@ -95,19 +173,33 @@ def _levels(
     """The best and the last value of one configuration's runs."""
     end = min(curve.x["tokens"][-1] for curve in curves)
     together, why = document_curves(results, curves, metric)
+    best = _best(together, why, curves, metric, higher, over)
+    if together is None or len(together.documents) < 2:
+        lasts = [float(np.interp(end, c.x["tokens"], c.y)) for c in curves]
+        return {"best": best, "last": _in_range(_over_seeds(lasts, over, why), metric)}
+    last = together.at(curves, "tokens", np.array([end]))
+    mean = crossed_mean(last, together.counts)
+    return {"best": best, "last": _in_range(_answer(mean, over), metric)}
+
+
+def _best(
+    together: DocumentCurves | None,
+    why: str | None,
+    curves: list[Curve],
+    metric: str,
+    higher: bool,
+    over: Over,
+) -> dict[str, Any]:
+    """The best value of runs, with its interval.
+
+    Args:
+        together: the same runs document by document, or None and `why`.
+    """
     if together is None or len(together.documents) < 2:
         bests = [float(c.y.max() if higher else c.y.min()) for c in curves]
-        lasts = [float(np.interp(end, c.x["tokens"], c.y)) for c in curves]
-        return {
-            name: _in_range(_over_seeds(values, over, why), metric)
-            for name, values in (("best", bests), ("last", lasts))
-        }
-    last = together.at(curves, "tokens", np.array([end]))
-    best = stopped_at_best(together, curves, higher=higher)
-    return {
-        name: _in_range(_answer(crossed_mean(sums, together.counts), over), metric)
-        for name, sums in (("best", best), ("last", last))
-    }
+        return _in_range(_over_seeds(bests, over, why), metric)
+    sums = stopped_at_best(together, curves, higher=higher)
+    return _in_range(_answer(crossed_mean(sums, together.counts), over), metric)
 
 
 def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:

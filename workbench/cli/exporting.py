@@ -90,3 +90,31 @@ def export_parquet(
         f"{report.unchanged} as they were.",
         file=sys.stderr,
     )
+
+
+@app.command()
+def board(
+    exports: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR|URL...",
+            help="Exports that `workbench export parquet` wrote, or folders of several; shipped "
+            "for the studies that ship.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder of the site; an earlier board is replaced.")
+    ],
+) -> None:
+    """Write several people's exports as one static site, like compared with like.
+
+    Crossovers, best losses at equal data and at equal compute, forecasts scored and runs
+    reproduced, each number linked to its recipe, seeds and versions. The exports are only read.
+    """
+    from workbench.report.board.write import write_board
+
+    written = write_board(exports, out)
+    for note in written.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    print(written.text, file=sys.stderr)
+    print(written.page)

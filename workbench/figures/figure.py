@@ -106,6 +106,11 @@ def svg_of(figure: Figure) -> str:
     return _true_size(vlc.vegalite_to_svg(printed(figure.to_dict())), figure.paper, "pt")
 
 
+def own_ids(svg: str, prefix: str) -> str:
+    """A drawing with a prefix before its ids: all drawings number their clipping paths from 1."""
+    return svg.replace(' id="', f' id="{prefix}').replace("url(#", f"url(#{prefix}")
+
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

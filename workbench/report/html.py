@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workbench.figures import Paper, for_paper
-from workbench.figures.figure import EMBED_OPTIONS, POLICY, embedding_script, svg_of
+from workbench.figures.figure import EMBED_OPTIONS, POLICY, embedding_script, own_ids, svg_of
 from workbench.messages import power_label, pretty, size_label
 from workbench.report.sections import Report
 from workbench.version import __version__
@@ -31,7 +31,7 @@ def render(report: Report, paper: Paper | None = None) -> str:
             continue
         figure = section.figure if paper is None else for_paper(section.figure, paper)
         spec = figure.to_dict()
-        svg = _own_ids(svg_of(figure), f"svg{place}-")
+        svg = own_ids(svg_of(figure), f"svg{place}-")
         charts.append({"svg": svg, "spec": spec, "title": figure.title, "caption": figure.caption})
     return environment.get_template("report.html.jinja").render(
         report=report,
@@ -42,11 +42,6 @@ def render(report: Report, paper: Paper | None = None) -> str:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
     )
-
-
-def _own_ids(svg: str, prefix: str) -> str:
-    """Prefix the ids in a drawing, since all drawings number their clipping paths from 1."""
-    return svg.replace(' id="', f' id="{prefix}').replace("url(#", f"url(#{prefix}")
 
 
 def cell(value: Any, column: str = "") -> str:

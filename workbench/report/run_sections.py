@@ -70,7 +70,7 @@ def provenance_section(results: Path, study: str) -> Section:
 FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)} ORDER BY run_id"""
     groups: dict[str, dict[str, Any]] = {}
     for row in query(results, sql).to_dicts():
-        provenance = _provenance(row)
+        provenance = provenance_cells(row)
         key = json.dumps(provenance, sort_keys=True)
         groups.setdefault(key, {**provenance, "runs": 0})["runs"] += 1
     columns = list(dict.fromkeys(key for group in groups.values() for key in group))
@@ -78,7 +78,12 @@ FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)} ORDER BY
     return Section("Provenance", rows=tuple(_shown_columns(rows)), sql=(sql,))
 
 
-def _provenance(row: dict[str, Any]) -> dict[str, Any]:
+def provenance_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """Where a run's numbers come from, by what is said of it.
+
+    Args:
+        row: of the table `runs`, with imported, data_fingerprint and provenance.
+    """
     document = json.loads(row["provenance"] or "{}")
     if row["imported"]:
         return {"kind": "imported", **_origin(document)}

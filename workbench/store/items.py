@@ -39,7 +39,7 @@ def read_items_of(results: Path, run_ids: Iterable[str], metric: str) -> dict[st
         folders = {run_id: RunFolder(results / "runs" / run_id) for run_id in plain}
         read = {run_id: read_items(run.items_dir, [name]) for run_id, run in folders.items()}
         return {run_id: frame for run_id, frame in read.items() if not frame.is_empty()}
-    if not wanted:
+    if not wanted or not (results / ITEMS.name).is_dir():  # published studies have none
         return {}
     ids = ", ".join(map(literal, wanted))
     frame = query(
