@@ -15,7 +15,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
         "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
-        "EffectiveData", "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "EffectiveData", "Onsets", "Onset", "TextQuality", "Backtest", "BacktestScore", "Forecast",
+        "Forecasted",
     ),
     "What to train next": (
         "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         generation_flops,
         training_flops,
     )
-    from workbench.api.data_answers import EffectiveData, Onset, Onsets
+    from workbench.api.data_answers import EffectiveData, Onset, Onsets, TextQuality
     from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
     from workbench.api.laws import Fits, Prediction, Predictions, fit_table
@@ -83,6 +83,7 @@ _PLACES = {
     "RunReport": "running.run_report",
     "Study": "api.study",
     "StudyAnswer": "report.answers",
+    "TextQuality": "api.data_answers",
     "TrainingFlops": "api.costs",
     "Trends": "api.answers",
     "WorkbenchError": "errors",

@@ -58,6 +58,11 @@ METRICS: dict[str, Metric] = {
         Metric("memorised_tokens", "fraction", False, "their tokens that it gives back"),
         Metric("suffix_nll", "nats a token", False, "NLL (AR) or NELBO (diffusion) of window ends"),
         Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
+        Metric("text_nll", "nats a token", None, "NLL of generated text, by an AR run that judges"),
+        Metric("text_entropy", "nats", None, "entropy of single tokens within a generated text"),
+        Metric("text_distinct", "fraction", None, "different 4-grams of a generated text"),
+        Metric("text_copied", "fraction", None, "n-grams of generated text that training text has"),
+        Metric("text_flops", "FLOPs", None, "inference FLOPs of a generated token"),
         Metric(
             "train_joules", "J", None, "energy of the GPUs in training steps, as NVML measures it"
         ),

@@ -6,7 +6,9 @@ trainer and its ranks do with the joules is tried with a counter of the test's o
 
 import json
 import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,7 +20,6 @@ import torch
 from torch import distributed as dist
 
 from tests.running.test_worker import make_run, values
-from tests.training.stopping import records, whole_and_resumed
 from workbench.running import worker
 from workbench.training import energy, nvml
 from workbench.training.energy import EnergyMeter, measures, meter_of, recorded
@@ -221,31 +222,25 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.training
 @pytest.mark.usefixtures("counter")
-def test_a_stopped_run_has_the_joules_of_an_undisturbed_one(
+def test_attempts_add_up_and_no_step_counts_twice(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, stopped = whole_and_resumed(tmp_path, corpus, monkeypatch)
-    for run in (whole, stopped):
-        assert values(run, "train_joules") == {step: 10.0 * step for step in range(1, 13)}
-    assert set(records(whole)) == set(records(stopped))
-
-
-@pytest.mark.training
-@pytest.mark.usefixtures("counter")
-def test_steps_that_are_lost_and_trained_again_count_once(
-    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    """One attempt dies after step 6 and its checkpoint of step 4, one is stopped after step 9,
+    which it saves, and one trains on to the end."""
     run = make_run(tmp_path, corpus, "training.checkpoint_every=4")
     step = StudyTrainer.train_step
 
-    def dies(self: StudyTrainer, data: Any) -> None:
+    def interrupted(self: StudyTrainer, data: Any) -> None:
         step(self, data)
-        if self.step == 6:
+        if self.step == 6 and run.status().attempts == 1:
             raise OSError("the machine is gone")
+        if self.step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StudyTrainer, "train_step", dies)
+        patch.setattr(StudyTrainer, "train_step", interrupted)
         assert worker.main(run.path) == worker.FAILED
+        assert worker.main(run.path) == worker.STOPPED
     assert worker.main(run.path) == worker.FINISHED
     assert values(run, "train_joules") == {step: 10.0 * step for step in range(1, 13)}
 
