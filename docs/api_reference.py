@@ -17,7 +17,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
         "Effect", "Variant", "CrossoverEffect",
         "EffectiveData", "Onsets", "Onset", "BestValues", "BestValue", "BestLaws", "BestLaw",
-        "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "TextQuality", "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "What to train next": (
         "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",

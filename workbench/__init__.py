@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         generation_flops,
         training_flops,
     )
-    from workbench.api.data_answers import EffectiveData, Onset, Onsets
+    from workbench.api.data_answers import EffectiveData, Onset, Onsets, TextQuality
     from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
@@ -93,6 +93,7 @@ _PLACES = {
     "RunReport": "running.run_report",
     "Study": "api.study",
     "StudyAnswer": "report.answers",
+    "TextQuality": "api.data_answers",
     "TrainingFlops": "api.costs",
     "Trends": "api.answers",
     "Variant": "api.factorial",

@@ -58,6 +58,14 @@ METRICS: dict[str, Metric] = {
         Metric("memorised_tokens", "fraction", False, "their tokens that it gives back"),
         Metric("suffix_nll", "nats a token", False, "NLL (AR) or NELBO (diffusion) of window ends"),
         Metric("tokens_per_second", "tokens/s", True, "speed of training steps alone"),
+        Metric("text_nll", "nats a token", None, "NLL of generated text, by an AR run that judges"),
+        Metric("text_entropy", "nats", None, "entropy of single tokens within a generated text"),
+        Metric("text_distinct", "fraction", None, "different 4-grams of a generated text"),
+        Metric("text_copied", "fraction", None, "n-grams of generated text that training text has"),
+        Metric("text_flops", "FLOPs", None, "inference FLOPs of a generated token"),
+        Metric(
+            "train_joules", "J", None, "energy of the GPUs in training steps, as NVML measures it"
+        ),
         Metric("lr", "", None, "learning rate"),
         Metric("moe_balance", "", False, "balance loss of the routers: 1 is even"),
         Metric("moe_z", "nats^2", None, "z-loss of the routers, before its weight"),
@@ -75,7 +83,7 @@ AVERAGES = {
 """Weights of a run beside those that were trained, `RAW`."""
 
 OF_TRAINING = (
-    "train_loss", "tokens_per_second", "lr", "grad_norm",
+    "train_loss", "tokens_per_second", "train_joules", "lr", "grad_norm",
     "moe_balance", "moe_z", "moe_max_load", "moe_entropy",
 )  # fmt: skip
 """What training steps record of themselves; all else was measured by an evaluation."""

@@ -104,10 +104,28 @@ def test_code_in_a_table_has_its_bars_alone(site: Path) -> None:
     assert "\\|" not in re.sub(r"<pre.*?</pre>", "", (site / "commands.html").read_text())
 
 
-def test_the_reference_for_citations_has_this_version() -> None:
+CFF_REQUIRED = {"authors", "cff-version", "message", "title"}
+CFF_KEYS = CFF_REQUIRED | {
+    "abstract", "commit", "contact", "date-released", "doi", "identifiers", "keywords", "license",
+    "license-url", "preferred-citation", "references", "repository", "repository-artifact",
+    "repository-code", "type", "url", "version",
+}  # fmt: skip
+"""What a reference may have, by the Citation File Format's schema guide, version 1.2.0."""
+
+
+def test_the_reference_for_citations_is_valid_and_has_this_version() -> None:
     from workbench import __version__
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
     assert citation["license"] == "Apache-2.0"
     assert f"version = {{{__version__}}}" in (ROOT / "docs" / "cite.md").read_text()
+    assert set(citation) >= CFF_REQUIRED
+    assert set(citation) <= CFF_KEYS
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["type"] in ("software", "dataset")
+    for author in citation["authors"]:
+        assert "name" in author or {"family-names", "given-names"} & set(author), author
+    texts = [citation["message"], citation["title"], citation["abstract"], *citation["keywords"]]
+    assert all(isinstance(text, str) and text for text in texts)
+    assert len(set(citation["keywords"])) == len(citation["keywords"]) > 0

@@ -13,6 +13,7 @@ from workbench.recipe import RunConfig, load_recipe
 from workbench.running import slots
 from workbench.running.slots import Slots, make_slots
 from workbench.running.study import make_folders, run_study
+from workbench.training.energy import SHARED_GPU
 
 
 @pytest.fixture
@@ -46,6 +47,18 @@ def test_small_runs_share_gpus_in_turns(
     recipe: Path, jobs: int | None, runs_per_gpu: int, gpus: list[str]
 ) -> None:
     assert filled(make_slots(runs(recipe), jobs, runs_per_gpu)) == gpus
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_run_sees_that_it_shares_its_gpu(recipe: Path) -> None:
+    """Its energy is then not its own."""
+
+    def shared(jobs: int) -> list[bool]:
+        made = make_slots(runs(recipe), jobs, 1)
+        return [SHARED_GPU in slot.env for slot in iter(lambda: made.take(1), None)]
+
+    assert shared(2) == [False, False]
+    assert shared(3) == [True, False, True]
 
 
 @pytest.mark.usefixtures("two_gpus")

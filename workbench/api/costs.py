@@ -43,8 +43,8 @@ class BestFlops:
     metric: str
     group: dict[str, Any]
     baseline: dict[str, Any]
-    """name, flops, tokens, value and bound (lower where the last value is the best), as of
-    `challenger`."""
+    """name, flops, tokens, value, bound (lower where the last value is the best) and joules (None
+    where they were not measured), as of `challenger`."""
     challenger: dict[str, Any]
     ratio: float | None
     """The challenger's over the baseline's; None where neither has ended to improve."""

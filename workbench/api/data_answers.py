@@ -8,6 +8,35 @@ from workbench.arguments import public
 
 
 @dataclass(frozen=True)
+class TextQuality:
+    """Generated texts of one configuration, made in one way; or held-out text after the same
+    prompts."""
+
+    study: str
+    objective: str | None
+    group: dict[str, Any]
+    sampler: str | None
+    """None for held-out text."""
+    temperature: float | None
+    weights: str | None
+    """ema or stable, where an average of the weights made them."""
+    tokens: int
+    steps: int | None
+    """Of denoising; None for samplers without."""
+    seeds: int
+    nll: dict[str, Any] | None
+    """Nats a token by the judge. A dictionary with mean, ci95, ci95_method and ci95_note, as are
+    `entropy`, `distinct`, `copied` and `flops` (of inference, a token)."""
+    entropy: dict[str, Any] | None
+    distinct: dict[str, Any] | None
+    copied: dict[str, Any] | None
+    flops: dict[str, Any] | None
+    estimators: list[str] = field(repr=False)
+    """Judge, seed, prompts and sampler of the numbers."""
+    runs: list[str] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class EffectiveData:
     """How many unique tokens the baseline needs to be as good as the challenger on fewer."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from workbench.api.advising import NextRun, NextRunsForLaw
     from workbench.api.costs import BestFlops
-    from workbench.api.data_answers import EffectiveData, Onsets
+    from workbench.api.data_answers import EffectiveData, Onsets, TextQuality
     from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.laws import Fits
@@ -154,6 +154,22 @@ class Study:
 
         rows = outcomes(self.results, self.name, metric, over=over)
         return Answer.of(Outcome, rows, outcome_notes(rows))
+
+    def text_quality(self) -> "Answer[TextQuality]":
+        """How good the texts of the study's runs are by denoising steps and length, and what they
+        cost, as `workbench eval --tasks text` has measured them: one row a configuration and way to
+        make them, and one for held-out text.
+
+        Raises:
+            InputError: no texts were measured.
+        """
+        from workbench.analysis.interval_notes import notes_of
+        from workbench.analysis.text_quality import MEASURES, text_quality
+        from workbench.api.data_answers import TextQuality
+
+        rows = text_quality(self.results, self.name)
+        notes = notes_of([row[name] for row in rows for name in MEASURES if row[name]])
+        return Answer.of(TextQuality, rows, notes)
 
     def difference(
         self,

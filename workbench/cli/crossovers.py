@@ -119,6 +119,22 @@ def outcomes_(
     say(answer.notes)
 
 
+@app.command("text-quality")
+def text_quality_(
+    study: StudyArgument,
+    results: SourceOption = RESULTS,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Show how a study's generated texts move with denoising steps and length."""
+    from workbench.analysis.text_quality import text_table_row
+    from workbench.api.results import Results
+    from workbench.cli.output import emit
+
+    answer = Results(results).study(study).text_quality()
+    emit([text_table_row(row) for row in answer.document], fmt, document=answer.document)
+    _say(answer.notes)
+
+
 @app.command("difference")
 def difference_(
     study: StudyArgument,

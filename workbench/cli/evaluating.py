@@ -35,7 +35,7 @@ def eval_(
         typer.Option(
             "--tasks",
             help="Separated by commas: val_loss, cloze, cloze_shots, hellaswag, mmlu, "
-            "mmlu_continuation, humaneval, humaneval_plus, mbpp, mbpp_plus.",
+            "mmlu_continuation, text, humaneval, humaneval_plus, mbpp, mbpp_plus.",
         ),
     ] = "",
     task_file: Annotated[
@@ -86,7 +86,10 @@ def eval_(
     ] = "1",
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", help="Of programs. Default: 0, or 0.8 for many attempts."),
+        typer.Option(
+            "--temperature",
+            help="Of programs. Default: 0, or 0.8 for many attempts. Of texts; default: 1.",
+        ),
     ] = None,
     max_new: Annotated[
         int, typer.Option("--max-new", min=1, help="Tokens of a program, at most.")
@@ -96,6 +99,23 @@ def eval_(
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Denoising steps of a program.")
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(
+            "--lengths", help="Tokens of texts, such as 16,64. Default: half of the context."
+        ),
+    ] = None,
+    per_step: Annotated[
+        str, typer.Option("--per-step", help="Of texts: tokens a denoising step, such as 1,4.")
+    ] = "1",
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="RUN",
+            help="Of texts: an AR run. Default: the best of the runs' studies.",
+        ),
     ] = None,
     harness: Annotated[
         str, typer.Option("--harness", help="Tasks of lm-evaluation-harness (extra `eval`).")
@@ -158,11 +178,18 @@ def eval_(
     from workbench.evaluation.complete import Writing
     from workbench.evaluation.evaluate import evaluate_runs
     from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign
-    from workbench.evaluation.opened import EvalOptions, HarnessOptions
+    from workbench.evaluation.opened import EvalOptions, HarnessOptions, TextOptions
     from workbench.evaluation.programs.pass_task import PassOptions
     from workbench.recipe.task_names import TASK_DRAWS
     from workbench.training.foreign_files import PREFIX
 
+    texts = TextOptions(
+        _numbers("--lengths", lengths),
+        _numbers("--per-step", per_step) or (),
+        sampler,
+        1.0 if temperature is None else temperature,
+        judge,
+    )
     if temperature is None:
         temperature = 0.0 if attempts == 1 else 0.8
     writing = Writing(max_new, temperature, seed=seed, sampler=sampler, steps=steps)
@@ -177,11 +204,13 @@ def eval_(
         shots=_numbers("--shots", shots),
         passing=PassOptions(attempts, _numbers("--pass-at", pass_at) or (), writing),
         harness=HarnessOptions(_names(harness), include_path),
+        texts=texts,
     )
     foreign = [name for name in run if name.startswith(PREFIX)]
     own = [name for name in run if name not in foreign]
     of_runs = {"--checkpoint": checkpoint is not None, "--all-checkpoints": all_checkpoints,
-               "--ensemble": ensemble, "--weights": weights != RAW}  # fmt: skip
+               "--ensemble": ensemble, "--weights": weights != RAW,
+               "--tasks text": "text" in options.tasks}  # fmt: skip
     of_models = {"--objective": objective, "--corpus": corpus, "--set": overrides,
                  "--trust-remote-code": trust_remote_code, "--mask-id": mask_id is not None,
                  "--study": study, "--trained-tokens": trained_tokens,

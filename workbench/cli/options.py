@@ -88,8 +88,8 @@ ModelsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN...",
-        help="Run ids, or the beginnings of them; or models of Hugging Face, hf:FOLDER or "
-        "hf:org/name (extra `hf`).",
+        help="Run ids, or the beginnings of them; a study, for its finished runs; or models of "
+        "Hugging Face, hf:FOLDER or hf:org/name (extra `hf`).",
         autocompletion=completing.runs,
     ),
 ]

@@ -16,12 +16,14 @@ from workbench.evaluation.likelihood import SEED_STRIDE
 from workbench.evaluation.opened import VALIDATION, EvalOptions, Opened, evaluated, open_run
 from workbench.evaluation.programs.pass_task import PassTask, pass_task
 from workbench.evaluation.tasks import TASKS, Measured, Task, TaskInputs, batch_for
+from workbench.evaluation.text_quality import Judge, ask_texts, find_judge
 from workbench.generation.samplers import choose_sampler
 from workbench.metrics import RAW
 from workbench.recipe import TrainingConfig, objective_facts, run_config
-from workbench.recipe.task_names import PROGRAM_TASKS, default_shots
+from workbench.recipe.task_names import PROGRAM_TASKS, TEXT, default_shots
 from workbench.runs.evaluations import Evaluated, record_evaluations
-from workbench.runs.studies import find_run
+from workbench.runs.folder import RunFolder, list_runs
+from workbench.runs.studies import find_run, studies_of
 from workbench.store import ingest
 from workbench.training.trained_model import RunModel, kept_steps
 from workbench.training.validation import Validation
@@ -43,7 +45,7 @@ def evaluate_runs(
     """Ask tasks of runs, save the answers run by run, and return them as rows.
 
     Args:
-        names: run ids, or beginnings of them.
+        names: run ids, or beginnings of them; or studies, for all of their finished runs.
         step: a checkpoint's; None for the newest.
         device, dtype: as `load_run_model`.
         all_checkpoints: ask every checkpoint that a run keeps (`training.checkpoint_points`).
@@ -58,7 +60,7 @@ def evaluate_runs(
         CannotConfine: a task runs programs, and this machine cannot confine them.
     """
     rows = []
-    runs = [find_run(results, name) for name in names]
+    runs = list({run.run_id: run for name in names for run in _named(results, name)}.values())
     # What cannot be done is refused before a model is loaded.
     programs = pass_tasks(options)
     if together and len(runs) < 2:
@@ -73,6 +75,9 @@ def evaluate_runs(
         check_draws(trained, options)
     if all_checkpoints and step is not None:
         raise InputError("--all-checkpoints and --checkpoint: give one of them.")
+    judge = None
+    if TEXT in options.tasks:
+        judge = find_judge(results, runs, options.texts.judge, device=device, dtype=dtype)
     groups = [runs] if together else [[run] for run in runs]
     steps = [kept_steps(group[0]) if all_checkpoints else [step] for group in groups]
     for group, at in ((group, at) for group, own in zip(groups, steps, strict=True) for at in own):
@@ -80,7 +85,7 @@ def evaluate_runs(
         opened = open_run(
             *group, step=at, device=device, dtype=dtype, threads=options.threads, weights=weights
         )
-        answers = answers_of(opened, options, programs)
+        answers = answers_of(opened, options, programs, judge)
         if record:
             record_evaluations(group[0], opened.model.step, answers)
         rows += [row_of("+".join(opened.members), opened.model, answer) for answer in answers]
@@ -94,6 +99,22 @@ def evaluate_runs(
                 file=sys.stderr,
             )
     return rows
+
+
+def _named(results: Path, name: str) -> list[RunFolder]:
+    """The run of a name, or a study's finished runs.
+
+    Raises:
+        InputError: neither is called so, or the study has no run to ask.
+    """
+    members = studies_of(results).get(name)
+    if members is None:
+        return [find_run(results, name)]
+    runs = [run for run in list_runs(results) if run.run_id in members]
+    finished = [run for run in runs if run.status().state == "finished" and not run.is_imported()]
+    if not finished:
+        raise InputError(f"study {name}: none of its runs has finished here.")
+    return finished
 
 
 def check_draws(trained: dict[str, TrainingConfig], options: EvalOptions) -> None:
@@ -112,13 +133,19 @@ def check_draws(trained: dict[str, TrainingConfig], options: EvalOptions) -> Non
     )
 
 
-def answers_of(opened: Opened, options: EvalOptions, programs: list[PassTask]) -> list[Evaluated]:
-    """Every number that is asked for. Raises as the tasks do."""
-    return [answer for ask in _asking(opened, options, programs) for answer in ask()]
+def answers_of(
+    opened: Opened, options: EvalOptions, programs: list[PassTask], judge: Judge | None = None
+) -> list[Evaluated]:
+    """Every number that is asked for. Raises as the tasks do.
+
+    Args:
+        judge: of the task `text`.
+    """
+    return [answer for ask in _asking(opened, options, programs, judge) for answer in ask()]
 
 
 def _asking(
-    opened: Opened, options: EvalOptions, programs: list[PassTask]
+    opened: Opened, options: EvalOptions, programs: list[PassTask], judge: Judge | None
 ) -> Iterator[Callable[[], list[Evaluated]]]:
     """The tasks, made one after another, each to be asked once."""
     after = f" after step {opened.model.step}" if opened.model.step else ""
@@ -131,6 +158,8 @@ def _asking(
     if VALIDATION in options.tasks:
         stages.doing(f"{VALIDATION} {whose}")
         yield lambda: list(ask_validation(opened, options))
+    if judge is not None:
+        yield lambda: list(ask_texts(opened, options, judge))
     for passing in programs:
         yield lambda passing=passing: list(ask_programs(opened, passing, options))  # type: ignore[misc]
     if options.harness.tasks:

@@ -19,7 +19,7 @@ from workbench.evaluation.tasks import TASKS, Measured
 from workbench.generation.samplers import SAMPLER_PLUGINS
 from workbench.messages import suggestion
 from workbench.metrics import RAW, of_weights
-from workbench.recipe.task_names import PROGRAM_TASKS, TASK_DRAWS, TASK_PLUGINS, file_names
+from workbench.recipe.task_names import PROGRAM_TASKS, TASK_DRAWS, TASK_PLUGINS, TEXT, file_names
 from workbench.runs.evaluations import Evaluated
 from workbench.runs.folder import RunFolder
 from workbench.training.trained_model import RunModel, load_run_model
@@ -34,6 +34,32 @@ class HarnessOptions:
 
     tasks: tuple[str, ...] = ()
     include: Path | None = None
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Which texts the task `text` has a model make, and what judges them."""
+
+    lengths: tuple[int, ...] | None = None
+    """New tokens; half of the context where None."""
+    per_step: tuple[int, ...] = (1,)
+    """Tokens a denoising step, of samplers that take steps."""
+    sampler: str | None = None
+    """None for the objective's default."""
+    temperature: float = 1.0
+    judge: str | None = None
+    """An AR run; None for the one of the runs' studies with the lowest held-out loss."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            InputError: none, or one below 1.
+        """
+        for option, values in (("--lengths", self.lengths), ("--per-step", self.per_step)):
+            if values is not None and (not values or min(values) < 1):
+                given = ",".join(map(str, values))
+                raise InputError(f"{option} {given}: expected whole numbers above 0, such as 1,4.")
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,7 @@ class EvalOptions:
     """Forward passes at once on a CPU; one a core where None. No number depends on it."""
     passing: PassOptions = field(default_factory=PassOptions)
     harness: HarnessOptions = field(default_factory=HarnessOptions)
+    texts: TextOptions = field(default_factory=TextOptions)
 
     def __post_init__(self) -> None:
         """Check the names and the numbers.
@@ -62,7 +89,7 @@ class EvalOptions:
         Raises:
             InputError: a task or a file of an unknown name, or a number that makes no sense.
         """
-        known = (VALIDATION, *TASKS, *PROGRAM_TASKS)
+        known = (VALIDATION, *TASKS, TEXT, *PROGRAM_TASKS)
         if not self.tasks and not self.harness.tasks:
             raise InputError(f"--tasks: name one or more of {', '.join(known)}.")
         for task in self.tasks:
@@ -174,8 +201,9 @@ def evaluated(
 def _plugin_details(task: str, options: EvalOptions) -> dict[str, Any]:
     """The plug-ins that a number came from; nothing where there are none."""
     plugins = [TASK_PLUGINS.find(task)]
-    if task in PROGRAM_TASKS and options.passing.writing.sampler is not None:
-        plugins.append(SAMPLER_PLUGINS.find(options.passing.writing.sampler))
+    sampler = options.passing.writing.sampler if task in PROGRAM_TASKS else options.texts.sampler
+    if task in (*PROGRAM_TASKS, TEXT) and sampler is not None:
+        plugins.append(SAMPLER_PLUGINS.find(sampler))
     origins = [plugin.origin() for plugin in plugins if plugin]
     return {"plugins": origins} if origins else {}
 

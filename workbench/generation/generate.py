@@ -60,7 +60,7 @@ def generate(
     Sample number k of a seed is the same text whether it is drawn alone or with others.
 
     Args:
-        prompt_P: token ids; may be empty.
+        prompt_P: token ids; may be empty. Or [count, P], a prompt for each sample.
         n_new: tokens to add.
         first: number of the first sample.
         window: where prompt and completion exceed the context, go on from the last `window`
@@ -69,7 +69,9 @@ def generate(
     Raises:
         InputError: the text is longer than the context and there is no window.
     """
-    pieces = _pieces(len(prompt_P), n_new, network.context, window)
+    n_prompt = prompt_P.shape[-1]
+    prompt_KP = prompt_P.expand(count, n_prompt)
+    pieces = _pieces(n_prompt, n_new, network.context, window)
     begun = time.perf_counter()
     parts, passes = [], 0.0
     longest = max(before + new for before, new in pieces)
@@ -77,12 +79,13 @@ def generate(
     at_once = _at_once(network, asked)
     for start in range(first, first + count, at_once):
         sample_K = torch.arange(start, min(start + at_once, first + count), device=network.device)
-        tokens_KL, per_sample = _complete(network, sampler, prompt_P, pieces, settings, sample_K)
+        own_KP = prompt_KP[start - first : start - first + len(sample_K)]
+        tokens_KL, per_sample = _complete(network, sampler, own_KP, pieces, settings, sample_K)
         parts.append(tokens_KL.cpu())
         passes += per_sample * len(sample_K)
     return Generated(
         tokens_KL=torch.cat(parts),
-        n_prompt=len(prompt_P),
+        n_prompt=n_prompt,
         seconds=time.perf_counter() - begun,
         passes=passes / count,
         windows=len(pieces),
@@ -124,7 +127,7 @@ def _at_once(network: Network, positions: int) -> int:
 def _complete(
     network: Network,
     sampler: Sampler,
-    prompt_P: Tensor,
+    prompt_KP: Tensor,
     pieces: list[tuple[int, int]],
     settings: Settings,
     sample_K: Tensor,
@@ -133,7 +136,7 @@ def _complete(
     shares: list[int] | None = None
     if settings.steps is not None:
         shares = spread(settings.steps, [new for _, new in pieces], "windows")
-    tokens_KL = prompt_P.to(network.device).expand(len(sample_K), -1)
+    tokens_KL = prompt_KP.to(network.device)
     passes = 0.0
     for number, (before, new) in enumerate(pieces):
         offset = tokens_KL.shape[1] - before

@@ -81,6 +81,25 @@ def diffusion_generation_flops(
     return steps * length * forward_flops_per_token(shape, length, causal=False)
 
 
+def sampling_flops(
+    shape: ModelShape, length: int, passes: float, asked: int | None, *, cached: bool
+) -> float:
+    """FLOPs of one text as a sampler made it.
+
+    Args:
+        length: tokens of prompt and text.
+        passes: forward passes that it took.
+        asked: tokens a pass that asks for some: those of a block, or one; None where each token is
+            read and asked for in one pass, as by AR.
+        cached: whether every token is read once, and its keys and values are kept. Otherwise each
+            pass is over all of them.
+    """
+    if not cached:
+        return passes * length * forward_flops_per_token(shape, length, causal=False)
+    each = forward_flops_per_token(shape, length, causal=True)
+    return length * each + (0 if asked is None else passes * asked * each)
+
+
 def generation_rows(
     shape: ModelShape, tokens: Iterable[int], steps: Iterable[int] | None, *, prompt: int = 0
 ) -> list[dict[str, Any]]:

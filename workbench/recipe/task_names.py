@@ -14,6 +14,8 @@ TASKS = ("cloze", "cloze_shots", "hellaswag", "mmlu", "mmlu_continuation")
 """Tasks scored by likelihood: during training and after it."""
 PROGRAM_TASKS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 """Tasks that run what a model wrote: after training alone."""
+TEXT = "text"
+"""The task that measures texts that a model makes: after training alone."""
 TASK_FILES: dict[str, tuple[str, ...]] = {
     "hellaswag": ("hellaswag",),
     "mmlu": ("mmlu", "mmlu_dev"),
@@ -23,7 +25,7 @@ TASK_FILES: dict[str, tuple[str, ...]] = {
 FILE_NAMES = tuple(dict.fromkeys(name for names in TASK_FILES.values() for name in names))
 SHOT_TASKS = ("cloze_shots", "mmlu", "mmlu_continuation")
 TASK_DRAWS = 32
-TASK_PLUGINS = Plugins("tasks", TaskPlugin, built_in=(*TASKS, *PROGRAM_TASKS, "val_loss"))
+TASK_PLUGINS = Plugins("tasks", TaskPlugin, built_in=(*TASKS, *PROGRAM_TASKS, TEXT, "val_loss"))
 """Tasks that other packages add: scored by likelihood, as `TASKS` are."""
 
 Shots = tuple[Annotated[int, Field(strict=True, ge=0, le=64), AS_WHOLE], ...]

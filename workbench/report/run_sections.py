@@ -44,17 +44,23 @@ def _shown_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def cost_section(results: Path, study: str) -> Section:
-    """Tokens, training FLOPs and hours of each objective; empty cells where they are not known."""
+    """Tokens, training FLOPs, hours and joules of each objective; empty cells where they are not
+    known. Joules are those of objectives of which every run was measured to its end."""
     sql = f"""WITH spent AS (
   SELECT run_id, max(tokens) AS tokens, max(flops) AS flops,
-         median(value) FILTER (metric = 'tokens_per_second') AS speed
+         median(value) FILTER (metric = 'tokens_per_second') AS speed,
+         max(value) FILTER (metric = 'train_joules') AS joules,
+         max(tokens) FILTER (metric = 'train_joules' AND value IS NOT NULL) AS measured
   FROM metrics GROUP BY run_id)
 SELECT objective, count(*) AS runs, sum(tokens)::DOUBLE AS tokens, sum(flops) AS train_flops,
-       sum(tokens / speed) / 3600 AS training_hours
+       sum(tokens / speed) / 3600 AS training_hours,
+       if(count(*) = count(*) FILTER (measured = tokens), sum(joules), NULL) AS train_joules
 FROM runs JOIN study_runs USING (run_id) LEFT JOIN spent USING (run_id)
 WHERE study = {literal(study)} GROUP BY objective ORDER BY objective"""
     rows = query(results, sql).to_dicts()
     text = "Tokens and FLOPs spent so far; hours are of training steps alone, without evaluation."
+    if not _unknown(rows, "train_joules"):
+        text += " So are joules, of the GPUs, as NVML measures them."
     unknown = [name for name in ("train_flops", "training_hours") if _unknown(rows, name)]
     lacking = f" Not recorded: {' and '.join(unknown)}.".replace("_", " ") if unknown else ""
     return Section("Cost", text=(text + lacking,), rows=tuple(_shown_columns(rows)), sql=(sql,))

@@ -30,7 +30,10 @@ class Slots:
         places, self.free = tuple(self.free[:ranks]), self.free[ranks:]
         env = {}
         if self.gpus is not None:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus[place] for place in places)
+            own = [self.gpus[place] for place in places]
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(own)
+            if any(self.gpus.count(gpu) > 1 for gpu in own):
+                env["WORKBENCH_SHARED_GPU"] = "1"  # `SHARED_GPU` of training/energy.py
         return Slot(places, env)
 
     def give_back(self, slot: Slot) -> None:
@@ -70,4 +73,4 @@ def make_slots(configs: list[RunConfig], jobs: int | None, runs_per_gpu: int = 1
         raise InputError(f"--jobs {jobs}: one run of this study takes {largest} ranks at once.")
     count = available if jobs is None else jobs
     places = list(range(min(count, available) if gpus else count))
-    return Slots(places, gpus or None)
+    return Slots(places, gpus[: len(places)] or None)

@@ -43,6 +43,7 @@ from workbench.training import titan_patches
 from workbench.training.averages import averages
 from workbench.training.checkpoints import remove_unfinished
 from workbench.training.config import trainer_config
+from workbench.training.energy import EnergyMeter, meter_of
 from workbench.training.model import initialise
 from workbench.training.objectives.base import Vocab
 from workbench.training.objectives.registry import build_objective
@@ -174,9 +175,14 @@ def _train(run: RunFolder, document: dict[str, Any], *, leader: bool) -> int:
                 run.note_device(_device_name(start.device), start.dtype, ranks)
                 note_started_as(run, start)
             trainer = StudyTrainer(trainer_config(config, prepared, run.path, start))
+            energy = meter_of(start.device, run.records_path)
             try:
-                return _run(run, config, prepared, document["derived"], trainer, writer, stop)
+                return _run(
+                    run, config, prepared, document["derived"], trainer, writer, stop, energy
+                )
             finally:
+                if energy is not None:
+                    energy.close()
                 trainer.close()
         finally:
             if config.training.deterministic:
@@ -216,6 +222,7 @@ def _run(
     trainer: StudyTrainer,
     writer: RecordWriter | None,
     stop: StopSignal,
+    energy: EnergyMeter | None,
 ) -> int:
     vocab = prepared.vocab
     objective = build_objective(
@@ -241,6 +248,7 @@ def _run(
             flush=lambda: sink.flush(fsync=True),
         ),
         averages(config, trainer.model_parts[0]),
+        energy,
     )
     for part in trainer.model_parts:
         initialise(

@@ -9,7 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("workbench", "torch", "torchtitan", "torchdata", "numpy", "tokenizers")
+from workbench.version import __version__
+
+_PACKAGES = ("torch", "torchtitan", "torchdata", "numpy", "tokenizers")
 
 
 def provenance(recipe_text: str) -> dict[str, Any]:
@@ -29,7 +31,8 @@ def provenance(recipe_text: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {}
+    # An editable install has the metadata of the day that it was made.
+    versions: dict[str, str | None] = {"workbench": __version__}
     for name in _PACKAGES:
         try:
             versions[name] = metadata.version(name)

@@ -23,6 +23,7 @@ from torchtitan.trainer import Trainer
 from workbench.training.averages import Average
 from workbench.training.checkpoints import StoppableCheckpoints
 from workbench.training.dropout import DropoutKeys
+from workbench.training.energy import JOULES, EnergyMeter
 from workbench.training.loader import Batch, OnHost, on_device
 from workbench.training.loss import WeightedNLL
 from workbench.training.masks import mask_form
@@ -77,15 +78,22 @@ class StudyTrainer(Trainer):
     metrics_processor: RecordingMetrics
     checkpointer: StoppableCheckpoints
 
-    def attach(self, objective: Objective, hooks: Hooks, averages: Sequence[Average] = ()) -> None:
-        """Give the built trainer its objective, its hooks and the averages of its weights. Call
-        once, before `train`."""
+    def attach(
+        self,
+        objective: Objective,
+        hooks: Hooks,
+        averages: Sequence[Average] = (),
+        energy: EnergyMeter | None = None,
+    ) -> None:
+        """Give the built trainer its objective, its hooks, the averages of its weights and, on a
+        GPU, what measures its energy. Call once, before `train`."""
         self.objective = objective
         self.hooks = hooks
         self.averages = averages
+        self.energy = energy
         self.checkpointer.take_averages(averages)
         self.checkpointer.stop_requested = self._should_stop
-        self.checkpointer.before_save = hooks.flush
+        self.checkpointer.before_save = self._before_save
         self._stopping, self._asked_at = False, -1
         self._attach_layers()
 
@@ -172,6 +180,8 @@ class StudyTrainer(Trainer):
 
     def train_step(self, data_iterator: Iterator[Batch]) -> None:
         began = time.perf_counter()
+        if self.energy is not None:
+            self.energy.count(self.step)
         self._optimise(data_iterator)
         for average in self.averages:
             average.update(self.step)
@@ -184,11 +194,32 @@ class StudyTrainer(Trainer):
         if metrics.should_log(self.step):
             # The step just logged has waited for the device, so the seconds are whole.
             metrics.log_speed(self.step)
+            self._record_energy()
         if self.step in self.hooks.evaluation_steps:
+            self._record_energy(pause=True)
             # The next step would begin so: until then an evaluation has the gradients' room.
             self.optimizers.zero_grad(set_to_none=self.config.training.disable_cuda_graphs)
             self.hooks.evaluate(self.step)
         self.hooks.on_step(self.step)
+
+    def _record_energy(self, *, pause: bool = False) -> None:
+        """Record the joules of all steps so far, where they are known. All ranks call it.
+
+        Args:
+            pause: what comes before the next step is none of them.
+        """
+        if self.energy is None:
+            return
+        if pause:
+            self.energy.pause()
+        joules = self.energy.total()
+        if joules is not None:
+            sink = self.metrics_processor.sink
+            sink.write(self.step, JOULES, joules, estimator=self.energy.method)
+
+    def _before_save(self) -> None:
+        self._record_energy(pause=True)  # what a run that goes on from the checkpoint adds to
+        self.hooks.flush()
 
     def _optimise(self, batches: Iterator[Batch]) -> None:
         """One step of the optimizer, in the place of titan's `train_step`.

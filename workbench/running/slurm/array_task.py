@@ -156,7 +156,7 @@ def _slots(shape: "Shape", runs_per_gpu: int) -> "Slots":
     gpus = visible_gpus() * (runs_per_gpu if shape.ranks == 1 else 1)
     if shape.nodes > 1 or shape.gpus_per_node is None or len(gpus) < places:
         return Slots(list(range(places)), None)
-    return Slots(list(range(places)), gpus)
+    return Slots(list(range(places)), gpus[:places])
 
 
 def _give_up_at_the_limit(run: "RunFolder", submission: "Submission") -> None:

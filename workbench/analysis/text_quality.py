@@ -1,0 +1,108 @@
+"""How the quality of generated text moves with denoising steps and length, over a study's runs.
+
+`workbench eval --tasks text` measures single runs (`evaluation.text_quality`); here the runs of one
+configuration are averaged, with intervals over seeds and the documents of the prompts.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from workbench import stages
+from workbench.analysis.curves import study_metrics
+from workbench.analysis.outcomes import outcomes
+from workbench.analysis.run_keys import order_of
+from workbench.analysis.table_rows import four_digits, interval_text
+from workbench.errors import InputError
+
+MEASURES = ("nll", "entropy", "distinct", "copied", "flops")
+_NAME = re.compile(
+    r"text_(?P<measure>[a-z]+)@"
+    r"(?P<made>(?P<by>.+?)-(?P<tokens>\d+)(-in-(?P<steps>\d+))?(-T(?P<temperature>[\d.e-]+))?"
+    r"(@(?P<weights>ema|stable))?)"
+)
+
+
+def text_quality(results: Path, study: str) -> list[dict[str, Any]]:
+    """What was measured of a study's generated texts, one row a configuration and way to make them,
+    and one for the held-out text after the same prompts.
+
+    Returns:
+        Rows with "objective", "group" (unique_tokens, n_params and the other keys that differ),
+        "sampler" (None for held-out text), "temperature", "weights", "tokens", "steps" (None for
+        samplers without), "seeds", "runs" and "estimators"; and each of `MEASURES` with "mean",
+        "ci95", "ci95_method" and "ci95_note", None where it was not measured.
+
+    Raises:
+        InputError: no such study, or its texts were not measured.
+    """
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for metric in study_metrics(results, study):
+        found = _NAME.fullmatch(metric)
+        if found is None or found["measure"] not in MEASURES:
+            continue
+        stages.doing(metric)
+        for outcome in outcomes(results, study, metric):
+            key = found["made"], *outcome["runs"]
+            row = rows.setdefault(key, _row(outcome, found))
+            row[found["measure"]] = outcome["last"]
+            row["estimators"] = sorted({*row["estimators"], str(outcome["estimator"])})
+    if not rows:
+        raise InputError(
+            f"study {study}: no texts of its runs were measured. `workbench eval RUN --tasks text` "
+            "measures those of a run."
+        )
+    return sorted(rows.values(), key=_place)
+
+
+def _row(outcome: dict[str, Any], found: "re.Match[str]") -> dict[str, Any]:
+    steps, temperature = found["steps"], found["temperature"]
+    held_out = found["by"] == "held-out"
+    return {
+        "study": outcome["study"],
+        "objective": outcome["objective"],
+        "group": outcome["group"],
+        "sampler": None if held_out else found["by"],
+        "temperature": None if held_out else float(temperature or 1),
+        "weights": found["weights"],
+        "tokens": int(found["tokens"]),
+        "steps": None if steps is None else int(steps),
+        "seeds": outcome["seeds"],
+        **dict.fromkeys(MEASURES),
+        "estimators": [],
+        "runs": outcome["runs"],
+    }
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Sorts as outcomes are, then held-out text first, then by length and steps."""
+    made = row["sampler"] or "", row["tokens"], row["steps"] or 0, row["temperature"] or 0
+    return str(row["objective"]), *order_of(row["group"]), *made, row["weights"] or ""
+
+
+def text_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of `text_quality` as table cells."""
+
+    def cell(name: str) -> str | None:
+        if row[name] is None or row[name]["mean"] is None:
+            return None
+        digits = four_digits(row[name]["mean"])
+        return f"{row[name]['mean']:.3g}" if name == "flops" else digits
+
+    nll = row["nll"] or {}
+    return {
+        "objective": row["objective"],
+        **row["group"],
+        "texts": row["sampler"] or "held-out text",
+        **({} if row["weights"] is None else {"weights": row["weights"]}),
+        **({} if row["temperature"] in (None, 1) else {"temperature": row["temperature"]}),
+        "tokens": row["tokens"],
+        "steps": row["steps"],
+        "seeds": row["seeds"],
+        "judge's NLL": cell("nll"),
+        "95 % interval": interval_text(nll.get("ci95")),
+        "entropy": cell("entropy"),
+        "distinct 4-grams": cell("distinct"),
+        "copied": cell("copied"),
+        "FLOPs a token": cell("flops"),
+    }
