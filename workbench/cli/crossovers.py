@@ -1,7 +1,5 @@
 """Commands about crossovers and what surrounds them."""
 
-import sys
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,12 +30,6 @@ if TYPE_CHECKING:
     from workbench.figures import Paper
 
 
-def say(lines: Iterable[str | None]) -> None:
-    """Write remarks to stderr, each once and on a line of its own."""
-    for line in dict.fromkeys(line for line in lines if line):
-        print(line, file=sys.stderr)
-
-
 @app.command()
 @with_paper
 def crossover(
@@ -66,7 +58,7 @@ def crossover(
     from workbench.analysis.crossover import table_row
     from workbench.analysis.table_rows import trend_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     asked = Results(results).study(study)
     answer = asked.crossovers(
@@ -108,7 +100,7 @@ def outcomes_(
     """Show the best and the last value of each configuration, over its seeds."""
     from workbench.analysis.outcomes import outcome_table, outcome_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     answer = Results(results).study(study).outcomes(metric, over=over)  # type: ignore[arg-type]
     rows = answer.document
@@ -128,11 +120,11 @@ def text_quality_(
     """Show how a study's generated texts move with denoising steps and length."""
     from workbench.analysis.text_quality import text_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     answer = Results(results).study(study).text_quality()
     emit([text_table_row(row) for row in answer.document], fmt, document=answer.document)
-    _say(answer.notes)
+    say(answer.notes)
 
 
 @app.command("difference")
@@ -155,7 +147,7 @@ def difference_(
     """Show how far the challenger is ahead, with the interval of that over seeds and documents."""
     from workbench.analysis.difference import difference_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     asked = Results(results).study(study)
     answer = asked.difference(
@@ -187,7 +179,7 @@ def effective(
     """Show how many unique tokens AR would need to match diffusion."""
     from workbench.analysis.table_rows import effective_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     asked = Results(results).study(study)
     answer = asked.effective_data(metric, at, over=over)  # type: ignore[arg-type]
@@ -216,7 +208,7 @@ def overfitting(
     from workbench.analysis.interval_notes import notes_of
     from workbench.analysis.table_rows import onset_table_row, trend_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
 
     answer = Results(results).study(study).overfitting(metric)
     rows = answer.document
@@ -256,7 +248,7 @@ def next_(
 ) -> None:
     """Show which run would sharpen the crossover, or a scaling law, most for its FLOPs."""
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
     from workbench.laws.next_run import next_row
 
     asked = Results(results).study(study)

@@ -77,7 +77,7 @@ def effects_(
     from workbench.analysis.crossover_effects import crossover_effect_row
     from workbench.analysis.effects import effect_table_row
     from workbench.api.results import Results
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
     from workbench.errors import InputError
 
     asked = Results(results).study(study)
@@ -92,7 +92,7 @@ def effects_(
             where=where,
         )  # fmt: skip
         emit([crossover_effect_row(row) for row in moved.document], fmt, document=moved.document)
-        _say(moved.notes)
+        say(moved.notes)
         return
     ask = asked.effects if show == Show.effects else asked.variants
     answer = ask(metric, at, reference=reference, over=over, where=where)  # type: ignore[arg-type]
@@ -102,9 +102,4 @@ def effects_(
         drawn = effects_figure([row for row in answer.document if row["kind"] != "interaction"])
         write_figure(drawn, figure, with_data=with_data, paper=paper)
     emit([effect_table_row(row) for row in answer.document], fmt, document=answer.document)
-    _say(answer.notes)
-
-
-def _say(notes: tuple[str, ...]) -> None:
-    for note in notes:
-        typer.echo(note, err=True)
+    say(answer.notes)

@@ -6,7 +6,7 @@ number in a column of its own. Signs such as "> 3" stand in tables alone.
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from workbench.analysis.table_rows import flat_rows
@@ -101,3 +101,9 @@ def _records(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
             value = pretty(row.get(name))
             if value:
                 print(f"{name:>{margin}}  {value}")
+
+
+def say(lines: Iterable[str | None]) -> None:
+    """Write remarks to stderr, each once and on a line of its own."""
+    for line in dict.fromkeys(line for line in lines if line):
+        print(line, file=sys.stderr)

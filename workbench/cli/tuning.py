@@ -62,8 +62,7 @@ def best_value(
     from workbench.analysis.table_rows import best_value_table_row
     from workbench.api.results import Results
     from workbench.api.tuning import law_table
-    from workbench.cli.crossovers import say
-    from workbench.cli.output import emit
+    from workbench.cli.output import emit, say
     from workbench.laws.request import numbers
     from workbench.messages import pairs
 
