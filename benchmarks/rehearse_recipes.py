@@ -42,7 +42,8 @@ def main() -> int:
     parser.add_argument("recipes", nargs="*")
     parser.add_argument("--layers", type=int, default=2)
     arguments = parser.parse_args()
-    published = [name for name in shipped_recipes() if name.startswith(("paper/", "gpu/"))]
+    large = ("paper/", "gpu/", "field/")
+    published = [name for name in shipped_recipes() if name.startswith(large)]
     plan, recipes = distinct(arguments.recipes or published)
     found: list[dict[str, Any]] = []
     for place, run in enumerate(plan.runs):
