@@ -15,8 +15,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
         "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
-        "EffectiveData", "Onsets", "Onset", "BestValues", "BestValue", "BestLaws", "BestLaw",
-        "Backtest", "BacktestScore", "Forecast", "Forecasted",
+        "Effect", "Variant", "CrossoverEffect",
+        "BestValues", "BestValue", "BestLaws", "BestLaw",
+        "EffectiveData", "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "What to train next": (
         "NextRun", "NextRunsForLaw", "NextRunForLaw", "Advice", "AdvisedOption",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         training_flops,
     )
     from workbench.api.data_answers import EffectiveData, Onset, Onsets
+    from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
     from workbench.api.laws import Fits, Prediction, Predictions, fit_table
@@ -63,8 +64,10 @@ _PLACES = {
     "BestValue": "api.tuning",
     "BestValues": "api.tuning",
     "Crossover": "api.answers",
+    "CrossoverEffect": "api.factorial",
     "Crossovers": "api.answers",
     "Difference": "api.answers",
+    "Effect": "api.factorial",
     "EffectiveData": "api.data_answers",
     "Figure": "api.figure",
     "Fits": "api.laws",
@@ -90,6 +93,7 @@ _PLACES = {
     "StudyAnswer": "report.answers",
     "TrainingFlops": "api.costs",
     "Trends": "api.answers",
+    "Variant": "api.factorial",
     "WorkbenchError": "errors",
     "fit_table": "api.laws",
     "forecast": "api.planning",
