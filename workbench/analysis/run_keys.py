@@ -61,15 +61,13 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     an evaluation does whatever it follows.
     """
     given = _texts(groups, key)
-    values = len(set(given))
     others = {name for group in groups for name in group}.difference({key, PROTOCOL})
-    return sorted(other for other in others if _follows(groups, other, given, values))
+    return sorted(other for other in others if _follow(_texts(groups, other), given))
 
 
-def _follows(groups: list[dict[str, Any]], key: str, given: list[str], values: int) -> bool:
-    """Whether the value of `key` varies, and each of the `values` given ones has one of it."""
-    own = _texts(groups, key)
-    return len(set(own)) > 1 and len(set(zip(given, own, strict=True))) == values
+def _follow(values: list[str], given: list[str]) -> bool:
+    """Whether the values vary, and each follows from the given one beside it."""
+    return len(set(values)) > 1 and len(set(zip(given, values, strict=True))) == len(set(given))
 
 
 def _texts(groups: list[dict[str, Any]], key: str) -> list[str]:
@@ -113,21 +111,22 @@ def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
 def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that distinguish configurations: those that vary and follow from no other."""
     differing = varying_keys(configurations)
-    distinguishing: dict[str, list[str]] = {}
+    distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)
     for key in sorted(
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
-        others = list(distinguishing.values())
-        if others and key in _DEFAULTS_FROM_OTHERS:  # which may follow from several together
-            others.append([_json(values) for values in zip(*others, strict=True)])
-        followed = any(_follows(configurations, key, given, len(set(given))) for given in others)
+        values = _texts(configurations, key)
+        givens = [_texts(configurations, one) for one in distinguishing]
+        if givens and key in _DEFAULTS_FROM_OTHERS:  # which may follow from several together
+            givens.append([_json(together) for together in zip(*givens, strict=True)])
+        followed = any(_follow(values, given) for given in givens)
         # A size is a name for a shape, whose keys stand beside it.
         if key not in ("training.objective", "model.size") and not followed:
-            distinguishing[key] = _texts(configurations, key)
-    return list(distinguishing)
+            distinguishing.append(key)
+    return distinguishing
 
 
 def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
