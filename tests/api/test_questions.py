@@ -13,13 +13,14 @@ import workbench as wb
 from tests.made_runs import make_crossing_seeds, run_maker
 from workbench.cli import app
 from workbench.store import ingest
+from workbench.store.parquet.export import export_parquet
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 PAGE = (Path(__file__).parents[2] / "docs" / "questions.md").read_text()
 ROWS = re.findall(r"^\| ([^|`]+) \| `workbench ([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
 ELSEWHERE = ("Train it.", "Load a trained model.", "Bring curves from W&B.")
 """What the notebooks and the tests of export do: it trains, or needs a trained model or a table."""
-LONG = ("larger run", "expected of a recipe", "for a paper", "one page")
+LONG = ("larger run", "expected of a recipe", "for a paper", "one page", "side by side")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in (folder / "results" / "runs").iterdir():
         (run / "log.txt").write_text("step 400\n")
     ingest(folder / "results")
+    export_parquet(folder / "results", str(folder / "exports" / "mine"))
     return folder
 
 

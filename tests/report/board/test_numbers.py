@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from tests.made_runs import MakeRun, make_crossing_seeds
 from tests.report.board.made_exports import rewritten
@@ -33,6 +34,7 @@ def with_answers(export: Path, *answers: Any) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_answer_from_documents_is_taken_where_its_curves_are_those_exported(
     make_run: MakeRun, results: Path, tmp_path: Path
 ) -> None:

@@ -5,15 +5,11 @@ from collections.abc import Iterable
 
 from workbench.report.board.blocks import Block, Cell, Cells, Page, cell, joined, table
 from workbench.report.board.likeness import ALIKE
-from workbench.report.board.site import INDEX, REPRODUCED, Place, Site
+from workbench.report.board.site import INDEX, REPRODUCED, Site
 
 
-def index_page(site: Site, answers: dict[Place, str]) -> Page:
-    """The exports, and what each study found.
-
-    Args:
-        answers: a sentence a study.
-    """
+def index_page(site: Site) -> Page:
+    """The exports, and what each study found."""
     exports = []
     for export in site.exports:
         runs = list(site.runs[export.name].values())
@@ -33,7 +29,7 @@ def index_page(site: Site, answers: dict[Place, str]) -> Page:
             "study": site.study(place),
             "export": place[0],
             "what it asks": str(row["question"] or ""),
-            "what was found": answers[place],
+            "what was found": site.answers[place].sentence,
         }
         for export in site.exports
         for row in export.studies

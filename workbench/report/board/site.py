@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from workbench import stages
 from workbench.analysis.forecast_scores import Scores, score_forecasts
 from workbench.errors import InputError
+from workbench.report.board.answers import Answer, answer_of
 from workbench.report.board.blocks import Cell
 from workbench.report.board.exports import Export
 from workbench.report.board.likeness import Number
@@ -47,6 +48,8 @@ class Site:
     shared: list[Reproduced]
     files: dict[Place, str]
     """The page of each study."""
+    answers: dict[Place, Answer] = field(default_factory=dict)
+    """What each study has found."""
     linked: dict[Place, list[Number]] = field(default_factory=dict)
     """The numbers that the board shows, in the order of their first link."""
 
@@ -150,10 +153,11 @@ def _work_out(site: Site, export: Export, budgets: list[float]) -> None:
     for row in export.studies:
         study = row["study"]
         stages.doing(f"{export.name}: {study}")
-        site.crossovers += crossovers_of(export, study, runs)
+        found = crossovers_of(export, study, runs)
+        site.crossovers += found
+        site.answers[export.name, study] = answer_of(export, study, found)
         site.losses += losses_of(export, study, runs)
         site.within += losses_within(export, study, runs, budgets)
     for row in export.ask("SELECT DISTINCT study FROM forecasts ORDER BY study"):
         if (export.name, row["study"]) in site.files:
-            found = score_forecasts(export.folder, row["study"])
-            site.scores[export.name, row["study"]] = found
+            site.scores[export.name, row["study"]] = score_forecasts(export.folder, row["study"])

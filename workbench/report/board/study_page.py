@@ -11,12 +11,6 @@ from workbench.figures.crossovers import verdict
 from workbench.figures.theme import group_text, short
 from workbench.messages import power_label, pretty
 from workbench.recipe.objectives import display_name
-from workbench.report.answers import (
-    at_end,
-    crossover_caveats,
-    crossover_sentence,
-    study_answer,
-)
 from workbench.report.board.blocks import Block, Cell, Cells, Page, drawings, joined, table
 from workbench.report.board.exports import Export
 from workbench.report.board.likeness import Number
@@ -33,32 +27,14 @@ _KEYS = 5
 """Columns of keys in the table of runs."""
 
 
-def answer_of(site: Site, export: Export, study: str) -> tuple[str, tuple[str, ...]]:
-    """What a study has found, in a sentence, and its caveats: of its crossovers as the board has
-    them, where it has some."""
-    own = [
-        number for number in site.crossovers
-        if (number.export, number.study) == (export.name, study)
-    ]  # fmt: skip
-    if not own:
-        found = study_answer(export.folder, study)
-        return found.sentence, found.caveats
-    metric = own[0].rows["tokens"]["metric"]
-    rows = [n.rows["tokens"] for n in own if n.rows["tokens"]["metric"] == metric]
-    text = crossover_sentence(rows, at_end(export.folder, rows))
-    return sentence(f"By {metric}, {text}"), tuple(crossover_caveats(rows))
-
-
-def study_page(
-    site: Site, export: Export, row: dict[str, Any], answer: tuple[str, tuple[str, ...]]
-) -> Page:
+def study_page(site: Site, export: Export, row: dict[str, Any]) -> Page:
     """The page of a study.
 
     Args:
         row: the study as the export has it.
-        answer: of `answer_of`.
     """
     place = export.name, str(row["study"])
+    answer = site.answers[place]
     runs = [site.runs[export.name][run] for run in site.members[place]]
     kinds = _kinds(runs)
     blocks = [
@@ -72,7 +48,7 @@ def study_page(
         _versions(kinds),
     ]  # fmt: skip
     about = filter(None, (row["question"], row["source"]))
-    lead = (f"Export: {export.name}.", *about, answer[0], *answer[1])
+    lead = (f"Export: {export.name}.", *about, answer.sentence, *answer.caveats)
     return Page(site.files[place], place[1], tuple(filter(None, blocks)), lead)
 
 

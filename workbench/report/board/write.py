@@ -16,7 +16,7 @@ from workbench.report.board.forecasts_page import forecasts_page
 from workbench.report.board.losses_page import compute_page, data_page
 from workbench.report.board.overview import index_page, reproduced_page
 from workbench.report.board.site import INDEX, Site, read_site, reading
-from workbench.report.board.study_page import answer_of, study_page
+from workbench.report.board.study_page import study_page
 from workbench.runs.files import replacing
 from workbench.version import __version__
 
@@ -103,14 +103,8 @@ def write_board(places: Sequence[str | Path], out: Path) -> Board:
 
 def _pages(site: Site) -> list[Page]:
     """Every page; those of studies last, for they have what the others lead to."""
-    answers = {}
-    for export in site.exports:
-        with reading(export):
-            for row in export.studies:
-                place = export.name, str(row["study"])
-                answers[place] = answer_of(site, export, place[1])
     pages = [
-        index_page(site, {place: answer[0] for place, answer in answers.items()}),
+        index_page(site),
         crossovers_page(site),
         data_page(site),
         compute_page(site),
@@ -121,8 +115,7 @@ def _pages(site: Site) -> list[Page]:
         with reading(export):
             for row in export.studies:
                 stages.doing(f"{export.name}: drawing {row['study']}")
-                place = export.name, str(row["study"])
-                pages.append(study_page(site, export, row, answers[place]))
+                pages.append(study_page(site, export, row))
     return pages
 
 
