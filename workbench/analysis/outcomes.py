@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import as_asked, interval
-from workbench.analysis.curves import Curve, chosen, load_curves
+from workbench.analysis.curves import Curve, StudyCurves, chosen, load_curves
 from workbench.analysis.document_curves import document_curves, stopped_at_best
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.run_keys import (
@@ -31,6 +31,7 @@ def outcomes(
     *,
     over: Over = "seeds+documents",
     where: Conditions = (),
+    loaded: StudyCurves | None = None,
 ) -> list[dict[str, Any]]:
     """Each configuration's best and last value, one row a configuration, seeds averaged.
 
@@ -41,6 +42,7 @@ def outcomes(
 
     Args:
         where: only the runs that meet these conditions.
+        loaded: the study's curves of the metric, where they are loaded already.
 
     Returns:
         Rows with "group" (unique_tokens, n_params, and the other keys that differ),
@@ -55,7 +57,8 @@ def outcomes(
     higher = higher_is_better(metric)
     choose("--over", over, get_args(Over))
     groups: dict[str, tuple[dict[str, Any], list[Curve]]] = {}
-    for curve in chosen(load_curves(results, study, metric), where).curves:
+    loaded = loaded or load_curves(results, study, metric)
+    for curve in chosen(loaded, where).curves:
         keys = {key: value for key, value in curve.keys.items() if key not in SEEDS}
         groups.setdefault(identity(keys), (keys, []))[1].append(curve)
     differing = [
