@@ -185,13 +185,14 @@ class _Asked:
             "effect": found.estimate,
             "ci95": found.ci95,
             "ci95_method": found.method,
-            "ci95_note": "; ".join(filter(None, (found.note, self.note))) or None,
+            "ci95_note": found.note or self.note,
             "lowest": min(own),
             "highest": max(own),
             "better": self._better(found.ci95) if what["kind"] != "interaction" else None,
             "flops_ratio": _flops_ratio(groups, signs),
             "estimators": _estimators(groups),
             "runs": sorted({c.curves[s].run_id for cells in groups for c in cells for s in seeds}),
+            "run_seeds": sorted({training for _, training in seeds}, key=str),
         }
         return [as_asked(answer, self.over, found.over)]
 

@@ -161,7 +161,7 @@ def _moves_with(
     parts = "model." if key == "n_params" else None
     return tuple(
         one
-        for one in sorted(following - {*factors, *SEEDS})
+        for one in sorted(following - {*factors, *SEEDS, "model.size"})
         if parts is None or not one.startswith(parts)
     )
 

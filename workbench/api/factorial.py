@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.api.answers import Answer, Interval
-from workbench.api.words import At, Axis, Over, Side, Where, conditions
+from workbench.api.words import At, Axis, Over, Side, Where, conditions, side_of
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 
@@ -45,6 +45,7 @@ class Effect:
     """Training FLOPs, times those of the reference."""
     estimators: dict[str, str | None]
     runs: list[str] = field(repr=False)
+    run_seeds: list[Any] = field(repr=False)
     over: str | None
     over_asked: str
 
@@ -72,6 +73,7 @@ class Variant:
     flops_ratio: float | None
     estimators: dict[str, str | None]
     runs: list[str] = field(repr=False)
+    run_seeds: list[Any] = field(repr=False)
     over: str | None
     over_asked: str
 
@@ -143,7 +145,6 @@ def crossover_effects(
     """The answer of `Study.crossover_effects`."""
     from workbench.analysis.crossover_effects import crossover_effects as ask
     from workbench.analysis.interval_notes import notes_of
-    from workbench.api.study import side_of
 
     rows = ask(
         study.results, study.name, metric, axis, reference=_reference(reference),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Answer, Backtest, Crossovers, Difference, Forecast, Outcome, Say
-from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where
+from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where, side_of
 from workbench.arguments import public
 
 if TYPE_CHECKING:
@@ -482,13 +482,6 @@ class Study:
         from workbench.api.following import status
 
         return status(self.results, self.name)
-
-
-def side_of(option: str, given: Side | None) -> "str | dict[str, Any] | None":
-    """A side as the analyses take it."""
-    from workbench.analysis.pairing import parse_side
-
-    return parse_side(option, given if given is None or isinstance(given, str) else dict(given))
 
 
 def _bound(metric: str, note: str | None) -> str | None:
