@@ -1,7 +1,7 @@
 """Curves of a study, as arrays, with the configuration of each."""
 
 import json
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -102,7 +102,27 @@ def load_curves(
         InputError: there is no such study, or no such metric or estimator in it. The message
             lists those that exist.
     """
-    compare = study_head(results, study)["compare"]
+    return load_several(results, study, [metric], estimator=estimator)[metric]
+
+
+def load_several(
+    results: Path, study: str, metrics: Sequence[str], *, estimator: str | None = None
+) -> dict[str, StudyCurves]:
+    """Read a study's curves of several metrics, by their names, as `load_curves` reads one."""
+    compare = json.loads(study_head(results, study)["compare"] or "{}")
+    points = {metric: _points(results, study, metric) for metric in metrics}
+    by_id = {str(row["run_id"]): row for row in run_rows(results, study)}
+    loaded = {}
+    for metric, frame in points.items():
+        what = f"study {study}: {metric}"
+        if estimator is not None:
+            frame = _of_estimator(frame, estimator, what)
+        curves = _by_protocol(_of_only(_curves(frame, by_id), by_id, what))
+        loaded[metric] = StudyCurves(study, spellings(metric)[0], compare, curves)
+    return loaded
+
+
+def _points(results: Path, study: str, metric: str) -> pl.DataFrame:
     name, wanted = _literal(study), ", ".join(map(_literal, spellings(metric)))
     frame = query(
         results,
@@ -120,11 +140,7 @@ def load_curves(
             f"study {study} has no {metric}{suggestion(metric, metrics) or '.'} "
             f"Its metrics: {', '.join(metrics) or 'none yet'}."
         )
-    if estimator is not None:
-        frame = _of_estimator(frame, estimator, f"study {study}: {metric}")
-    by_id = {str(row["run_id"]): row for row in run_rows(results, study)}
-    curves = _by_protocol(_of_only(_curves(frame, by_id), by_id, f"study {study}: {metric}"))
-    return StudyCurves(study, spellings(metric)[0], json.loads(compare or "{}"), curves)
+    return frame
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def outcomes(
     *,
     over: Over = "seeds+documents",
     where: Conditions = (),
+    loaded: StudyCurves | None = None,
 ) -> list[dict[str, Any]]:
     """Each configuration's best and last value, one row a configuration, seeds averaged.
 
@@ -43,6 +44,7 @@ def outcomes(
 
     Args:
         where: only the runs that meet these conditions.
+        loaded: the study's curves of the metric, where they are loaded already.
 
     Returns:
         Rows with "group" (unique_tokens, n_params, and the other keys that differ),
@@ -56,7 +58,7 @@ def outcomes(
     """
     higher = higher_is_better(metric)
     choose("--over", over, get_args(Over))
-    loaded = chosen(load_curves(results, study, metric), where)
+    loaded = chosen(loaded or load_curves(results, study, metric), where)
     rows = []
     for one in configurations(loaded):
         places = [int(np.argmax(c.y) if higher else np.argmin(c.y)) for c in one.curves]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import stages
-from workbench.analysis.curves import study_metrics
+from workbench.analysis.curves import load_several, study_metrics
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.run_keys import order_of
 from workbench.analysis.table_rows import four_digits, interval_text
@@ -17,7 +17,7 @@ from workbench.errors import InputError
 
 MEASURES = ("nll", "entropy", "distinct", "copied", "flops")
 _NAME = re.compile(
-    r"text_(?P<measure>[a-z]+)@"
+    rf"text_(?P<measure>{'|'.join(MEASURES)})@"
     r"(?P<made>(?P<by>.+?)-(?P<tokens>\d+)(-in-(?P<steps>\d+))?(-T(?P<temperature>[\d.e-]+))?"
     r"(@(?P<weights>ema|stable))?)"
 )
@@ -37,12 +37,12 @@ def text_quality(results: Path, study: str) -> list[dict[str, Any]]:
         InputError: no such study, or its texts were not measured.
     """
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for metric in study_metrics(results, study):
-        found = _NAME.fullmatch(metric)
-        if found is None or found["measure"] not in MEASURES:
-            continue
+    named = {metric: _NAME.fullmatch(metric) for metric in study_metrics(results, study)}
+    measured = {name: found for name, found in named.items() if found}
+    loaded = load_several(results, study, list(measured)) if measured else {}
+    for metric, found in measured.items():
         stages.doing(metric)
-        for outcome in outcomes(results, study, metric):
+        for outcome in outcomes(results, study, metric, loaded=loaded[metric]):
             key = found["made"], *outcome["runs"]
             row = rows.setdefault(key, _row(outcome, found))
             row[found["measure"]] = outcome["last"]
