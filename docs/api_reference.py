@@ -15,6 +15,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Ask": ("Results", "Study", "Run", "Figure"),
     "Answers": (
         "StudyAnswer", "Answer", "Crossovers", "Crossover", "Trends", "Outcome", "Difference",
+        "Effect", "Variant", "CrossoverEffect",
         "EffectiveData", "Onsets", "Onset", "Backtest", "BacktestScore", "Forecast", "Forecasted",
     ),
     "What to train next": (

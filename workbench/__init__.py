@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         training_flops,
     )
     from workbench.api.data_answers import EffectiveData, Onset, Onsets
+    from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.importing import Imported, import_curves
     from workbench.api.laws import Fits, Prediction, Predictions, fit_table
@@ -60,8 +61,10 @@ _PLACES = {
     "BestFlops": "api.costs",
     "Board": "api.boards",
     "Crossover": "api.answers",
+    "CrossoverEffect": "api.factorial",
     "Crossovers": "api.answers",
     "Difference": "api.answers",
+    "Effect": "api.factorial",
     "EffectiveData": "api.data_answers",
     "Figure": "api.figure",
     "Fits": "api.laws",
@@ -87,6 +90,7 @@ _PLACES = {
     "StudyAnswer": "report.answers",
     "TrainingFlops": "api.costs",
     "Trends": "api.answers",
+    "Variant": "api.factorial",
     "WorkbenchError": "errors",
     "board": "api.boards",
     "fit_table": "api.laws",

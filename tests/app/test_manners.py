@@ -69,6 +69,7 @@ def faults(browser: Any, server: Server, width: int, scheme: str) -> list[str]:
     return found + console
 
 
+@pytest.mark.long
 def test_a_phone_shows_every_page_and_first_its_figure(server: Server, browser: Any) -> None:
     assert faults(browser, server, 390, "light") == []
 

@@ -46,6 +46,7 @@ def test_without_a_gpu_it_says_so_and_measures_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_trial_on_a_cpu_is_called_one_and_trains_and_compares(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     steps = ("imports-and-25M", "attention")

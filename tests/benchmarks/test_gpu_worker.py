@@ -28,6 +28,7 @@ def train(run: RunFolder, *options: object) -> dict[str, Any]:
     return json.loads(report.read_text())
 
 
+@pytest.mark.long
 def test_an_older_torch_is_given_the_same_arithmetic(tmp_path: Path, corpus: Path) -> None:
     runs = []
     for name, options in (("new", []), ("old", ["--as-on-older-torch"])):

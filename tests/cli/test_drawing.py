@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Workbench
 from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.store import ingest
 
 
+@pytest.mark.long
 def test_any_figure_is_drawn_by_its_name_with_its_options_and_data(
     results: Path, make_run: MakeRun, tmp_path: Path, workbench: Workbench
 ) -> None:

@@ -83,7 +83,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(mount)], check=True)
 
 
-@pytest.mark.parametrize("stage", ["preparing", "training"])
+@pytest.mark.parametrize("stage", [pytest.param("preparing", marks=pytest.mark.long), "training"])
 def test_a_full_disk_is_named_and_what_was_written_serves_once_there_is_room(
     stage: str, small_disk: Path, tiny_recipe: Path, undisturbed: Records
 ) -> None:

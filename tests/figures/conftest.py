@@ -11,6 +11,7 @@ from workbench import figures
 from workbench.analysis.cost import flops_to_best
 from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
+from workbench.analysis.effects import effects
 from workbench.analysis.overfitting import overfitting_onset
 from workbench.analysis.trends import crossover_trends
 from workbench.figures import Figure
@@ -83,6 +84,7 @@ def every(study: Path) -> dict[str, Figure]:
         "crossover_trend": figures.crossover_trend_figure(
             rows, crossover_trends(rows, "unique_tokens")
         ),
+        "effects": figures.effects_figure(effects(study, "made")),
         "effective_data": figures.effective_data_figure(effective_data(study, "made", "val_loss")),
         "ratio": figures.effective_data_figure(
             effective_data(study, "made", "val_loss"), show="ratio"

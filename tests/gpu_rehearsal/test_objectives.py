@@ -45,7 +45,7 @@ def test_a_run_steps_validates_is_asked_saves_and_samples(
     assert found.phase(TRAIN).groups["attention"].flops > 0
 
 
-@pytest.mark.parametrize("objective", ["mdlm", "block"])
+@pytest.mark.parametrize("objective", [pytest.param("mdlm", marks=pytest.mark.long), "block"])
 def test_a_compiled_run_does_the_same_products_in_fewer_kernels(
     rehearse: Rehearse, objective: str
 ) -> None:

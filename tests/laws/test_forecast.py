@@ -254,6 +254,7 @@ def test_bad_requests_are_refused(results: Path, workbench: Workbench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_report_shows_backtests_and_forecasts_beside_what_was_measured(
     results: Path, tmp_path: Path, corpus: Path, workbench: Workbench
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_rate_that_falls_from_the_start_leaves_nothing_to_extend(
         extend(tmp_path, run.run_id, LONG)
 
 
+@pytest.mark.long
 def test_an_extension_belongs_to_its_parents_study_and_survives_a_second_run(
     recipe: Path, workbench: Workbench, tmp_path: Path
 ) -> None:

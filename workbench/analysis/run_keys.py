@@ -51,16 +51,18 @@ def following_keys(groups: list[dict[str, Any]], key: str) -> list[str]:
     parameters: such keys say no more than `key`, and do not split a trend along it. The protocol of
     an evaluation does whatever it follows.
     """
-    given = [_text(group.get(key)) for group in groups]
-    values = len(set(given))
+    given = _texts(groups, key)
     others = {name for group in groups for name in group}.difference({key, PROTOCOL})
-    return sorted(other for other in others if _follows(groups, other, given, values))
+    return sorted(other for other in others if _follow(_texts(groups, other), given))
 
 
-def _follows(groups: list[dict[str, Any]], key: str, given: list[str], values: int) -> bool:
-    """Whether the value of `key` varies, and each of the `values` given ones has one of it."""
-    own = [_text(group.get(key)) for group in groups]
-    return len(set(own)) > 1 and len(set(zip(given, own, strict=True))) == values
+def _follow(values: list[str], given: list[str]) -> bool:
+    """Whether the values vary, and each follows from the given one beside it."""
+    return len(set(values)) > 1 and len(set(zip(given, values, strict=True))) == len(set(given))
+
+
+def _texts(groups: list[dict[str, Any]], key: str) -> list[str]:
+    return [_text(group.get(key)) for group in groups]
 
 
 def _text(value: Any) -> str:
@@ -100,20 +102,19 @@ def varying_keys(configurations: list[dict[str, Any]]) -> list[str]:
 def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
     """The keys that distinguish configurations: those that vary and follow from no other."""
     differing = varying_keys(configurations)
-    named: dict[str, list[str]] = {}
+    distinguishing: list[str] = []
     # Keys whose defaults follow from other keys come last: the other keys name the difference.
     first = (*ALWAYS_NAMED, PROTOCOL)
     for key in sorted(
         differing,
         key=lambda k: (first.index(k) if k in first else len(first), k in _DEFAULTS_FROM_OTHERS, k),
     ):
-        followed = any(
-            _follows(configurations, key, given, len(set(given))) for given in named.values()
-        )
+        values = _texts(configurations, key)
+        followed = any(_follow(values, _texts(configurations, one)) for one in distinguishing)
         # A size is a name for a shape, whose keys stand beside it.
         if key not in ("training.objective", "model.size") and not followed:
-            named[key] = [_text(keys.get(key)) for keys in configurations]
-    return list(named)
+            distinguishing.append(key)
+    return distinguishing
 
 
 def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:

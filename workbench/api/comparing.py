@@ -1,6 +1,6 @@
 """Figures that compare: over size and unique tokens, along keys, across studies, with forecasts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from workbench import figures
@@ -61,6 +61,20 @@ def _parallel(
     )
 
 
+def _effects(
+    study: Any,
+    metric: str = "val_loss",
+    at: At = "best",
+    show: Literal["effects", "variants"] = "effects",
+    reference: Mapping[str, Any] | str | None = None,
+    over: Over = "seeds+documents",
+    where: Where | None = None,
+) -> figures.Figure:
+    ask = study.effects if show == "effects" else study.variants
+    rows = ask(metric, at, reference=reference, over=over, where=where).document
+    return figures.effects_figure([row for row in rows if row["kind"] != "interaction"])
+
+
 def _studies(
     study: Any,
     others: str | Sequence[str] = (),
@@ -114,6 +128,7 @@ COMPARING: dict[str, Callable[..., figures.Figure]] = {
     "map": _map,
     "key": _key,
     "parallel": _parallel,
+    "effects": _effects,
     "studies": _studies,
     "law_compute": _law_compute,
     "forecasts": _forecasts,

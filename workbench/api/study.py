@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from workbench.api.answers import Answer, Backtest, Crossovers, Difference, Forecast, Outcome, Say
-from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where
+from workbench.api.words import At, Axis, Definition, FitKeywords, Over, Side, Where, side_of
 from workbench.arguments import public
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.api.advising import NextRun, NextRunsForLaw
     from workbench.api.costs import BestFlops
     from workbench.api.data_answers import EffectiveData, Onsets
+    from workbench.api.factorial import CrossoverEffect, Effect, Variant
     from workbench.api.figure import Figure
     from workbench.api.laws import Fits
     from workbench.recipe import Recipe
@@ -131,7 +132,7 @@ class Study:
         from workbench.api.saving import saved
         from workbench.store import keep_crossovers
 
-        sides = _side("--baseline", baseline), _side("--challenger", challenger)
+        sides = side_of("--baseline", baseline), side_of("--challenger", challenger)
         rows = crossovers(
             self.results, self.name, metric, axis, *sides, definition=definition, over=over
         )
@@ -179,13 +180,86 @@ class Study:
 
         rows = differences(
             self.results, self.name, metric, at, estimator=estimator, over=over,
-            baseline=_side("--baseline", baseline),
-            challenger=_side("--challenger", challenger),
+            baseline=side_of("--baseline", baseline),
+            challenger=side_of("--challenger", challenger),
         )  # fmt: skip
         used = {f"{row['estimators'][side]} ({side})" for row in rows for side in row["estimators"]}
         bound = bound_note(rows, "diffusion is at least as good as shown here")
         notes = [*notes_of(rows), f"Note: values by {', '.join(sorted(used))}."]
         return Answer.of(Difference, rows, [*notes, _bound(metric, bound)])
+
+    def effects(
+        self,
+        metric: str = "val_loss",
+        at: At = "best",
+        *,
+        reference: Mapping[str, Any] | str | None = None,
+        over: Over = "seeds+documents",
+        where: Where | None = None,
+    ) -> "Answer[Effect]":
+        """What each value of each factor of the study changes with all else equal, and what two
+        factors change beyond the sum of both.
+
+        Args:
+            at: each run's last or best value.
+            reference: the values that others are compared with, such as "model.dropout = 0"; by
+                default those of the study's baseline, then of a run without the key.
+            over: what the intervals run over.
+
+        Raises:
+            InputError: no such metric or reference, or no two runs differ in one factor alone.
+        """
+        from workbench.api.factorial import effects
+
+        return effects(self, metric, at, reference, over, where, each=False)
+
+    def variants(
+        self,
+        metric: str = "val_loss",
+        at: At = "best",
+        *,
+        reference: Mapping[str, Any] | str | None = None,
+        over: Over = "seeds+documents",
+        where: Where | None = None,
+    ) -> "Answer[Variant]":
+        """Each configuration against the one that has the reference of every factor, those of few
+        training FLOPs first.
+
+        Args:
+            at: each run's last or best value.
+            reference: as `effects` takes it.
+            over: what the intervals run over.
+
+        Raises:
+            InputError: no such metric or reference, or no run has all references together.
+        """
+        from workbench.api.factorial import effects
+
+        return effects(self, metric, at, reference, over, where, each=True)
+
+    def crossover_effects(
+        self,
+        metric: str = "val_loss",
+        axis: Axis = "tokens",
+        *,
+        baseline: Side | None = None,
+        challenger: Side | None = None,
+        reference: Mapping[str, Any] | str | None = None,
+        where: Where | None = None,
+    ) -> "Answer[CrossoverEffect]":
+        """By which factor each value of each key moves the crossover.
+
+        Args:
+            baseline, challenger: by default what the recipe compares.
+            reference: as `effects` takes it.
+
+        Raises:
+            InputError: no such metric, side or reference, or no two crossovers differ in one factor
+                alone.
+        """
+        from workbench.api.factorial import crossover_effects
+
+        return crossover_effects(self, metric, axis, baseline, challenger, reference, where)
 
     def effective_data(
         self, metric: str = "val_loss", at: At = "best", *, over: Over = "seeds+documents"
@@ -392,12 +466,6 @@ class Study:
         from workbench.api.following import status
 
         return status(self.results, self.name)
-
-
-def _side(option: str, given: Side | None) -> "str | dict[str, Any] | None":
-    from workbench.analysis.pairing import parse_side
-
-    return parse_side(option, given if given is None or isinstance(given, str) else dict(given))
 
 
 def _bound(metric: str, note: str | None) -> str | None:

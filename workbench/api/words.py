@@ -70,3 +70,10 @@ def conditions(given: str | Iterable[str] | None, option: str = "--where") -> tu
         InputError: a piece is no condition.
     """
     return parse_conditions([given] if isinstance(given, str) else given, option)
+
+
+def side_of(option: str, given: Side | None) -> "str | dict[str, Any] | None":
+    """A side as the analyses take it."""
+    from workbench.analysis.pairing import parse_side
+
+    return parse_side(option, given if given is None or isinstance(given, str) else dict(given))

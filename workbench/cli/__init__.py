@@ -15,6 +15,7 @@ from workbench.cli import (  # noqa: F401, I001
     answering,
     curves,
     crossovers,
+    effects,
     drawing,
     laws,
     forecasting,

@@ -11,6 +11,7 @@ from workbench.figures.backtests import backtest_figure
 from workbench.figures.compute import generation_flops_figure, training_flops_figure
 from workbench.figures.contours import contour_figure
 from workbench.figures.crossovers import crossover_figure
+from workbench.figures.effects import effects_figure
 from workbench.figures.figure import Figure, for_paper, save
 from workbench.figures.fit_folder import save_fits
 from workbench.figures.forecasts import forecasts_figure
@@ -45,6 +46,7 @@ FIGURES: dict[str, Entry] = {
     "studies": Entry(studies_figure, "curves of several studies, like compared with like"),
     "key": Entry(key_figure, "any key against the best or the last value, runs and means"),
     "parallel": Entry(parallel_figure, "several keys and the value, a line a configuration"),
+    "effects": Entry(effects_figure, "what each swept key changes, with all else equal"),
     "onset": Entry(onset_figure, "the epoch at which each configuration starts to overfit"),
     "effective_data": Entry(effective_data_figure, "what the challenger's unique tokens are worth"),
     "loss_against_accuracy": Entry(loss_against_accuracy_figure, "both along training"),
@@ -73,6 +75,7 @@ __all__ = [
     "crossover_trend_figure",
     "curves_figure",
     "effective_data_figure",
+    "effects_figure",
     "for_paper",
     "forecasts_figure",
     "generation_flops_figure",

@@ -23,6 +23,7 @@ def problems() -> list[Problem]:
     pytest.skip("HumanEval.jsonl.gz is not here; WORKBENCH_HUMANEVAL can name it")
 
 
+@pytest.mark.long
 def test_every_reference_passes(confinement: Confinement, problems: list[Problem]) -> None:
     counts = count_passing(problems, lambda problem: [problem.reference], confine(), attempts=1)
     failed = [
