@@ -27,5 +27,4 @@ def board(exports: str | Path | Sequence[str | Path], out: str | Path) -> Board:
             `out` has other files. Nothing is written.
         WorkbenchError: the files cannot be written.
     """
-    places = [exports] if isinstance(exports, str | Path) else exports
-    return write_board(places, Path(out))
+    return write_board([exports] if isinstance(exports, str | Path) else exports, Path(out))
