@@ -25,6 +25,7 @@ from workbench.planning.flops import (
     sampling_flops,
 )
 from workbench.recipe.sizes import SIZES
+from workbench.report.evaluated import chosen_metrics, evaluated_metrics
 from workbench.store import ingest, query
 
 CONTEXT, PROMPT = 32, 8
@@ -147,6 +148,14 @@ def test_the_study_has_a_row_for_each_length_and_number_of_steps(
     assert few < many
     assert all(row["nll"]["ci95"] is not None for row in rows)
     assert "over 10 documents" in done.stderr
+
+
+def test_a_report_does_not_compare_texts_as_losses(results: Path) -> None:
+    """Neither more nor less of them is better: a low NLL may be of text that repeats itself."""
+    assert "text_nll@held-out-16" in evaluated_metrics(results, "tiny")
+    compared = chosen_metrics(results, "tiny", None)
+    assert "val_loss" in compared
+    assert not [name for name in compared if name.startswith("text_")]
 
 
 def test_a_study_without_texts_says_how_to_measure_them(study: Study, tmp_path: Path) -> None:

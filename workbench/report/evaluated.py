@@ -4,7 +4,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 from workbench.messages import suggestion
-from workbench.metrics import METRICS, OLD_NAMES, higher_is_better
+from workbench.metrics import METRICS, OLD_NAMES, base_name, higher_is_better
 from workbench.store import query
 from workbench.store.query import literal
 
@@ -43,5 +43,6 @@ def chosen_metrics(results: Path, study: str, wanted: list[str] | None) -> list[
     if wanted:
         return list(dict.fromkeys(wanted))
     # Losses first, then accuracies; a loss in bits a byte repeats the one in nats a token.
-    compared = [name for name in known if name not in _NOT_COMPARED and not name.endswith("_bpb")]
+    compared = [name for name in known if base_name(name) not in _NOT_COMPARED]
+    compared = [name for name in compared if not name.endswith("_bpb")]
     return sorted(compared, key=lambda name: (higher_is_better(name), name != "val_loss", name))
