@@ -144,9 +144,10 @@ def _exponents(row: dict[str, Any]) -> str | None:
 def _transfer_text(one: dict[str, Any]) -> str:
     moved = "?" if one["steps"] is None else f"{one['steps']:+.2g}"
     ends = f" ({interval_text(one['ci95'])})" if one["ci95"] else ""
+    cost = f", costs {four_digits(one['cost'])}" if one["cost"] else ""
     return (
         f"{one['verdict']}: {moved} steps{ends} from {size_label(one['from'])} to "
-        f"{size_label(one['to'])}"
+        f"{size_label(one['to'])}{cost}"
     )
 
 
