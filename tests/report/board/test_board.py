@@ -120,7 +120,7 @@ def test_runs_of_one_id_are_one_run_equal_or_with_the_difference_named(
     pages: dict[str, Read],
 ) -> None:
     page = pages["reproduced.html"]
-    assert page.row("alice and bob").split("|")[2:4] == ["4", "3"]
+    assert page.row("alice and bob").split("|")[2:5] == ["4", "3", "1"]
     assert "4 of 4 values differ, at most by 0.25 (val_loss at step " in page.row(
         "a1", "alice, bob"
     )

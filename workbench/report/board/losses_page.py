@@ -83,7 +83,10 @@ def _ranked(site: Site, numbers: list[Number]) -> list[Cells]:
     sides: dict[tuple[str, str], list[Number]] = {}
     for number in numbers:
         sides.setdefault((number.export, str(number.rows["best"]["objective"])), []).append(number)
-    best = [(min(own, key=_mean), len(own)) for own in sides.values()]
+    # Two studies of an export may share runs: a configuration counts once.
+    best = [
+        (min(own, key=_mean), len({number.every_run for number in own})) for own in sides.values()
+    ]
     best.sort(key=lambda pair: _mean(pair[0]))
     span = _span([number for number, _ in best])
     first = best[0][0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from workbench.report.board.blocks import Block, Cell, Cells, Page, cell, joined, table
 from workbench.report.board.likeness import ALIKE
+from workbench.report.board.reproduced import Reproduced
 from workbench.report.board.site import INDEX, REPRODUCED, Site
 
 
@@ -63,11 +64,11 @@ def reproduced_page(site: Site) -> Page:
             studies.setdefault((place[0], run_id), place[1])
     summary: list[Cells] = []
     unlike: list[Cells] = []
-    pairs: dict[tuple[str, str, str], list[bool]] = {}
+    pairs: dict[tuple[str, str, str], list[Reproduced]] = {}
     for one in site.shared:
         study = studies.get((one.exports[0], one.run_id), "")
-        pairs.setdefault((*one.exports, study), []).append(one.equal)
-        if not one.equal:
+        pairs.setdefault((*one.exports, study), []).append(one)
+        if one.unequal:
             cells = [
                 site.run(place, one.run_id, name)
                 for name in one.exports
@@ -78,12 +79,13 @@ def reproduced_page(site: Site) -> Page:
                 "in": Cell("", parts=joined(cells)),
                 "what came of it": one.text,
             })  # fmt: skip
-    for (first, second, study), equal in pairs.items():
+    for (first, second, study), shared in pairs.items():
         summary.append({
             "exports": f"{first} and {second}",
             "study": site.study((first, study)) if (first, study) in site.files else study,
-            "runs of both": str(len(equal)),
-            "equal in every value": str(sum(equal)),
+            "runs of both": str(len(shared)),
+            "equal in every value": str(sum(one.equal for one in shared)),
+            "with a difference": str(sum(one.unequal for one in shared)),
         })  # fmt: skip
     lead = [
         "A run's id is a hash of its configuration and its data. Runs of one id in two exports are "

@@ -49,7 +49,12 @@ class Reproduced:
 
     @property
     def equal(self) -> bool:
-        return bool(self.compared) and not self.different and not self.keys
+        return bool(self.compared) and not self.unequal
+
+    @property
+    def unequal(self) -> bool:
+        """Whether there is a difference; where no number is in common, nothing is known."""
+        return bool(self.different or self.keys)
 
 
 def reproduced(exports: Sequence[Export], runs: dict[str, dict[str, Run]]) -> list[Reproduced]:

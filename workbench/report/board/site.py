@@ -84,8 +84,10 @@ class Site:
                 and one.run_id in number.every_run
             ]  # fmt: skip
             if own:
-                equal = sum(one.equal for one in own)
-                came = "equal values" if equal == len(own) else f"{len(own) - equal} not equal"
+                unequal = sum(one.unequal for one in own)
+                equal = all(one.equal for one in own)
+                known = "equal values" if equal else "not all have numbers in common"
+                came = f"{unequal} not equal" if unequal else known
                 lines.append(f"{len(own)} with {export.name}: {came}")
         return "; ".join(lines)
 
@@ -119,7 +121,7 @@ def reading(export: Export) -> Iterator[None]:
     try:
         with open_once(export.folder):
             yield
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{export.folder}: has content that no workbench writes "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). "

@@ -15,6 +15,7 @@ from workbench.report.board.blocks import Block, Cell, Cells, Page, drawings, jo
 from workbench.report.board.exports import Export
 from workbench.report.board.likeness import Number
 from workbench.report.board.losses_page import loss_text
+from workbench.report.board.numbers import AXES
 from workbench.report.board.runs import Run
 from workbench.report.board.site import Place, Site
 from workbench.report.evaluated import chosen_metrics
@@ -23,6 +24,7 @@ from workbench.store.publish import without_folders
 
 _PANELS = 6
 """Comparisons that are drawn as curves; more become a map."""
+_AXES = {"tokens": "tokens", "flops": "FLOPs"}
 _KEYS = 5
 """Columns of keys in the table of runs."""
 
@@ -90,12 +92,10 @@ def _evidence(site: Site, place: Place, number: Number, kinds: dict[str, list[st
         loss_text(row) if name == "best" else verdict(row) for name, row in number.rows.items()
     )
     budget = every[0].get("flops") if "best" in number.rows else None
-    notes = notes_of(
-        [{**row.get("best", row), "unfinished": row["unfinished"]} for row in every]
-    ) + [
-        f"along {axis}: as the export has it, worked out from values of single documents"
-        for axis in sorted(number.by_author)
-    ]
+    notes = notes_of([{**row.get("best", row), "unfinished": row["unfinished"]} for row in every])
+    if number.by_author:
+        axes = " and ".join(f"training {_AXES[axis]}" for axis in AXES if axis in number.by_author)
+        notes.append(f"along {axes} as the export has it, from values of single documents")
     return {
         "what": number.what + (f" by {power_label(budget)} training FLOPs" if budget else ""),
         "with": group_text(every[0]["group"]),
@@ -182,7 +182,7 @@ def _versions(kinds: dict[str, list[str]]) -> Block | None:
     names = list(dict.fromkeys(name for document in documents for name in document))
     rows = [
         {
-            "": f"v{place}",
+            "versions": f"v{place}",
             "runs": str(len(ids)),
             **{name: pretty(document.get(name)) for name in names},
         }

@@ -84,7 +84,7 @@ def write_board(places: Sequence[str | Path], out: Path) -> Board:
     shown = [page for page in pages if not page.file.startswith("study--")]
     texts = {page.file: render(page, shown, made) for page in pages}
     _write(out, texts, old)
-    unequal = {one.run_id for one in site.shared if not one.equal}
+    unequal = {one.run_id for one in site.shared if one.unequal}
     return Board(
         folder=out,
         page=out / INDEX,
