@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import OpenPage, Server
-from tests.app.test_browser import address, drawn, no_error
+from tests.app.test_browser import address, drawn, no_error, whole
 from tests.made_runs import MakeRun
 from workbench.report.answers import study_answer
 from workbench.runs.notes import Note, notes_path, read_notes, write_note
@@ -184,6 +184,8 @@ def test_a_view_gets_a_name_a_link_and_a_report_in_a_browser(
     window.get_by_text("A note of another program.").first.wait_for()
     window.get_by_text("masked diffusion", exact=False).first.wait_for()
     window.goto(address(server, "notes"))
+    window.get_by_role("button", name="Download as one HTML file").wait_for()
+    whole(window)
     with window.expect_download() as waiting:
         window.get_by_role("button", name="Download as one HTML file").click()
     waiting.value.save_as(tmp_path / "report.html")

@@ -36,6 +36,11 @@ def drawn(window: Any) -> None:
     window.locator(f"{FIGURE} .role-mark path").first.wait_for(state="attached")
 
 
+def whole(window: Any) -> None:
+    """The server has come to the page's end: what is clicked is not about to be replaced."""
+    window.locator("[data-test-script-state=notRunning]").wait_for()
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "notes"])
 def test_a_page_opens_and_draws_a_figure(name: str, server: Server, window: Any) -> None:
     asked: list[str] = []
@@ -60,6 +65,7 @@ def test_a_figure_downloads_in_every_format(server: Server, window: Any, tmp_pat
     window.goto(address(server, "curves", "study=quickstart&metric=val_loss"))
     drawn(window)
     window.wait_for_timeout(1000)
+    whole(window)
     files = {}
     for kind in ("SVG", "PNG", "PDF", "HTML", "CSV"):
         with window.expect_download() as waiting:

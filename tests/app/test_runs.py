@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.app.conftest import OpenPage, Server
-from tests.app.test_browser import address, drawn, no_error
+from tests.app.test_browser import address, drawn, no_error, whole
 from tests.app.test_links import choose, settled
 from tests.made_runs import MakeRun
 from workbench.store import ingest, query
@@ -22,8 +22,7 @@ def click_row(window: Any, place: int, chosen: str) -> None:
     box = window.locator("[data-testid=stDataFrame]").first.bounding_box()
     window.mouse.click(box["x"] + 16, box["y"] + HEADER + ROW * (place + 0.5))
     window.get_by_text(f"{chosen} chosen").wait_for()
-    # What stands below is of the runs before until the server has come to the page's end.
-    window.locator("[data-test-script-state=notRunning]").wait_for()
+    whole(window)  # until then what stands below is of the runs before
 
 
 def test_clicked_rows_are_the_runs_of_every_page_and_of_its_link(
