@@ -21,7 +21,12 @@ LARGEST = 1_000_000  # bytes of a file
 OTHERS = re.compile(rb"/(?:work|root|home)/[\w.-]+/[\w.-]+|" + re.escape(str(ROOT)).encode())
 """Paths of a machine: homes of people, and this checkout."""
 ALLOWED = (b"/home/user/",)
-BROUGHT = {"huggingface_hub": "datasets", "pydantic_core": "pydantic", "google": "tensorboard"}
+BROUGHT = {
+    "google": "tensorboard",
+    "huggingface_hub": "datasets",
+    "markupsafe": "jinja2",
+    "pydantic_core": "pydantic",
+}
 """Packages that come with a dependency, and with which. (`google` is protobuf.)"""
 OURS = {"workbench", "local_corpora"}
 OF_THE_SYSTEM = {"seccomp"}
