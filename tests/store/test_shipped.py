@@ -44,6 +44,12 @@ def test_it_has_finished_runs_with_what_evaluations_measured() -> None:
     assert shipped("SELECT DISTINCT protocol FROM runs WHERE NOT imported") == [(2,)]
 
 
+def test_every_study_of_the_documentation_ships() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text()
+    studies = {name for (name,) in shipped("SELECT study FROM studies")}
+    assert set(re.findall(r"^## (cpu-\S+)$", page, re.MULTILINE)) <= studies
+
+
 def test_nothing_in_it_is_a_path_a_host_or_a_user() -> None:
     for table in ("studies", "study_runs", "runs", "fits", "crossovers"):
         for line in query(shipped_studies(), f"FROM {table}").write_ndjson().splitlines():
