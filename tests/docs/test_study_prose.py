@@ -16,14 +16,12 @@ from workbench.report.study_notes import HEADINGS as NOTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTES_FILE = tomllib.loads((DOCS / "studies.toml").read_text())
-UNCHECKED = tomllib.loads(Path(__file__).with_name("unchecked_studies.toml").read_text())
 SECTIONS = {
     found[1]: found[2]
     for found in re.finditer(
         r"^## (\S+)\n(.*?)(?=^## |\Z)", (DOCS / "studies.md").read_text(), re.MULTILINE | re.DOTALL
     )
 }
-CHECKED = [study for study in SECTIONS if study not in UNCHECKED]
 NUMBER = re.compile(r"(?<![\w.,])(-?)(\d[\d,]*\d|\d)(\.\d+)?(e[+-]?\d+)?( ?%|[kMB]\b)?")
 NO_NUMBER = re.compile(r"`[^`]*`|arXiv[: ][\d.]+|Figures? \d+|\b1/t\b|!\[.*?\]\(.*?\)")
 UNITS = {"%": 0.01, "k": 1e3, "M": 1e6, "B": 1e9, "": 1.0}
@@ -65,7 +63,7 @@ def unfounded(prose: str, study: str, sections: dict[str, str]) -> list[str]:
     return missing
 
 
-@pytest.mark.parametrize("study", CHECKED)
+@pytest.mark.parametrize("study", SECTIONS)
 def test_each_number_of_the_prose_is_in_the_tables_or_names_what_gives_it(study: str) -> None:
     notes = NOTES_FILE.get(study, {})
     missing = [
@@ -82,15 +80,7 @@ def test_the_document_has_the_notes_as_they_are(study: str) -> None:
         assert NOTES_FILE[study].get(key, "").strip() in SECTIONS[study], f"{study}, {key}"
 
 
-@pytest.mark.parametrize("study", UNCHECKED)
-def test_a_study_is_unchecked_only_while_it_is_of_the_old_protocol(study: str) -> None:
-    assert UNCHECKED[study]
-    assert "Measured by evaluation protocol 1:" in SECTIONS[study], (
-        f"{study} has been measured again: remove it from unchecked_studies.toml."
-    )
-
-
-@pytest.mark.parametrize("study", CHECKED)
+@pytest.mark.parametrize("study", SECTIONS)
 def test_commands_that_the_prose_names_exist(study: str) -> None:
     prose = " ".join(str(text) for text in NOTES_FILE.get(study, {}).values())
     for line in inline_commands(prose):
