@@ -33,7 +33,7 @@ def make_rates(
     study: str = "made",
     **options: Any,
 ) -> None:
-    """One run for each objective, size, rate and seed, each. The seeds lie 0.1 apart, alike at all
+    """One run for each objective, size, rate and seed, each. The seeds differ by 0.1, alike at all
     rates."""
     rng = np.random.default_rng(len(rates) + len(seeds))
     offsets = rng.normal(0, 0.1, len(seeds))

@@ -89,7 +89,7 @@ def test_every_objective_and_size_has_its_own_best_rate(results: Path, at: str) 
 
 
 def test_the_cost_of_another_value_is_paired_over_seeds(results: Path) -> None:
-    """Seeds lie 0.1 apart, which the intervals of means have and those of costs do not."""
+    """Seeds differ by 0.1, which the intervals of means have and those of costs do not."""
     row = asked(results)[0]
     best = OPTIMA["ar", 100_000]
     for one in row["values"]:

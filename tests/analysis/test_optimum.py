@@ -13,7 +13,7 @@ def measured(
     opt: float, rng: np.random.Generator, *, seeds: int, curvature: float = 0.05,
     noise: float = 0.01, documents: int = 0,
 ) -> CrossedMean:  # fmt: skip
-    """Parabolas whose seeds lie 0.2 apart, alike at all places, and `noise` at each."""
+    """Parabolas whose seeds differ by 0.2, alike at all places, and `noise` at each."""
     values = curvature * (GRID - opt) ** 2 + rng.normal(0, 0.2, (seeds, 1))
     values = values + rng.normal(0, noise, (seeds, len(GRID)))
     if not documents:
@@ -74,7 +74,7 @@ def test_one_seed_without_documents_has_no_interval() -> None:
 
 
 def test_what_all_places_share_moves_no_vertex() -> None:
-    """Seeds lie 0.2 apart, twenty times as far as their places: pairing takes that away."""
+    """Seeds differ by 0.2, twenty times as much as their places: pairing takes that away."""
     found = find_optimum(GRID, measured(1.6, np.random.default_rng(1), seeds=5), "seeds")
     low, high = interval(found)
     assert high - low < np.log(2)

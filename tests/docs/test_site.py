@@ -18,7 +18,7 @@ LOADED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)=[\"']?([^\"'\s>]+)"
     r"|<link\b[^>]*?\bhref=[\"']?([^\"'\s>]+)",
 )
-"""What a browser fetches for a page, links apart."""
+"""What a browser fetches for a page, without links."""
 
 
 @pytest.fixture(scope="module")
