@@ -165,6 +165,27 @@ def test_a_key_of_both_sides_changes_on_both(results: Path, make_run: MakeRun) -
     assert row["ratio"] == pytest.approx(3.0)
 
 
+def test_ratios_of_crossovers_are_averaged_over_the_seeds_that_all_pairs_have(
+    results: Path, make_run: MakeRun
+) -> None:
+    """Seed 0 of the second pair is missing: its seed 1 stands beside seed 1 of the first."""
+    for mask, seeds in ((0.0, (0, 1, 2)), (0.3, (1, 2))):
+        for seed in seeds:
+            for dropout, factor in ((0.0, 1.0), (0.1, 4.0 if seed == 0 else 1.5 + 0.1 * seed)):
+                keys = (f"model.dropout={dropout}", f"training.input_mask={mask}")
+                crossing(make_run, f"a{mask}{dropout}{seed}", 12 * factor, *keys, seed=seed)
+    for seed in range(3):
+        make_run(
+            f"d{seed}", dict.fromkeys((10, 20, 40, 80), 3.0),
+            overrides=[f"training.seed={seed}", "training.objective='mdlm'"],
+            compare={"match": ["data.unique_tokens"]},
+        )  # fmt: skip
+    ingest(results)
+    (row,) = (r for r in crossover_effects(results, "made") if r["factor"] == DROPOUT)
+    assert (row["pairs"], row["seeds"]) == (2, 2)
+    assert row["ratio"] == pytest.approx(np.sqrt(1.6 * 1.7))
+
+
 def test_an_effect_needs_two_configurations_that_differ_in_one_factor_alone(
     results: Path, make_run: MakeRun
 ) -> None:

@@ -19,6 +19,8 @@ from workbench.recipe.objectives import foreign_keys
 from workbench.recipe.sides import criteria, same_value
 
 OBJECTIVE = "training.objective"
+Both = tuple[Crossing | None, Crossing | None]
+"""A seed's crossovers with the reference and with the level."""
 
 
 def crossover_effects(
@@ -63,7 +65,7 @@ def crossover_effects(
         if factor.key == OBJECTIVE:
             continue
         for level in factor.levels:
-            found: list[list[tuple[Crossing | None, Crossing | None]]] = []
+            found: list[dict[Any, Both]] = []
             for pair in design.pairs(factor, level):
                 if objective is not None and pair[0].keys.get(OBJECTIVE) != objective:
                     continue
@@ -106,7 +108,7 @@ def _shared(design: Design, one: Cell, other: Cell, match: tuple[str, ...] | Non
 
 def _of_seeds(
     pair: tuple[Cell, Cell], challengers: tuple[Cell, Cell], metric: str, axis: str
-) -> list[tuple[Crossing | None, Crossing | None]]:
+) -> dict[Any, Both]:
     """Both crossovers of each seed that all of these cells have."""
     own = [set(cell.curves) for cell in (*pair, *challengers)]
     seeds = sorted(set.intersection(*own), key=str)
@@ -116,20 +118,22 @@ def _of_seeds(
         )
         for cell, other in zip(pair, challengers, strict=True)
     ]
-    return list(zip(*each, strict=True))
+    return dict(zip(seeds, zip(*each, strict=True), strict=True))
 
 
-def _answer(found: list[list[tuple[Crossing | None, Crossing | None]]]) -> dict[str, Any] | None:
+def _answer(found: list[dict[Any, Both]]) -> dict[str, Any] | None:
     if not found:
         return None
-    informed = [seeds for seeds in found if None not in map(_limit, seeds)]
-    n_seeds = min(map(len, informed), default=0)
-    both = [both for seeds in found for both in seeds]
+    informed = [pair for pair in found if None not in map(_limit, pair.values())]
+    # Seeds that all pairs have, so that each one's mean is over the same pairs.
+    seeds = sorted(set.intersection(*map(set, informed)), key=str) if informed else []
+    n_seeds = len(seeds)
+    both = [one for pair in found for one in pair.values()]
     crossed = [
         sum(c is not None and c.status == "crossed" for c in side)
         for side in zip(*both, strict=True)
     ]
-    limits = {_limit(one) for seeds in informed for one in seeds}
+    limits = {_limit(pair[seed]) for pair in informed for seed in seeds}
     answer: dict[str, Any] = {
         "pairs": len(informed), "seeds": n_seeds, "ratio": None, "ci95": None, "ci95_method": None,
         "ci95_note": None, "bound": None, "left_out": len(found) - len(informed),
@@ -137,9 +141,9 @@ def _answer(found: list[list[tuple[Crossing | None, Crossing | None]]]) -> dict[
             "reference": f"{crossed[0]} of {len(both)}", "level": f"{crossed[1]} of {len(both)}",
         },
     }  # fmt: skip
-    if not informed or {"lower", "upper"} <= limits:
+    if not seeds or {"lower", "upper"} <= limits:
         return answer | {"ci95_note": "crossovers outside what was trained bound it on no side"}
-    logs = np.array([[_log_ratio(one) for one in seeds[:n_seeds]] for seeds in informed])
+    logs = np.array([[_log_ratio(pair[seed]) for seed in seeds] for pair in informed])
     answer["ratio"] = exp(float(logs.mean()))
     bounds = limits - {"measured"}
     if bounds:
@@ -153,7 +157,7 @@ def _answer(found: list[list[tuple[Crossing | None, Crossing | None]]]) -> dict[
     return answer | {"ci95": limits95, "ci95_method": f"t interval over {n_seeds} seeds"}
 
 
-def _limit(both: tuple[Crossing | None, Crossing | None]) -> str | None:
+def _limit(both: Both) -> str | None:
     """Whether a ratio is measured, or what bound of the true one it is; None if it says nothing."""
     sides = [None if one is None else one.status for one in both]
     if sides == ["crossed", "crossed"]:
@@ -169,7 +173,7 @@ def _limit(both: tuple[Crossing | None, Crossing | None]) -> str | None:
     return None
 
 
-def _log_ratio(both: tuple[Crossing | None, Crossing | None]) -> float:
+def _log_ratio(both: Both) -> float:
     reference, level = (_place(one) for one in both)
     return log(level / reference)
 
