@@ -4,14 +4,14 @@ from typing import Any
 
 import streamlit as st
 
-from workbench.analysis.crossover import bound_note, crossovers, table_row
+from workbench.analysis.bounds import bound_note
+from workbench.analysis.crossover import crossovers, table_row
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.table_rows import effective_table_row, trend_table_row
 from workbench.analysis.trends import crossover_trends
 from workbench.api.chosen import Chosen
 from workbench.figures import crossover_figure, crossover_trend_figure, effective_data_figure
-from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached, loader
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
@@ -76,7 +76,7 @@ first, second = st.container(), st.container()
 answer, figures = (second, first) if is_narrow() else (first, second)
 with answer:
     table([table_row(row) for row in rows])
-    bound = bound_note(rows) if not higher_is_better(metric) else None
+    bound = bound_note(rows)
     notes([*definition_notes(rows), *notes_of(rows), bound and f"Note: {bound}"])
 
 part = 0

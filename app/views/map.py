@@ -4,13 +4,13 @@ from typing import Any, cast
 
 import streamlit as st
 
-from workbench.analysis.crossover import bound_note, crossovers, table_row
+from workbench.analysis.bounds import bound_note
+from workbench.analysis.crossover import crossovers, table_row
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.api.chosen import Chosen
 from workbench.figures import map_figure
 from workbench.figures.maps import EPOCHS
-from workbench.metrics import higher_is_better
 from workbench.viewing.cached_store import cached
 from workbench.viewing.drawing import draw
 from workbench.viewing.page import begin
@@ -77,5 +77,5 @@ if show == "crossover":
     notes(definition_notes(rows))
 else:
     table([difference_table_row(row) for row in rows])
-bound = bound_note(rows) if show == "crossover" and not higher_is_better(metric) else None
+bound = bound_note(rows) if show == "crossover" else bound_note(rows, "value")
 notes([*notes_of(rows), bound and f"Note: {bound}"])

@@ -12,7 +12,6 @@ import pytest
 
 from tests.made_runs import STEPS, MakeRun, make_crossing_seeds
 from workbench.analysis.crossover import (
-    bound_note,
     compare_curves,
     crossovers,
     table_row,
@@ -408,19 +407,3 @@ def test_tables_and_figures_write_a_place_alike(axis: str, place: float) -> None
     written = figure_text(place, axis).split(" ")[0]
     assert cells[f"crossover ({axis})"] == cells["compared up to"] == written
     assert cells["95 % interval"] == f"{written} to beyond the measured range"
-
-
-@pytest.mark.parametrize(
-    ("baseline", "challenger", "words"),
-    [
-        ("nll", "nelbo", "no later than this one"),
-        ("nelbo", "nelbo", "does not follow"),
-        ("nll", "nll", None),
-        (None, "nelbo", None),
-    ],
-)
-def test_what_follows_from_bounds_depends_on_which_sides_have_them(
-    baseline: str | None, challenger: str, words: str | None
-) -> None:
-    note = bound_note([{"estimators": {"baseline": baseline, "challenger": challenger}}])
-    assert (note is None) if words is None else (words in str(note))

@@ -8,8 +8,10 @@ from scipy import stats
 
 from tests.made_runs import MakeRun
 from workbench.analysis.crossover_effects import crossover_effects
-from workbench.analysis.effects import effect_table_row, effects, variants
+from workbench.analysis.effects import effects, variants
+from workbench.analysis.table_rows import effect_table_row
 from workbench.errors import InputError
+from workbench.figures import effects_figure
 from workbench.store import ingest
 
 DROPOUT, MASK = "model.dropout", "training.input_mask"
@@ -184,6 +186,26 @@ def test_ratios_of_crossovers_are_averaged_over_the_seeds_that_all_pairs_have(
     (row,) = (r for r in crossover_effects(results, "made") if r["factor"] == DROPOUT)
     assert (row["pairs"], row["seeds"]) == (2, 2)
     assert row["ratio"] == pytest.approx(np.sqrt(1.6 * 1.7))
+
+
+def test_a_change_without_a_seed_in_common_is_shown_as_not_measured(
+    results: Path, make_run: MakeRun
+) -> None:
+    """It has a row without a number, and a note, beside what is measured."""
+    for dropout, seeds in ((0.0, (0, 1)), (0.1, (0, 1)), (0.2, (2,))):
+        for seed in seeds:
+            make_run(
+                f"r{dropout}{seed}", {10: 2.5 - dropout + 0.01 * seed * dropout},
+                overrides=[f"training.seed={seed}", f"model.dropout={dropout}"],
+            )  # fmt: skip
+    ingest(results)
+    for rows in (effects(results, "made"), variants(results, "made")):
+        unknown, measured = sorted(rows, key=lambda row: row["pairs"])
+        assert measured["effect"] == pytest.approx(-0.1, abs=0.01)
+        assert (unknown["effect"], unknown["ci95"], unknown["runs"]) == (None, None, [])
+        assert unknown["ci95_note"].startswith("model.dropout = 0.2: not measured")
+        assert effect_table_row(unknown)["effect on best val_loss"] is None
+        assert len(effects_figure(rows).data) == 1
 
 
 def test_an_effect_needs_two_configurations_that_differ_in_one_factor_alone(

@@ -83,7 +83,7 @@ def test_its_runs_are_trained_and_drawn_beside_the_built_in_ones(ask: Ask) -> No
         *("--figure", "crossover.svg", "--format", "json"),
     )
     assert len(answer(drawn)) == 1
-    assert "Note: diffusion's values come from NELBOs" in drawn.stderr
+    assert "'s values come from NELBOs" in drawn.stderr
 
 
 def test_its_models_are_sampled_with_the_samplers_that_its_facts_name(ask: Ask) -> None:

@@ -34,6 +34,16 @@ FORECAST = {
     "expected": 4.0, "low": 3.5, "high": 4.5, "measured": 4.2, "error_log": -0.05, "inside": True,
     "quantile": None, "source": "a law fitted to ar",
 }  # fmt: skip
+TEXTS = [
+    {"study": "made", "objective": objective, "group": {"unique_tokens": 6_400}, "sampler": sampler,
+     "temperature": 1.0, "weights": None, "tokens": 32, "steps": steps, "seeds": 2,
+     "runs": ["a64000"],
+     **{key: {"mean": nll, "ci95": [nll - 0.1, nll + 0.1]}
+        for key in ("nll", "entropy", "distinct", "copied", "flops")}}
+    for objective, sampler, steps, nll in (("ar", None, None, 2.0), ("ar", "ar", None, 2.1),
+                                           ("mdlm", "ancestral", 4, 2.9),
+                                           ("mdlm", "ancestral", 32, 2.5))
+]  # fmt: skip
 NEVER = {s: 6.0 - s / 900 for s in STEPS}
 MDLM = "training.objective='mdlm'"
 
@@ -101,6 +111,7 @@ def every(study: Path) -> dict[str, Figure]:
         ),
         "loss_against_accuracy": figures.loss_against_accuracy_figure(study, "made"),
         "nll_gap": figures.nll_gap_figure(study, "made"),
+        "text_quality": figures.text_quality_figure(TEXTS),
         "onset": figures.onset_figure(overfitting_onset(study, "made")),
         "training_flops": figures.training_flops_figure(flops_to_best(study, "made", "val_loss")),
         "generation_flops": figures.generation_flops_figure(named_shape("1B", 50_258)),

@@ -31,7 +31,6 @@ __all__ = [
     "Crossing",
     "Definition",
     "Pair",
-    "bound_note",
     "compare_curves",
     "crossing_places",
     "crossovers",
@@ -219,32 +218,6 @@ def _share_crossed(pair: Pair, metric: str, axis: str) -> float | None:
     crossings = seed_crossings(seed_pairs(pair), metric, axis, "point")
     crossed = [c is not None and c.crossover is not None for c in crossings]
     return sum(crossed) / len(crossed) if crossed else None
-
-
-def bound_note(
-    rows: list[dict[str, Any]], so: str = "the true crossover is no later than this one"
-) -> str | None:
-    """A note where bounds of likelihoods are compared, else None.
-
-    Args:
-        so: what follows where the challenger's losses alone are bounds.
-    """
-    bounds = {
-        tuple(str(of[side]).startswith("nelbo") for side in ("baseline", "challenger"))
-        for of in (row["estimators"] for row in rows)
-        if all(of.values())
-    }
-    if (False, True) in bounds:
-        return (
-            "diffusion's values come from NELBOs, upper bounds of what AR's NLLs measure: on "
-            f"losses, {so}."
-        )
-    if (True, True) in bounds:
-        return (
-            "both sides' values are NELBOs, upper bounds of their NLLs: which of the NLLs is lower "
-            "does not follow from them."
-        )
-    return None
 
 
 def table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, Floats, StudyCurves, chosen, load_curves
 from workbench.analysis.document_curves import DocumentCurves, document_curves, stopped_at_best
 from workbench.analysis.factors import Cell, Design, design_of
-from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.analysis.taken_at import taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
@@ -50,11 +49,12 @@ def effects(
 
     Returns:
         A row for each factor and value ("kind" main), then for each two factors and their values
-        (interaction), in the metric's unit: the mean "effect" over "pairs" of configurations, its
-        "ci95", the lowest and the highest of the pairs' own effects, "better", the side that the
-        interval says is ahead, and "flops_ratio", the mean training FLOPs of the value over those
-        of the reference. "moves_with" has the keys that follow from the factor, whose changes are
-        in its effect; "other" and its values are the second factor of an interaction.
+        (interaction), in the metric's unit: the mean "effect" over "pairs" of configurations, None
+        where no pair has a seed in common ("ci95_note" says so), its "ci95", the lowest and the
+        highest of the pairs' own effects, "better", the side that the interval says is ahead, and
+        "flops_ratio", the mean training FLOPs of the value over those of the reference.
+        "moves_with" has the keys that follow from the factor, whose changes are in its effect;
+        "other" and its values are the second factor of an interaction.
 
     Raises:
         InputError: no such study or metric, nothing differs, or no two runs differ in one factor.
@@ -69,19 +69,21 @@ def effects(
                 "moves_with": list(factor.moves_with),
                 "other": None, "other_reference": None, "other_level": None,
             }  # fmt: skip
-            rows += asked.rows(what, pairs, (-1.0, 1.0))
+            rows.append(asked.row(what, pairs, (-1.0, 1.0)))
     for one, other in combinations(asked.design.factors, 2):
         for level in one.levels:
             for second in other.levels:
                 squares = list(asked.design.squares((one, level), (other, second)))
+                if not squares:
+                    continue
                 what = {
                     "kind": "interaction", "factor": one.key, "reference": one.reference,
                     "level": level, "moves_with": [*one.moves_with, *other.moves_with],
                     "other": other.key, "other_reference": other.reference,
                     "other_level": second,
                 }  # fmt: skip
-                rows += asked.rows(what, squares, (1.0, -1.0, -1.0, 1.0))
-    if not rows:
+                rows.append(asked.row(what, squares, (1.0, -1.0, -1.0, 1.0)))
+    if all(row["effect"] is None for row in rows):
         raise InputError(
             f"study {study}: no two configurations with a seed in common differ in one factor "
             f"alone. Its factors: {', '.join(factor.key for factor in asked.design.factors)}."
@@ -121,13 +123,13 @@ def variants(
     for cell in asked.design.cells:
         if cell is not origin:
             what = {"kind": "variant", "changed": asked.design.changed(cell)}
-            rows += asked.rows(what, [(origin, cell)], (-1.0, 1.0))
-    if not rows:
+            rows.append(asked.row(what, [(origin, cell)], (-1.0, 1.0)))
+    if all(row["effect"] is None for row in rows):
         raise InputError(
             f"study {study}: no other configuration has a seed in common with the one that has the "
             "reference of every factor."
         )
-    return sorted(rows, key=lambda row: (row["flops_ratio"] or 0.0, row["effect"]))
+    return sorted(rows, key=lambda row: (row["flops_ratio"] or 0.0, row["effect"] or 0.0))
 
 
 @dataclass(frozen=True)
@@ -163,38 +165,47 @@ class _Asked:
             together, why = None, "one document alone"
         return cls(study, metric, taken, over, design, together, why)
 
-    def rows(
+    def row(
         self, what: dict[str, Any], groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...]
-    ) -> list[dict[str, Any]]:
-        """The row of a contrast, or none where no group of cells has a seed in common."""
-        groups = [cells for cells in groups if _seeds([cells])]
-        seeds = _seeds(groups)
-        if not seeds:
-            return []
-        each = np.stack([self._contrast(cells, signs, seeds) for cells in groups])
-        mean = self._mean(each.mean(axis=0))
-        found = interval(mean, self.over)
-        own = [float(self._mean(one).value[0]) for one in each]
+    ) -> dict[str, Any]:
+        """The row of a contrast; without an effect where no group of cells has a seed in common."""
+        paired = [cells for cells in groups if _seeds([cells])]
+        seeds = _seeds(paired)
         answer = {
             "study": self.study,
             "metric": self.metric,
             "at": self.at,
             **what,
-            "pairs": len(groups),
+            "pairs": len(paired) if seeds else 0,
             "seeds": len(seeds),
+            "over_asked": self.over,
+            **(self._effect(paired, signs, seeds) if seeds else _unknown(what, groups)),
+            "runs": sorted({c.curves[s].run_id for cells in paired for c in cells for s in seeds}),
+            "run_seeds": sorted({training for _, training in seeds}, key=str),
+        }
+        if what["kind"] == "interaction":
+            answer["better"] = None
+        return answer
+
+    def _effect(
+        self, groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...], seeds: list[Any]
+    ) -> dict[str, Any]:
+        each = np.stack([self._contrast(cells, signs, seeds) for cells in groups])
+        mean = self._mean(each.mean(axis=0))
+        found = interval(mean, self.over)
+        own = [float(self._mean(one).value[0]) for one in each]
+        answer = {
             "effect": found.estimate,
             "ci95": found.ci95,
             "ci95_method": found.method,
             "ci95_note": found.note or self.note,
             "lowest": min(own),
             "highest": max(own),
-            "better": self._better(found.ci95) if what["kind"] != "interaction" else None,
+            "better": self._better(found.ci95),
             "flops_ratio": _flops_ratio(groups, signs),
             "estimators": _estimators(groups),
-            "runs": sorted({c.curves[s].run_id for cells in groups for c in cells for s in seeds}),
-            "run_seeds": sorted({training for _, training in seeds}, key=str),
         }
-        return [as_asked(answer, self.over, found.over)]
+        return as_asked(answer, self.over, found.over)
 
     def _contrast(self, cells: tuple[Cell, ...], signs: tuple[float, ...], seeds: Any) -> Floats:
         """(seeds, documents, 1), or (seeds, 1) where no documents are known."""
@@ -222,6 +233,26 @@ class _Asked:
         return "level" if (ci95[0] > 0) == higher_is_better(self.metric) else "reference"
 
 
+def _unknown(what: dict[str, Any], groups: Sequence[tuple[Cell, ...]]) -> dict[str, Any]:
+    """What is known of a contrast that no seed measures: why."""
+    named = ", ".join(f"{key} = {value}" for key, value in _change(what).items())
+    why = "with a seed in common" if groups else "that differs in nothing else"
+    return {
+        **dict.fromkeys(("effect", "ci95", "ci95_method", "lowest", "highest", "better")),
+        "ci95_note": f"{named}: not measured, it has no run of the reference beside it {why}",
+        "flops_ratio": None,
+        "estimators": {"baseline": None, "challenger": None},
+        "over": None,
+    }
+
+
+def _change(what: dict[str, Any]) -> dict[str, Any]:
+    if what["kind"] == "variant":
+        return dict(what["changed"])
+    changed = {what["factor"]: what["level"], what["other"]: what["other_level"]}
+    return {key: value for key, value in changed.items() if key is not None}
+
+
 def _seeds(groups: Iterable[tuple[Cell, ...]]) -> list[Any]:
     """The seeds that all cells have."""
     own = [set(cell.curves) for cells in groups for cell in cells]
@@ -246,30 +277,3 @@ def _estimators(groups: Sequence[tuple[Cell, ...]]) -> dict[str, str | None]:
     """Those of a cell with the references and of one with the levels, by which bounds are known."""
     first, last = (next(iter(groups[0][at].curves.values())) for at in (0, -1))
     return {"baseline": first.estimator, "challenger": last.estimator}
-
-
-def effect_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """One row of `effects` or `variants` as table cells."""
-    if row["kind"] == "variant":
-        changed = (f"{key.rpartition('.')[2]} {value}" for key, value in row["changed"].items())
-        named: dict[str, Any] = {"configuration": ", ".join(changed)}
-    else:
-        named = {"factor": row["factor"], "from": row["reference"], "to": row["level"]}
-    if row["kind"] == "interaction":
-        named["factor"] += f" and {row['other']}"
-        named["from"] = f"{row['reference']}, {row['other_reference']}"
-        named["to"] = f"{row['level']}, {row['other_level']}"
-    if row.get("moves_with"):
-        named["factor"] += f" (with {', '.join(row['moves_with'])})"
-    better = {None: "undecided", "level": "the change", "reference": "without it"}[row["better"]]
-    ratio = row["flops_ratio"]
-    return {
-        **named,
-        "pairs": row["pairs"],
-        "seeds": row["seeds"],
-        "FLOPs, times": None if ratio is None else f"{ratio:.3g}",
-        f"effect on {row['at']} {row['metric']}": four_digits(row["effect"]),
-        "95 % interval": interval_text(row["ci95"]),
-        "better": None if row["kind"] == "interaction" else better,
-        "over the pairs": f"{four_digits(row['lowest'])} to {four_digits(row['highest'])}",
-    }

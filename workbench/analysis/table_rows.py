@@ -162,3 +162,31 @@ def _is_interval(name: str, value: Any) -> bool:
         and all(isinstance(end, (int, float, type(None))) for end in value)
         and ("ci95" in name or "range" in name)
     )
+
+
+def effect_table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of `effects` or `variants` as table cells."""
+    if row["kind"] == "variant":
+        changed = (f"{key.rpartition('.')[2]} {value}" for key, value in row["changed"].items())
+        named: dict[str, Any] = {"configuration": ", ".join(changed)}
+    else:
+        named = {"factor": row["factor"], "from": row["reference"], "to": row["level"]}
+    if row["kind"] == "interaction":
+        named["factor"] += f" and {row['other']}"
+        named["from"] = f"{row['reference']}, {row['other_reference']}"
+        named["to"] = f"{row['level']}, {row['other_level']}"
+    if row.get("moves_with"):
+        named["factor"] += f" (with {', '.join(row['moves_with'])})"
+    better = {None: "undecided", "level": "the change", "reference": "without it"}[row["better"]]
+    ratio, effect = row["flops_ratio"], row["effect"]
+    of_pairs = None if effect is None else [row["lowest"], row["highest"]]
+    return {
+        **named,
+        "pairs": row["pairs"],
+        "seeds": row["seeds"],
+        "FLOPs, times": None if ratio is None else f"{ratio:.3g}",
+        f"effect on {row['at']} {row['metric']}": None if effect is None else four_digits(effect),
+        "95 % interval": interval_text(row["ci95"]),
+        "better": None if row["kind"] == "interaction" or effect is None else better,
+        "over the pairs": interval_text(of_pairs),
+    }

@@ -5,14 +5,16 @@ configuration are averaged, with intervals over seeds and the documents of the p
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workbench import stages
-from workbench.analysis.curves import load_several, study_metrics
+from workbench.analysis.curves import StudyCurves, chosen, load_several, study_metrics
 from workbench.analysis.outcomes import outcomes
 from workbench.analysis.run_keys import order_of
 from workbench.analysis.table_rows import four_digits, interval_text
+from workbench.conditions import Conditions
 from workbench.errors import InputError
 
 MEASURES = ("nll", "entropy", "distinct", "copied", "flops")
@@ -23,9 +25,12 @@ _NAME = re.compile(
 )
 
 
-def text_quality(results: Path, study: str) -> list[dict[str, Any]]:
+def text_quality(results: Path, study: str, where: Conditions = ()) -> list[dict[str, Any]]:
     """What was measured of a study's generated texts, one row a configuration and way to make them,
     and one for the held-out text after the same prompts.
+
+    Args:
+        where: only the runs that meet these conditions.
 
     Returns:
         Rows with "objective", "group" (unique_tokens, n_params and the other keys that differ),
@@ -34,13 +39,16 @@ def text_quality(results: Path, study: str) -> list[dict[str, Any]]:
         "ci95", "ci95_method" and "ci95_note", None where it was not measured.
 
     Raises:
-        InputError: no such study, or its texts were not measured.
+        InputError: no such study, its texts were not measured, or no run meets the conditions.
     """
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     named = {metric: _NAME.fullmatch(metric) for metric in study_metrics(results, study)}
     measured = {name: found for name, found in named.items() if found}
     loaded = load_several(results, study, list(measured)) if measured else {}
+    loaded = _of_runs(loaded, where)
     for metric, found in measured.items():
+        if not loaded[metric].curves:
+            continue
         stages.doing(metric)
         for outcome in outcomes(results, study, metric, loaded=loaded[metric]):
             key = found["made"], *outcome["runs"]
@@ -53,6 +61,19 @@ def text_quality(results: Path, study: str) -> list[dict[str, Any]]:
             "measures those of a run."
         )
     return sorted(rows.values(), key=_place)
+
+
+def _of_runs(loaded: dict[str, StudyCurves], where: Conditions) -> dict[str, StudyCurves]:
+    """The curves of runs that meet the conditions; a metric may have none, another has some."""
+    if not where or not loaded:
+        return loaded
+    every = [curve for one in loaded.values() for curve in one.curves]
+    first = next(iter(loaded.values()))
+    ids = {curve.run_id for curve in chosen(replace(first, curves=every), where).curves}
+    return {
+        metric: replace(one, curves=[curve for curve in one.curves if curve.run_id in ids])
+        for metric, one in loaded.items()
+    }
 
 
 def _row(outcome: dict[str, Any], found: "re.Match[str]") -> dict[str, Any]:

@@ -139,6 +139,10 @@ def _best_value(
     return figures.best_value_figure(answer.document)
 
 
+def _text_quality(study: Any, where: Where | None = None) -> figures.Figure:
+    return figures.text_quality_figure(study.text_quality(where=where).document)
+
+
 def _loss_against_accuracy(
     study: Any,
     loss: str = "val_loss",
@@ -232,6 +236,7 @@ _OF_STUDIES: dict[str, Callable[..., figures.Figure]] = {
     "onset": _onset,
     "effective_data": _effective_data,
     "best_value": _best_value,
+    "text_quality": _text_quality,
     "loss_against_accuracy": _loss_against_accuracy,
     "nll_gap": _nll_gap,
     "paper_arrangement": _paper_arrangement,

@@ -31,13 +31,13 @@ class Effect:
     pairs: int
     """Of configurations that differ in this alone."""
     seeds: int
-    effect: float
-    """In the metric's unit: the mean over the pairs."""
+    effect: float | None
+    """In the metric's unit: the mean over the pairs; None where no pair has a seed in common."""
     ci95: Interval
     ci95_method: str | None
     ci95_note: str | None
-    lowest: float
-    highest: float
+    lowest: float | None
+    highest: float | None
     """Of the pairs' own effects."""
     better: str | None
     """level or reference; None where the interval contains zero, and for interactions."""
@@ -62,13 +62,13 @@ class Variant:
     """The factors in which it differs, with its values."""
     pairs: int
     seeds: int
-    effect: float
-    """Its mean over seeds less the reference's."""
+    effect: float | None
+    """Its mean over seeds less the reference's; None without a seed in common."""
     ci95: Interval
     ci95_method: str | None
     ci95_note: str | None
-    lowest: float
-    highest: float
+    lowest: float | None
+    highest: float | None
     better: str | None
     flops_ratio: float | None
     estimators: dict[str, str | None]
@@ -119,7 +119,7 @@ def effects(
 ) -> Answer[Any]:
     """The answer of `Study.variants` if `each`, else of `Study.effects`."""
     from workbench.analysis import effects as analysis
-    from workbench.analysis.crossover import bound_note
+    from workbench.analysis.bounds import bound_note
     from workbench.analysis.interval_notes import notes_of
 
     ask = analysis.variants if each else analysis.effects
@@ -127,9 +127,8 @@ def effects(
         study.results, study.name, metric, at, reference=_reference(reference), over=over,
         where=conditions(where),
     )  # fmt: skip
-    bound = bound_note(rows, "diffusion is at least as good as shown here")
-    concerns = bound and ("loss" in metric or "bpb" in metric)
-    notes = [*notes_of(rows), f"Note: {bound}" if concerns else None]
+    bound = bound_note(rows, "value")
+    notes = [*notes_of(rows), bound and f"Note: {bound}"]
     return Answer.of(Variant if each else Effect, rows, notes)
 
 

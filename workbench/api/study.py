@@ -127,7 +127,8 @@ class Study:
         Raises:
             InputError: no such metric, axis or side, or no two runs make a pair.
         """
-        from workbench.analysis.crossover import bound_note, crossovers
+        from workbench.analysis.bounds import bound_note
+        from workbench.analysis.crossover import crossovers
         from workbench.analysis.interval_notes import definition_notes, notes_of
         from workbench.api.answers import Crossover
         from workbench.api.saving import saved
@@ -137,7 +138,7 @@ class Study:
         rows = crossovers(
             self.results, self.name, metric, axis, *sides, definition=definition, over=over
         )
-        notes = [*definition_notes(rows), *notes_of(rows), _bound(metric, bound_note(rows))]
+        notes = [*definition_notes(rows), *notes_of(rows), _bound(bound_note(rows))]
         if save and over == "seeds+documents" and sides == (None, None):
             notes.insert(0, saved(keep_crossovers, self.results, rows))
         return Crossovers.of(Crossover, rows, notes)
@@ -155,19 +156,23 @@ class Study:
         rows = outcomes(self.results, self.name, metric, over=over)
         return Answer.of(Outcome, rows, outcome_notes(rows))
 
-    def text_quality(self) -> "Answer[TextQuality]":
+    def text_quality(self, *, where: Where | None = None) -> "Answer[TextQuality]":
         """How good the texts of the study's runs are by denoising steps and length, and what they
         cost, as `workbench eval --tasks text` has measured them: one row a configuration and way to
         make them, and one for held-out text.
 
+        Args:
+            where: only runs that meet these conditions.
+
         Raises:
-            InputError: no texts were measured.
+            InputError: no texts were measured, or no run meets the conditions.
         """
         from workbench.analysis.interval_notes import notes_of
         from workbench.analysis.text_quality import MEASURES, text_quality
         from workbench.api.data_answers import TextQuality
+        from workbench.api.words import conditions
 
-        rows = text_quality(self.results, self.name)
+        rows = text_quality(self.results, self.name, conditions(where))
         notes = notes_of([row[name] for row in rows for name in MEASURES if row[name]])
         return Answer.of(TextQuality, rows, notes)
 
@@ -191,7 +196,7 @@ class Study:
         Raises:
             InputError: no such metric, estimator or side, or no two runs make a pair.
         """
-        from workbench.analysis.crossover import bound_note
+        from workbench.analysis.bounds import bound_note
         from workbench.analysis.difference import differences
         from workbench.analysis.interval_notes import notes_of
 
@@ -201,9 +206,9 @@ class Study:
             challenger=side_of("--challenger", challenger),
         )  # fmt: skip
         used = {f"{row['estimators'][side]} ({side})" for row in rows for side in row["estimators"]}
-        bound = bound_note(rows, "diffusion is at least as good as shown here")
+        bound = bound_note(rows, "value")
         notes = [*notes_of(rows), f"Note: values by {', '.join(sorted(used))}."]
-        return Answer.of(Difference, rows, [*notes, _bound(metric, bound)])
+        return Answer.of(Difference, rows, [*notes, _bound(bound)])
 
     def effects(
         self,
@@ -522,6 +527,5 @@ class Study:
         return status(self.results, self.name)
 
 
-def _bound(metric: str, note: str | None) -> str | None:
-    """A note on bounds, where it concerns the metric: accuracies are compared as they are."""
-    return f"Note: {note}" if note and ("loss" in metric or "bpb" in metric) else None
+def _bound(note: str | None) -> str | None:
+    return note and f"Note: {note}"

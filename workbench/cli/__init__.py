@@ -15,6 +15,7 @@ from workbench.cli import (  # noqa: F401, I001
     answering,
     curves,
     crossovers,
+    outcomes,
     effects,
     tuning,
     drawing,

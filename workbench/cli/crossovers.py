@@ -89,44 +89,6 @@ def crossover(
     say((moved or answer).notes)
 
 
-@app.command("outcomes")
-def outcomes_(
-    study: StudyArgument,
-    metric: MetricOption = "val_loss",
-    over: OverOption = "seeds+documents",
-    results: SourceOption = RESULTS,
-    fmt: FormatOption = Format.table,
-) -> None:
-    """Show the best and the last value of each configuration, over its seeds."""
-    from workbench.analysis.outcomes import outcome_table, outcome_table_row
-    from workbench.api.results import Results
-    from workbench.cli.output import emit, say
-
-    answer = Results(results).study(study).outcomes(metric, over=over)  # type: ignore[arg-type]
-    rows = answer.document
-    if fmt != Format.table:  # programs get the same columns always
-        emit([outcome_table_row(row) for row in rows], fmt, document=rows)
-        return
-    emit(outcome_table(rows), fmt)
-    say(answer.notes)
-
-
-@app.command("text-quality")
-def text_quality_(
-    study: StudyArgument,
-    results: SourceOption = RESULTS,
-    fmt: FormatOption = Format.table,
-) -> None:
-    """Show how a study's generated texts move with denoising steps and length."""
-    from workbench.analysis.text_quality import text_table_row
-    from workbench.api.results import Results
-    from workbench.cli.output import emit, say
-
-    answer = Results(results).study(study).text_quality()
-    emit([text_table_row(row) for row in answer.document], fmt, document=answer.document)
-    say(answer.notes)
-
-
 @app.command("difference")
 def difference_(
     study: StudyArgument,

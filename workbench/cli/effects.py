@@ -75,7 +75,7 @@ def effects_(
     the others.
     """
     from workbench.analysis.crossover_effects import crossover_effect_row
-    from workbench.analysis.effects import effect_table_row
+    from workbench.analysis.table_rows import effect_table_row
     from workbench.api.results import Results
     from workbench.cli.output import emit, say
     from workbench.errors import InputError

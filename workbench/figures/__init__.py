@@ -29,6 +29,7 @@ from workbench.figures.maps import map_figure
 from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.figures.paper import Paper
 from workbench.figures.several_studies import studies_figure
+from workbench.figures.text_quality import text_quality_figure
 from workbench.figures.trends import crossover_trend_figure, effective_data_figure
 
 
@@ -51,6 +52,7 @@ FIGURES: dict[str, Entry] = {
     "onset": Entry(onset_figure, "the epoch at which each configuration starts to overfit"),
     "effective_data": Entry(effective_data_figure, "what the challenger's unique tokens are worth"),
     "best_value": Entry(best_value_figure, "a metric against a tuned key, and its lowest points"),
+    "text_quality": Entry(text_quality_figure, "generated texts by denoising steps and length"),
     "loss_against_accuracy": Entry(loss_against_accuracy_figure, "both along training"),
     "nll_gap": Entry(nll_gap_figure, "NLL of true and other endings, and their gap"),
     "paper_arrangement": Entry(paper_arrangement_figure, "rows are groups, columns metrics"),
@@ -98,5 +100,6 @@ __all__ = [
     "save",
     "save_fits",
     "studies_figure",
+    "text_quality_figure",
     "training_flops_figure",
 ]

@@ -25,11 +25,12 @@ def effects_figure(rows: list[dict[str, Any]]) -> Figure:
     from the lowest to the highest of the pairs' own effects.
 
     Args:
-        rows: what `effects` or `variants` returned.
+        rows: what `effects` or `variants` returned; those without an effect are left out.
 
     Raises:
         InputError: more rows than a figure has room for.
     """
+    rows = [row for row in rows if row["effect"] is not None]
     if len(rows) > _MOST:
         raise InputError(
             f"{len(rows)} effects are more than the {_MOST} that a figure has room for. Choose "

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from workbench.analysis.crossover import bound_note, crossovers
+from workbench.analysis.bounds import bound_note
+from workbench.analysis.crossover import crossovers
 from workbench.analysis.difference import differences
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.outcomes import outcomes
@@ -137,7 +138,7 @@ def crossover_caveats(rows: list[dict[str, Any]]) -> list[str]:
     crossed = [row for row in rows if row["status"] == "crossed"]
     lines += notes_of(row for row in crossed if row["ci95_note"] != "not asked for")
     lines += unfinished_notes(rows)
-    bound = bound_note(rows) if not higher_is_better(rows[0]["metric"]) else None
+    bound = bound_note(rows)
     return list(dict.fromkeys([*lines, *([sentence(bound)] if bound else [])]))
 
 

@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.crossover import bound_note, crossovers
+from workbench.analysis.bounds import bound_note, bounded_sides
+from workbench.analysis.crossover import crossovers
 from workbench.analysis.effective_data import effective_data
 from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.table_rows import effective_table_row, trend_table_row
@@ -19,7 +20,6 @@ from workbench.figures import (
     map_figure,
 )
 from workbench.figures.theme import place_text
-from workbench.metrics import higher_is_better
 from workbench.recipe.objectives import BASELINE, CHALLENGER
 from workbench.report.answers import at_end, crossover_sentence
 from workbench.report.sections import Section, attempt, points_sql, sentence
@@ -73,8 +73,9 @@ def _verdict(
     line = sentence(f"By {metric}, {crossover_sentence(rows, at_end(results, rows))}")
     if len(late) == len(strict) and any(row["status"] == "crossed" for row in rows):
         line += " Against early-stopped training it does not overtake within these runs."
-    note = bound_note(rows) if not higher_is_better(metric) else None
-    return line + (" NELBOs being upper bounds, in truth it is no later." if note else "")
+    if {bounded_sides(row) for row in rows} == {frozenset({"challenger"})}:
+        line += " NELBOs being upper bounds, in truth it is no later."
+    return line
 
 
 def _answers(
@@ -85,7 +86,7 @@ def _answers(
     strict: list[dict[str, Any]],
 ) -> Section:
     by_tokens = by_axis["tokens"]
-    note = bound_note(by_tokens) if not higher_is_better(metric) else None
+    note = bound_note(by_tokens)
     every = [row for rows in (*by_axis.values(), strict) for row in rows]
     return Section(
         f"Where diffusion overtakes AR: {metric}"

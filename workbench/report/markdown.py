@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.crossover import bound_note, crossovers, table_row
+from workbench.analysis.bounds import bound_note
+from workbench.analysis.crossover import crossovers, table_row
 from workbench.analysis.interval_notes import definition_notes, notes_of
 from workbench.analysis.outcomes import outcome_notes, outcome_table_row, outcomes
 from workbench.analysis.table_rows import without_empty_intervals
 from workbench.errors import InputError, WorkbenchError
 from workbench.figures import Figure, Paper, curves_figure, for_paper, put_together_figure, save
-from workbench.metrics import PROTOCOL, PROTOCOLS, higher_is_better
+from workbench.metrics import PROTOCOL, PROTOCOLS
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.recipe.sides import criteria
 from workbench.report.evaluated import chosen_metrics
@@ -141,16 +142,16 @@ def _part(
         if not crossing_rows:
             continue
         rows = [_crossing(row) for row in crossing_rows]
-        said = (*definition_notes(crossing_rows), *notes_of(crossing_rows))
+        notes_below = (*definition_notes(crossing_rows), *notes_of(crossing_rows))
         title = f"Where {_sides(crossing_rows[0])}, by `{metric}`"
-        tables.append((title, _shown_columns(rows), said))
+        tables.append((title, _shown_columns(rows), notes_below))
         strict = notes.chosen(_crossovers(results, study, metric, definition="best_so_far"))
         ahead = sum(row["status"] == "crossed" for row in strict)
         lines.append(
             f"Against the best that the baseline had been until then, by `{metric}`, "
             f"{ahead} of {len(strict)} overtake within these runs."
         )
-        note = bound_note(crossing_rows) if not higher_is_better(metric) else None
+        note = bound_note(crossing_rows)
         if note:
             lines.append(sentence(note))
     if notes.where:

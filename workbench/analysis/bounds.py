@@ -1,0 +1,60 @@
+"""What follows for a comparison of losses where one side's, or both, are upper bounds."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from workbench.metrics import higher_is_better
+from workbench.recipe.objectives import display_name
+
+_OTHER = {"baseline": "challenger", "challenger": "baseline"}
+_ORDER = {"baseline": "no earlier", "challenger": "no later"}
+_UNNAMED = {"baseline": "the reference", "challenger": "the change"}
+Row = dict[str, Any]
+
+
+def bounded_sides(row: Row) -> frozenset[str]:
+    """Of "baseline" and "challenger", those whose losses are bounds by the row's "estimators"; none
+    where the row's "metric" is no loss, or an estimator is not known."""
+    if higher_is_better(row["metric"]) or not all(row["estimators"].values()):
+        return frozenset()
+    return frozenset(
+        side for side, estimator in row["estimators"].items() if estimator.startswith("nelbo")
+    )
+
+
+def bound_note(rows: Sequence[Row], of: Literal["crossover", "value"] = "crossover") -> str | None:
+    """A note where bounds of likelihoods are compared, else None.
+
+    Args:
+        rows: as of `bounded_sides`; "baseline" and "challenger" name the sides where there are any.
+        of: what the rows are.
+    """
+    by_sides: dict[frozenset[str], list[Row]] = {}
+    for row in rows:
+        by_sides.setdefault(bounded_sides(row), []).append(row)
+    notes = []
+    for side, other in _OTHER.items():
+        if own := by_sides.get(frozenset({side})):
+            bounded, exact = _name(own, side), _name(own, other)
+            so = (
+                f"the true crossover is {_ORDER[side]} than this one"
+                if of == "crossover"
+                else f"{bounded} is at least as good as shown here"
+            )
+            notes.append(
+                f"{bounded}'s values come from NELBOs, upper bounds of what {exact}'s NLLs "
+                f"measure: on losses, {so}"
+            )
+    if frozenset(_OTHER) in by_sides:
+        notes.append(
+            "both sides' values are NELBOs, upper bounds of their NLLs: which of the NLLs is lower "
+            "does not follow from them"
+        )
+    return "; ".join(notes) + "." if notes else None
+
+
+def _name(rows: Sequence[Row], side: str) -> str:
+    names = {str(row[side]) for row in rows if row.get(side)}
+    if not names:
+        return _UNNAMED[side]
+    return display_name(names.pop()) if len(names) == 1 else f"the {side}"
