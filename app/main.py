@@ -16,6 +16,7 @@ TITLES = {
     "laws": "Scaling laws",
     "predictions": "Predictions",
     "keys": "Keys",
+    "effects": "Effects",
     "compare": "Compare",
     "compute": "Compute",
     "runs": "Runs",

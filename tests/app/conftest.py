@@ -29,7 +29,7 @@ SHORT = (
 )  # fmt: skip
 PAGES = (
     "overview", "curves", "crossover", "map", "overfitting", "laws", "predictions", "keys",
-    "compare", "compute", "runs", "notes", "sql",
+    "effects", "compare", "compute", "runs", "notes", "sql",
 )  # fmt: skip
 FIGURE = "[data-testid=stVegaLiteChart] svg.marks"
 

@@ -16,6 +16,7 @@ WITH_FIGURE = (
     "overview",
     "overfitting",
     "keys",
+    "effects",
     "compare",
     "compute",
     "runs",

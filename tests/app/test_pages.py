@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import workbench as wb
 from tests.app.conftest import PAGES, OpenPage
 from tests.made_runs import MakeRun, make_crossing_seeds
 from workbench.analysis.crossover import crossovers, table_row
+from workbench.analysis.table_rows import effect_table_row
 from workbench.importing.importer import import_runs
 from workbench.store import database_path, ingest, query
 from workbench.store.parquet.export import export_parquet
@@ -20,8 +22,8 @@ from workbench.viewing.launch import main_script
 from workbench.viewing.study_answers import at_rest
 
 CHARTS = {
-    "overview": 1, "curves": 1, "crossover": 3, "map": 1, "overfitting": 3, "keys": 2, "compare": 1,
-    "compute": 2, "runs": 1,
+    "overview": 1, "curves": 1, "crossover": 3, "map": 1, "overfitting": 3, "keys": 2, "effects": 2,
+    "compare": 1, "compute": 2, "runs": 1,
 }  # fmt: skip
 
 
@@ -142,6 +144,35 @@ def test_what_a_crossover_is_and_what_its_interval_runs_over_can_be_chosen(
     assert "at every point (point)." in by_point
     assert other_place != place
     assert "(best_so_far)." in shown(definition="best_so_far")[0]
+
+
+def test_effects_are_those_of_the_command_and_a_best_value_is_of_the_key_that_is_chosen(
+    results: Path, make_run: MakeRun, open_page: OpenPage
+) -> None:
+    for seed in range(3):
+        for dropout in (0.0, 0.1, 0.2):
+            for lr in (1e-3, 3e-3):
+                make_run(
+                    f"r{seed}{dropout}{lr}", {10: 3.0, 20: 2.5 - dropout + 10 * lr + 0.01 * seed},
+                    overrides=[
+                        f"training.seed={seed}", f"model.dropout={dropout}", f"training.lr={lr}"
+                    ],
+                )  # fmt: skip
+    ingest(results)
+    page = open_page("effects", results, study="made")
+    assert not page.exception
+    study = wb.Results(results).study("made")
+    own = [row for row in study.effects().document if row["kind"] == "main"]
+    shown = page.dataframe[0].value
+    assert list(shown["factor"]) == [row["factor"] for row in own]
+    assert list(shown["95 % interval"]) == [effect_table_row(r)["95 % interval"] for r in own]
+    assert "beyond the sum of both" in page.expander[0].label
+    assert "against lr" in charts(page)[1]["title"]["text"]
+    page = open_page("effects", results, study="made", show="variants", where=["training.lr=0.001"])
+    assert not page.exception
+    assert list(page.dataframe[0].value["configuration"]) == ["dropout 0.2", "dropout 0.1"]
+    page = open_page("effects", results, study="made", key="model.dropout")
+    assert "its values are not numbers above 0" in page.info[0].value.replace("\\", "")
 
 
 def test_a_link_sets_the_selection_and_the_address_tells_it(

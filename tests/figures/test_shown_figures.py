@@ -1,6 +1,7 @@
 """Figures as the app shows them: any key as colour, any axis, fitted to the page, dark."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from workbench.analysis.curves import load_curves
 from workbench.conditions import one_of
 from workbench.errors import InputError
 from workbench.figures import (
+    Figure,
     crossover_figure,
     curves_figure,
     generation_flops_figure,
@@ -289,3 +292,18 @@ def test_a_quick_figure_draws_any_table_and_refuses_what_it_cannot() -> None:
     assert not spans_decades(pl.Series([0, 100]))
     assert not spans_decades(pl.Series(["a"]))
     assert not spans_decades(pl.Series([], dtype=pl.Int64))
+
+
+@pytest.mark.parametrize("kind", ["effects", "training_flops"])
+def test_rows_of_long_names_fit_on_a_phone(kind: str, every: dict[str, Figure]) -> None:
+    """As drawn: names are broken over lines, and the legend begins where the panel does."""
+    spec = every[kind].to_dict()
+    rows = [row for rows in spec["datasets"].values() for row in rows]
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, str) and name in ("change", "group", "name"):
+                row[name] = f"{value}, input_mask 0.3 (with mask_aux_weight), 2 times the FLOPs"
+    svg = vl_convert.vegalite_to_svg(fitted(spec, 358))
+    width = re.search(r'width="([\d.]+)"', svg)
+    assert width
+    assert float(width[1]) <= 358

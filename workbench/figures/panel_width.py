@@ -24,6 +24,8 @@ _LEGEND_GAP = 24
 """Pixels of a name in a legend beside its words and its symbol."""
 _WIDEST_CELL = 170
 """Pixels of a cell of a map."""
+_NAMES_SHARE = 0.42
+"""Of a narrow page's width, that the names of rows may take."""
 _SHARE = 0.98
 """Of a cell's width, that its words may take."""
 
@@ -33,7 +35,9 @@ def fitted(spec: Spec, width: int) -> Spec:
     spec = with_room_for_words(_headed(_arranged(spec, width), width))
     config = spec.get("config", {})
     legends = {**config.get("legend", {}), "layout": _BENEATH}
-    return _with_legends_above({**spec, "config": {**config, "legend": legends}}, width)
+    # Above a panel with rows of names, a legend begins where the panel does.
+    room = spec["width"] + _MARGIN if has_names(spec) and width < _NARROW else width
+    return _with_legends_above({**spec, "config": {**config, "legend": legends}}, room)
 
 
 def _with_legends_above(spec: Any, width: int) -> Any:
@@ -113,8 +117,32 @@ def _single(spec: Spec, width: int) -> Spec:
     height = spec.get("height")
     if not isinstance(height, int) or has_names(spec):
         # Names stand beside the panel, and need room too.
+        if width < _NARROW and isinstance(height, int):
+            names = round(_NAMES_SHARE * width)
+            spec = {**_with_broken_names(spec, names), "height": round(1.5 * height)}
+            return {**spec, "width": max(_FEW, width - names - _MARGIN // 2)}
         return {**spec, "width": max(_FEW, min(room - 260, 1000))}
     return {**spec, "width": min(room, 4 * _TALL), "height": min(_TALL, max(height, room // 3))}
+
+
+def _with_broken_names(spec: Spec, room: int) -> Spec:
+    """A panel whose rows' names take no more than the room, over lines broken between words."""
+    least = max(1, round(room / text_width("n", SIZES.label)) - 12)  # and the word that follows
+    broken = {
+        "labelLimit": room,
+        "labelExpr": f"split(replace(datum.label, /(.{{{least},}}?) /g, '$1\\n'), '\\n')",
+    }
+
+    def of(view: Spec) -> Spec:
+        y = view.get("encoding", {}).get("y", {})
+        if y.get("type") != "nominal":
+            return view
+        y = {**y, "axis": {**(y.get("axis") or {}), **broken}}
+        return {**view, "encoding": {**view["encoding"], "y": y}}
+
+    return (
+        {**of(spec), "layer": [of(view) for view in spec["layer"]]} if "layer" in spec else of(spec)
+    )
 
 
 def columns_of(spec: Spec) -> int:
