@@ -46,5 +46,7 @@ def test_sides_are_named_as_the_rows_name_them() -> None:
     of_order = row("nll", "nelbo") | {"challenger": "aoar"}
     assert str(bound_note([of_order])).startswith("any-order AR's values come from NELBOs")
     assert str(bound_note([of_order, row("nll", "nelbo")])).startswith("the challenger's values")
+    by_keys = row("nll", "nelbo") | {"challenger": {"training.optimizer": ["adamw", "muon"]}}
+    assert str(bound_note([by_keys])).startswith("the challenger's values")
     unnamed = {key: value for key, value in row("nll", "nelbo").items() if key != "challenger"}
     assert str(bound_note([unnamed], "value")).startswith("the change's values")

@@ -336,3 +336,27 @@ def test_runs_of_different_epochs_can_be_compared(results: Path, make_run: MakeR
     challenger = {"training.objective": "mdlm", "training.epochs": 64}
     (row,) = differences(results, "made", "val_loss", baseline=baseline, challenger=challenger)
     assert row["runs"] == {"baseline": ["ar32"], "challenger": ["mdlm64"]}
+
+
+def test_variants_are_named_by_the_keys_of_their_side_where_those_distinguish_them(
+    results: Path, make_run: MakeRun
+) -> None:
+    """Rates that were tuned for each optimizer follow from it; a default has its own name."""
+    for name, values, keys in (
+        ("ar", AR, ("training.lr=0.03", "training.weight_decay=0.8")),
+        ("muon", LATER, ("training.lr=0.01", "training.optimizer='muon'")),
+        ("mdlm", DIFFUSION, (MDLM, "training.lr=0.02")),
+    ):
+        for seed in (0, 1):
+            make_run(f"{name}{seed}", values, overrides=[f"training.seed={seed}", *keys])
+    ingest(results)
+    side = {"training.objective": "ar", "training.optimizer": ["adamw", "muon"]}
+    loaded = replace(
+        load_curves(results, "made", "val_loss"), compare={"match": ["data.unique_tokens"]}
+    )
+    _, pairs = compared_pairs(loaded, side, "mdlm")
+    groups = [pair.group for pair in pairs]
+    assert [group["training.optimizer"] for group in groups] == ["adamw", "muon"]
+    assert not {"training.lr", "training.weight_decay"} & {key for g in groups for key in g}
+    _, pairs = compared_pairs(loaded, "ar", "mdlm")
+    assert "training.lr" in pairs[0].group, "the name of an objective does not distinguish them"

@@ -54,7 +54,7 @@ def bound_note(rows: Sequence[Row], of: Literal["crossover", "value"] = "crossov
 
 
 def _name(rows: Sequence[Row], side: str) -> str:
-    names = {str(row[side]) for row in rows if row.get(side)}
-    if not names:
+    names = {row[side] for row in rows if isinstance(row.get(side), str)}
+    if not any(row.get(side) for row in rows):
         return _UNNAMED[side]
     return display_name(names.pop()) if len(names) == 1 else f"the {side}"

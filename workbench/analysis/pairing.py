@@ -192,7 +192,10 @@ def shared_groups(
                 group.baseline.append(curve)
             if selects(challenger, curve.keys):
                 group.challenger.append(curve)
-    variants = [variant for group in groups.values() for variant in _by_variant(group, left_out)]
+    asked = (set(criteria(baseline)), set(criteria(challenger)))
+    variants = [
+        variant for group in groups.values() for variant in _by_variant(group, left_out, asked)
+    ]
     return _each_once(variants) if protocols else variants
 
 
@@ -208,10 +211,10 @@ def _each_once(groups: list[Shared]) -> list[Shared]:
     return list(once.values())
 
 
-def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
+def _by_variant(group: Shared, ignored: set[str], asked: tuple[set[str], set[str]]) -> list[Shared]:
     """A group for each pair of configurations of its two sides."""
-    baselines = _variants(group.baseline, ignored)
-    challengers = _variants(group.challenger, ignored)
+    baselines = _variants(group.baseline, ignored, asked[0])
+    challengers = _variants(group.challenger, ignored, asked[1])
     if not (baselines and challengers):
         return [group]
     both = set(baselines[0][0]) & set(challengers[0][0])
@@ -228,8 +231,11 @@ def _by_variant(group: Shared, ignored: set[str]) -> list[Shared]:
     ]
 
 
-def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, Any], list[Curve]]]:
-    """Curves by the keys that differ among them, other than seeds and names of shapes."""
+def _variants(
+    curves: list[Curve], ignored: set[str], asked: set[str]
+) -> list[tuple[dict[str, Any], list[Curve]]]:
+    """Curves by the keys that differ among them, other than seeds and names of shapes; by those
+    of `asked` alone, which name the side, where no other key is needed to distinguish them."""
     free = {*SEEDS, "model.size", "n_params", PROTOCOL, *CHANGE_NOTHING, *ignored}
     every = [{key: v for key, v in curve.keys.items() if key not in free} for curve in curves]
     differing = [
@@ -241,7 +247,11 @@ def _variants(curves: list[Curve], ignored: set[str]) -> list[tuple[dict[str, An
     for keys, curve in zip(every, curves, strict=True):
         own_keys = {key: keys.get(key) for key in differing}
         variants.setdefault(identity(own_keys), (own_keys, []))[1].append(curve)
-    return list(variants.values())
+    found = list(variants.values())
+    named = [{key: keys[key] for key in differing if key in asked} for keys, _ in found]
+    if len({identity(keys) for keys in named}) == len(found):
+        return [(keys, own) for keys, (_, own) in zip(named, found, strict=True)]
+    return found
 
 
 def _differ(values: list[Any]) -> bool:

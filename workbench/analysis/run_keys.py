@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.analysis.curves import PROTOCOL, Curve
 from workbench.recipe.objectives import foreign_keys
+from workbench.recipe.plain_values import PLAIN
 
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
@@ -130,12 +131,18 @@ def distinguishing_keys(configurations: list[dict[str, Any]]) -> list[str]:
 
 
 def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> dict[str, Any]:
-    """What a group is called in answers: always its unique tokens and parameters."""
+    """What a group is called in answers: always its unique tokens and parameters. An absent key
+    whose plain value is a word has that word: `training.optimizer` is then adamw."""
     group = {
         "unique_tokens": example.keys.get(UNIQUE),
         "n_params": example.keys.get("n_params"),
     }
-    return group | {key: keys.get(key) for key in differing}
+    return group | {key: _value(key, keys.get(key)) for key in differing}
+
+
+def _value(key: str, value: Any) -> Any:
+    plain = PLAIN.get(key.removeprefix("baseline.").removeprefix("challenger."))
+    return plain if value is None and isinstance(plain, str) else value
 
 
 def order_of(group: dict[str, Any]) -> tuple[Any, ...]:
