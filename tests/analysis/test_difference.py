@@ -50,6 +50,10 @@ def test_equal_seeds_are_paired(study: Path) -> None:
     assert "no values of single documents" in row["ci95_note"]
     assert (row["seeds"], row["ahead"]) == (3, "challenger"), "a lower loss is ahead"
     assert difference_table_row(row)["ahead"] == "mdlm"
+    several = {"training.objective": "mdlm", "training.optimizer": ["adamw", "muon"]}
+    cells = difference_table_row(row | {"challenger": several})
+    assert cells["ahead"] == "the challenger", "its group says which of them"
+    assert "of the challenger" in cells
 
 
 def test_other_seeds_give_welchs_interval(results: Path, make_run: MakeRun) -> None:

@@ -31,6 +31,7 @@ from workbench.analysis.taken_at import taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
+from workbench.recipe.sides import Side
 
 _Z95 = 1.959964
 
@@ -242,8 +243,12 @@ def _ahead(ci95: list[float] | None, higher: bool) -> str | None:
 
 
 def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
-    """One row of `differences` as table cells."""
-    sides = {side: side_words(row[side]) for side in ("baseline", "challenger")}
+    """One row of `differences` as table cells. A side of several configurations has no short name:
+    the row's group says which of them it is about."""
+    sides = {
+        side: f"the {side}" if _is_several(row[side]) else side_words(row[side])
+        for side in ("baseline", "challenger")
+    }
     return {
         **row["group"],
         "seeds": row["seeds"],
@@ -253,3 +258,7 @@ def difference_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "95 % interval": interval_text(row["ci95"]),
         "ahead": sides[row["ahead"]] if row["ahead"] else "undecided",
     }
+
+
+def _is_several(side: Side) -> bool:
+    return not isinstance(side, str) and any(isinstance(value, list) for value in side.values())
