@@ -31,7 +31,6 @@ from workbench.analysis.taken_at import taken_at
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
-from workbench.recipe.sides import Side
 
 _Z95 = 1.959964
 
