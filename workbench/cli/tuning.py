@@ -61,8 +61,8 @@ def best_value(
     """Show which value of a key is best for each objective, what others cost, and its law."""
     from workbench.analysis.table_rows import best_value_table_row
     from workbench.api.results import Results
-    from workbench.api.tuning import law_table
     from workbench.cli.output import emit, say
+    from workbench.laws.best_value_rows import law_table
     from workbench.laws.request import numbers
     from workbench.messages import pairs
 

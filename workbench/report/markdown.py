@@ -158,6 +158,9 @@ def _part(
         shown = " and ".join(map(str, notes.where))
         lines.insert(0, f"The tables show configurations with {shown}; "
                      f"`workbench crossover {study}` shows all.")  # fmt: skip
+    for asked in notes.tables:
+        title, rows_asked, below = asked.made(results, study)
+        tables.append((title, _shown_columns(list(rows_asked)), tuple(below)))
     backtests = partial(backtests_section, short=True)
     for make in (fits_section, backtests, forecasts_section):
         section = make(results, study)
@@ -205,16 +208,21 @@ def _shown_columns(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     shared = {
         key
         for key in ("unique_tokens", "n_params")
-        if len(rows) > 1 and len({row[key] for row in rows}) == 1
+        if len(rows) > 1 and len({row.get(key) for row in rows}) == 1
     }
     return tuple(
-        {
-            key.rpartition(".")[2] if key.startswith(_TABLES) else key: _none(key, value)
-            for key, value in row.items()
-            if key not in shared
-        }
+        {_heading(key): _none(key, value) for key, value in row.items() if key not in shared}
         for row in without_empty_intervals(rows)
     )
+
+
+def _heading(key: str) -> str:
+    """A key's last part, after the side that it is of, where it is of one."""
+    if not key.startswith(_TABLES):
+        return key
+    side, _, rest = key.partition(".")
+    last = key.rpartition(".")[2]
+    return f"{side} {last}" if rest and side in ("baseline", "challenger") else last
 
 
 def _none(key: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What studies mean, in the words of a person: the notes of a Markdown document.
 
-A notes file is TOML with one table a study. Its keys are paragraphs, and what the tables show.
+A notes file is TOML with one table a study. Its keys are paragraphs, what the tables show, and as
+`[[STUDY.tables]]` further ones (`report.asked_tables`).
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from workbench.conditions import Conditions, parse_conditions
 from workbench.errors import InputError
 from workbench.messages import suggestion
+from workbench.report.asked_tables import AskedTable
 from workbench.toml_text import parse_toml
 
 HEADINGS = {
@@ -20,6 +22,7 @@ HEADINGS = {
 }
 """The paragraphs that a study can have, in this order, and what stands before them."""
 _CHOICES = ("metrics", "where")
+_TABLES = "tables"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class StudyNotes:
     """The metrics to cover, if not all."""
     where: Conditions = field(default=())
     """The configurations that the tables show, if not all."""
+    tables: tuple[AskedTable, ...] = ()
+    """Further tables."""
 
     def chosen(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows whose "group" meets the conditions.
@@ -73,9 +78,13 @@ def read_notes(path: Path | None, studies: list[str]) -> dict[str, StudyNotes]:
 
 
 def _notes(path: Path, study: str, table: Any) -> StudyNotes:
-    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+    texts = dict(table) if isinstance(table, dict) else {}
+    asked = texts.pop(_TABLES, [])
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in texts.values()):
         raise InputError(f"--notes {path}: {study}: expected a table of texts.")
-    known = (*HEADINGS, *_CHOICES)
+    if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
+        raise InputError(f"--notes {path}: {study}.{_TABLES}: expected [[{study}.{_TABLES}]].")
+    known = (*HEADINGS, *_CHOICES, _TABLES)
     for key in table:
         if key not in known:
             raise InputError(
@@ -88,4 +97,8 @@ def _notes(path: Path, study: str, table: Any) -> StudyNotes:
         paragraphs=tuple((HEADINGS[key], table[key]) for key in HEADINGS if key in table),
         metrics=tuple(filter(None, metrics)),
         where=parse_conditions(where, f"--notes {path}: {study}.where"),
+        tables=tuple(
+            AskedTable.read(one, f"--notes {path}: {study}.{_TABLES}[{place}]")
+            for place, one in enumerate(asked, 1)
+        ),
     )
