@@ -34,6 +34,12 @@ def drawn() -> Figure:
     return text_quality_figure(ROWS)
 
 
+def test_an_interval_that_reaches_where_no_share_can_be_is_not_drawn() -> None:
+    almost = row("ar", None, 2.1) | {"distinct": number(0.95), "copied": number(0.01)}
+    data = text_quality_figure([almost]).data
+    assert data.filter(data["low"].is_null())["measure"].to_list() == ["distinct", "copied"]
+
+
 def test_a_sampler_without_steps_takes_a_pass_a_token(drawn: Figure) -> None:
     nll = drawn.data.filter(measure="nll")
     found = dict(zip(nll["series"], nll["passes"], strict=True))

@@ -28,6 +28,7 @@ _MEASURES = {
     "distinct": "distinct 4-grams",
     "copied": "copied",
 }
+_SHARES = ("distinct", "copied")
 _MOST = 7
 
 
@@ -93,15 +94,18 @@ def _names(made: list[dict[str, Any]]) -> list[str]:
     differing = {key for key in {k for way in ways for k in way}
                  if len({identity({"": way.get(key)}) for way in ways}) > 1}  # fmt: skip
 
+    def objective(way: dict[str, Any]) -> str:
+        return display_name(str(way["objective"]))
+
     def short(way: dict[str, Any]) -> str:
         own = {k: v for k, v in way.items() if k in differing - {"objective"} and v is not None}
         if len({(one["objective"], one["sampler"]) for one in ways}) == len(
             {one["objective"] for one in ways}
         ):
             own.pop("sampler", None)  # follows from the objective
-        return ", ".join(filter(None, (display_name(str(way["objective"])), group_text(own))))
+        return ", ".join(filter(None, (objective(way), group_text(own))))
 
-    return distinct([identity(way) for way in ways], ways, (short, identity))
+    return distinct([identity(way) for way in ways], ways, (objective, short, identity))
 
 
 def _of(row: dict[str, Any], series: str | None) -> list[dict[str, Any]]:
@@ -111,12 +115,19 @@ def _of(row: dict[str, Any], series: str | None) -> list[dict[str, Any]]:
     for measure in _MEASURES:
         found = row[measure]
         if found is not None and found["mean"] is not None:
-            low, high = found["ci95"] or (None, None)
+            low, high = _ends(measure, found["ci95"])
             marks.append(
                 {"measure": measure, "tokens": row["tokens"], "series": series, "passes": passes,
                  "value": found["mean"], "low": low, "high": high}
             )  # fmt: skip
     return marks
+
+
+def _ends(measure: str, ci95: list[float] | None) -> tuple[float | None, float | None]:
+    """An interval; none of one that is too wide to be used, for it reaches where no value is."""
+    if ci95 is None or ci95[0] < 0 or (measure in _SHARES and ci95[1] > 1):
+        return None, None
+    return ci95[0], ci95[1]
 
 
 def _panel(own: pl.DataFrame, x: Any, y: Any, colour: Any, shape: Any, length: int) -> Any:
