@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench import stages
 from workbench.analysis.curves import StudyCurves, chosen, load_several, study_metrics
-from workbench.analysis.outcomes import outcomes
+from workbench.analysis.outcomes import configurations, outcomes
 from workbench.analysis.run_keys import order_of
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.conditions import Conditions
@@ -46,13 +46,14 @@ def text_quality(results: Path, study: str, where: Conditions = ()) -> list[dict
     measured = {name: found for name, found in named.items() if found}
     loaded = load_several(results, study, list(measured)) if measured else {}
     loaded = _of_runs(loaded, where)
+    groups = _groups(loaded)
     for metric, found in measured.items():
         if not loaded[metric].curves:
             continue
         stages.doing(metric)
         for outcome in outcomes(results, study, metric, loaded=loaded[metric]):
             key = found["made"], *outcome["runs"]
-            row = rows.setdefault(key, _row(outcome, found))
+            row = rows.setdefault(key, _row(outcome, groups[outcome["runs"][0]], found))
             row[found["measure"]] = outcome["last"]
             row["estimators"] = sorted({*row["estimators"], str(outcome["estimator"])})
     if not rows:
@@ -67,22 +68,35 @@ def _of_runs(loaded: dict[str, StudyCurves], where: Conditions) -> dict[str, Stu
     """The curves of runs that meet the conditions; a metric may have none, another has some."""
     if not where or not loaded:
         return loaded
-    every = [curve for one in loaded.values() for curve in one.curves]
-    first = next(iter(loaded.values()))
-    ids = {curve.run_id for curve in chosen(replace(first, curves=every), where).curves}
+    ids = {curve.run_id for curve in chosen(_together(loaded), where).curves}
     return {
         metric: replace(one, curves=[curve for curve in one.curves if curve.run_id in ids])
         for metric, one in loaded.items()
     }
 
 
-def _row(outcome: dict[str, Any], found: "re.Match[str]") -> dict[str, Any]:
+def _together(loaded: dict[str, StudyCurves]) -> StudyCurves:
+    """A curve of each run, of whichever metric it has."""
+    curves = {curve.run_id: curve for one in loaded.values() for curve in one.curves}
+    return replace(next(iter(loaded.values())), curves=list(curves.values()))
+
+
+def _groups(loaded: dict[str, StudyCurves]) -> dict[str, dict[str, Any]]:
+    """What each run's configuration is called among all of those measured, not only among those
+    that have one metric: samplers of AR have no steps."""
+    if not loaded:
+        return {}
+    named = configurations(_together(loaded))
+    return {curve.run_id: one.group for one in named for curve in one.curves}
+
+
+def _row(outcome: dict[str, Any], group: dict[str, Any], found: "re.Match[str]") -> dict[str, Any]:
     steps, temperature = found["steps"], found["temperature"]
     held_out = found["by"] == "held-out"
     return {
         "study": outcome["study"],
         "objective": outcome["objective"],
-        "group": outcome["group"],
+        "group": group,
         "sampler": None if held_out else found["by"],
         "temperature": None if held_out else float(temperature or 1),
         "weights": found["weights"],
