@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.made_runs import MakeRun
+from workbench.analysis.bounds import effect_bound_notes
 from workbench.analysis.crossover_effects import crossover_effects
 from workbench.analysis.effects import effects, variants
 from workbench.analysis.table_rows import effect_table_row
@@ -256,3 +257,63 @@ def test_the_crossovers_ratio_is_measured_seed_by_seed_or_is_a_bound(
     assert never["ratio"] == pytest.approx(80 / np.sqrt(15 * 15 * 1.1))
     with pytest.raises(InputError, match="no two crossovers differ in one factor"):
         crossover_effects(results, "made", challenger="ar", baseline="mdlm")
+
+
+def test_a_pair_with_few_seeds_does_not_cost_the_others_theirs(
+    results: Path, make_run: MakeRun
+) -> None:
+    """It is left out, and the note says so; so are pairs that have no seed of the others."""
+    for mask, seeds in ((0.0, range(5)), (0.3, (0,))):
+        for seed in seeds:
+            for dropout in (0.0, 0.1):
+                make_run(
+                    f"r{mask}{seed}{dropout}", {10: 2.5 - dropout + 0.01 * seed * dropout},
+                    overrides=[
+                        f"training.seed={seed}", f"model.dropout={dropout}",
+                        f"training.input_mask={mask}",
+                    ],
+                )  # fmt: skip
+    ingest(results)
+    (row,) = (r for r in effects(results, "made") if (r["factor"], r["other"]) == (DROPOUT, None))
+    assert (row["pairs"], row["seeds"]) == (1, 5)
+    assert "model.dropout = 0.1: without 1 pair that lacks these seeds" in row["ci95_note"]
+
+
+def test_an_effect_over_ar_and_diffusion_is_of_both_estimators(
+    results: Path, make_run: MakeRun
+) -> None:
+    for seed in range(2):
+        for dropout in (0.0, 0.1):
+            for objective in ("ar", "mdlm"):
+                make_run(
+                    f"{objective}{dropout}{seed}", {10: 2.5 - dropout},
+                    overrides=[
+                        f"training.seed={seed}", f"model.dropout={dropout}",
+                        f"training.objective='{objective}'",
+                    ],
+                )  # fmt: skip
+    ingest(results)
+    rows = {(row["factor"], row["other"]): row for row in effects(results, "made")}
+    assert rows[DROPOUT, None]["estimators"] == dict.fromkeys(
+        ("baseline", "challenger"), "nelbo, nll"
+    )
+    notes = effect_bound_notes(list(rows.values()))
+    assert [note.partition(": ")[2].partition(":")[0] for note in notes] == [
+        "training.objective", "model.dropout",
+    ]  # fmt: skip
+    assert "does not follow" in notes[1]
+
+
+def test_a_figure_without_any_change_measured_is_refused(factorial: Path) -> None:
+    rows = effects(factorial, "made")
+    unknown = [row | {"effect": None} for row in rows if row["kind"] == "main"]
+    with pytest.raises(InputError, match="nothing to draw"):
+        effects_figure(unknown)
+    without = effects_figure([row | {"ci95": None, "ci95_method": None} for row in rows])
+    assert set(without.data["verdict"]) == {"no interval"}
+    assert effect_table_row(rows[0] | {"ci95": None, "better": None})["better"] is None
+
+
+def test_a_factor_is_called_by_its_last_part_too(factorial: Path) -> None:
+    row = effects(factorial, "made", reference={"dropout": 0.1})[0]
+    assert (row["factor"], row["reference"]) == (DROPOUT, 0.1)

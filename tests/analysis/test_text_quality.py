@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.made_runs import MakeRun
-from workbench.analysis.text_quality import text_quality
+from workbench.analysis.text_quality import text_notes, text_quality
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 from workbench.runs.records import RecordWriter
@@ -52,3 +52,28 @@ def test_runs_are_chosen_whether_or_not_each_sampler_made_texts_of_them(measured
     assert [row["sampler"] for row in text_quality(measured, "made", only)] == [None, "ar"]
     with pytest.raises(InputError):
         text_quality(measured, "made", parse_conditions(["training.lr = 5"], "--where"))
+
+
+def test_numbers_of_several_judges_are_not_compared_without_a_word(measured: Path) -> None:
+    rows = text_quality(measured, "made")
+    assert text_notes(rows) == []
+    other = rows[0] | {"estimators": ["judge=ar0/prompts=64"]}
+    notes = text_notes([other, *rows[1:]])
+    assert notes[0].startswith("Note: judge differs among these numbers (a, ar0)")
+    assert notes[1].startswith("Note: prompts differs among these numbers (4, 64)")
+    assert notes[2] == "Note: run ar0 judges its own texts too."
+
+
+def test_the_estimators_of_all_seeds_are_in_a_row(results: Path, make_run: MakeRun) -> None:
+    for seed, judge in enumerate("ab"):
+        run = make_run(f"r{seed}", {10: 3.0}, overrides=[f"training.seed={seed}"])
+        writer = RecordWriter(run.records_path)
+        writer.write(
+            step=10, tokens=20480, epoch=1.6, flops=1e9, metric="text_nll@ar-16", value=2.0,
+            estimator=f"judge={judge}/prompts=4",
+        )  # fmt: skip
+        writer.close()
+    ingest(results)
+    (row,) = text_quality(results, "made")
+    assert row["estimators"] == ["judge=a/prompts=4", "judge=b/prompts=4"]
+    assert "judge differs" in text_notes([row])[0]

@@ -118,6 +118,7 @@ def test_the_reference_for_citations_is_valid_and_has_this_version() -> None:
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
     assert citation["license"] == "Apache-2.0"
     assert f"version = {{{__version__}}}" in (ROOT / "docs" / "cite.md").read_text()
     assert set(citation) >= CFF_REQUIRED

@@ -130,8 +130,13 @@ def test_notes_choose_the_configurations_that_tables_show(
     text = sections(write_markdown(results, ["made"], tmp_path / "s.md", notes=notes))["made"]
     assert "12,800" not in text
     assert "32,000" in text or "| ar |" in text
-    assert "The tables show configurations with unique_tokens > 20000" in text
+    assert (
+        "The tables of values and crossovers show configurations with unique_tokens > 20000" in text
+    )
     assert "A word." in text
+    notes.write_text('[made]\nwhere = "unique_tokens = 5"\n')
+    with pytest.raises(InputError, match=r"made.where = unique_tokens = 5: no configuration"):
+        write_markdown(results, ["made"], tmp_path / "s.md", notes=notes)
     notes.write_text('[made]\nwhere = "unique_tokenz > 20_000"\n')
     with pytest.raises(InputError, match="did you mean 'unique_tokens'"):
         write_markdown(results, ["made"], tmp_path / "s.md", notes=notes)

@@ -91,6 +91,8 @@ def best_values(
     curves = chosen(load_curves(results, study, metric), where).curves
     key, *others = (_named(option, asked, curves) for option, asked in
                     [("--key", key), *(("--along", one) for one in along)])  # fmt: skip
+    if key in others:
+        raise InputError(f"--along {key}: that is --key. Name another one that is tuned too.")
     groups = tuned_groups(curves, key, others)
     compared = [(keys, members) for keys, members in groups if len(by_value(members, [key])) > 1]
     if not compared:

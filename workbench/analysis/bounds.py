@@ -8,6 +8,10 @@ from workbench.recipe.objectives import display_name
 
 _OTHER = {"baseline": "challenger", "challenger": "baseline"}
 _ORDER = {"baseline": "no earlier", "challenger": "no later"}
+_RATIO = (
+    "where a side's values are NELBOs, crossovers are bounds of those by NLLs: of the ratio by "
+    "NLLs theirs says nothing sure"
+)
 _UNNAMED = {"baseline": "the reference", "challenger": "the change"}
 Row = dict[str, Any]
 
@@ -17,9 +21,7 @@ def bounded_sides(row: Row) -> frozenset[str]:
     where the row's "metric" is no loss, or an estimator is not known."""
     if higher_is_better(row["metric"]) or not all(row["estimators"].values()):
         return frozenset()
-    return frozenset(
-        side for side, estimator in row["estimators"].items() if estimator.startswith("nelbo")
-    )
+    return frozenset(side for side, estimator in row["estimators"].items() if "nelbo" in estimator)
 
 
 def bound_note(rows: Sequence[Row], of: Literal["crossover", "value"] = "crossover") -> str | None:
@@ -51,6 +53,29 @@ def bound_note(rows: Sequence[Row], of: Literal["crossover", "value"] = "crossov
             "does not follow from them"
         )
     return "; ".join(notes) + "." if notes else None
+
+
+def effect_bound_notes(rows: Sequence[Row]) -> list[str]:
+    """A note for each kind of effect that compares bounds, with the factors that it is about.
+
+    Args:
+        rows: as of `analysis.effects`; no more is said of two factors together, since the bounds of
+            four configurations say nothing of their sum.
+    """
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if row["kind"] != "interaction" and (note := bound_note([row], "value")):
+            about.setdefault(note, []).append(row["factor"] if row["kind"] == "main" else "")
+    several = len({row.get("factor") for row in rows if row["kind"] == "main"}) > 1
+    return [
+        f"Note: {', '.join(dict.fromkeys(names))}: {note}" if several else f"Note: {note}"
+        for note, names in about.items()
+    ]
+
+
+def ratio_bound_note(rows: Sequence[Row]) -> str | None:
+    """A note where ratios of crossovers rest on bounds of likelihoods, else None."""
+    return f"{_RATIO}." if any(bounded_sides(row) for row in rows) else None
 
 
 def _name(rows: Sequence[Row], side: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from workbench.analysis.common_seeds import common_seeds, left_out_note
 from workbench.analysis.crossing import Crossing
 from workbench.analysis.curves import chosen, load_curves, require_axis
 from workbench.analysis.factors import Cell, Design, design_of, of_side
@@ -84,7 +85,8 @@ def crossover_effects(
                         "study": study, "metric": metric, "axis": axis, "kind": "crossover",
                         "factor": factor.key, "reference": factor.reference, "level": level,
                         "moves_with": list(factor.moves_with), "baseline": base,
-                        "challenger": other, **answer,
+                        "challenger": other, "estimators": _estimators(design, base, other),
+                        **answer,
                     }
                 )  # fmt: skip
     if not rows:
@@ -93,6 +95,18 @@ def crossover_effects(
             "--baseline and --challenger."
         )
     return rows
+
+
+def _estimators(design: Design, *sides: Side) -> dict[str, str | None]:
+    """Those of each side's runs, by which bounds are known; None where one is not."""
+    names = [
+        {curve.estimator for cell in of_side(design, side) for curve in cell.curves.values()}
+        for side in sides
+    ]
+    return {
+        side: None if None in own else ", ".join(sorted(filter(None, own)))
+        for side, own in zip(("baseline", "challenger"), names, strict=True)
+    }
 
 
 def _shared(design: Design, one: Cell, other: Cell, match: tuple[str, ...] | None) -> bool:
@@ -124,9 +138,10 @@ def _of_seeds(
 def _answer(found: list[dict[Any, Both]]) -> dict[str, Any] | None:
     if not found:
         return None
-    informed = [pair for pair in found if None not in map(_limit, pair.values())]
+    whole = [pair for pair in found if None not in map(_limit, pair.values())]
     # Seeds that all pairs have, so that each one's mean is over the same pairs.
-    seeds = sorted(set.intersection(*map(set, informed)), key=str) if informed else []
+    places, seeds = common_seeds([set(pair) for pair in whole])
+    informed = [whole[place] for place in places]
     n_seeds = len(seeds)
     both = [one for pair in found for one in pair.values()]
     crossed = [
@@ -141,20 +156,25 @@ def _answer(found: list[dict[Any, Both]]) -> dict[str, Any] | None:
             "reference": f"{crossed[0]} of {len(both)}", "level": f"{crossed[1]} of {len(both)}",
         },
     }  # fmt: skip
+    lacking = left_out_note(len(whole) - len(informed))
+
+    def with_note(note: str | None, **more: Any) -> dict[str, Any]:
+        return answer | more | {"ci95_note": "; ".join(filter(None, (note, lacking))) or None}
+
     if not seeds or {"lower", "upper"} <= limits:
-        return answer | {"ci95_note": "crossovers outside what was trained bound it on no side"}
+        return with_note("crossovers outside what was trained bound it on no side")
     logs = np.array([[_log_ratio(pair[seed]) for seed in seeds] for pair in informed])
     answer["ratio"] = exp(float(logs.mean()))
     bounds = limits - {"measured"}
     if bounds:
         note = "a crossover lies outside what was trained: the ratio is a bound"
-        return answer | {"bound": bounds.pop(), "ci95_note": note}
+        return with_note(note, bound=bounds.pop())
     if n_seeds < 2:
-        return answer | {"ci95_note": "one seed: no interval over seeds"}
+        return with_note("one seed: no interval over seeds")
     own = logs.mean(axis=0)
     half = float(stats.t.ppf(0.975, n_seeds - 1) * own.std(ddof=1) / np.sqrt(n_seeds))
     limits95 = [exp(float(own.mean()) - half), exp(float(own.mean()) + half)]
-    return answer | {"ci95": limits95, "ci95_method": f"t interval over {n_seeds} seeds"}
+    return with_note(None, ci95=limits95, ci95_method=f"t interval over {n_seeds} seeds")
 
 
 def _limit(both: Both) -> str | None:

@@ -7,7 +7,7 @@ The effect is the mean over those pairs, seed by seed and on the same held-out d
 its interval runs over both, as that of every difference does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, log
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from workbench import stages
+from workbench.analysis.common_seeds import common_seeds, left_out_note
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, Floats, StudyCurves, chosen, load_curves
@@ -169,22 +170,27 @@ class _Asked:
         self, what: dict[str, Any], groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...]
     ) -> dict[str, Any]:
         """The row of a contrast; without an effect where no group of cells has a seed in common."""
-        paired = [cells for cells in groups if _seeds([cells])]
-        seeds = _seeds(paired)
+        paired = [cells for cells in groups if _seeds(cells)]
+        places, seeds = common_seeds([_seeds(cells) for cells in paired])
+        taken = [paired[place] for place in places]
         answer = {
             "study": self.study,
             "metric": self.metric,
             "at": self.at,
             **what,
-            "pairs": len(paired) if seeds else 0,
+            "pairs": len(taken),
             "seeds": len(seeds),
             "over_asked": self.over,
-            **(self._effect(paired, signs, seeds) if seeds else _unknown(what, groups)),
-            "runs": sorted({c.curves[s].run_id for cells in paired for c in cells for s in seeds}),
+            **(self._effect(taken, signs, seeds) if seeds else _unknown(what, groups)),
+            "runs": sorted({c.curves[s].run_id for cells in taken for c in cells for s in seeds}),
             "run_seeds": sorted({training for _, training in seeds}, key=str),
         }
         if what["kind"] == "interaction":
             answer["better"] = None
+        if lacking := left_out_note(len(paired) - len(taken)):
+            named = ", ".join(f"{key} = {value}" for key, value in _change(what).items())
+            notes = filter(None, (answer["ci95_note"], f"{named}: {lacking}"))
+            answer["ci95_note"] = "; ".join(notes)
         return answer
 
     def _effect(
@@ -203,7 +209,10 @@ class _Asked:
             "highest": max(own),
             "better": self._better(found.ci95),
             "flops_ratio": _flops_ratio(groups, signs),
-            "estimators": _estimators(groups),
+            "estimators": {
+                "baseline": _estimators(groups, signs, -1.0),
+                "challenger": _estimators(groups, signs, 1.0),
+            },
         }
         return as_asked(answer, self.over, found.over)
 
@@ -253,10 +262,9 @@ def _change(what: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in changed.items() if key is not None}
 
 
-def _seeds(groups: Iterable[tuple[Cell, ...]]) -> list[Any]:
+def _seeds(cells: tuple[Cell, ...]) -> set[Any]:
     """The seeds that all cells have."""
-    own = [set(cell.curves) for cells in groups for cell in cells]
-    return sorted(set.intersection(*own), key=str) if own else []
+    return set.intersection(*(set(cell.curves) for cell in cells))
 
 
 def _flops_ratio(groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...]) -> float | None:
@@ -273,7 +281,16 @@ def _flops(cell: Cell) -> float:
     return float(np.mean([curve.x["flops"][-1] for curve in cell.curves.values()]))
 
 
-def _estimators(groups: Sequence[tuple[Cell, ...]]) -> dict[str, str | None]:
-    """Those of a cell with the references and of one with the levels, by which bounds are known."""
-    first, last = (next(iter(groups[0][at].curves.values())) for at in (0, -1))
-    return {"baseline": first.estimator, "challenger": last.estimator}
+def _estimators(
+    groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...], sign: float
+) -> str | None:
+    """Those of the cells on one side of a contrast, by which bounds are known."""
+    names = {
+        curve.estimator
+        for cells in groups
+        for cell, own in zip(cells, signs, strict=True)
+        for curve in cell.curves.values()
+        if own == sign
+    }
+    known = sorted(name for name in names if name is not None)
+    return ", ".join(known) if len(known) == len(names) else None

@@ -12,6 +12,7 @@ from workbench.analysis.run_keys import (
     distinguishing_keys,
     following_keys,
     identity,
+    keys_called,
     varying_keys,
 )
 from workbench.errors import InputError
@@ -167,13 +168,17 @@ def _moves_with(
 
 
 def _checked(wanted: dict[str, Any], keys: list[str], study: str) -> dict[str, Any]:
-    for key in wanted:
-        if key not in keys:
+    """The references by whole keys, which may be asked for by their last part."""
+    found = {}
+    for asked, value in wanted.items():
+        names = keys_called(asked, keys)
+        if len(names) != 1:
+            why = "has no factor of that name" if not names else f"has {' and '.join(names)}"
             raise InputError(
-                f"--reference {key}: study {study} has no factor of that name. "
-                f"Its factors: {', '.join(keys)}."
+                f"--reference {asked}: study {study} {why}. Its factors: {', '.join(keys)}."
             )
-    return wanted
+        found[names[0]] = value
+    return found
 
 
 def _factor(

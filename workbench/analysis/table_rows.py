@@ -177,7 +177,7 @@ def effect_table_row(row: dict[str, Any]) -> dict[str, Any]:
         named["to"] = f"{row['level']}, {row['other_level']}"
     if row.get("moves_with"):
         named["factor"] += f" (with {', '.join(row['moves_with'])})"
-    better = {None: "undecided", "level": "the change", "reference": "without it"}[row["better"]]
+    better = {None: "undecided", "level": "the change", "reference": "the reference"}[row["better"]]
     ratio, effect = row["flops_ratio"], row["effect"]
     of_pairs = None if effect is None else [row["lowest"], row["highest"]]
     return {
@@ -187,6 +187,6 @@ def effect_table_row(row: dict[str, Any]) -> dict[str, Any]:
         "FLOPs, times": None if ratio is None else f"{ratio:.3g}",
         f"effect on {row['at']} {row['metric']}": None if effect is None else four_digits(effect),
         "95 % interval": interval_text(row["ci95"]),
-        "better": None if row["kind"] == "interaction" or effect is None else better,
+        "better": None if row["kind"] == "interaction" or row["ci95"] is None else better,
         "over the pairs": interval_text(of_pairs),
     }

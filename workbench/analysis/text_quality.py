@@ -17,6 +17,8 @@ from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 
+_LIKE = ("judge", "prompts", "prompt", "seed")
+"""Parts of an estimator that comparable numbers share."""
 MEASURES = ("nll", "entropy", "distinct", "copied", "flops")
 _NAME = re.compile(
     rf"text_(?P<measure>{'|'.join(MEASURES)})@"
@@ -55,7 +57,8 @@ def text_quality(results: Path, study: str, where: Conditions = ()) -> list[dict
             key = found["made"], *outcome["runs"]
             row = rows.setdefault(key, _row(outcome, groups[outcome["runs"][0]], found))
             row[found["measure"]] = outcome["last"]
-            row["estimators"] = sorted({*row["estimators"], str(outcome["estimator"])})
+            own = {c.estimator for c in loaded[metric].curves if c.run_id in outcome["runs"]}
+            row["estimators"] = sorted({*row["estimators"], *map(str, own)})
     if not rows:
         raise InputError(
             f"study {study}: no texts of its runs were measured. `workbench eval RUN --tasks text` "
@@ -113,6 +116,27 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     """Sorts as outcomes are, then held-out text first, then by length and steps."""
     made = row["sampler"] or "", row["tokens"], row["steps"] or 0, row["temperature"] or 0
     return str(row["objective"]), *order_of(row["group"]), *made, row["weights"] or ""
+
+
+def text_notes(rows: list[dict[str, Any]]) -> list[str]:
+    """What makes rows, or the runs of one, unlike each other: judges, prompts or seeds that differ;
+    and runs that judge themselves."""
+    settings: dict[str, set[str]] = {}
+    for row in rows:
+        for estimator in row["estimators"]:
+            for part in estimator.split("/"):
+                key, _, value = part.partition("=")
+                settings.setdefault(key, set()).add(value)
+    notes = [
+        f"{key} differs among these numbers ({', '.join(sorted(settings[key]))}): like is not "
+        "compared with like. Evaluate all runs in one command, or choose runs by --where"
+        for key in _LIKE
+        if len(settings.get(key, ())) > 1
+    ]
+    themselves = sorted(settings.get("judge", set()) & {run for row in rows for run in row["runs"]})
+    if themselves:
+        notes.append(f"run {', '.join(themselves)} judges its own texts too")
+    return [f"Note: {note}." for note in notes]
 
 
 def text_table_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Effect:
     highest: float | None
     """Of the pairs' own effects."""
     better: str | None
-    """level or reference; None where the interval contains zero, and for interactions."""
+    """level or reference; None where the interval contains zero or there is none, and for
+    interactions."""
     flops_ratio: float | None
     """Training FLOPs, times those of the reference."""
     estimators: dict[str, str | None]
@@ -103,6 +104,8 @@ class CrossoverEffect:
     ci95_note: str | None
     left_out: int
     """Pairs of which neither crossover was measured."""
+    estimators: dict[str, str | None]
+    """Of baseline and challenger: nll, nelbo, or several."""
     crossed: dict[str, str]
     """Of how many pairs and seeds the crossover was measured."""
 
@@ -119,7 +122,7 @@ def effects(
 ) -> Answer[Any]:
     """The answer of `Study.variants` if `each`, else of `Study.effects`."""
     from workbench.analysis import effects as analysis
-    from workbench.analysis.bounds import bound_note
+    from workbench.analysis.bounds import effect_bound_notes
     from workbench.analysis.interval_notes import notes_of
 
     ask = analysis.variants if each else analysis.effects
@@ -127,8 +130,7 @@ def effects(
         study.results, study.name, metric, at, reference=_reference(reference), over=over,
         where=conditions(where),
     )  # fmt: skip
-    bound = bound_note(rows, "value")
-    notes = [*notes_of(rows), bound and f"Note: {bound}"]
+    notes = [*notes_of(rows), *effect_bound_notes(rows)]
     return Answer.of(Variant if each else Effect, rows, notes)
 
 
@@ -142,6 +144,7 @@ def crossover_effects(
     where: Where | None,
 ) -> Answer[CrossoverEffect]:
     """The answer of `Study.crossover_effects`."""
+    from workbench.analysis.bounds import ratio_bound_note
     from workbench.analysis.crossover_effects import crossover_effects as ask
     from workbench.analysis.interval_notes import notes_of
 
@@ -150,7 +153,8 @@ def crossover_effects(
         baseline=side_of("--baseline", baseline), where=conditions(where),
         challenger=side_of("--challenger", challenger),
     )  # fmt: skip
-    return Answer.of(CrossoverEffect, rows, notes_of(rows))
+    bound = ratio_bound_note(rows)
+    return Answer.of(CrossoverEffect, rows, [*notes_of(rows), bound and f"Note: {bound}"])
 
 
 def _reference(given: Mapping[str, Any] | str | None) -> dict[str, Any]:

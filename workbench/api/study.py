@@ -168,12 +168,13 @@ class Study:
             InputError: no texts were measured, or no run meets the conditions.
         """
         from workbench.analysis.interval_notes import notes_of
-        from workbench.analysis.text_quality import MEASURES, text_quality
+        from workbench.analysis.text_quality import MEASURES, text_notes, text_quality
         from workbench.api.data_answers import TextQuality
         from workbench.api.words import conditions
 
         rows = text_quality(self.results, self.name, conditions(where))
-        notes = notes_of([row[name] for row in rows for name in MEASURES if row[name]])
+        numbers = [row[name] for row in rows for name in MEASURES if row[name]]
+        notes = [*notes_of(numbers), *text_notes(rows)]
         return Answer.of(TextQuality, rows, notes)
 
     def difference(

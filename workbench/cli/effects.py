@@ -37,6 +37,7 @@ class Show(StrEnum):
 @app.command("effects")
 @with_paper
 def effects_(
+    context: typer.Context,
     study: StudyArgument,
     metric: MetricOption = "val_loss",
     show: Annotated[
@@ -80,6 +81,7 @@ def effects_(
     from workbench.cli.output import emit, say
     from workbench.errors import InputError
 
+    _refuse_unread(context, show)
     asked = Results(results).study(study)
     if show == Show.crossovers:
         if figure is not None:
@@ -103,3 +105,22 @@ def effects_(
         write_figure(drawn, figure, with_data=with_data, paper=paper)
     emit([effect_table_row(row) for row in answer.document], fmt, document=answer.document)
     say(answer.notes)
+
+
+def _refuse_unread(context: typer.Context, show: Show) -> None:
+    """Refuse an option that was given, and that what is shown does not read.
+
+    Raises:
+        InputError: there is one.
+    """
+    from workbench.errors import InputError
+
+    crossovers = show == Show.crossovers
+    for name in ("at", "over") if crossovers else ("axis", "baseline", "challenger"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            other = "effects or --show variants" if crossovers else "crossovers"
+            raise InputError(
+                f"--{name}: --show {show.value} does not read it. Leave it out, or take "
+                f"--show {other}."
+            )

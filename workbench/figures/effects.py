@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from workbench.analysis.bounds import bounded_sides
 from workbench.errors import InputError
 from workbench.figures.axes import linear_axis
 from workbench.figures.exact_columns import with_keys
@@ -14,9 +15,9 @@ from workbench.figures.theme import FAINT, finished, group_text, heading, key_te
 from workbench.metrics import higher_is_better
 
 _WIDTH, _ROW = 320, 28
-BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
-_COLOURS = {BETTER: "#009E73", WORSE: "#b00020", UNDECIDED: "#777777"}
-_SHAPES = {BETTER: "circle", WORSE: "square", UNDECIDED: "diamond"}
+BETTER, WORSE, UNDECIDED, UNKNOWN = "better", "worse", "undecided", "no interval"
+_COLOURS = {BETTER: "#009E73", WORSE: "#b00020", UNDECIDED: "#777777", UNKNOWN: "#777777"}
+_SHAPES = {BETTER: "circle", WORSE: "square", UNDECIDED: "diamond", UNKNOWN: "cross"}
 _MOST = 40
 
 
@@ -28,9 +29,11 @@ def effects_figure(rows: list[dict[str, Any]]) -> Figure:
         rows: what `effects` or `variants` returned; those without an effect are left out.
 
     Raises:
-        InputError: more rows than a figure has room for.
+        InputError: no row has an effect, or more have one than a figure has room for.
     """
     rows = [row for row in rows if row["effect"] is not None]
+    if not rows:
+        raise InputError("no change by itself was measured: there is nothing to draw.")
     if len(rows) > _MOST:
         raise InputError(
             f"{len(rows)} effects are more than the {_MOST} that a figure has room for. Choose "
@@ -73,9 +76,11 @@ def effects_figure(rows: list[dict[str, Any]]) -> Figure:
     several = (frame["pairs"] > 1).any()
     subtitle = [
         "mean over pairs that differ in nothing else",
-        rows[0]["ci95_method"] or "no intervals",
+        *(_methods(rows) or ["no intervals"]),
     ]
     subtitle += ["grey: from the lowest to the highest of the pairs"] if several else []
+    if any(bounded_sides(row) for row in rows):
+        subtitle.append("losses of diffusion and of random orders are upper bounds (NELBO)")
     title = f"{rows[0]['study']}: what each change does to the {at} {metric}"
     chart = alt.layer(*layers).properties(
         width=_WIDTH, height=_ROW * len(rows), title=heading(title, subtitle)
@@ -86,9 +91,15 @@ def effects_figure(rows: list[dict[str, Any]]) -> Figure:
     return Figure(finished(chart), data, title)
 
 
+def _methods(rows: list[dict[str, Any]]) -> list[str]:
+    """What intervals run over, the degrees of freedom of each aside."""
+    found = (row["ci95_method"] for row in rows if row["ci95"] and row["ci95_method"])
+    return [f"95 % {method}" for method in dict.fromkeys(one.partition(", ")[0] for one in found)]
+
+
 def _point(row: dict[str, Any]) -> dict[str, Any]:
     low, high = row["ci95"] or (None, None)
-    verdict = UNDECIDED
+    verdict = UNKNOWN if row["ci95"] is None else UNDECIDED
     if low is not None and high is not None and not low <= 0 <= high:
         verdict = BETTER if (row["effect"] > 0) == higher_is_better(row["metric"]) else WORSE
     return {

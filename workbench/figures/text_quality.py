@@ -76,6 +76,8 @@ def text_quality_figure(rows: list[dict[str, Any]]) -> Figure:
         "means over seeds with 95 % intervals; dashed: held-out text after the same prompts",
         "a pass is a denoising step, or a token of a model that makes one after the other",
     ]
+    if any(_is_useless(measure, row) for row in rows for measure in _MEASURES):
+        notes.append("no interval where it would reach beyond what can be, such as a share below 0")
     chart = alt.concat(*panels, columns=data["tokens"].n_unique())
     behind = [row for _, row in marks + levels]
     exact = with_keys(
@@ -115,7 +117,8 @@ def _of(row: dict[str, Any], series: str | None) -> list[dict[str, Any]]:
     for measure in _MEASURES:
         found = row[measure]
         if found is not None and found["mean"] is not None:
-            low, high = _ends(measure, found["ci95"])
+            usable = found["ci95"] and not _is_useless(measure, row)
+            low, high = found["ci95"] if usable else (None, None)
             marks.append(
                 {"measure": measure, "tokens": row["tokens"], "series": series, "passes": passes,
                  "value": found["mean"], "low": low, "high": high}
@@ -123,11 +126,10 @@ def _of(row: dict[str, Any], series: str | None) -> list[dict[str, Any]]:
     return marks
 
 
-def _ends(measure: str, ci95: list[float] | None) -> tuple[float | None, float | None]:
-    """An interval; none of one that is too wide to be used, for it reaches where no value is."""
-    if ci95 is None or ci95[0] < 0 or (measure in _SHARES and ci95[1] > 1):
-        return None, None
-    return ci95[0], ci95[1]
+def _is_useless(measure: str, row: dict[str, Any]) -> bool:
+    """Whether an interval is too wide to be used, for it reaches where no value is."""
+    low, high = (row[measure] or {}).get("ci95") or (0, 0)
+    return bool(low < 0 or (measure in _SHARES and high > 1))
 
 
 def _panel(own: pl.DataFrame, x: Any, y: Any, colour: Any, shape: Any, length: int) -> Any:

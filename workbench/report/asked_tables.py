@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.analysis.best_values import best_values
-from workbench.analysis.bounds import bound_note
+from workbench.analysis.bounds import bound_note, effect_bound_notes, ratio_bound_note
 from workbench.analysis.crossover_effects import crossover_effect_row, crossover_effects
 from workbench.analysis.difference import difference_table_row, differences
 from workbench.analysis.effects import effects, variants
 from workbench.analysis.interval_notes import notes_of
 from workbench.analysis.pairing import parse_side
 from workbench.analysis.table_rows import best_value_table_row, effect_table_row
-from workbench.analysis.text_quality import MEASURES, text_quality, text_table_row
+from workbench.analysis.text_quality import MEASURES, text_notes, text_quality, text_table_row
 from workbench.conditions import parse_conditions
 from workbench.errors import InputError
 from workbench.laws.best_value_law import best_value_laws
@@ -61,6 +61,8 @@ class AskedTable:
                 )
             if not isinstance(value, str):
                 raise InputError(f"{where}.{key} = {value!r}: expected a text.")
+        if "where" in options:
+            parse_conditions([options["where"]], f"{where}.where")
         return cls(document["of"], options)
 
     def made(self, results: Path, study: str) -> tuple[str, tuple[dict[str, Any], ...], list[str]]:
@@ -86,21 +88,22 @@ def _difference(
         results, study, metric, at, baseline=parse_side("baseline", baseline),
         challenger=parse_side("challenger", challenger),
     )  # fmt: skip
-    return [difference_table_row(row) for row in rows], _notes(rows, "value")
+    bound = bound_note(rows, "value")
+    return [difference_table_row(row) for row in rows], _with(notes_of(rows), bound)
 
 
 def _effects(
     results: Path, study: str, metric: str = "val_loss", at: str = "best", where: str | None = None
 ) -> tuple[Rows, list[str]]:
     rows = effects(results, study, metric, at, where=_conditions(where))
-    return [effect_table_row(row) for row in rows], _notes(rows, "value")
+    return [effect_table_row(row) for row in rows], [*notes_of(rows), *effect_bound_notes(rows)]
 
 
 def _variants(
     results: Path, study: str, metric: str = "val_loss", at: str = "best", where: str | None = None
 ) -> tuple[Rows, list[str]]:
     rows = variants(results, study, metric, at, where=_conditions(where))
-    return [effect_table_row(row) for row in rows], _notes(rows, "value")
+    return [effect_table_row(row) for row in rows], [*notes_of(rows), *effect_bound_notes(rows)]
 
 
 def _crossover_effects(
@@ -111,7 +114,9 @@ def _crossover_effects(
         results, study, metric, axis, baseline=parse_side("baseline", baseline),
         challenger=parse_side("challenger", challenger),
     )  # fmt: skip
-    return [crossover_effect_row(row) for row in rows], notes_of(rows)
+    return [crossover_effect_row(row) for row in rows], _with(
+        notes_of(rows), ratio_bound_note(rows)
+    )
 
 
 def _best_values(
@@ -135,12 +140,11 @@ def _best_value_laws(
 def _texts(results: Path, study: str, where: str | None = None) -> tuple[Rows, list[str]]:
     rows = text_quality(results, study, _conditions(where))
     numbers = [row[name] for row in rows for name in MEASURES if row[name]]
-    return [text_table_row(row) for row in rows], notes_of(numbers)
+    return [text_table_row(row) for row in rows], [*notes_of(numbers), *text_notes(rows)]
 
 
-def _notes(rows: Rows, of: Any) -> list[str]:
-    bound = bound_note(rows, of)
-    return [*notes_of(rows), *([f"Note: {bound}"] if bound else [])]
+def _with(notes: list[str], bound: str | None) -> list[str]:
+    return [*notes, *([f"Note: {bound}"] if bound else [])]
 
 
 def _conditions(where: str | None) -> Any:

@@ -134,6 +134,9 @@ def _part(
     tables, lines = [], []
     for metric in chosen:
         answers = notes.chosen(outcomes(results, study, metric))
+        if not answers:
+            shown = " and ".join(map(str, notes.where))
+            raise InputError(f"notes: {study}.where = {shown}: no configuration meets it.")
         rows = [outcome_table_row(row) for row in answers]
         which = "mean over seeds" if any(row["seeds"] > 1 for row in rows) else "one seed each"
         tables.append((f"`{metric}`, {which}", _shown_columns(rows), tuple(outcome_notes(answers))))
@@ -156,7 +159,7 @@ def _part(
             lines.append(sentence(note))
     if notes.where:
         shown = " and ".join(map(str, notes.where))
-        lines.insert(0, f"The tables show configurations with {shown}; "
+        lines.insert(0, f"The tables of values and crossovers show configurations with {shown}; "
                      f"`workbench crossover {study}` shows all.")  # fmt: skip
     for asked in notes.tables:
         title, rows_asked, below = asked.made(results, study)
