@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.figures.names import group_names
-from workbench.figures.theme import group_text
+from workbench.figures.theme import group_text, key_text
 
 _TEXTS = st.sampled_from(
     ["adamw/v1", "muon/v1", "hf:a/c4", "hf:b/c4", "v1", "c4", "none", "yes", "", "1", "v1 (1)"]
@@ -49,3 +49,9 @@ def test_a_name_is_short_unless_another_would_share_it() -> None:
     assert group_names(both) == ["optimizer adamw/v1", "optimizer muon/v1"]
     near = [{"n_params": 181_440}, {"n_params": 181_441}, {"n_params": 20_000_000}]
     assert group_names(near) == ["n_params 181440", "n_params 181441", "20M parameters"]
+
+
+def test_an_absent_key_whose_plain_value_is_a_word_is_called_by_it() -> None:
+    assert key_text("training.optimizer", None) == "optimizer adamw"
+    assert key_text("baseline.training.optimizer", None) == "optimizer adamw"
+    assert key_text("training.input_mask", None) == "input_mask none", "not every objective has it"

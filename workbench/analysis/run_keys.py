@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.analysis.curves import PROTOCOL, Curve
 from workbench.recipe.objectives import foreign_keys
-from workbench.recipe.plain_values import PLAIN
+from workbench.recipe.plain_values import plain_word
 
 SEEDS = ("training.seed", "data.seed")
 """Keys in which replicates of one configuration differ."""
@@ -137,12 +137,8 @@ def named_group(keys: dict[str, Any], differing: list[str], example: Curve) -> d
         "unique_tokens": example.keys.get(UNIQUE),
         "n_params": example.keys.get("n_params"),
     }
-    return group | {key: _value(key, keys.get(key)) for key in differing}
-
-
-def _value(key: str, value: Any) -> Any:
-    plain = PLAIN.get(key.removeprefix("baseline.").removeprefix("challenger."))
-    return plain if value is None and isinstance(plain, str) else value
+    own = {key: keys.get(key) for key in differing}
+    return group | {k: plain_word(k) if value is None else value for k, value in own.items()}
 
 
 def order_of(group: dict[str, Any]) -> tuple[Any, ...]:

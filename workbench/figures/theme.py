@@ -13,6 +13,7 @@ import polars as pl
 from workbench.errors import InputError
 from workbench.messages import csv_cell, place_label, pretty, size_label
 from workbench.recipe.objectives import BASELINE, CHALLENGER
+from workbench.recipe.plain_values import plain_word
 
 # Figures thin their own data (see `points`); altair's guard would refuse a long run's curves.
 alt.data_transformers.disable_max_rows()
@@ -191,7 +192,9 @@ def measured(estimator: str | None, higher: bool = False) -> str:
 
 
 def key_text(key: str, value: Any) -> str:
-    """One key of a group in words: "12.8k unique tokens", "dropout 0.1"."""
+    """One key of a group in words: "12.8k unique tokens", "dropout 0.1"; of an absent one whose
+    plain value is a word, that word."""
+    value = plain_word(key) if value is None else value
     if key in ("unique_tokens", "data.unique_tokens", "n_params"):
         return f"{short(value)} {KEY_NAMES[key]}"
     if isinstance(value, str) and "/" in value:

@@ -22,3 +22,11 @@ PLAIN: dict[str, Any] = {
 }
 """By dotted key. They leave the resolved configuration, so that a run which does not use a key is
 one run whether or not its recipe names it, and a comparison finds that run by either."""
+
+
+def plain_word(key: str) -> str | None:
+    """The plain value of a key, or of one of a side ("baseline.training.optimizer"), where it is a
+    word; else None: what has no number has not got the plain one by that, since some objectives do
+    not have the key."""
+    value = PLAIN.get(key.removeprefix("baseline.").removeprefix("challenger."))
+    return value if isinstance(value, str) else None
