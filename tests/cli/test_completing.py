@@ -73,4 +73,4 @@ def test_studies_runs_metrics_recipes_and_words_are_completed(offered, tmp_path:
 
 
 def test_studies_that_ship_are_completed(offered) -> None:
-    assert offered("crossover --from shipped cpu-str", heavy=True) == [["cpu-strongest-ar"]]
+    assert offered("crossover --from shipped cpu-strongest-a", heavy=True) == [["cpu-strongest-ar"]]

@@ -46,6 +46,17 @@ def over_the_wire(value: Any) -> Any:
     return decode(json.loads(json.dumps(encode(value))))
 
 
+def written(value: Any) -> str:
+    """A value as text, sets in one order: what is not a number equals nothing, not even itself."""
+    if isinstance(value, dict):
+        return f"dict{[(written(key), written(own)) for key, own in value.items()]}"
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}{sorted(map(written, value))}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}{list(map(written, value))}"
+    return repr(value)
+
+
 def types_in(value: Any) -> set[type]:
     inside = value.items() if isinstance(value, dict) else value
     nested = (
@@ -60,7 +71,7 @@ def types_in(value: Any) -> set[type]:
 @given(values)
 def test_a_plain_value_arrives_as_it_was(value: Any) -> None:
     arrived = over_the_wire(value)
-    assert repr(arrived) == repr(value) or arrived == value
+    assert written(arrived) == written(value) or arrived == value
     assert types_in(arrived) == types_in(value)
 
 
