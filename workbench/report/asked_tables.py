@@ -4,6 +4,7 @@ best values, texts. Each is titled by the command that gives it."""
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,16 +94,10 @@ def _difference(
 
 
 def _effects(
-    results: Path, study: str, metric: str = "val_loss", at: str = "best", where: str | None = None
-) -> tuple[Rows, list[str]]:
-    rows = effects(results, study, metric, at, where=_conditions(where))
-    return [effect_table_row(row) for row in rows], [*notes_of(rows), *effect_bound_notes(rows)]
-
-
-def _variants(
-    results: Path, study: str, metric: str = "val_loss", at: str = "best", where: str | None = None
-) -> tuple[Rows, list[str]]:
-    rows = variants(results, study, metric, at, where=_conditions(where))
+    ask: Callable[..., Rows], results: Path, study: str, metric: str = "val_loss", at: str = "best",
+    where: str | None = None,
+) -> tuple[Rows, list[str]]:  # fmt: skip
+    rows = ask(results, study, metric, at, where=_conditions(where))
     return [effect_table_row(row) for row in rows], [*notes_of(rows), *effect_bound_notes(rows)]
 
 
@@ -156,8 +151,8 @@ _EFFECTS = ("metric", "at", "where")
 _BEST = ("key", "metric", "at", "where")
 KINDS = {
     "difference": Kind("difference", ("metric", "at", *_SIDES), _difference),
-    "effects": Kind("effects", _EFFECTS, _effects),
-    "variants": Kind("effects --show variants", _EFFECTS, _variants),
+    "effects": Kind("effects", _EFFECTS, partial(_effects, effects)),
+    "variants": Kind("effects --show variants", _EFFECTS, partial(_effects, variants)),
     "crossover effects": Kind(
         "effects --show crossovers", ("metric", "axis", *_SIDES), _crossover_effects
     ),
