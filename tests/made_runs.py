@@ -62,6 +62,7 @@ def run_maker(results: Path) -> MakeRun:
                 "n_params": n_params,
                 "n_params_non_embedding": 164_544,
                 "steps": config.steps,
+                "tokens_per_step": config.tokens_per_step,
                 "epochs": config.epochs,
                 "train_flops": 1e12,
             },

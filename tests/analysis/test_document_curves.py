@@ -28,6 +28,7 @@ from workbench.store import ingest
 VALUES = {10: 3.0, 20: 2.0, 30: 2.5}
 OFFSETS = [-0.5, 0.0, 0.1, 0.4]
 MDLM = "training.objective='mdlm'"
+UNKNOWN = [None, None], [None, None]
 
 
 def record(run: RunFolder, metric: str, values: dict[int, float]) -> None:
@@ -136,17 +137,17 @@ def test_a_lead_is_above_zero_where_the_challenger_is_better(
     assert lead is not None
     expected = np.array([3.5 - 1.0 - np.mean(seeds), -0.5]) * (-1 if higher else 1)
     assert lead.mean.value == pytest.approx(expected, rel=1e-5)
-    assert (lead.by_document, lead.mean.n_seeds) == (items is not None, 2)
+    assert (lead.by_document, lead.mean.draws.seeds) == (items is not None, 2)
     assert (lead.note is None) is lead.by_document
 
 
 def test_one_seed_beside_several_shows_nothing_of_how_seeds_vary() -> None:
     course = np.array([[1.0, 2.0], [2.0, 5.0]])
-    both = seeds_difference(course, 2 * course, paired=False)
-    assert (both.n_seeds, len(both.parts)) == (2, 2)
+    both = seeds_difference(course, 2 * course, UNKNOWN, paired=False)
+    assert (both.draws.seeds, len(both.parts)) == (2, 2)
     for base, other in ((course[:1], course), (course, course[:1])):
-        one = seeds_difference(base, other, paired=False)
-        assert (one.n_seeds, one.parts) == (1, ())
+        one = seeds_difference(base, other, UNKNOWN, paired=False)
+        assert (one.draws.seeds, one.parts) == (1, ())
         assert one.value == pytest.approx(base.mean(axis=0) - other.mean(axis=0))
 
 

@@ -278,6 +278,25 @@ def test_seeds_that_both_sides_have_make_pairs() -> None:
     ] * 2
 
 
+def test_sides_without_a_seed_in_common_are_paired_by_their_text() -> None:
+    """An ensemble has no seed of training; several runs of one text are no pair of another."""
+
+    def curves(*seeds: tuple[int | None, int | None]) -> list[Curve]:
+        made = [made_curve(f"{text}-{own}", 0) for text, own in seeds]
+        keys = [{"data.seed": text, "training.seed": own} for text, own in seeds]
+        return [replace(one, keys=one.keys | key) for one, key in zip(made, keys, strict=True)]
+
+    def texts(ours: list[Curve], theirs: list[Curve]) -> list[tuple[int, int]]:
+        found = seed_pairs(Pair({}, ours, theirs))
+        return [(one.seed.text, other.seed.text) for one, other in found]
+
+    singles = curves((0, 0), (1, 1), (2, 2))
+    assert texts(curves((2, None), (0, None)), singles) == [(2, 2), (0, 0)]
+    assert texts(curves((0, 5), (1, 6)), singles) == [(0, 0), (1, 1)]
+    assert texts(curves((0, 5), (0, 6)), singles) == []
+    assert texts(curves((None, 5), (None, None)), singles) == []
+
+
 def test_a_label_that_follows_the_unique_tokens_names_no_group_and_another_does() -> None:
     curves = []
     for unique, own in [(12_800, 1), (25_600, 1), (25_600, 2), (51_200, 1)]:

@@ -1,4 +1,4 @@
-"""Ensembles: the mean of the members' probabilities, and nothing that a run keeps."""
+"""Ensembles: the mean of the members' probabilities, measured as a run of their own."""
 
 import gc
 import json
@@ -20,7 +20,9 @@ from workbench.planning.prepare import prepare_study
 from workbench.recipe import load_recipe
 from workbench.running import worker
 from workbench.running.study import make_folders
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import RunFolder, list_runs
+from workbench.store import query
+from workbench.store.items import read_items_of
 from workbench.store.read_records import read_records
 from workbench.training.trained_model import RunModel, load_run_model
 
@@ -84,11 +86,35 @@ def evaluated(runs: list[RunFolder], *arguments: str) -> dict[str, list[dict]]:
 def test_an_ensembles_loss_is_below_its_members_and_no_runs(seeds: list[RunFolder]) -> None:
     tasks = ["--tasks", "val_loss,cloze", "--questions", "16"]
     members = evaluated(seeds, *tasks, "--no-record")["val_loss"]
-    numbers = evaluated(seeds, *tasks, "--ensemble")
+    before = list_runs(seeds[0].results)
+    numbers = evaluated(seeds, *tasks, "--ensemble", "--no-record")
     (together,) = numbers["val_loss"]
     assert together["value"] < np.mean([member["value"] for member in members])
     assert together["run_id"] == "+".join(run.run_id for run in seeds)
     assert numbers["cloze_acc"][0]["n"] == 16
+    assert len(list_runs(seeds[0].results)) == len(before), "nothing is saved"
+    assert not any(run.evaluations_path.exists() for run in seeds)
+
+
+def test_an_ensemble_is_saved_as_a_run_of_its_own_with_the_numbers_that_are_printed(
+    seeds: list[RunFolder],
+) -> None:
+    tasks = ["--tasks", "val_loss", "--ensemble", "--study", "pairs"]
+    rows = {metric: row for metric, (row,) in evaluated(seeds, *tasks).items()}
+    run_id = rows["val_loss"]["run_id"]
+    stored = query(
+        seeds[0].results,
+        f"""SELECT metric, value, step, tokens, flops FROM metrics JOIN study_runs USING (run_id)
+            WHERE study = 'pairs' AND run_id = '{run_id}'""",
+    ).to_dicts()
+    assert {row["metric"] for row in stored} == {"val_loss", "val_bpb"}
+    last = read_records(seeds[0].records_path).frame.filter(metric="val_loss").sort("step")[-1]
+    for row in stored:
+        assert row["value"] == pytest.approx(rows[row["metric"]]["value"], rel=1e-12)
+        assert (row["step"], row["tokens"]) == (last["step"][0], last["tokens"][0])
+        assert row["flops"] == pytest.approx(2 * last["flops"][0])
+    frames = read_items_of(seeds[0].results, [run_id], "val_loss")
+    assert frames[run_id].height > 0, "document by document too"
     assert not any(run.evaluations_path.exists() for run in seeds)
 
 

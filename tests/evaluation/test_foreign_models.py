@@ -286,7 +286,7 @@ def test_an_exported_run_has_the_numbers_of_the_run_and_is_an_imported_one(
     }
     assert source.pop("reading")["bos_first"]
     assert source == {"file": f"hf:{out}", "revision": None}
-    with pytest.raises(InputError, match="is imported: there are numbers and no model"):
+    with pytest.raises(InputError, match="there are numbers and no model: it was imported"):
         run_eval(results, rows["val_loss"]["run_id"], "--tasks", "cloze")
 
 

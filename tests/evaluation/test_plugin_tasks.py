@@ -10,7 +10,7 @@ from tests.conftest import InstallPlugin
 from tests.plugins import objective_module
 from workbench.data.tokenizers import load_tokenizer
 from workbench.errors import InputError
-from workbench.evaluation.evaluate import _naming_plugin_sampler
+from workbench.evaluation.asking import _naming_plugin_sampler
 from workbench.evaluation.opened import EvalOptions, evaluated
 from workbench.evaluation.tasks import TASKS, Measured, TaskInputs
 from workbench.training.validation import Estimate

@@ -16,7 +16,7 @@ from tests.evaluation.conftest import Study
 from workbench.cli import app
 from workbench.data.streams import training_stream
 from workbench.errors import InputError
-from workbench.evaluation.evaluate import evaluate_runs
+from workbench.evaluation.evaluate import Loading, evaluate_runs
 from workbench.evaluation.opened import EvalOptions, TextOptions, open_run
 from workbench.evaluation.text_quality import _of_itself, find_judge
 from workbench.planning.flops import (
@@ -29,6 +29,7 @@ from workbench.report.evaluated import chosen_metrics, evaluated_metrics
 from workbench.store import ingest, query
 
 CONTEXT, PROMPT = 32, 8
+CPU = Loading(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_text_of_the_training_windows_counts_as_copied(
         options = EvalOptions(
             ("text",), questions=6, texts=TextOptions(lengths=(CONTEXT - PROMPT,))
         )
-        rows = evaluate_runs(results, [study["mdlm"].run_id], options, device="cpu", record=False)
+        rows = evaluate_runs(results, [study["mdlm"].run_id], options, CPU, record=False)
         values = {row["metric"]: row["value"] for row in rows}
         assert values["text_copied@x-24"] == share
 
@@ -186,7 +187,7 @@ def test_what_cannot_be_made_is_refused(
 def test_a_study_stands_for_its_finished_runs(results: Path, study: Study) -> None:
     options = EvalOptions(("cloze",), questions=4, draws=2)
     named = ["tiny", study["ar"].run_id]
-    rows = evaluate_runs(results, named, options, device="cpu", record=False)
+    rows = evaluate_runs(results, named, options, CPU, record=False)
     assert sorted({row["run_id"] for row in rows}) == sorted(run.run_id for run in study.values())
 
 
@@ -202,7 +203,7 @@ def test_texts_of_other_objectives_are_measured(
     results: Path, study: Study, objective: str
 ) -> None:
     options = EvalOptions(("text",), questions=4, texts=TextOptions((4, 8), (4,)))
-    rows = evaluate_runs(results, [study[objective].run_id], options, device="cpu", record=False)
+    rows = evaluate_runs(results, [study[objective].run_id], options, CPU, record=False)
     made = {row["metric"].partition("@")[2] for row in rows} - {"held-out-4", "held-out-8"}
     assert len(made) == 2
     assert all(math.isfinite(row["value"]) for row in rows)

@@ -12,7 +12,7 @@ from tests.conftest import RECIPE
 from tests.running.test_worker import values
 from tests.training.stopping import records, whole_and_resumed
 from workbench.errors import InputError
-from workbench.evaluation.evaluate import evaluate_runs
+from workbench.evaluation.evaluate import Loading, evaluate_runs
 from workbench.evaluation.opened import EvalOptions
 from workbench.planning.memory import memory_per_gpu
 from workbench.recipe import RunConfig, load_recipe
@@ -99,7 +99,7 @@ def check_metrics(run: RunFolder) -> None:
 def check_commands(results: Path, run: RunFolder, out: Path) -> None:
     """Evaluations and exports of an average give what was measured while it trained."""
     options = EvalOptions(tasks=("val_loss",), draws=8, draws_given=True)
-    rows = evaluate_runs(results, [run.run_id], options, weights="ema", dtype="float32")
+    rows = evaluate_runs(results, [run.run_id], options, Loading(weights="ema", dtype="float32"))
     found = {row["metric"]: row["value"] for row in rows}
     assert found["val_loss@ema"] == pytest.approx(values(run, "val_loss@ema")[12], abs=1e-5)
     assert "val_loss" not in found

@@ -9,6 +9,8 @@ import pytest
 
 from tests.running.test_worker import make_run, values
 from workbench.errors import InputError
+from workbench.evaluation.evaluate import Loading, evaluate_runs
+from workbench.evaluation.opened import EvalOptions
 from workbench.recipe import load_recipe
 from workbench.running import worker
 from workbench.runs.folder import RunFolder
@@ -145,6 +147,14 @@ def test_the_store_knows_tiers_and_second_sets(tmp_path: Path, corpus: Path) -> 
            WHERE metric LIKE 'val_loss%' ORDER BY metric""",
     )
     assert rows.rows() == [("high", "val_loss", "nelbo"), ("high", "val_loss@play", "nelbo")]
+    last = numbers(run)
+    options = EvalOptions(("val_loss",), draws=8, draws_given=True)  # as after the last step
+    again = evaluate_runs(tmp_path, [run.run_id], options, Loading(device="cpu"), record=False)
+    assert {row["metric"] for row in again} == {
+        "val_loss", "val_bpb", "val_loss@play", "val_bpb@play",
+    }  # fmt: skip
+    for row in again:
+        assert row["value"] == pytest.approx(last[12, row["metric"]], rel=1e-5), row["metric"]
 
 
 def test_too_short_a_second_set_is_refused_before_anything_starts(

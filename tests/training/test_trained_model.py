@@ -166,7 +166,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(copied: RunFolder) -
 DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
     "another model": (_of_another_model, "step-12 cannot be read"),
     "another vocabulary": (_of_another_vocabulary, "Put the old file back"),
-    "imported": (_imported, "is imported: there are numbers and no model"),
+    "imported": (_imported, "there are numbers and no model: it was imported"),
     "gone": (_gone, "config.json"),
 }
 

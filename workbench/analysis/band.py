@@ -221,7 +221,7 @@ def _with_interval(
     assert band.over is not None
     known = band.over
     at = len(band.x) - 1 if answer.crossover is None else np.searchsorted(band.x, answer.crossover)
-    notes = [missing_note(over, known)]
+    notes = [missing_note(lead, over, known)]
     if answer.status == "undecided":
         notes.append("the band holds zero at the last point")
     elif answer.status == "not_reached" or limits == [None, None]:

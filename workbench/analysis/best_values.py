@@ -23,6 +23,7 @@ from workbench.analysis.run_keys import (
     order_of,
 )
 from workbench.analysis.taken_at import taken_at
+from workbench.analysis.texts import texts_of
 from workbench.analysis.tuned_groups import (
     Tuned,
     by_value,
@@ -159,15 +160,17 @@ class _Reader:
         every = [curve for column in columns for curve in column]
         end = np.array([min(curve.x["tokens"][-1] for curve in every)])
         together, why = document_curves(self.results, every, self.metric)
+        texts = texts_of(columns[0])
         if together is None or len(together.documents) < 2:
             values = [[self._value(c, float(end[0])) for c in column] for column in columns]
-            return seeds_mean(self.sign * np.array(values).T), why
+            return seeds_mean(self.sign * np.array(values).T, texts), why
         sums = [
             together.at(column, "tokens", end) if self.at == "last"
             else stopped_at_best(together, column, higher=self.sign < 0)
             for column in columns
         ]  # fmt: skip
-        return crossed_mean(self.sign * np.concatenate(sums, axis=2), together.counts), None
+        every_sum = self.sign * np.concatenate(sums, axis=2)
+        return crossed_mean(every_sum, together.counts, texts), None
 
     def _value(self, curve: Curve, end: float) -> float:
         if self.at == "last":
@@ -261,7 +264,8 @@ def _place(
     if optimum.ranges is not None:
         low, high = percentiles(*optimum.ranges, estimate=optimum.vertex)
         ci95 = [None if end is None else float(np.exp(end)) for end in (low, high)]
-    notes = [missing_note(reader.over, optimum.over) if optimum.over else "one seed", why]
+    missing = missing_note(mean, reader.over, optimum.over) if optimum.over else "one seed"
+    notes = [missing, why]
     answer = {
         "optimum": None if optimum.vertex is None else float(np.exp(optimum.vertex)),
         "value_at_optimum": None if optimum.lowest is None else reader.sign * optimum.lowest,

@@ -15,10 +15,13 @@ two-way clustered variance: Cameron, Gelbach & Miller 2011). Documents differ in
 makes few of them out of many; scale and degrees of freedom of V_documents are those of independent
 documents of equal variance (Bell & McCaffrey 2002), those of the sum are Satterthwaite's (1946).
 
+Seeds that share a draw of the training text are one draw of a_s, not several (see `texts`).
+
 Noise of measurement that is independent between documents, such as the masks of a diffusion
 model's bound, is a part of b_j and e_sj, and with them of the result.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workbench.analysis.curves import Floats
+from workbench.analysis.texts import Draws, draws_of, fewest, spread
 from workbench.errors import InputError
 
 Over = Literal["seeds+documents", "seeds", "documents"]
@@ -72,7 +76,7 @@ class CrossedMean:
     value: Floats
     """(points,)"""
     parts: tuple[Part, ...]
-    n_seeds: int
+    draws: Draws
     n_documents: int
     """0 where values of single documents are not known."""
 
@@ -158,21 +162,27 @@ def document_totals(
     return belongs @ sums, belongs @ counts
 
 
-def crossed_mean(sums: Floats, counts: Floats) -> CrossedMean:
+def crossed_mean(sums: Floats, counts: Floats, texts: Sequence[Any] | None = None) -> CrossedMean:
     """The mean over tokens and seeds at each point, with its covariance.
 
     Args:
         sums: (seeds, documents, points), sums over a document's tokens: of values, or of the
             paired differences of two sides.
         counts: (documents,), tokens, above zero.
+        texts: (seeds,), which draw of the training text each seed has, None where not known.
 
     Raises:
         InputError: shapes that do not fit, values that are not finite, or no tokens.
     """
-    return crossed_difference(sums, None, counts)
+    return _mean([_Side(sums, counts, texts)], counts)
 
 
-def crossed_difference(first: Floats, second: Floats | None, counts: Floats) -> CrossedMean:
+def crossed_difference(
+    first: Floats,
+    second: Floats,
+    counts: Floats,
+    texts: tuple[Sequence[Any] | None, Sequence[Any] | None] = (None, None),
+) -> CrossedMean:
     """The mean of `first` minus that of `second`, whose seeds have nothing in common.
 
     Both sides have the same documents, so documents are paired; the variances over the seeds add
@@ -182,11 +192,16 @@ def crossed_difference(first: Floats, second: Floats | None, counts: Floats) -> 
     Args:
         first, second: (seeds, documents, points), each side with its own number of seeds.
         counts: (documents,).
+        texts: of the seeds of each side, as in `crossed_mean`.
 
     Raises:
         InputError: as `crossed_mean`.
     """
-    sides = [_Side(first, counts)] + ([] if second is None else [_Side(second, counts)])
+    return _mean([_Side(first, counts, texts[0]), _Side(second, counts, texts[1])], counts)
+
+
+def _mean(sides: "list[_Side]", counts: Floats) -> CrossedMean:
+    """The first side's mean, less the second's where there are two."""
     signs = (1.0, -1.0)
     share = np.asarray(counts, dtype=float) / np.sum(counts)
     value = np.asarray(sum(s * side.value for s, side in zip(signs, sides, strict=False)))
@@ -195,19 +210,21 @@ def crossed_difference(first: Floats, second: Floats | None, counts: Floats) -> 
     if len(counts) > 1:
         scale, dof = _document_scale(share)
         parts.append(Part("documents", scale * between.T @ between, dof))
-    if all(side.n_seeds > 1 for side in sides):
+    if all(side.draws.seeds > 1 for side in sides):
         for side in sides:
             parts.extend(side.parts(share))
-    return CrossedMean(value, tuple(parts), min(side.n_seeds for side in sides), len(counts))
+    draws = fewest([side.draws for side in sides])
+    return CrossedMean(value, tuple(parts), draws, len(counts))
 
 
 class _Side:
     """The influence of each seed and each document on a side's mean."""
 
-    def __init__(self, sums: Floats, counts: Floats) -> None:
+    def __init__(self, sums: Floats, counts: Floats, texts: Sequence[Any] | None) -> None:
         _check(sums, counts)
         total = float(np.sum(counts))
-        self.n_seeds = len(sums)
+        self.texts = texts
+        self.draws = draws_of(len(sums), texts)
         self.by_seed = sums.sum(axis=1) / total  # (seeds, points)
         self.value = self.by_seed.mean(axis=0)
         # What each seed has in a document beyond its own mean: (seeds, documents, points).
@@ -215,14 +232,12 @@ class _Side:
         self.documents = self._rest.mean(axis=0)
 
     def parts(self, share: Floats) -> list[Part]:
-        n = self.n_seeds
-        seeds = self.by_seed - self.value
-        parts = [Part("seeds", seeds.T @ seeds / (n * (n - 1)), n - 1)]
+        covariance, dof = spread(self.by_seed, self.texts)
+        parts = [Part("seeds", covariance, dof)]
         if len(share) > 1:
-            scale, dof = _document_scale(share)
-            rest = (self._rest - self.documents).reshape(-1, seeds.shape[1])
-            covariance = scale * rest.T @ rest / (n * (n - 1))
-            parts.append(Part("interaction", covariance, dof * (n - 1)))
+            scale, documents_dof = _document_scale(share)
+            rest = spread(self._rest, self.texts)[0]
+            parts.append(Part("interaction", scale * rest, documents_dof * dof))
         return parts
 
 
@@ -261,14 +276,13 @@ def _document_scale(share: Floats) -> tuple[float, float]:
     return squares / float(matrix_square), float(matrix_square) ** 2 / fourth
 
 
-def seeds_mean(values: Floats) -> CrossedMean:
+def seeds_mean(values: Floats, texts: Sequence[Any] | None = None) -> CrossedMean:
     """The mean over seeds alone, where no values of single documents are known.
 
     Args:
         values: (seeds, points).
+        texts: as in `crossed_mean`.
     """
-    n = len(values)
-    mean = values.mean(axis=0)
-    rest = values - mean
-    parts = (Part("seeds", rest.T @ rest / (n * (n - 1)), n - 1),) if n > 1 else ()
-    return CrossedMean(mean, parts, n, 0)
+    draws = draws_of(len(values), texts)
+    parts = (Part("seeds", *spread(values, texts)),) if draws.seeds > 1 else ()
+    return CrossedMean(values.mean(axis=0), parts, draws, 0)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import numpy as np
 
 from workbench.analysis.crossed import CrossedMean, Over
+from workbench.analysis.texts import ONE_TEXT
 from workbench.messages import choose
 
 
@@ -39,7 +40,7 @@ def known_over(mean: CrossedMean, over: Over) -> Over | None:
 def method_text(mean: CrossedMean, over: Over, dof: float) -> str:
     """What an interval runs over, such as "t interval over 5 seeds and 284 documents (crossed),
     6.3 degrees of freedom"."""
-    seeds = f"{mean.n_seeds} seed{'s' if mean.n_seeds > 1 else ''}"
+    seeds = mean.draws
     documents = f"{mean.n_documents} documents"
     text = {
         "seeds+documents": f"{seeds} and {documents} (crossed)",
@@ -53,7 +54,8 @@ def degrees(dof: float) -> str:
     """Degrees of freedom in words."""
     if not np.isfinite(dof):
         return "infinitely many degrees of freedom"
-    return f"{dof:.1f} degrees of freedom".replace(".0 ", " ")
+    number = f"{dof:.1f}".removesuffix(".0")
+    return f"{number} degree{'' if number == '1' else 's'} of freedom"
 
 
 def interval(mean: CrossedMean, over: Over = "seeds+documents", at: int = 0) -> Interval:
@@ -73,7 +75,7 @@ def interval(mean: CrossedMean, over: Over = "seeds+documents", at: int = 0) -> 
         [estimate - half, estimate + half],
         dof,
         method_text(mean, known, dof),
-        missing_note(over, known),
+        missing_note(mean, over, known),
         known,
     )
 
@@ -96,8 +98,14 @@ def as_asked(answer: dict[str, Any], asked: Over, used: Over | None) -> dict[str
     return answer | {"ci95_note": note, "over": used, "over_asked": asked}
 
 
-def missing_note(over: Over, known: Over) -> str | None:
+def missing_note(mean: CrossedMean, over: Over, known: Over) -> str | None:
     """What an interval over `known` lacks of one over `over`."""
+    if mean.draws.one_text and known != "documents":
+        return "; ".join(filter(None, (_missing(over, known), ONE_TEXT)))
+    return _missing(over, known)
+
+
+def _missing(over: Over, known: Over) -> str | None:
     if known == over:
         return None
     if known == "documents":

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from workbench.analysis.common_seeds import common_seeds, left_out_note
 from workbench.analysis.crossing import Crossing
 from workbench.analysis.curves import chosen, load_curves, require_axis
 from workbench.analysis.factors import Cell, Design, design_of, of_side
+from workbench.analysis.intervals import interval_over_seeds
 from workbench.analysis.pairing import Side, sides_of
 from workbench.analysis.point_intervals import seed_crossings
 from workbench.analysis.table_rows import four_digits, interval_text
@@ -171,10 +171,8 @@ def _answer(found: list[dict[Any, Both]]) -> dict[str, Any] | None:
         return with_note(note, bound=bounds.pop())
     if n_seeds < 2:
         return with_note("one seed: no interval over seeds")
-    own = logs.mean(axis=0)
-    half = float(stats.t.ppf(0.975, n_seeds - 1) * own.std(ddof=1) / np.sqrt(n_seeds))
-    limits95 = [exp(float(own.mean()) - half), exp(float(own.mean()) + half)]
-    return with_note(None, ci95=limits95, ci95_method=f"t interval over {n_seeds} seeds")
+    own = interval_over_seeds(np.exp(logs.mean(axis=0)), [seed.text for seed in seeds])
+    return with_note(own.pop("ci95_note"), **own)
 
 
 def _limit(both: Both) -> str | None:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -33,10 +33,21 @@ AXES = {
 """The columns that curves can be drawn along."""
 PROTOCOL = "protocol"
 """Key of the curves of a study whose runs were evaluated by more than one protocol."""
+ENSEMBLE = "labels.ensemble_of"
+"""How many runs an ensemble is of, which was measured here; other runs do not have it."""
 _FLOPS_AXES = ("flops", "flops_per_unique")
 _ONLY: ContextVar[frozenset[str] | None] = ContextVar("only", default=None)
 # Of keys and of the store's columns of the same name: what an absent value stands for.
 _PLAIN = PLAIN | {key.rpartition(".")[2]: plain for key, plain in PLAIN.items()}
+
+
+class Seed(NamedTuple):
+    """What distinguishes replicates of one configuration; None where an import has none."""
+
+    text: Any
+    """`data.seed`, which draws the text."""
+    training: Any
+    """`training.seed`, which draws all else."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Curve:
     stderr: Floats
     estimator: str | None
     imported: bool = False
+    """Whether its numbers come from elsewhere."""
     columns: dict[str, Any] = field(default_factory=dict)
     """The run's row in the store, by which it can be chosen as well as by its keys."""
     protocol: int | None = None
@@ -64,9 +76,8 @@ class Curve:
     """Optimizer steps of each point; NaN where an import has none."""
 
     @property
-    def seed(self) -> tuple[Any, Any]:
-        """What distinguishes replicates of one configuration: seeds of data and of training."""
-        return self.keys.get("data.seed"), self.keys.get("training.seed")
+    def seed(self) -> Seed:
+        return Seed(self.keys.get("data.seed"), self.keys.get("training.seed"))
 
     def first(self, count: int) -> "Curve":
         """The curve of its first points alone."""
@@ -280,14 +291,15 @@ def _curve(
 ) -> Curve:
     x = {axis: columns[name] for axis, name in AXES.items() if name in columns}
     x["flops_per_unique"] = columns["flops"] / (run["unique_tokens"] or np.nan)
+    keys = run_keys(run)
     return Curve(
         run_id=run_id,
-        keys=run_keys(run),
+        keys=keys,
         x=x,
         y=columns["value"],
         stderr=columns["stderr"],
         estimator=estimator,
-        imported=bool(run["imported"]),
+        imported=bool(run["imported"]) and keys.get(ENSEMBLE) is None,
         protocol=run["protocol"],
         finished=bool(run["imported"]) or run["state"] == "finished",
         steps=columns["step"],

@@ -28,6 +28,7 @@ from workbench.analysis.pairing import (
 )
 from workbench.analysis.table_rows import four_digits, interval_text
 from workbench.analysis.taken_at import taken_at
+from workbench.analysis.texts import texts_of
 from workbench.conditions import Conditions
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
@@ -145,9 +146,12 @@ class _Compared:
         if in_order:
             ours_at = [self.pair.challenger.index(curve) for _, curve in in_order]
             theirs_at = [self.pair.baseline.index(curve) for curve, _ in in_order]
-            mean = crossed_mean(stopped[0][ours_at] - stopped[1][theirs_at], together.counts)
+            gaps = stopped[0][ours_at] - stopped[1][theirs_at]
+            texts = texts_of([curve for curve, _ in in_order])
+            mean = crossed_mean(gaps, together.counts, texts)
         else:
-            mean = crossed_difference(stopped[0], stopped[1], together.counts)
+            both = texts_of(sides[0]), texts_of(sides[1])
+            mean = crossed_difference(stopped[0], stopped[1], together.counts, both)
         return self._answer(values[0], values[1], mean, 0, None)
 
     def _best_points(self, note: str) -> dict[str, Any]:
@@ -160,7 +164,10 @@ class _Compared:
         )
         best = [_best(side, self.higher) for side in (ours, theirs)]
         mean = seeds_difference(
-            best[0].values[:, None], best[1].values[:, None], paired=bool(in_order)
+            best[0].values[:, None],
+            best[1].values[:, None],
+            (texts_of(ours), texts_of(theirs)),
+            paired=bool(in_order),
         )
         return self._answer(best[0], best[1], mean, 0, note)
 

@@ -9,6 +9,7 @@ Shape suffixes: S seeds, J documents, P points.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,7 @@ from workbench.analysis.crossed import (
 from workbench.analysis.curves import Curve, Floats
 from workbench.analysis.early_stopping import document_halves, early_stopped
 from workbench.analysis.pairing import Pair, seed_pairs
+from workbench.analysis.texts import fewest, texts_of
 from workbench.store.items import read_items_of
 
 WITHOUT_ITEMS = "no values of single documents come with these runs"
@@ -153,14 +155,16 @@ def lead_along(results: Path, pair: Pair, metric: str, axis: str, *, higher: boo
         if in_order
         else (pair.baseline, pair.challenger)
     )
+    texts = texts_of(ours), texts_of(theirs)
     if together is None:
         base, other = (sign * _values(side, axis, places) for side in (ours, theirs))
-        return Lead(places, seeds_difference(base, other, paired=bool(in_order)), False, why)
+        between = seeds_difference(base, other, texts, paired=bool(in_order))
+        return Lead(places, between, False, why)
     base, other = (together.at(side, axis, places) for side in (ours, theirs))
     if in_order:
-        mean = crossed_mean(sign * (base - other), together.counts)
+        mean = crossed_mean(sign * (base - other), together.counts, texts[0])
     else:
-        mean = crossed_difference(sign * base, sign * other, together.counts)
+        mean = crossed_difference(sign * base, sign * other, together.counts, texts)
     return Lead(places, mean, True, None)
 
 
@@ -179,19 +183,22 @@ def stopped_at_best(together: DocumentCurves, curves: list[Curve], *, higher: bo
     return np.concatenate([stopped.sums for stopped in each])
 
 
-def seeds_difference(base: Floats, other: Floats, *, paired: bool) -> CrossedMean:
+def seeds_difference(
+    base: Floats, other: Floats, texts: tuple[list[Any], list[Any]], *, paired: bool
+) -> CrossedMean:
     """The difference of two means over seeds, where no values of single documents are known.
 
     Args:
         base, other: (seeds, points).
+        texts: which draw of the training text each seed of both sides has.
         paired: whether row by row they are of the same seeds; else they have nothing in common.
     """
     if paired:
-        return seeds_mean(base - other)
-    first, second = seeds_mean(base), seeds_mean(other)
-    n_seeds = min(first.n_seeds, second.n_seeds)
-    parts = (*first.parts, *second.parts) if n_seeds > 1 else ()
-    return CrossedMean(first.value - second.value, parts, n_seeds, 0)
+        return seeds_mean(base - other, texts[0])
+    first, second = seeds_mean(base, texts[0]), seeds_mean(other, texts[1])
+    parts = (*first.parts, *second.parts) if first.parts and second.parts else ()
+    draws = fewest([first.draws, second.draws])
+    return CrossedMean(first.value - second.value, parts, draws, 0)
 
 
 def paired(pair: Pair) -> list[tuple[Curve, Curve]]:

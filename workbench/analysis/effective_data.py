@@ -35,6 +35,7 @@ from workbench.analysis.run_keys import (
     order_of,
 )
 from workbench.analysis.taken_at import taken_at
+from workbench.analysis.texts import texts_of
 from workbench.errors import InputError
 from workbench.messages import choose, pretty
 from workbench.recipe.objectives import display_name
@@ -195,11 +196,15 @@ def _by_documents(
     values = np.array([other.sum(axis=1).mean() / total for other in others])
     if order is not None:
         gaps = [own - other for other in others]
-        lead = crossed_mean(-sign * np.stack(gaps, axis=2), together.counts)
+        texts = [seed.text for seed in order]
+        lead = crossed_mean(-sign * np.stack(gaps, axis=2), together.counts, texts)
     elif len({len(other) for other in others}) == 1:
         repeated = np.repeat(own[:, :, None], len(others), axis=2)
         lead = crossed_difference(
-            -sign * repeated, -sign * np.stack(others, axis=2), together.counts
+            -sign * repeated,
+            -sign * np.stack(others, axis=2),
+            together.counts,
+            (texts_of(curves), texts_of(sides[1])),
         )
     else:
         return None

@@ -11,10 +11,10 @@ from workbench.analysis.intervals import (
     MIN_POINTS,
     RANDOM_SEED,
     RESAMPLES,
+    interval_over_seeds,
     no_interval,
     percentiles,
     smooth_curve,
-    t_interval,
 )
 
 
@@ -34,11 +34,7 @@ def interval_of(
         seed_values = [_of_seed(budgets, curves, question, seed) for seed in common_seeds]
         if not np.all(np.isfinite(seed_values)):
             return no_interval("a seed's answer lies outside the measured range")
-        return {
-            "ci95": t_interval(seed_values),
-            "ci95_method": f"t interval over {len(common_seeds)} seeds",
-            "ci95_note": None,
-        }
+        return interval_over_seeds(seed_values, [seed.text for seed in common_seeds])
     rng = np.random.default_rng(RANDOM_SEED)
     challenger_draws = _resampled(curves, question, rng)
     baseline_draws = [

@@ -20,7 +20,7 @@ from workbench import stages
 from workbench.analysis.common_seeds import common_seeds, left_out_note
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import as_asked, interval
-from workbench.analysis.curves import Curve, Floats, StudyCurves, chosen, load_curves
+from workbench.analysis.curves import Curve, Floats, Seed, StudyCurves, chosen, load_curves
 from workbench.analysis.document_curves import DocumentCurves, document_curves, stopped_at_best
 from workbench.analysis.factors import Cell, Design, design_of
 from workbench.analysis.taken_at import taken_at
@@ -194,12 +194,13 @@ class _Asked:
         return answer
 
     def _effect(
-        self, groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...], seeds: list[Any]
+        self, groups: Sequence[tuple[Cell, ...]], signs: tuple[float, ...], seeds: list[Seed]
     ) -> dict[str, Any]:
         each = np.stack([self._contrast(cells, signs, seeds) for cells in groups])
-        mean = self._mean(each.mean(axis=0))
+        texts = [seed.text for seed in seeds]
+        mean = self._mean(each.mean(axis=0), texts)
         found = interval(mean, self.over)
-        own = [float(self._mean(one).value[0]) for one in each]
+        own = [float(self._mean(one, texts).value[0]) for one in each]
         answer = {
             "effect": found.estimate,
             "ci95": found.ci95,
@@ -231,10 +232,10 @@ class _Asked:
             return stopped_at_best(self.together, curves, higher=higher)
         return np.stack([self.together.sums[curve.run_id][:, -1:] for curve in curves])
 
-    def _mean(self, contrast: Floats) -> CrossedMean:
+    def _mean(self, contrast: Floats, texts: list[Any]) -> CrossedMean:
         if self.together is None:
-            return seeds_mean(contrast)
-        return crossed_mean(contrast, self.together.counts)
+            return seeds_mean(contrast, texts)
+        return crossed_mean(contrast, self.together.counts, texts)
 
     def _better(self, ci95: list[float] | None) -> str | None:
         if ci95 is None or ci95[0] <= 0 <= ci95[1]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from workbench.analysis.curves import PROTOCOL, Curve, StudyCurves
+from workbench.analysis.curves import PROTOCOL, Curve, Seed, StudyCurves
 from workbench.analysis.run_keys import (
     SEEDS,
     distinguishing_keys,
@@ -51,7 +51,7 @@ class Cell:
     levels: tuple[Any, ...]
     """Its value of each factor."""
     keys: dict[str, Any]
-    curves: dict[tuple[Any, Any], Curve]
+    curves: dict[Seed, Curve]
     """By seed."""
 
 

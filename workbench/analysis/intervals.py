@@ -7,7 +7,7 @@ every resampled pair. What moves a whole curve is not in it: the seed, the choic
 windows and questions. Such an interval is narrower, and `ci95_method` names the method.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.analysis.curves import Floats
+from workbench.analysis.texts import ONE_TEXT, draws_of, spread
 
 RESAMPLES = 1_000
 RANDOM_SEED = 2511_03276
@@ -178,17 +179,28 @@ def percentiles(*samples: Floats, estimate: float | None = None) -> list[float |
     return [low if np.isfinite(low) else None, high if np.isfinite(high) else None]
 
 
-def t_interval(values: list[float]) -> list[float | None]:
-    """The 95 % t interval of the mean of positive numbers, computed in their logarithms.
+def interval_over_seeds(values: Sequence[float], texts: Sequence[Any]) -> dict[str, Any]:
+    """The fields of an answer that is a geometric mean over seeds, with its 95 % t interval.
 
     Places along training differ by factors, not by amounts, and in logarithms the interval
-    cannot reach below zero. It is an interval of their geometric mean.
+    cannot reach below zero.
+
+    Args:
+        values: each seed's own, above zero; two or more.
+        texts: which draw of the training text each seed has; of those that share one, the spread
+            between texts counts (see `texts.spread`).
     """
     from scipy import stats
 
     logs = np.log(values)
-    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return [float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))]
+    variance, dof = spread(logs[:, None], texts)
+    half = stats.t.ppf(0.975, dof) * np.sqrt(variance[0, 0])
+    draws = draws_of(len(logs), texts)
+    return {
+        "ci95": [float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))],
+        "ci95_method": f"t interval over {draws}",
+        "ci95_note": ONE_TEXT if draws.one_text else None,
+    }
 
 
 def no_interval(why: str) -> dict[str, Any]:

@@ -10,7 +10,11 @@ import numpy as np
 from workbench.analysis.crossed import CrossedMean, Over, crossed_mean, seeds_mean
 from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, StudyCurves, chosen, load_curves, require_axis
-from workbench.analysis.document_curves import DocumentCurves, document_curves, stopped_at_best
+from workbench.analysis.document_curves import (
+    DocumentCurves,
+    document_curves,
+    stopped_at_best,
+)
 from workbench.analysis.interval_notes import notes_of, unfinished_notes
 from workbench.analysis.run_keys import (
     ALWAYS_NAMED,
@@ -21,6 +25,7 @@ from workbench.analysis.run_keys import (
     order_of,
 )
 from workbench.analysis.table_rows import four_digits, interval_text, without_empty_intervals
+from workbench.analysis.texts import texts_of
 from workbench.conditions import Conditions
 from workbench.messages import choose
 from workbench.metrics import higher_is_better, value_range
@@ -67,7 +72,8 @@ def outcomes(
                 **one.head(loaded),
                 **_levels(results, one.curves, metric, higher, over),
                 "best_epoch": _over_seeds(
-                    [float(c.x["epochs"][at]) for c, at in zip(one.curves, places, strict=True)]
+                    [float(c.x["epochs"][at]) for c, at in zip(one.curves, places, strict=True)],
+                    texts_of(one.curves),
                 ),
                 "still_improving": sum(
                     at == len(c.y) - 1 for c, at in zip(one.curves, places, strict=True)
@@ -178,9 +184,12 @@ def _levels(
     best = _best(together, why, curves, metric, higher, over)
     if together is None or len(together.documents) < 2:
         lasts = [float(np.interp(end, c.x["tokens"], c.y)) for c in curves]
-        return {"best": best, "last": _in_range(_over_seeds(lasts, over, why), metric)}
+        return {
+            "best": best,
+            "last": _in_range(_over_seeds(lasts, texts_of(curves), over, why), metric),
+        }
     last = together.at(curves, "tokens", np.array([end]))
-    mean = crossed_mean(last, together.counts)
+    mean = crossed_mean(last, together.counts, texts_of(curves))
     return {"best": best, "last": _in_range(_answer(mean, over), metric)}
 
 
@@ -199,9 +208,9 @@ def _best(
     """
     if together is None or len(together.documents) < 2:
         bests = [float(c.y.max() if higher else c.y.min()) for c in curves]
-        return _in_range(_over_seeds(bests, over, why), metric)
+        return _in_range(_over_seeds(bests, texts_of(curves), over, why), metric)
     sums = stopped_at_best(together, curves, higher=higher)
-    return _in_range(_answer(crossed_mean(sums, together.counts), over), metric)
+    return _in_range(_answer(crossed_mean(sums, together.counts, texts_of(curves)), over), metric)
 
 
 def _answer(mean: CrossedMean, over: Over) -> dict[str, Any]:
@@ -241,19 +250,20 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _over_seeds(
-    values: list[float], over: Over = "seeds", why: str | None = None
+    values: list[float], texts: list[Any], over: Over = "seeds", why: str | None = None
 ) -> dict[str, Any]:
     """The mean of the seeds' values, with its interval over seeds alone; None where one is not
     known, as epochs of imported runs may be.
 
     Args:
+        texts: which draw of the training text each seed has.
         over: what was asked for.
         why: why the documents are not in it.
     """
     if not np.isfinite(values).all():
         empty = dict.fromkeys(("mean", "ci95", "ci95_method", "ci95_note", "over"))
         return empty | {"over_asked": over}
-    answer = _answer(seeds_mean(np.array(values)[:, None]), "seeds")
+    answer = _answer(seeds_mean(np.array(values)[:, None], texts), "seeds")
     note = "; ".join(n for n in (answer["ci95_note"], why) if n) or None
     return as_asked(answer | {"ci95_note": note}, over, answer["over"])
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from workbench.analysis.curves import Curve, load_curves, require_axis
-from workbench.analysis.intervals import smooth_curve, t_interval
+from workbench.analysis.intervals import interval_over_seeds, smooth_curve
 from workbench.analysis.run_keys import (
     SEEDS,
     differing_keys,
@@ -19,6 +19,7 @@ from workbench.analysis.run_keys import (
     named_group,
     order_of,
 )
+from workbench.analysis.texts import texts_of
 from workbench.analysis.trends import trends
 from workbench.errors import InputError
 from workbench.metrics import higher_is_better
@@ -106,8 +107,7 @@ def _onset(curves: list[Curve]) -> dict[str, Any]:
         if len(runs) < 2:
             row["ci95_note"] = "one seed"
         elif min(places) > 0:
-            row["ci95"] = t_interval(places)
-            row["ci95_method"] = f"t interval over {len(runs)} seeds"
+            row |= interval_over_seeds(places, texts_of(curves))
         else:
             row["ci95_note"] = "an onset at zero, where there is no logarithm"
     return row

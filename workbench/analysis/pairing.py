@@ -330,6 +330,21 @@ def mean_curve(curves: list[Curve], axis: str) -> tuple[Floats, Floats]:
 
 
 def seed_pairs(pair: Pair) -> list[tuple[Curve, Curve]]:
-    """Baseline and challenger of the same seed, for every seed that both have."""
+    """Baseline and challenger of the same seed, for every seed that both have.
+
+    Sides without a seed in common are paired by their text, where each of their runs has its own:
+    an ensemble has no seed of training.
+    """
     by_seed = {curve.seed: curve for curve in pair.challenger}
-    return [(curve, by_seed[curve.seed]) for curve in pair.baseline if curve.seed in by_seed]
+    found = [(curve, by_seed[curve.seed]) for curve in pair.baseline if curve.seed in by_seed]
+    ours, theirs = (_by_text(side) for side in (pair.baseline, pair.challenger))
+    if found or not (ours and theirs):
+        return found
+    return [(curve, theirs[text]) for text, curve in ours.items() if text in theirs]
+
+
+def _by_text(curves: list[Curve]) -> dict[Any, Curve]:
+    """The curves by the text that they were trained on; none where it is not known, or several have
+    one."""
+    found = {curve.seed.text: curve for curve in curves}
+    return found if len(found) == len(curves) and None not in found else {}

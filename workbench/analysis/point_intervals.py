@@ -10,6 +10,7 @@ from workbench.analysis.crossed_interval import as_asked
 from workbench.analysis.crossing import Crossing, Definition, compare_curves, crossing_places
 from workbench.analysis.curves import Floats
 from workbench.analysis.pairing import Pair, mean_curve, seed_pairs
+from workbench.analysis.texts import texts_of
 from workbench.metrics import higher_is_better
 
 
@@ -64,12 +65,8 @@ def _over_seeds(
         return _no_interval("the mean over seeds did not cross", share)
     if min(places) <= 0:
         return _no_interval("a seed crossed at zero, where there is no logarithm", share)
-    return {
-        "ci95": uncertainty.t_interval(places),
-        "ci95_method": f"t interval over {len(seeds)} seeds",
-        "ci95_note": None,
-        "share_crossed": share,
-    }
+    texts = texts_of([ours for ours, _ in seeds])
+    return uncertainty.interval_over_seeds(places, texts) | {"share_crossed": share}
 
 
 def _bootstrapped(

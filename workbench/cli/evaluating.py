@@ -24,6 +24,7 @@ from workbench.messages import pairs, whole_number
 from workbench.metrics import RAW
 
 if TYPE_CHECKING:
+    from workbench.evaluation.evaluate import MeasuredEnsemble
     from workbench.evaluation.foreign import MeasuredModel
 
 
@@ -156,7 +157,11 @@ def eval_(
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option("--study", metavar="NAME", help="Of hf: models. Default: models."),
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="Of hf: models (default: models), and of ensembles (default: STUDY-ensembles).",
+        ),
     ] = None,
     trained_tokens: Annotated[
         float | None,
@@ -176,7 +181,7 @@ def eval_(
     from workbench.cli.output import emit
     from workbench.errors import InputError
     from workbench.evaluation.complete import Writing
-    from workbench.evaluation.evaluate import evaluate_runs
+    from workbench.evaluation.evaluate import Loading, evaluate_ensemble, evaluate_runs
     from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign
     from workbench.evaluation.opened import EvalOptions, HarnessOptions, TextOptions
     from workbench.evaluation.programs.pass_task import PassOptions
@@ -213,7 +218,7 @@ def eval_(
                "--tasks text": "text" in options.tasks}  # fmt: skip
     of_models = {"--objective": objective, "--corpus": corpus, "--set": overrides,
                  "--trust-remote-code": trust_remote_code, "--mask-id": mask_id is not None,
-                 "--study": study, "--trained-tokens": trained_tokens,
+                 "--study": None if ensemble else study, "--trained-tokens": trained_tokens,
                  "--unique-tokens": unique_tokens}  # fmt: skip
     refused: dict[str, object] = {**(of_runs if foreign else of_models)}
     for option, given in refused.items():
@@ -229,19 +234,28 @@ def eval_(
             name = _record(results, study, measured, trained_tokens, unique_tokens)
         rows += measured.rows(name)
     if own:
-        rows += evaluate_runs(
-            results,
-            own,
-            options,
-            step=checkpoint,
-            all_checkpoints=all_checkpoints,
-            device=device,
-            dtype=dtype,
-            record=record,
-            together=ensemble,
-            weights=weights,
-        )
+        loading = Loading(checkpoint, all_checkpoints, device, dtype, weights)
+        if not ensemble:
+            rows += evaluate_runs(results, own, options, loading, record=record)
+        else:
+            together = evaluate_ensemble(results, own, options, loading)
+            name = "+".join(run.run_id for run in together.members)
+            if record:
+                name = _record_ensemble(results, study, together)
+            rows += together.rows(name)
     emit(rows, fmt)
+
+
+def _record_ensemble(results: Path, study: str | None, together: "MeasuredEnsemble") -> str:
+    """Save what was measured of an ensemble as a run of its own; returns its id."""
+    from workbench.importing.ensembles import record_ensemble
+
+    recorded = record_ensemble(results, study, together.members, together.answers)
+    for note in recorded.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    members = f"an ensemble of {len(together.members)}"
+    print(f"Saved as run {recorded.run_id}, {members}, in study {recorded.study}.", file=sys.stderr)
+    return recorded.run_id
 
 
 def _record(

@@ -31,7 +31,7 @@ from workbench.evaluation.memorisation import (
 from workbench.planning.plan import plan_study
 from workbench.recipe import Recipe, RunConfig, run_config
 from workbench.runs.checkpoints import all_checkpoints
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import NO_MODEL, RunFolder
 from workbench.store.read_records import deduplicated, read_records
 from workbench.training.trained_model import as_trainer, load_run_model
 
@@ -82,7 +82,7 @@ def audit_run(
     """
     document = run.config_json()
     if document.get("imported") is True:
-        raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
+        raise InputError(f"run {run.run_id}: {NO_MODEL}.")
     config = run_config(document)
     prepared = open_checked(results / document["data"]["folder"])
     extra = {

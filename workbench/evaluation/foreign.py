@@ -10,7 +10,8 @@ from workbench import stages
 from workbench.data import PreparedData
 from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
-from workbench.evaluation.evaluate import answers_of, check_draws, pass_tasks, row_of
+from workbench.evaluation.asking import answers_of, check_draws, pass_tasks
+from workbench.evaluation.evaluate import row_of
 from workbench.evaluation.opened import EvalOptions, opened_model
 from workbench.evaluation.tasks import batch_for
 from workbench.recipe import RunConfig, objective_facts
@@ -91,7 +92,8 @@ class MeasuredModel:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The answers as rows, under the run's id or another name. Its step is not known."""
-        return [row_of(name, self.model, answer) | {"step": None} for answer in self.answers]
+        objective = self.model.config.training.objective
+        return [row_of(name, objective, None, answer) for answer in self.answers]
 
 
 def evaluate_foreign(

@@ -6,6 +6,7 @@ of two models may differ (arXiv 2511.03276, section 5, which reports both).
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 from workbench.data import PreparedData
 from workbench.data.streams import validation_windows
@@ -23,12 +24,18 @@ def held_out_tasks(config: RunConfig, prepared: PreparedData, run: RunFolder) ->
     Raises:
         InputError: a set's shards are missing.
     """
-    folders = run.config_json()["data"].get("validation_extra", {})
     tasks = [_task(config, prepared)]
-    for one in config.data.validation_extra or ():
-        data = PreparedData.open(run.results / folders[one.name]["folder"])
-        tasks.append(_task(config, data, n_tokens=one.tokens, ending=f"@{one.name}"))
+    for ending, folder, n_tokens in extra_sets(config, run):
+        tasks.append(_task(config, PreparedData.open(folder), n_tokens=n_tokens, ending=ending))
     return tasks
+
+
+def extra_sets(config: RunConfig, run: RunFolder) -> Iterator[tuple[str, Path, int | None]]:
+    """Of each set of `data.validation_extra`: what its metrics end in, the folder of its shards,
+    and how many tokens of it are measured."""
+    folders = run.config_json()["data"].get("validation_extra", {})
+    for one in config.data.validation_extra or ():
+        yield f"@{one.name}", run.results / folders[one.name]["folder"], one.tokens
 
 
 def _task(

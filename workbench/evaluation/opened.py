@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from workbench.data.shard_checks import open_checked
 from workbench.errors import InputError
 from workbench.evaluation.allocator import keep_freed_memory
 from workbench.evaluation.ensemble import ensemble
+from workbench.evaluation.held_out_loss import extra_sets
 from workbench.evaluation.programs.pass_task import PassOptions
 from workbench.evaluation.question_files import digest
 from workbench.evaluation.scorer import ModelScorer
@@ -115,6 +116,17 @@ class EvalOptions:
 
 
 @dataclass(frozen=True)
+class HeldOutSet:
+    """Held-out text that a run's loss is measured on."""
+
+    data: PreparedData
+    tokens: int | None = None
+    """How many of it; those of `data.validation_tokens` where None."""
+    ending: str = ""
+    """Of the names of its metrics, such as `@slowrun`."""
+
+
+@dataclass(frozen=True)
 class Opened:
     """A model, ready to be asked."""
 
@@ -124,6 +136,8 @@ class Opened:
     """The runs that it is made of: more than one where their probabilities are averaged."""
     prepared: Callable[[], PreparedData]
     """Opens its held-out text; raises an InputError where there is none, or it is damaged."""
+    extra: Callable[[], list[HeldOutSet]] = list
+    """Opens its sets of `data.validation_extra`; raises as `prepared`."""
 
 
 def open_run(
@@ -147,7 +161,11 @@ def open_run(
     def prepared() -> PreparedData:
         return open_checked(runs[0].results / runs[0].config_json()["data"]["folder"])
 
-    return opened_model(model, names, prepared, threads=threads)
+    def extra() -> list[HeldOutSet]:
+        sets = extra_sets(model.config, runs[0])
+        return [HeldOutSet(open_checked(folder), tokens, end) for end, folder, tokens in sets]
+
+    return replace(opened_model(model, names, prepared, threads=threads), extra=extra)
 
 
 def opened_model(

@@ -10,6 +10,7 @@ import polars as pl
 from workbench.analysis import run_keys
 from workbench.analysis.curves import Curve, Floats, StudyCurves, require_axis
 from workbench.analysis.run_keys import SEEDS, identity
+from workbench.analysis.texts import influence, texts_of
 from workbench.errors import InputError
 from workbench.figures.theme import measured
 from workbench.metrics import higher_is_better
@@ -105,7 +106,9 @@ def families(
                 imported=all(curve.imported for curve in curves),
                 seeds=len(curves),
                 run_ids=tuple(curve.run_id for curve in curves),
-                frame=_frame(x, table, smoothing if smooth else 0.0, band, share, log),
+                frame=_frame(
+                    x, table, smoothing if smooth else 0.0, band, texts_of(curves), share, log
+                ),
                 smoothed=smooth,
             )
         )
@@ -121,20 +124,26 @@ def _table(curves: list[Curve], axis: str, log: bool) -> tuple[Floats, Floats]:
 
 
 def _frame(
-    x: Floats, table: Floats, window: float, band: Band, limit: int, log: bool
+    x: Floats,
+    table: Floats,
+    window: float,
+    band: Band,
+    texts: list[Any],
+    limit: int,
+    log: bool,
 ) -> pl.DataFrame:
     raw = table.mean(axis=0)
     if window:
         table = smoothed(x, table, window)
     value = table.mean(axis=0) if window else raw
-    low, high = _band(table, band)
+    low, high = _band(table, band, texts)
     drawn = thinned(x, value, limit, log=log)
     columns: dict[str, Floats] = {"x": x, "value": value, "raw": raw, "low": low, "high": high}
     frame = pl.DataFrame({name: column[drawn] for name, column in columns.items()})
     return frame.with_columns(pl.col("low", "high").fill_nan(None))
 
 
-def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
+def _band(table: Floats, band: Band, texts: list[Any]) -> tuple[Floats, Floats]:
     """Low and high of each column; NaN without a band."""
     seeds = len(table)
     if seeds < 2 or band == "none":
@@ -145,7 +154,8 @@ def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
     from scipy import stats
 
     middle = table.mean(axis=0)
-    half = stats.t.ppf(0.975, seeds - 1) * table.std(axis=0, ddof=1) / np.sqrt(seeds)
+    own = influence(table, texts)
+    half = stats.t.ppf(0.975, len(own) - 1) * np.sqrt((own**2).sum(axis=0))
     return middle - half, middle + half
 
 

@@ -14,7 +14,8 @@ _PACKAGES = ("python", "torch", "torchtitan", "numpy")
 def runs_section(results: Path, study: str, missing: list[str]) -> Section:
     """Every run and its state. If some have not finished, `missing` gets a line about it."""
     sql = f"""SELECT run_id, state, objective, n_params, unique_tokens, total_tokens, epochs, seed,
-       if(imported, 'imported', 'trained') AS origin, error
+       CASE WHEN config->>'$.labels.ensemble_of' IS NOT NULL THEN 'ensemble'
+            WHEN imported THEN 'imported' ELSE 'trained' END AS origin, error
 FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)}
 ORDER BY objective, n_params, unique_tokens, seed, run_id"""
     rows = query(results, sql).to_dicts()
@@ -92,7 +93,7 @@ def provenance_cells(row: dict[str, Any]) -> dict[str, Any]:
     """
     document = json.loads(row["provenance"] or "{}")
     if row["imported"]:
-        return {"kind": "imported", **_origin(document)}
+        return _origin(document)
     versions = document.get("versions") or {}
     return {
         "kind": "trained",
@@ -119,6 +120,7 @@ def _origin(document: dict[str, Any]) -> dict[str, Any]:
     source = document.get("source")
     known = source if isinstance(source, dict) else {"file": source}
     return {
+        "kind": "ensemble" if known.get("members") else "imported",
         "from": known.get("file") or known.get("folder"),
         "sha256": (known.get("sha256") or "")[:12] or None,
         "origin": document.get("origin"),

@@ -46,7 +46,8 @@ def status_rows(results: Path, *only: str) -> list[dict[str, Any]]:
             if not folder.path.exists():
                 continue  # removed, or to be made by the next `workbench run`
             status, document = folder.status(), folder.config_json()
-            protocol = None if document.get("imported") is True else document.get("protocol", 1)
+            unknown = None if document.get("imported") is True else 1
+            protocol = document.get("protocol", unknown)
             if protocol is not None:
                 protocols.setdefault(name, set()).add(protocol)
             rows.append(

@@ -26,6 +26,8 @@ ENDED_EARLY = ("failed", "diverged", "cancelled")
 ENDED = ("finished", *ENDED_EARLY)
 STATES = (*GOES_ON, *ENDED)
 CONFIG_SCHEMA = 1
+NO_MODEL = "there are numbers and no model: it was imported, or is an ensemble of other runs"
+"""Of a run that was not trained here."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class RunFolder:
         return int(self.config_json().get("protocol", 1))
 
     def is_imported(self) -> bool:
-        """Whether the numbers were imported, not measured here.
+        """Whether it was not trained here: its numbers were imported, or it is an ensemble.
 
         Raises:
             InputError: as `config_json`.

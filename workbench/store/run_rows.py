@@ -62,7 +62,7 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
     if run.evaluations_path in files:
         reading = read_records(run.evaluations_path)
         problems += reading.problems
-        if row["imported"]:  # one checkpoint, the last
+        if row["imported"]:
             reading = replace(reading, frame=_at_the_end(reading.frame, row))
         # What is measured again as training measured it is the same number, and no second one.
         both = pl.concat([records, reading.frame], how="vertical_relaxed")
@@ -73,10 +73,15 @@ def read_run(run: RunFolder, known: str | None) -> RunRows:
 
 
 def _at_the_end(frame: pl.DataFrame, run: dict[str, Any]) -> pl.DataFrame:
-    """Numbers of a run's last checkpoint, at the place where the run's row has its training end."""
+    """Numbers without a step are of a run's last checkpoint: they are at the place where the run's
+    row has its training end."""
     place = {"tokens": "total_tokens", "epoch": "epochs", "flops": "train_flops"}
     return frame.with_columns(
-        pl.lit(run[theirs], RECORD_SCHEMA[name]).alias(name) for name, theirs in place.items()
+        pl.when(pl.col("step").is_null())
+        .then(pl.lit(run[theirs], RECORD_SCHEMA[name]))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name, theirs in place.items()
     )
 
 
@@ -156,7 +161,7 @@ def _run_row(run: RunFolder, problems: list[str]) -> dict[str, Any]:
             "steps_done": status.step,
             "error": status.error,
             "imported": imported,
-            "protocol": None if imported else document.get("protocol", 1),
+            "protocol": document.get("protocol", None if imported else 1),
         },
     )
 

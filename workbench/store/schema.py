@@ -36,7 +36,11 @@ RUNS = _table(
     "One row a run. NULL where a key does not apply to the run's objective.",
     ("run_id", "VARCHAR", "hash of the resolved configuration and the data"),
     ("objective", "VARCHAR", "training objective as recipes name it, or as an import does"),
-    ("n_params", "BIGINT", "all parameters, vocabulary padding included"),
+    (
+        "n_params",
+        "BIGINT",
+        "all parameters, vocabulary padding included; of a member of an ensemble",
+    ),
     ("n_params_non_embedding", "BIGINT", "parameters outside embedding and output layer"),
     ("unique_tokens", "BIGINT", "distinct training tokens"),
     ("total_tokens", "BIGINT", "training tokens planned, repeats counted"),
@@ -64,7 +68,7 @@ RUNS = _table(
     ("attempts", "BIGINT", "times that training was started"),
     ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
-    ("imported", "BOOLEAN", "whether the numbers were imported"),
+    ("imported", "BOOLEAN", "whether it was trained elsewhere, or is an ensemble"),
     ("protocol", "BIGINT", "how it was evaluated: numbers of two protocols are not comparable"),
 )
 

@@ -23,7 +23,7 @@ from workbench.recipe import ModelConfig, RunConfig, objective_facts, run_config
 from workbench.recipe.kernels import fused
 from workbench.recipe.plugins_used import check_plugins
 from workbench.runs.checkpoints import all_checkpoints, kept_checkpoints
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import NO_MODEL, RunFolder
 from workbench.training import titan_patches
 from workbench.training.averages import first_step
 from workbench.training.checkpoints import cause, damage, load_checked
@@ -103,7 +103,7 @@ def load_run_model(
     """
     document = run.config_json()
     if run.is_imported():
-        raise InputError(f"run {run.run_id} is imported: there are numbers and no model.")
+        raise InputError(f"run {run.run_id}: {NO_MODEL}.")
     config = run_config(document)
     check_plugins(config, ("objectives",), f"run {run.run_id}")
     checkpoint_step(run, step)
