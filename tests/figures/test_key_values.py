@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from workbench.analysis.curves import load_curves
 from workbench.analysis.outcomes import outcomes
 from workbench.conditions import one_of
 from workbench.errors import InputError
-from workbench.figures import key_figure, parallel_figure
+from workbench.figures import key_figure
 
 UNIQUE = "data.unique_tokens"
 
@@ -47,24 +46,5 @@ def test_a_key_that_no_run_has_is_refused_with_those_that_differ(study: Path) ->
         key_figure(study, "made", "val_loss", "training.lrr")
     with pytest.raises(InputError, match=r"data\.unique_tokens"):
         key_figure(study, "made", "val_loss", "zzzz")
-    with pytest.raises(InputError, match="from 2 to 8"):
-        parallel_figure(study, "made", "val_loss", [UNIQUE])
     # Without dropout is with a dropout of 0.
     assert set(key_figure(study, "made", "val_loss", "model.dropout").data["key"]) == {0.0}
-
-
-def test_a_line_goes_through_each_key_to_the_value_of_its_configuration(study: Path) -> None:
-    figure = parallel_figure(study, "made", "val_loss")
-    rows = outcomes(study, "made", "val_loss")
-    data = figure.data
-    assert data["line"].n_unique() == len(rows)
-    assert set(data["axis"]) == {"objective", "unique tokens", "last val_loss"}
-    ends = data.filter(axis="last val_loss").sort("mean")
-    assert ends["place"].is_sorted()
-    known = {" ".join(row["runs"]): row["last"] for row in rows}
-    for row in ends.to_dicts():
-        assert row["mean"] == known[row["run_ids"]]["mean"]
-        assert [row["low"], row["high"]] == known[row["run_ids"]]["ci95"]
-    places = data.filter(axis="unique tokens").select(UNIQUE.partition(".")[2], "place").unique()
-    assert dict(places.rows()) == {6_400: 0.0, 12_800: 0.5, 32_000: 1.0}
-    assert data.select(pl.col("place").is_between(0, 1).all()).item()

@@ -16,7 +16,7 @@ from workbench.figures.effects import effects_figure
 from workbench.figures.figure import Figure, for_paper, save
 from workbench.figures.fit_folder import save_fits
 from workbench.figures.forecasts import forecasts_figure
-from workbench.figures.key_values import key_figure, parallel_figure
+from workbench.figures.key_values import key_figure
 from workbench.figures.law_against_compute import law_compute_figure
 from workbench.figures.law_fits import (
     isoflop_figure,
@@ -28,6 +28,7 @@ from workbench.figures.learning_curves import curves_figure
 from workbench.figures.maps import map_figure
 from workbench.figures.overfitting import loss_against_accuracy_figure, nll_gap_figure, onset_figure
 from workbench.figures.paper import Paper
+from workbench.figures.parallel import parallel_figure
 from workbench.figures.several_studies import studies_figure
 from workbench.figures.text_quality import text_quality_figure
 from workbench.figures.trends import crossover_trend_figure, effective_data_figure
