@@ -67,7 +67,7 @@ def run_maker(results: Path) -> MakeRun:
                 "train_flops": 1e12,
             },
         }
-        document |= {} if protocol in (None, 1) else {"protocol": protocol}
+        document |= {} if imported or protocol in (None, 1) else {"protocol": protocol}
         document |= {"imported": True} if imported else {}
         run = RunFolder.create(results, run_id, document, {"host": "here"})
         estimator = "nll" if config.training.objective == "ar" else "nelbo"

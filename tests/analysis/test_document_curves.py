@@ -207,7 +207,7 @@ def test_seeds_are_paired_only_where_each_has_its_partner(
     for seed in seeds:
         make_run(f"d{seed}", VALUES, items=OFFSETS, overrides=[f"training.seed={seed}", MDLM])
     found = paired(loaded_pair(results))
-    assert [(ours.run_id, theirs.run_id) for ours, theirs in found] == (
+    assert [(one.baseline[0].run_id, one.challenger[0].run_id) for one in found] == (
         [("a0", "d0"), ("a1", "d1")] if seeds == (0, 1) else []
     )
 

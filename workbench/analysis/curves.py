@@ -33,8 +33,6 @@ AXES = {
 """The columns that curves can be drawn along."""
 PROTOCOL = "protocol"
 """Key of the curves of a study whose runs were evaluated by more than one protocol."""
-ENSEMBLE = "labels.ensemble_of"
-"""How many runs an ensemble is of, which was measured here; other runs do not have it."""
 _FLOPS_AXES = ("flops", "flops_per_unique")
 _ONLY: ContextVar[frozenset[str] | None] = ContextVar("only", default=None)
 # Of keys and of the store's columns of the same name: what an absent value stands for.
@@ -66,6 +64,8 @@ class Curve:
     estimator: str | None
     imported: bool = False
     """Whether its numbers come from elsewhere."""
+    ensemble: bool = False
+    """Whether it is of several runs that were asked as one model."""
     columns: dict[str, Any] = field(default_factory=dict)
     """The run's row in the store, by which it can be chosen as well as by its keys."""
     protocol: int | None = None
@@ -291,15 +291,17 @@ def _curve(
 ) -> Curve:
     x = {axis: columns[name] for axis, name in AXES.items() if name in columns}
     x["flops_per_unique"] = columns["flops"] / (run["unique_tokens"] or np.nan)
-    keys = run_keys(run)
+    # Of what was not trained here, only an ensemble was evaluated by a protocol of ours.
+    ensemble = bool(run["imported"]) and run["protocol"] is not None
     return Curve(
         run_id=run_id,
-        keys=keys,
+        keys=run_keys(run),
         x=x,
         y=columns["value"],
         stderr=columns["stderr"],
         estimator=estimator,
-        imported=bool(run["imported"]) and keys.get(ENSEMBLE) is None,
+        imported=bool(run["imported"]) and not ensemble,
+        ensemble=ensemble,
         protocol=run["protocol"],
         finished=bool(run["imported"]) or run["state"] == "finished",
         steps=columns["step"],

@@ -7,16 +7,24 @@ from typing import Any
 import numpy as np
 
 from workbench import stages
-from workbench.analysis.crossed import CrossedMean, Over, crossed_difference, crossed_mean
+from workbench.analysis.crossed import (
+    CrossedMean,
+    Over,
+    crossed_difference,
+    crossed_mean,
+    seeds_mean,
+)
 from workbench.analysis.crossed_interval import as_asked, interval
 from workbench.analysis.curves import Curve, Floats, chosen, load_curves
 from workbench.analysis.document_curves import (
+    PairedRuns,
     common_places,
     document_curves,
     lead_along,
     paired,
     seeds_difference,
     stopped_at_best,
+    with_runs_of,
 )
 from workbench.analysis.pairing import (
     Pair,
@@ -142,13 +150,11 @@ class _Compared:
             return self._best_points(f"best of noisy points: {why}")
         stopped = [stopped_at_best(together, side, higher=self.higher) for side in sides]
         values = [_Values(sums.sum(axis=(1, 2)) / together.counts.sum()) for sums in stopped]
-        in_order = paired(self.pair)
-        if in_order:
-            ours_at = [self.pair.challenger.index(curve) for _, curve in in_order]
-            theirs_at = [self.pair.baseline.index(curve) for curve, _ in in_order]
-            gaps = stopped[0][ours_at] - stopped[1][theirs_at]
-            texts = texts_of([curve for curve, _ in in_order])
-            mean = crossed_mean(gaps, together.counts, texts)
+        pairs = paired(self.pair)
+        if pairs:
+            gaps = np.stack([self._gap(one, *stopped) for one in pairs])
+            mean = crossed_mean(gaps, together.counts, [one.text for one in pairs])
+            mean = with_runs_of(mean, pairs)
         else:
             both = texts_of(sides[0]), texts_of(sides[1])
             mean = crossed_difference(stopped[0], stopped[1], together.counts, both)
@@ -156,20 +162,27 @@ class _Compared:
 
     def _best_points(self, note: str) -> dict[str, Any]:
         """Each run's best point, as good or bad luck has it."""
-        in_order = paired(self.pair)
-        ours, theirs = (
-            ([other for _, other in in_order], [one for one, _ in in_order])
-            if in_order
-            else (self.pair.challenger, self.pair.baseline)
-        )
-        best = [_best(side, self.higher) for side in (ours, theirs)]
-        mean = seeds_difference(
-            best[0].values[:, None],
-            best[1].values[:, None],
-            (texts_of(ours), texts_of(theirs)),
-            paired=bool(in_order),
-        )
+        sides = self.pair.challenger, self.pair.baseline
+        best = [_best(side, self.higher) for side in sides]
+        values = [one.values[:, None] for one in best]
+        pairs = paired(self.pair)
+        if pairs:
+            gaps = np.stack([self._gap(one, *values) for one in pairs])
+            mean = with_runs_of(seeds_mean(gaps, [one.text for one in pairs]), pairs)
+        else:
+            both = texts_of(sides[0]), texts_of(sides[1])
+            mean = seeds_difference(values[0], values[1], both, paired=False)
         return self._answer(best[0], best[1], mean, 0, note)
+
+    def _gap(self, runs: PairedRuns, ours: Floats, theirs: Floats) -> Floats:
+        """The challenger's mean over paired runs minus the baseline's.
+
+        Args:
+            ours, theirs: values of all runs of each side, in the order of the pair.
+        """
+        own = [self.pair.challenger.index(curve) for curve in runs.challenger]
+        other = [self.pair.baseline.index(curve) for curve in runs.baseline]
+        return np.asarray(ours[own].mean(axis=0) - theirs[other].mean(axis=0))
 
     def _answer(
         self,

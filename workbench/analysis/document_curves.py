@@ -25,7 +25,7 @@ from workbench.analysis.crossed import (
 from workbench.analysis.curves import Curve, Floats
 from workbench.analysis.early_stopping import document_halves, early_stopped
 from workbench.analysis.pairing import Pair, seed_pairs
-from workbench.analysis.texts import fewest, texts_of
+from workbench.analysis.texts import Draws, fewest, texts_of
 from workbench.store.items import read_items_of
 
 WITHOUT_ITEMS = "no values of single documents come with these runs"
@@ -127,6 +127,46 @@ def _unit(metric: str, values: Floats, of_items: Floats) -> float | None:
 
 
 @dataclass(frozen=True)
+class PairedRuns:
+    """The runs of both sides that are compared with each other."""
+
+    baseline: list[Curve]
+    challenger: list[Curve]
+
+    @property
+    def text(self) -> Any:
+        return self.baseline[0].seed.text
+
+
+def paired(pair: Pair) -> list[PairedRuns]:
+    """What is paired: runs of equal seeds, where every seed of one side has its partner; else all
+    runs of each text, where both sides have the same texts, two or more, and each of them has as
+    many runs as the others; else nothing."""
+    found = seed_pairs(pair)
+    if len(found) == len(pair.baseline) == len(pair.challenger):
+        return [PairedRuns([one], [other]) for one, other in found]
+    ours, theirs = (_by_text(side) for side in (pair.baseline, pair.challenger))
+    if len(ours) < 2 or ours.keys() != theirs.keys():
+        return []
+    return [PairedRuns(ours[text], theirs[text]) for text in ours]
+
+
+def _by_text(curves: list[Curve]) -> dict[Any, list[Curve]]:
+    """The runs of each text; none where a text is not known or has more runs than another."""
+    found: dict[Any, list[Curve]] = {}
+    for curve in curves:
+        found.setdefault(curve.seed.text, []).append(curve)
+    alike = len({len(own) for own in found.values()}) == 1
+    return found if alike and None not in found else {}
+
+
+def with_runs_of(mean: CrossedMean, pairs: list[PairedRuns]) -> CrossedMean:
+    """The mean over pairs of several runs each, which says how many runs there are."""
+    runs = min(sum(len(one.baseline) for one in pairs), sum(len(one.challenger) for one in pairs))
+    return replace(mean, draws=Draws(runs, mean.draws.texts)) if runs > len(pairs) else mean
+
+
+@dataclass(frozen=True)
 class Lead:
     """The challenger's lead over the baseline at places that both cover."""
 
@@ -142,30 +182,33 @@ def lead_along(results: Path, pair: Pair, metric: str, axis: str, *, higher: boo
     """A pair's lead at the challenger's points, as far as all runs of both sides go; None where
     they have no place in common.
 
-    Seeds that both sides have are paired; without two of them, the sides' seeds are independent.
+    What `paired` finds is paired; where it finds nothing, the sides' seeds are independent.
     """
     places = common_places(pair, axis)
     if not len(places):
         return None
     together, why = document_curves(results, [*pair.baseline, *pair.challenger], metric)
     sign = -1.0 if higher else 1.0
-    in_order = paired(pair)
-    ours, theirs = (
-        ([one for one, _ in in_order], [other for _, other in in_order])
-        if in_order
-        else (pair.baseline, pair.challenger)
-    )
-    texts = texts_of(ours), texts_of(theirs)
+    pairs = paired(pair)
+    ours = [one.baseline for one in pairs] or [[curve] for curve in pair.baseline]
+    theirs = [one.challenger for one in pairs] or [[curve] for curve in pair.challenger]
+    texts = texts_of([own[0] for own in ours]), texts_of([own[0] for own in theirs])
     if together is None:
-        base, other = (sign * _values(side, axis, places) for side in (ours, theirs))
-        between = seeds_difference(base, other, texts, paired=bool(in_order))
-        return Lead(places, between, False, why)
-    base, other = (together.at(side, axis, places) for side in (ours, theirs))
-    if in_order:
+        base, other = (
+            sign * np.stack([_values(own, axis, places).mean(axis=0) for own in side])
+            for side in (ours, theirs)
+        )
+        between = seeds_difference(base, other, texts, paired=bool(pairs))
+        return Lead(places, with_runs_of(between, pairs), False, why)
+    base, other = (
+        np.stack([together.at(own, axis, places).mean(axis=0) for own in side])
+        for side in (ours, theirs)
+    )
+    if pairs:
         mean = crossed_mean(sign * (base - other), together.counts, texts[0])
     else:
         mean = crossed_difference(sign * base, sign * other, together.counts, texts)
-    return Lead(places, mean, True, None)
+    return Lead(places, with_runs_of(mean, pairs), True, None)
 
 
 def stopped_at_best(together: DocumentCurves, curves: list[Curve], *, higher: bool) -> Floats:
@@ -199,13 +242,6 @@ def seeds_difference(
     parts = (*first.parts, *second.parts) if first.parts and second.parts else ()
     draws = fewest([first.draws, second.draws])
     return CrossedMean(first.value - second.value, parts, draws, 0)
-
-
-def paired(pair: Pair) -> list[tuple[Curve, Curve]]:
-    """The pairs of equal seeds, where every seed of one side has its partner; else none."""
-    found = seed_pairs(pair)
-    complete = len(found) == len(pair.baseline) == len(pair.challenger)
-    return found if complete else []
 
 
 def _values(curves: list[Curve], axis: str, places: Floats) -> Floats:

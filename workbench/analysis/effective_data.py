@@ -186,6 +186,9 @@ def _by_documents(
             return stopped_at_best(together, side, higher=question.higher)[:, :, 0]
         return np.stack([together.sums[curve.run_id][:, -1] for curve in side])
 
+    # Rows of all budgets are of the same seeds, or at least of the same texts.
+    curves, *others_of = sides = [sorted(side, key=lambda c: str(c.seed)) for side in sides]
+    texts_alike = all(texts_of(side) == texts_of(others_of[0]) for side in others_of)
     order = _common_seeds(sides)
     if order is not None:
         own, *others = (sums([by_seed[seed] for seed in order]) for by_seed in map(_seeds, sides))
@@ -198,7 +201,7 @@ def _by_documents(
         gaps = [own - other for other in others]
         texts = [seed.text for seed in order]
         lead = crossed_mean(-sign * np.stack(gaps, axis=2), together.counts, texts)
-    elif len({len(other) for other in others}) == 1:
+    elif texts_alike:
         repeated = np.repeat(own[:, :, None], len(others), axis=2)
         lead = crossed_difference(
             -sign * repeated,

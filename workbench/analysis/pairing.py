@@ -212,7 +212,8 @@ def _each_once(groups: list[Shared]) -> list[Shared]:
 
 
 def _by_variant(group: Shared, ignored: set[str], asked: tuple[set[str], set[str]]) -> list[Shared]:
-    """A group for each pair of configurations of its two sides."""
+    """A group for each pair of configurations of its two sides; none of a configuration with
+    itself."""
     baselines = _variants(group.baseline, ignored, asked[0])
     challengers = _variants(group.challenger, ignored, asked[1])
     if not (baselines and challengers):
@@ -228,6 +229,7 @@ def _by_variant(group: Shared, ignored: set[str], asked: tuple[set[str], set[str
         )
         for ours, left in baselines
         for theirs, right in challengers
+        if not {curve.run_id for curve in left} & {curve.run_id for curve in right}
     ]
 
 

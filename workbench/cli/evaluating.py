@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +24,9 @@ from workbench.messages import pairs, whole_number
 from workbench.metrics import RAW
 
 if TYPE_CHECKING:
-    from workbench.evaluation.evaluate import MeasuredEnsemble
+    from workbench.evaluation.evaluate import Loading
     from workbench.evaluation.foreign import MeasuredModel
+    from workbench.evaluation.opened import EvalOptions
 
 
 @app.command("eval")
@@ -181,7 +182,7 @@ def eval_(
     from workbench.cli.output import emit
     from workbench.errors import InputError
     from workbench.evaluation.complete import Writing
-    from workbench.evaluation.evaluate import Loading, evaluate_ensemble, evaluate_runs
+    from workbench.evaluation.evaluate import Loading, evaluate_runs
     from workbench.evaluation.foreign import ForeignRequest, evaluate_foreign
     from workbench.evaluation.opened import EvalOptions, HarnessOptions, TextOptions
     from workbench.evaluation.programs.pass_task import PassOptions
@@ -238,24 +239,36 @@ def eval_(
         if not ensemble:
             rows += evaluate_runs(results, own, options, loading, record=record)
         else:
-            together = evaluate_ensemble(results, own, options, loading)
-            name = "+".join(run.run_id for run in together.members)
-            if record:
-                name = _record_ensemble(results, study, together)
-            rows += together.rows(name)
+            rows += _ensemble_rows(results, own, options, loading, study, record=record)
     emit(rows, fmt)
 
 
-def _record_ensemble(results: Path, study: str | None, together: "MeasuredEnsemble") -> str:
-    """Save what was measured of an ensemble as a run of its own; returns its id."""
-    from workbench.importing.ensembles import record_ensemble
+def _ensemble_rows(
+    results: Path,
+    names: list[str],
+    options: "EvalOptions",
+    loading: "Loading",
+    study: str | None,
+    *,
+    record: bool,
+) -> list[dict[str, Any]]:
+    """Measure several runs as one model, and save it as a run of its own."""
+    from workbench.evaluation.evaluate import evaluate_ensemble, members_of
+    from workbench.importing.ensembles import ensemble_run
 
-    recorded = record_ensemble(results, study, together.members, together.answers)
-    for note in recorded.notes:
+    members = members_of(results, names, loading)
+    # What cannot be saved is not measured.
+    run = ensemble_run(results, study, members) if record else None
+    together = evaluate_ensemble(results, members, options, loading)
+    if run is None:
+        return together.rows("+".join(member.run_id for member in members))
+    for note in run.record(together.answers):
         print(f"Note: {note}", file=sys.stderr)
-    members = f"an ensemble of {len(together.members)}"
-    print(f"Saved as run {recorded.run_id}, {members}, in study {recorded.study}.", file=sys.stderr)
-    return recorded.run_id
+    print(
+        f"Saved as run {run.run_id}, an ensemble of {len(members)}, in study {run.study}.",
+        file=sys.stderr,
+    )
+    return together.rows(run.run_id)
 
 
 def _record(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import InputError
+from workbench.recipe import RunConfig
 from workbench.recipe.sweep import dotted
 from workbench.training.trained_model import RunModel
 
@@ -53,14 +54,33 @@ def ensemble(models: Sequence[RunModel], names: Sequence[str]) -> RunModel:
         names: the runs', for messages.
 
     Raises:
+        InputError: as `check_members`, or their checkpoints are of different steps.
+    """
+    check_members([model.config for model in models], names)
+    first = models[0]
+    for model, name in zip(models, names, strict=True):
+        if model.step != first.step:
+            raise InputError(
+                f"--ensemble: run {names[0]} was loaded at step {first.step} and {name} at "
+                f"{model.step}. Name a step that all of them have: --checkpoint STEP."
+            )
+    averaged = Ensemble([model.model for model in models], first.vocab.n_tokens)
+    return replace(first, model=averaged.eval())
+
+
+def check_members(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
+    """Check that runs differ in their seeds of training alone.
+
+    Args:
+        names: the runs', for messages.
+
+    Raises:
         InputError: there is only one, or they differ in more.
     """
-    if len(models) < 2:
+    if len(configs) < 2:
         raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
-    first, *others = models
-    keys = dotted(first.config.model_dump(mode="json"))
-    for model, name in zip(others, names[1:], strict=True):
-        theirs = dotted(model.config.model_dump(mode="json"))
+    keys, *others = (dotted(config.model_dump(mode="json")) for config in configs)
+    for theirs, name in zip(others, names[1:], strict=True):
         different = sorted(
             key for key in keys.keys() | theirs.keys() if keys.get(key) != theirs.get(key)
         )
@@ -69,5 +89,3 @@ def ensemble(models: Sequence[RunModel], names: Sequence[str]) -> RunModel:
                 f"--ensemble: runs {names[0]} and {name} differ in {', '.join(forbidden)}. Members "
                 f"may differ in {', '.join(_MAY_DIFFER)} alone."
             )
-    averaged = Ensemble([model.model for model in models], first.vocab.n_tokens)
-    return replace(first, model=averaged.eval())

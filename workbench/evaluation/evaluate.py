@@ -8,6 +8,7 @@ from typing import Any
 from workbench import stages
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluation.asking import answers_of, check_draws, pass_tasks
+from workbench.evaluation.ensemble import check_members
 from workbench.evaluation.opened import (
     EvalOptions,
     Opened,
@@ -18,7 +19,7 @@ from workbench.metrics import RAW
 from workbench.recipe import run_config
 from workbench.recipe.task_names import TEXT
 from workbench.runs.evaluations import Evaluated, record_evaluations
-from workbench.runs.folder import RunFolder, list_runs
+from workbench.runs.folder import NO_MODEL, RunFolder, list_runs
 from workbench.runs.studies import find_run, studies_of
 from workbench.store import ingest
 from workbench.training.trained_model import kept_steps
@@ -97,7 +98,6 @@ def evaluate_runs(
 class MeasuredEnsemble:
     """What was measured of several runs as one model."""
 
-    members: list[RunFolder]
     objective: str
     answers: dict[int, list[Evaluated]]
     """By the step of the members' checkpoints."""
@@ -108,25 +108,51 @@ class MeasuredEnsemble:
         return [row_of(name, self.objective, step, answer) for step, answer in every]
 
 
-def evaluate_ensemble(
-    results: Path, names: list[str], options: EvalOptions, loading: Loading | None = None
-) -> MeasuredEnsemble:
-    """Ask tasks of one model that averages the probabilities of several runs.
+def members_of(results: Path, names: list[str], loading: Loading) -> list[RunFolder]:
+    """The runs of an ensemble.
 
     Raises:
-        InputError: as `evaluate_runs`; or there is one run, or they differ in more than the seed of
-            training.
+        InputError: no such run; there is only one; one has no configuration of a trained run; they
+            differ in more than the seed of training; or they do not keep the same checkpoints,
+            where all of them are asked.
+    """
+    runs = runs_named(results, names)
+    ids = [run.run_id for run in runs]
+    check_members([run_config(run.config_json()) for run in runs if has_model(run)], ids)
+    if loading.all_checkpoints and len({tuple(kept_steps(run)) for run in runs}) > 1:
+        raise InputError(
+            "--all-checkpoints --ensemble: the runs do not keep checkpoints of the same steps."
+        )
+    return runs
+
+
+def has_model(run: RunFolder) -> bool:
+    """True for a run that was trained here.
+
+    Raises:
+        InputError: it was not.
+    """
+    if run.is_imported():
+        raise InputError(f"run {run.run_id}: {NO_MODEL}.")
+    return True
+
+
+def evaluate_ensemble(
+    results: Path, members: list[RunFolder], options: EvalOptions, loading: Loading | None = None
+) -> MeasuredEnsemble:
+    """Ask tasks of one model that averages the probabilities of several runs, as `members_of` has
+    them.
+
+    Raises:
+        InputError: as `evaluate_runs`; or their checkpoints are of different steps.
     """
     loading = loading or Loading()
-    runs = runs_named(results, names)
-    if len(runs) < 2:
-        raise InputError("--ensemble: name two runs or more; they may differ in training.seed.")
-    asking = _Asking(results, runs, options, loading)
+    asking = _Asking(results, members, options, loading)
     answers = {}
-    for step in loading.steps(runs[0]):
-        opened, found = asking.ask(runs, step)
+    for step in loading.steps(members[0]):
+        opened, found = asking.ask(members, step)
         answers[opened.model.step] = found
-    return MeasuredEnsemble(runs, opened.model.config.training.objective, answers)
+    return MeasuredEnsemble(opened.model.config.training.objective, answers)
 
 
 class _Asking:

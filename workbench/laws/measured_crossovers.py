@@ -98,6 +98,9 @@ def _of_store(results: Path, metric: str) -> Iterable[MeasuredCrossover]:
     frame = query(
         results,
         """SELECT DISTINCT study, metric FROM metrics JOIN study_runs USING (run_id)
+           WHERE study NOT IN (  -- what a study of ensembles has beside them is in others too
+               SELECT study FROM study_runs JOIN runs USING (run_id)
+               WHERE imported AND protocol IS NOT NULL)
            ORDER BY study, metric""",
     )
     seen = set()

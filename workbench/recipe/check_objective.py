@@ -67,7 +67,8 @@ def _check_drawn(training: TrainingConfig, *, asked: bool) -> str | None:
 def without_plain(config: RunConfig) -> RunConfig:
     """The configuration without keys that change nothing in its run."""
     training = config.training
-    plain = [key for key, value in PLAIN.items() if _value(config, key) == value]
+    keys = [key for key in PLAIN if not key.startswith("labels.")]
+    plain = [key for key in keys if _value(config, key) == PLAIN[key]]
     if "training.input_mask" not in foreign_keys(training.objective) and not training.input_mask:
         # Clean inputs have no noise to draw several times.
         plain += ["training.mask_aux_weight", "training.noise_samples"]

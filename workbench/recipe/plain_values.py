@@ -6,6 +6,7 @@ PLAIN: dict[str, Any] = {
     "data.encoding_errors": "strict",
     "data.quality": "all",
     "data.validation_extra": (),
+    "labels.ensemble_of": 1,
     "model.dropout": 0,
     "model.loops": 1,
     "model.parametrization": "standard",

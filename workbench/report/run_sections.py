@@ -14,8 +14,8 @@ _PACKAGES = ("python", "torch", "torchtitan", "numpy")
 def runs_section(results: Path, study: str, missing: list[str]) -> Section:
     """Every run and its state. If some have not finished, `missing` gets a line about it."""
     sql = f"""SELECT run_id, state, objective, n_params, unique_tokens, total_tokens, epochs, seed,
-       CASE WHEN config->>'$.labels.ensemble_of' IS NOT NULL THEN 'ensemble'
-            WHEN imported THEN 'imported' ELSE 'trained' END AS origin, error
+       CASE WHEN NOT imported THEN 'trained' WHEN protocol IS NULL THEN 'imported'
+            ELSE 'ensemble' END AS origin, error
 FROM runs JOIN study_runs USING (run_id) WHERE study = {literal(study)}
 ORDER BY objective, n_params, unique_tokens, seed, run_id"""
     rows = query(results, sql).to_dicts()

@@ -21,7 +21,7 @@ from workbench.running.run_report import RunReport
 from workbench.running.shared_trunk import fill_from, has_checkpoint
 from workbench.running.study import train_folders
 from workbench.runs.files import check_writable, write_json
-from workbench.runs.folder import RunFolder, RunStatus
+from workbench.runs.folder import NO_MODEL, RunFolder, RunStatus
 from workbench.runs.provenance import provenance
 from workbench.runs.started_as import as_provenance, started_as
 from workbench.runs.studies import read_study, studies_of, targets, together
@@ -64,7 +64,7 @@ def _parents(results: Path, names: Sequence[str], total_tokens: int) -> list[Run
     named, target = targets(results, *names), together(names)
     trained = [run for run in named if not run.is_imported()]
     if not trained:
-        raise InputError(f"{target}: its numbers were imported; there is nothing to extend.")
+        raise InputError(f"{target}: {NO_MODEL}. There is nothing to extend.")
     shorter = [run for run in trained if (_config(run).training.total_tokens or 0) < total_tokens]
     if not shorter:
         most = max(_config(run).training.total_tokens or 0 for run in trained)

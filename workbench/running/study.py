@@ -18,7 +18,7 @@ from workbench.running.orchestrator import Orchestrator
 from workbench.running.run_report import RunReport
 from workbench.running.slots import make_slots
 from workbench.runs.files import check_writable, each, write_json
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import NO_MODEL, RunFolder
 from workbench.runs.lock import AlreadyClaimed
 from workbench.runs.provenance import provenance
 from workbench.runs.studies import extended_runs, imported_runs
@@ -117,7 +117,7 @@ def train_folders(
     """
     trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
     if not trained:
-        raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
+        raise InputError(f"{name}: {NO_MODEL}. There is nothing to train.")
     check_compiler(trained)
     return Orchestrator(
         name,

@@ -50,9 +50,9 @@ def record_evaluations(
 ) -> list[dict[str, Any]]:
     """Append numbers of the checkpoint of a step to a run, and return the records.
 
-    An imported run has one checkpoint, its last: its step is None, its place in training the
-    run's, and its numbers alone are written. A run of another evaluation protocol has the present
-    one in the numbers' estimators, so that they are no part of its curves.
+    Of a model of other software the one checkpoint is the last: its step is None, its place in
+    training the run's, and its numbers alone are written. A run of another evaluation protocol has
+    the present one in the numbers' estimators, so that they are no part of its curves.
 
     Raises:
         WorkbenchError: a file cannot be written.

@@ -25,7 +25,7 @@ def log_lines(run: RunFolder, last: int = 0, *, follow: bool = False) -> Iterato
     try:
         file = open(run.log_path, "rb", opener=plain_file)  # noqa: SIM115 - closed below
     except OSError:
-        why = "it was imported" if run.is_imported() else "it has not been started here"
+        why = "it was not trained here" if run.is_imported() else "it has not been started here"
         raise InputError(f"run {run.run_id} has no log: {why}.") from None
     with file:
         there = _whole_lines(file)

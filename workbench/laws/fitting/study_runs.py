@@ -29,8 +29,10 @@ def curves_of(
     curves: list[Curve] = []
     for study in studies:
         for curve in chosen(load_curves(results, study, metric), where).curves:
-            if of_study.setdefault(curve.run_id, study) == study:
+            if of_study.setdefault(curve.run_id, study) == study and not curve.ensemble:
                 curves.append(curve)
+    if not curves:
+        raise InputError(f"{source_name(studies)}: there are ensembles alone, which no law is of.")
     _require_one_protocol(source_name(studies), curves)
     _require_one_estimator(studies, curves, of_study)
     return curves, of_study

@@ -84,7 +84,7 @@ def study_table(
         objective=np.array(frame["objective"].to_list()),
         estimators=tuple(sorted({curve.estimator for curve in curves if curve.estimator})),
         notes=(
-            *_notes(frame, curves, at, where, len(honest)),
+            *_notes(frame, curves, at, where, len(honest), len(of_study) - len(curves)),
             *notes_on_several(curves, studies, of_study),
         ),
         run_ids=tuple(frame["run_id"].to_list()),
@@ -145,10 +145,16 @@ def _measured_on_the_other_half(
 
 
 def _notes(
-    frame: pl.DataFrame, curves: list[Curve], at: str, where: Conditions, honest: int
+    frame: pl.DataFrame,
+    curves: list[Curve],
+    at: str,
+    where: Conditions,
+    honest: int,
+    ensembles: int,
 ) -> tuple[str, ...]:
     """Args:
     honest: runs whose best is chosen on one half of the documents and measured on the other.
+    ensembles: how many were left out.
     """
     notes = [f"losses are each run's {'points' if at == 'curve' else f'{at} value'}"]
     if at == "best":
@@ -160,6 +166,8 @@ def _notes(
     unfinished = sum(not curve.finished for curve in curves)
     if unfinished:
         notes.append(f"{unfinished} runs have not finished")
+    if ensembles:
+        notes.append(f"without {ensembles} ensembles, which are no models of that size")
     imported = sum(curve.imported for curve in curves)
     if imported:
         notes.append(f"{imported} runs are imported")

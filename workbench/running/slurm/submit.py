@@ -30,7 +30,7 @@ from workbench.running.slurm.submissions import (
 )
 from workbench.running.study import check_request, prepared_folders
 from workbench.runs.files import check_writable, each
-from workbench.runs.folder import ENDED, RunFolder, RunStatus
+from workbench.runs.folder import ENDED, NO_MODEL, RunFolder, RunStatus
 from workbench.runs.lock import AlreadyClaimed
 
 
@@ -126,7 +126,7 @@ def submit_folders(
     """
     trained = {run_id: run for run_id, run in folders.items() if not run.is_imported()}
     if not trained:
-        raise InputError(f"{name}: its numbers were imported; there is nothing to train.")
+        raise InputError(f"{name}: {NO_MODEL}. There is nothing to train.")
     check_locks_are_shared(results)
     check_writable(results)
     done = Submitted(name, settings)
