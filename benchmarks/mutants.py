@@ -37,12 +37,13 @@ from cosmic_ray.mutating import use_mutation
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
-    "analysis": "crossing crossed band early_stopping intervals budgets effective_data "
-    "document_curves pairing run_keys outcomes difference",
+    "analysis": "crossing crossed texts band early_stopping intervals budgets effective_data "
+    "document_curves pairing run_keys outcomes difference common_seeds effects optimum best_values",
     "training": "hashing mask_noise validation noise",
     "training/objectives": "mdlm block aoar",
     "data": "windows",
     "evaluation": "likelihood multiple_choice chance",
+    "importing": "ensembles",
     "runs": "items",
     "store": "run_rows",
     "laws": "isoflop",
