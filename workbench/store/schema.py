@@ -68,7 +68,7 @@ RUNS = _table(
     ("attempts", "BIGINT", "times that training was started"),
     ("steps_done", "BIGINT", "optimizer steps done so far"),
     ("error", "VARCHAR", "why it failed"),
-    ("imported", "BOOLEAN", "whether it was trained elsewhere, or is an ensemble"),
+    ("imported", "BOOLEAN", "whether its numbers were imported, or are those of an ensemble"),
     ("protocol", "BIGINT", "how it was evaluated: numbers of two protocols are not comparable"),
 )
 
