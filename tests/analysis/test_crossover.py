@@ -17,6 +17,7 @@ from workbench.analysis.crossover import (
     table_row,
 )
 from workbench.analysis.curves import load_curves
+from workbench.analysis.texts import ONE_TEXT
 from workbench.errors import InputError
 from workbench.figures import crossover_figure, save
 from workbench.figures.theme import place_text as figure_text
@@ -148,7 +149,7 @@ def test_why_an_interval_is_not_of_a_band_is_said_unless_it_was_asked_for(
     assert row["definition"] == "point"
     assert "no values of single documents" in row["ci95_note"]
     (row,) = crossovers(results, "made", "val_loss", "tokens", definition="point")
-    assert row["ci95_note"] is None
+    assert row["ci95_note"] == ONE_TEXT
 
 
 def test_few_points_get_no_interval_and_a_reason(results: Path, make_run: MakeRun) -> None:
@@ -227,7 +228,7 @@ def test_imported_runs_without_steps_are_ordered_by_tokens(
     ingest(results)
     with duckdb.connect(str(database_path(results))) as connection:
         connection.execute("UPDATE metrics SET step = NULL")
-        connection.execute("UPDATE runs SET imported = true WHERE run_id = 'b'")
+        connection.execute("UPDATE runs SET imported = true, protocol = NULL WHERE run_id = 'b'")
     (row,) = crossovers(results, "made", "val_loss", "tokens")
     assert row["crossover"] == pytest.approx((100 + 100 * 1 / 1.5) * 2048)
     assert row["imported"] is True

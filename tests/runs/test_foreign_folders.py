@@ -162,8 +162,8 @@ def test_a_configuration_of_another_kind_is_named(key: str, value: Any, make_run
 def test_a_key_that_is_missing_is_named_by_whoever_asks_for_it(make_run: MakeRun) -> None:
     run = make_run("a", {1: 5.0})
     document = run.config_json()
-    with pytest.raises(InputError, match=r"config\.json: derived\.tokens_per_step is missing"):
-        document["derived"]["tokens_per_step"]
+    with pytest.raises(InputError, match=r"config\.json: derived\.vocab_size is missing"):
+        document["derived"]["vocab_size"]
     assert document == json.loads(run.config_path.read_text())
     assert json.loads(json.dumps(document)) == document
 
