@@ -2,6 +2,7 @@
 
 import gc
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,9 @@ def test_members_that_differ_in_more_than_seeds_are_refused(
         ensemble([models[0], other], NAMES)
     with pytest.raises(InputError, match="two runs or more"):
         ensemble(models[:1], NAMES[:1])
+
+
+def test_members_of_different_steps_are_refused(models: list[RunModel]) -> None:
+    earlier = replace(models[1], step=models[1].step - 1)
+    with pytest.raises(InputError, match="run a was loaded at step 12 and b at 11"):
+        ensemble([models[0], earlier], NAMES)
